@@ -1,0 +1,77 @@
+"""64-bit keys for ids. Items and events: xxh3 of the id. Users: keyed BLAKE2b, so that nothing stored names a person."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+import xxhash
+
+from shopguide.errors import SettingError
+
+
+def item_key(item: str) -> int:
+    """The key of an item id: xxh3-64 of its UTF-8; never 0, which means "no item"."""
+    return xxhash.xxh3_64_intdigest(item) or 1
+
+
+def category_key(category: str) -> int:
+    """The key of a category name; never 0."""
+    return xxhash.xxh3_64_intdigest(category, seed=1) or 1
+
+
+def event_key(event: str) -> int:
+    """The key of a producer's event id; never 0."""
+    return xxhash.xxh3_64_intdigest(event, seed=2) or 1
+
+
+def partition_of(key: int, partitions: int) -> int:
+    """The log partition of a user key (an item key for ITEM and PICK rows). The high bits: the low ones pick a
+    replica and a slot in the core's tables."""
+    return (key >> 32) % partitions
+
+
+class Secret:
+    """The deployment's secret and the keys derived from it (BLAKE2b, one label a purpose)."""
+
+    def __init__(self, secret: bytes) -> None:
+        if len(secret) < 16:
+            raise SettingError(f"SHOPGUIDE_SECRET has {len(secret)} bytes; it needs at least 16")
+        self._user = self._derive(secret, b"user")
+        self.token = self._derive(secret, b"token")
+
+    @staticmethod
+    def _derive(secret: bytes, label: bytes) -> bytes:
+        return hmac.digest(secret, b"shopguide/" + label, "sha256")
+
+    def user_key(self, user: str) -> int:
+        """The key of a user id; the same id under another secret has another key. Never 0."""
+        digest = hashlib.blake2b(user.encode(), digest_size=8, key=self._user).digest()
+        return int.from_bytes(digest, "little") or 1
+
+    def session_key(self, session: str) -> int:
+        """The key of a session id, under the same secret. Never 0."""
+        return self.user_key("session:" + session)
+
+    @classmethod
+    def load(cls, state: Path | None, create: bool = False) -> Secret:
+        """From ``SHOPGUIDE_SECRET``, else from the 0600 file ``secret`` in the state directory.
+
+        ``create`` makes that file at the first run. Raises SettingError where there is neither.
+        """
+        given = os.environ.get("SHOPGUIDE_SECRET")
+        if given:
+            return cls(given.encode())
+        if state is None:
+            raise SettingError("no secret: set SHOPGUIDE_SECRET, or name the state directory that has one")
+        path = state / "secret"
+        if not path.exists():
+            if not create:
+                raise SettingError(f"no secret: neither SHOPGUIDE_SECRET is set nor is there a file {path}")
+            state.mkdir(parents=True, exist_ok=True)
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as f:
+                f.write(secrets.token_hex(32))
+        return cls(path.read_bytes().strip())

@@ -1,0 +1,129 @@
+"""Every setting, typed, with its default and its meaning. TOML over preset, environment over TOML, flags over all."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shopguide.errors import SettingError
+
+PRESETS = ("shop", "news", "live")
+ENVIRONMENT = "SHOPGUIDE_"
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LogSettings(Section):
+    partitions: int = Field(4, ge=1, le=1024, description="partitions of the embedded log; fixed once the log exists")
+    segment_bytes: int = Field(64 << 20, ge=1 << 12, description="size at which a new segment file is begun")
+    batch: int = Field(1024, ge=1, le=65536, description="most events that one tuple carries")
+    pending: int = Field(16, ge=1, description="most batches under way at once (topology.max.spout.pending)")
+
+
+class LearnSettings(Section):
+    unit: Literal["session", "user"] = Field("session", description="what makes two items belong together")
+    history: int = Field(50, ge=1, le=1000, description="distinct items of a unit that a new one pairs with")
+    half_life: float | None = Field(None, gt=0, description="seconds in which a pair's weight halves; none: no decay")
+    session_gap: float = Field(1800, gt=0, description="seconds without an event that end a session")
+    trend_half_life: float = Field(86400, gt=0, description="seconds in which popularity halves")
+
+
+class ScoreSettings(Section):
+    recent: int = Field(10, ge=1, le=100, description="the user's newest distinct items that make candidates")
+    neighbours: int = Field(50, ge=1, le=200, description="similar items taken for each of them")
+    decay: float = Field(0.6, gt=0, le=1, description="weight of each next older item")
+    items: float = Field(1.5, ge=0, description="weight of item-based collaborative filtering")
+    session: float = Field(1.0, ge=0, description="weight of the live session's own signals")
+    popular: float = Field(0.25, ge=0, description="weight of what is popular now")
+
+
+class RankSettings(Section):
+    n: int = Field(20, ge=1, le=100, description="items in a list")
+    seen: Literal["keep", "drop"] = Field("keep", description="items the user has looked at already")
+    bought: Literal["keep", "drop"] = Field("drop", description="items the user has bought already")
+    current: Literal["keep", "drop"] = Field("drop", description="the item on the user's screen now")
+    per_category: int | None = Field(None, ge=1, description="most items of one category in a list; none: no limit")
+    min_shoppers: int = Field(3, ge=1, description="fewest distinct shoppers behind a pair that a reason may name")
+
+
+class PushSettings(Section):
+    endpoint: str = Field("tcp://127.0.0.1:7201", description="where subscribers connect; gaps are asked one port above")
+    heartbeat: float = Field(5.0, gt=0, le=60, description="seconds between heartbeats to each live token")
+    high_water_mark: int = Field(16, ge=1, description="messages kept for a slow client before newer ones are dropped")
+    token_ttl: float = Field(3600, gt=0, description="seconds that a token minted here lives")
+
+
+class HttpSettings(Section):
+    host: str = Field("127.0.0.1", description="address of the collector and the page")
+    port: int = Field(8080, ge=0, le=65535, description="port of the collector and the page; 0: any free one")
+    max_body: int = Field(1 << 20, ge=1024, description="largest request body in bytes")
+
+
+class Settings(Section):
+    """All settings; sections are the stages they belong to."""
+
+    log: LogSettings = LogSettings()  # type: ignore[call-arg]
+    learn: LearnSettings = LearnSettings()  # type: ignore[call-arg]
+    score: ScoreSettings = ScoreSettings()  # type: ignore[call-arg]
+    rank: RankSettings = RankSettings()  # type: ignore[call-arg]
+    push: PushSettings = PushSettings()  # type: ignore[call-arg]
+    http: HttpSettings = HttpSettings()  # type: ignore[call-arg]
+
+
+def load(preset: str = "shop", path: Path | None = None, flags: dict[str, Any] | None = None) -> Settings:
+    """The settings in force.
+
+    ``flags`` are dotted keys (``"push.endpoint"``); a None value is one not given. The environment's are
+    ``SHOPGUIDE_<SECTION>_<KEY>``. Raises SettingError naming the key, the value and what is allowed.
+    """
+    if preset not in PRESETS:
+        raise SettingError(f"preset = {preset!r}: allowed are {', '.join(PRESETS)}")
+    merged = tomllib.loads(files("shopguide.presets").joinpath(f"{preset}.toml").read_text())
+    if path is not None:
+        _merge(merged, _read_toml(path))
+    for name, section in Settings.model_fields.items():
+        for key in section.annotation.model_fields:  # type: ignore[union-attr]
+            value = os.environ.get(f"{ENVIRONMENT}{name}_{key}".upper())
+            if value is not None:
+                merged.setdefault(name, {})[key] = value
+    for dotted, value in (flags or {}).items():
+        if value is not None:
+            section_name, key = dotted.split(".")
+            merged.setdefault(section_name, {})[key] = value
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as e:
+        raise SettingError("; ".join(_line(error) for error in e.errors())) from None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as e:
+        raise SettingError(f"cannot read the settings file {path}: {e.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+        raise SettingError(f"{path} is no TOML: {e}") from None
+
+
+def _merge(into: dict[str, Any], other: dict[str, Any]) -> None:
+    for key, value in other.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = value
+
+
+def _line(error: Any) -> str:
+    """One validation error as "key = value: what is allowed"."""
+    key = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"{key} = {error['input']!r}: no such setting; `shopguide config show` lists all"
+    message = error["msg"].removeprefix("Input should be ")
+    return f"{key} = {error['input']!r}: should be {message}"
