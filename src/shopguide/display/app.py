@@ -1,0 +1,134 @@
+"""The ASGI app, its errors as JSON lines, its headers, and the server that ends streams before it waits for them."""
+
+from __future__ import annotations
+
+import socket
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shopguide.display.line import Line
+from shopguide.display.routes import Api, answer
+from shopguide.errors import ShopguideError, TokenError
+from shopguide.settings import Settings
+
+DEFAULTS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cache-control": "no-cache",
+}
+CORS = {  # tokens are the only credential, so any shop's page may call the interface
+    "access-control-allow-origin": "*",
+    "access-control-allow-headers": "authorization, content-type, content-encoding, last-event-id",
+    "access-control-allow-methods": "GET, HEAD, POST, OPTIONS",
+    "access-control-max-age": "86400",
+}
+
+
+def create_app(line: Line, settings: Settings) -> Starlette:
+    """The app over a running line. ``app.state.streams.close()`` ends its open streams."""
+    api = Api(line, settings)
+    routes = api.routes()
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(Headers, routes=routes)],
+        exception_handlers={
+            TokenError: _unauthorized,
+            ShopguideError: _unavailable,
+            HTTPException: _failed,
+            ClientDisconnect: _gone,
+            Exception: _broken,
+        },
+    )
+    app.state.streams = api.streams
+    return app
+
+
+class Server(uvicorn.Server):
+    """uvicorn for the app: one process, uvloop, no access log (addresses hold tokens)."""
+
+    def __init__(self, app: Starlette, settings: Settings) -> None:
+        self._streams = app.state.streams
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=settings.http.host,
+                port=settings.http.port,
+                loop="uvloop",
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                access_log=False,
+                log_level="warning",
+                server_header=False,
+                timeout_graceful_shutdown=5,
+            )
+        )
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, then wait for the requests under way."""
+        self._streams.close()
+        await super().shutdown(sockets)
+
+
+class Headers:
+    """Adds the default headers to every response, CORS below /v1/, and answers OPTIONS."""
+
+    def __init__(self, app: ASGIApp, routes: list[BaseRoute]) -> None:
+        self.app = app
+        self.routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in DEFAULTS.items():
+                    headers.setdefault(name, value)
+                if scope["path"].startswith("/v1/"):
+                    headers.update(CORS)
+            await send(message)
+
+        allowed = self._allowed(scope) if scope["type"] == "http" and scope["method"] == "OPTIONS" else set()
+        if allowed:
+            await Response(status_code=204, headers={"allow": ", ".join(sorted(allowed))})(
+                scope, receive, send_with_headers
+            )
+        else:
+            await self.app(scope, receive, send_with_headers)
+
+    def _allowed(self, scope: Scope) -> set[str]:
+        for route in self.routes:
+            if route.matches(scope)[0] is not Match.NONE:
+                return {"OPTIONS", *(getattr(route, "methods", None) or ("GET", "HEAD"))}
+        return set()
+
+
+async def _unauthorized(request: Request, error: Exception) -> Response:
+    return answer({"error": str(error)}, 401, {"www-authenticate": "Bearer"})
+
+
+async def _unavailable(request: Request, error: Exception) -> Response:
+    return answer({"error": str(error)}, 503)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return answer({"error": error.detail}, error.status_code, dict(error.headers or {}))
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    return Response(status_code=499)
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    return answer({"error": "internal error"}, 500)

@@ -1,0 +1,66 @@
+"""The running line as display sees it; whoever runs the stages implements it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any, Protocol
+
+
+class Receipt(Protocol):
+    """What became of collected rows; a refused one (no consent, say) is counted and not kept."""
+
+    @property
+    def accepted(self) -> int: ...
+
+    @property
+    def refused(self) -> int: ...
+
+
+class Line(Protocol):
+    """All calls come from one event loop. Any may raise ShopguideError; the message becomes the answer (503)."""
+
+    def collect(self, rows: list[dict[str, Any]], raw: list[bytes]) -> Receipt:
+        """Append rows to the log, not yet durable. ``raw[i]`` is what a reject of row i keeps. A row names its
+        ``user``, or has the ``user_key`` of a verified token. A row that was no JSON object comes as ``{}``."""
+        ...
+
+    async def durable(self) -> None:
+        """Return when everything collected so far is durable."""
+        ...
+
+    def mint(self, user: str, ttl: float | None = None) -> str:
+        """A signed token; ``ttl`` in seconds, None: the setting's."""
+        ...
+
+    def verify(self, token: str) -> int:
+        """The token's user key. Raises TokenError where it is malformed, forged or expired."""
+        ...
+
+    async def recommend(self, token: str, n: int, slot: str, timeout: float) -> dict[str, Any] | None:
+        """The user's newest list as it goes on the wire; None where none came within ``timeout`` seconds."""
+        ...
+
+    async def similar(self, item: str, n: int) -> dict[str, Any] | None:
+        """Items near this one; None where the item is unknown."""
+        ...
+
+    async def trending(self, category: str | None, n: int) -> dict[str, Any] | None:
+        """What is popular now; None where the category is unknown."""
+        ...
+
+    def why(self, token: str, item: str) -> dict[str, Any] | None:
+        """The whole sum of one item of the user's newest list: ``item, title, score, parts`` with a part's ``signal,
+        because, title, amount, text``; None where the item is not in that list."""
+        ...
+
+    def subscribe(self, token: str) -> AsyncGenerator[tuple[str, str], None]:
+        """(id "epoch-n", JSON of the wire message) of each list, a snapshot first; ends when the token expires."""
+        ...
+
+    def products(self) -> list[dict[str, Any]]:
+        """The demo shop's catalogue: ``item, title, category, brand, price, image`` (a data: URI); empty: no demo."""
+        ...
+
+    def counts(self) -> dict[str, Any]:
+        """Running totals for /healthz: ``events, rejected, watched, events_per_second`` and more."""
+        ...
