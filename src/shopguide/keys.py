@@ -72,6 +72,6 @@ class Secret:
             if not create:
                 raise SettingError(f"no secret: neither SHOPGUIDE_SECRET is set nor is there a file {path}")
             state.mkdir(parents=True, exist_ok=True)
-            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as f:
-                f.write(secrets.token_hex(32))
+            path.touch(mode=0o600, exist_ok=False)
+            path.write_text(secrets.token_hex(32))
         return cls(path.read_bytes().strip())

@@ -35,7 +35,7 @@ T = TypeVar("T", bound=np.generic)
 
 
 class Kind(IntEnum):
-    """What a row of the log says. Up to DISMISS a shopper did it; ITEM is the catalogue's; the rest are control kinds."""
+    """What a row of the log says. Up to DISMISS a shopper did it; ITEM is the catalogue's; the rest control us."""
 
     MALFORMED = 0  # collect could not read it; data: {"reason": str, "raw": bytes}
     VIEW = 1
@@ -47,8 +47,8 @@ class Kind(IntEnum):
     IMPRESSION = 7
     CLICK = 8  # on something we recommended
     DISMISS = 9  # "not this"
-    ITEM = 10  # data: {"op": "upsert" | "delete" | "stock", "title", "category", "brand", "price", "image", "url", "stock"}
-    WATCH = 11  # data: {"expires": float, "slot": str, "n": int}; item: similar to it; expires 0: answer once
+    ITEM = 10  # data: {"op": "upsert" | "delete" | "stock", "title", "category", "brand", "price", "image", "url", ...}
+    WATCH = 11  # data: {"expires": float, "slot": str, "n": int}; see Looks; expires 0: answer once
     UNWATCH = 12
     PICK = 13  # data: {"action": "pin" | "boost" | "bury" | "block", "slot", "until", "by", "why"}
     ACTIVATE = 14  # data: {"model": str, "version": str}
@@ -219,15 +219,29 @@ class Names(Table):
 
 
 class Lessons(Table):
-    """What the model learns, in order: ``sign`` +1 adds the event, -1 takes it back exactly."""
+    """What the model learns, in order: ``sign`` +1 adds the event, -1 takes it back exactly.
+    ``offset`` is that of the row which caused it."""
 
-    schema = {"sign": "i1", "kind": "u1", "unit": "<u8", "user": "<u8", "item": "<u8", "time": "<f8"}
+    schema = {
+        "offset": "<i8",
+        "sign": "i1",
+        "kind": "u1",
+        "unit": "<u8",
+        "user": "<u8",
+        "item": "<u8",
+        "time": "<f8",
+    }
+    offset: I64
     sign: NDArray[np.int8]
     kind: U8
     unit: U64
     user: U64
     item: U64
     time: F64
+
+
+SIMILAR = b"similar"
+TRENDING = b"trending"
 
 
 class Looks(Table):
@@ -238,9 +252,9 @@ class Looks(Table):
         "offset": "<i8",  # of the event that caused it
         "event_time": "<f8",
         "logged": "<f8",
-        "about": "<u8",  # an item: similar to it; 0: for the user
-        "category": "<u8",  # trending in it; 0: everywhere
-        "slot": "u1[]",
+        "slot": "u1[]",  # where the list stands: home, product, cart, ...; SIMILAR and TRENDING answer for no user
+        "about": "<u8",  # SIMILAR: to this item
+        "category": "<u8",  # TRENDING: in this category; 0: everywhere
         "n": "<u4",
         "intent": "<f4",  # probability-like purchase intent of the live session, 0..1
         "recent": "<u8[]",  # distinct items of the user, newest first
@@ -254,9 +268,9 @@ class Looks(Table):
     offset: I64
     event_time: F64
     logged: F64
+    slot: Ragged[np.uint8]
     about: U64
     category: U64
-    slot: Ragged[np.uint8]
     n: NDArray[np.uint32]
     intent: NDArray[np.float32]
     recent: Ragged[np.uint64]
@@ -267,9 +281,13 @@ class Looks(Table):
     dismissed: Ragged[np.uint64]
 
 
+SIGNALS = ("items", "session", "popular", "similar", "trending")
+
+
 class Candidates(Table):
-    """Scored items of looks. A score is the sum of its amounts: ``signal`` says which part of the blend,
-    ``because`` names the user's item that it came from (0: none), ``shared`` how many distinct shoppers link them."""
+    """Scored items of looks. A score is the sum of its amounts: ``signal`` (an index into SIGNALS) says which part of
+    the blend, ``because`` names the user's item that it came from (0: none), ``shared`` how many distinct shoppers
+    link them (0: not counted)."""
 
     schema = {
         "look": "<u4",

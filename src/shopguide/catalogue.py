@@ -1,0 +1,169 @@
+"""What is known of items: id strings, titles, categories, prices, stock, and the experts' picks.
+
+Fed by every batch of every partition, in any interleaving and any number of times: an item's rows live in one
+partition, so the last row by offset wins and a replay changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopguide.errors import StateError
+from shopguide.keys import category_key
+from shopguide.records import Batch, Events, Kind, Names
+
+ATTRIBUTES = ("title", "category", "brand", "price", "image", "url")
+
+
+def concerns(batch: Batch) -> bool:
+    """Whether a catalogue has anything to learn from the batch."""
+    return bool(len(batch.names)) or bool(_own_rows(batch.events).any())
+
+
+def extract(batch: Batch) -> Batch:
+    """The part of a batch that catalogues learn from."""
+    return Batch(
+        batch.partition, batch.first, batch.last, batch.events.take(_own_rows(batch.events)), batch.names
+    )
+
+
+def categories(events: Events) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """The items of ITEM rows that name a category, and the category keys."""
+    rows = [(int(events.item[r]), d["category"]) for r, d in _upserts(events) if d.get("category")]
+    keys = [category_key(str(category)) for _, category in rows]
+    return np.array([item for item, _ in rows], np.uint64), np.array(keys, np.uint64)
+
+
+def _own_rows(events: Events) -> NDArray[np.bool_]:
+    return (events.kind == Kind.ITEM) | (events.kind == Kind.PICK)
+
+
+def _upserts(events: Events) -> Iterator[tuple[int, dict[str, Any]]]:
+    for row in np.flatnonzero(events.kind == Kind.ITEM):
+        details = events.details(int(row))
+        if details.get("op", "upsert") == "upsert":
+            yield int(row), details
+
+
+@dataclass(frozen=True)
+class Pick:
+    """An expert's word on an item. ``until`` is epoch seconds; 0: no end."""
+
+    action: str
+    slot: str
+    until: float
+    by: str
+    why: str
+
+
+class Catalogue:
+    """Item keys to names, attributes, stock and picks."""
+
+    def __init__(self) -> None:
+        self.names: dict[int, str] = {}
+        self.collisions: set[int] = set()
+        self._products: dict[int, dict[str, Any]] = {}
+        self._picks: dict[int, Pick] = {}
+        self._offsets: dict[tuple[int, int], int] = {}  # (item, kind) -> offset of its last row
+
+    def learn(self, batch: Batch) -> None:
+        """Take in names, ITEM and PICK rows."""
+        self._learn_names(batch.names)
+        events = batch.events
+        for row in np.flatnonzero(_own_rows(events)):
+            item, kind, offset = int(events.item[row]), int(events.kind[row]), int(events.offset[row])
+            if offset <= self._offsets.get((item, kind), -1):
+                continue
+            self._offsets[item, kind] = offset
+            details = events.details(int(row))
+            if kind == Kind.PICK:
+                self._pick(item, details)
+            else:
+                self._change(item, details)
+
+    def name(self, key: int) -> str | None:
+        """The id string of an item; None for an unknown one and for two ids that share a key."""
+        return None if key in self.collisions else self.names.get(key)
+
+    def product(self, key: int) -> dict[str, Any]:
+        """The known attributes of an item; empty where nothing is known."""
+        return self._products.get(key, {})
+
+    def title(self, key: int) -> str:
+        """What to call the item: its title, else its id."""
+        return str(self.product(key).get("title") or self.names.get(key, "?"))
+
+    def available(self, key: int) -> bool:
+        """Whether the item can be offered: not deleted, not out of stock."""
+        product = self.product(key)
+        return not product.get("deleted") and product.get("stock") != 0
+
+    def picks(self, slot: str, now: float) -> dict[int, str]:
+        """Item keys to the action of the pick in force for a slot."""
+        return {
+            item: pick.action
+            for item, pick in self._picks.items()
+            if pick.slot in ("", slot) and (not pick.until or pick.until > now)
+        }
+
+    def products(self) -> Iterator[dict[str, Any]]:
+        """All items that can be offered, with id and attributes."""
+        for key, product in self._products.items():
+            name = self.name(key)
+            if name is not None and self.available(key):
+                yield {"item": name, **product}
+
+    def dump(self) -> dict[str, NDArray[np.uint8]]:
+        state = {
+            "names": list(self.names.items()),
+            "collisions": list(self.collisions),
+            "products": list(self._products.items()),
+            "picks": [(item, vars(pick)) for item, pick in self._picks.items()],
+            "offsets": [(*key, offset) for key, offset in self._offsets.items()],
+        }
+        return {"catalogue": np.frombuffer(json.dumps(state).encode(), np.uint8)}
+
+    def load(self, state: dict[str, NDArray[Any]]) -> None:
+        try:
+            loaded = json.loads(state["catalogue"].tobytes())
+            self.names = dict(loaded["names"])
+            self.collisions = set(loaded["collisions"])
+            self._products = dict(loaded["products"])
+            self._picks = {item: Pick(**pick) for item, pick in loaded["picks"]}
+            self._offsets = {(item, kind): offset for item, kind, offset in loaded["offsets"]}
+        except (KeyError, ValueError, TypeError) as e:
+            raise StateError(f"the catalogue's snapshot is broken: {e}") from None
+
+    def _learn_names(self, names: Names) -> None:
+        known = self.names
+        for key, text in zip(names.key.tolist(), names.text, strict=True):
+            name = text.tobytes().decode("utf-8", "replace")
+            if known.setdefault(key, name) != name:
+                self.collisions.add(key)
+
+    def _pick(self, item: int, details: dict[str, Any]) -> None:
+        if details.get("action") == "clear":
+            self._picks.pop(item, None)
+            return
+        self._picks[item] = Pick(
+            str(details.get("action", "")),
+            str(details.get("slot", "")),
+            float(details.get("until", 0)),
+            str(details.get("by", "")),
+            str(details.get("why", "")),
+        )
+
+    def _change(self, item: int, details: dict[str, Any]) -> None:
+        product = self._products.setdefault(item, {})
+        op = details.get("op", "upsert")
+        if op == "delete":
+            product["deleted"] = True
+            return
+        product.pop("deleted", None)
+        product.update({a: details[a] for a in (*ATTRIBUTES, "stock") if details.get(a) is not None})

@@ -1,0 +1,46 @@
+"""popular: what is chosen most now, each event halving in ``trend_half_life``. The answer for the unknown visitor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopguide._core import Recent
+from shopguide.recommenders.base import Context, Signals
+from shopguide.records import Kind, Lessons
+from shopguide.settings import LearnSettings
+
+WEIGHT = np.zeros(256)  # of a kind of event: a purchase says more than a look
+WEIGHT[[Kind.VIEW, Kind.CLICK, Kind.FAVOURITE, Kind.CART, Kind.PURCHASE]] = 1, 1, 2, 3, 5
+
+
+class Popular:
+    """Decayed counts, overall and by category."""
+
+    def __init__(self, learn: LearnSettings) -> None:
+        self.model = Recent(learn.trend_half_life)
+
+    def observe(self, lessons: Lessons) -> None:
+        self.model.observe(lessons.item, lessons.time, WEIGHT[lessons.kind])
+
+    def retract(self, lessons: Lessons) -> None:
+        self.model.retract(lessons.item, lessons.time, WEIGHT[lessons.kind])
+
+    def score(self, context: Context, limit: int) -> Signals:
+        return self.top(limit, 0, context.now)
+
+    def top(self, limit: int, category: int, now: float) -> Signals:
+        """The ``limit`` most popular items of a category (0: of all) at a time."""
+        items, weights = self.model.top(limit, category, now)
+        return Signals(items, np.zeros(len(items), np.uint64), weights)
+
+    def dump(self) -> dict[str, NDArray[Any]]:
+        return dict(self.model.dump())
+
+    def load(self, state: dict[str, NDArray[Any]]) -> None:
+        self.model.load(state)
+
+    def check(self) -> None:
+        self.model.check()

@@ -1,0 +1,178 @@
+"""A state directory: lock, settings, snapshots.
+
+    DIR/lock, DIR/run.json       held and written by the process that runs on it
+    DIR/settings.json            the settings in force at the last run
+    DIR/secret                   see shopguide.keys
+    DIR/log/                     see shopguide.log
+    DIR/rejects/                 see shopguide.rejects
+    DIR/snapshots/00000042/      one .npz a task, and manifest.json, written last
+
+A snapshot is whole or not there: it is written under another name, made durable, and renamed. The manifest names the
+file, size and crc32 of every part, and what the parts depend on (``fits``): a snapshot made under other settings or
+another number of tasks is passed over, since the log can always be learned again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import json
+import os
+import shutil
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopguide.errors import SettingError, StateError
+from shopguide.settings import Settings
+
+KEPT_SNAPSHOTS = 2
+
+State = dict[str, NDArray[Any]]
+
+
+class StateDir:
+    """Paths and files of one state directory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.log = path / "log"
+        self.rejects = path / "rejects"
+        self._snapshots = path / "snapshots"
+        self._lock: int | None = None
+
+    def take(self) -> None:
+        """Make the directory if need be and hold it until the process ends.
+
+        Raises StateError where another process holds it or it cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StateError(f"{self.path} is in use by process {self.running().get('pid', '?')}") from None
+        except OSError as e:
+            raise StateError(f"cannot use {self.path} as a state directory: {e.strerror}") from None
+
+    def release(self) -> None:
+        if self._lock is not None:
+            (self.path / "run.json").unlink(missing_ok=True)
+            os.close(self._lock)
+            self._lock = None
+
+    def announce(self, **where: Any) -> None:
+        """Say where the running process can be reached."""
+        _replace(self.path / "run.json", json.dumps({"pid": os.getpid(), **where}).encode())
+
+    def running(self) -> dict[str, Any]:
+        """What the running process announced; empty where none runs."""
+        try:
+            return dict(json.loads((self.path / "run.json").read_text()))
+        except (OSError, ValueError):
+            return {}
+
+    def settings(self) -> Settings:
+        """The settings of the last run.
+
+        Raises StateError where the directory has never been run on.
+        """
+        try:
+            return Settings.model_validate_json((self.path / "settings.json").read_bytes())
+        except OSError:
+            raise StateError(f"{self.path} is no state directory: nothing was ever run on it") from None
+        except ValueError as e:
+            raise SettingError(f"{self.path / 'settings.json'} does not fit this version: {e}") from None
+
+    def keep_settings(self, settings: Settings) -> None:
+        _replace(self.path / "settings.json", settings.model_dump_json(indent=2).encode())
+
+    def save(self, parts: dict[str, State], fits: str) -> Path:
+        """Write a snapshot of all tasks' states and drop those beyond the newest two."""
+        number = 1 + max((int(p.name) for p in self._all()), default=0)
+        temporary = self._snapshots / f".{number:08d}"
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        manifest: dict[str, Any] = {"fits": fits, "parts": {}}
+        for name, state in parts.items():
+            buffer = io.BytesIO()
+            np.savez(buffer, **state)  # type: ignore[arg-type]
+            data = buffer.getvalue()
+            _write(temporary / f"{name}.npz", data)
+            manifest["parts"][name] = {"bytes": len(data), "crc32": zlib.crc32(data)}
+        _write(temporary / "manifest.json", json.dumps(manifest).encode())
+        final = self._snapshots / f"{number:08d}"
+        temporary.rename(final)
+        _sync(self._snapshots)
+        for old in self._all()[:-KEPT_SNAPSHOTS]:
+            shutil.rmtree(old, ignore_errors=True)
+        return final
+
+    def newest(self, fits: str) -> dict[str, State] | None:
+        """The parts of the newest snapshot that is whole and fits; None: learn from the log."""
+        for path in reversed(self._all()):
+            try:
+                return _read(path, fits)
+            except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+                continue
+        return None
+
+    def snapshots(self) -> list[dict[str, Any]]:
+        """Name, bytes, and time (epoch s) of each snapshot, oldest first."""
+        return [
+            {
+                "name": path.name,
+                "bytes": sum(f.stat().st_size for f in path.iterdir()),
+                "time": path.stat().st_mtime,
+            }
+            for path in self._all()
+        ]
+
+    def _all(self) -> list[Path]:
+        found = self._snapshots.iterdir() if self._snapshots.exists() else ()
+        return sorted(p for p in found if p.name.isdigit())
+
+
+def fits(settings: Settings, tasks: dict[str, int]) -> str:
+    """What a snapshot depends on: how the model learns, and how the work was divided."""
+    learn = settings.learn.model_dump()
+    return json.dumps({"format": 1, "learn": learn, "partitions": settings.log.partitions, "tasks": tasks})
+
+
+def _read(path: Path, fits: str) -> dict[str, State]:
+    manifest = json.loads((path / "manifest.json").read_text())
+    if manifest["fits"] != fits:
+        raise ValueError("made under other settings")
+    parts: dict[str, State] = {}
+    for name, expected in manifest["parts"].items():
+        data = (path / f"{name}.npz").read_bytes()
+        if len(data) != expected["bytes"] or zlib.crc32(data) != expected["crc32"]:
+            raise ValueError(f"{name} is truncated or corrupt")
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            parts[name] = dict(arrays)
+    return parts
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as f:
+        f.write(data)
+        f.flush()
+        os.fsync(f.fileno())
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}")
+    _write(temporary, data)
+    temporary.replace(path)
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
