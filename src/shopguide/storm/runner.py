@@ -1,0 +1,265 @@
+"""The local runner: a streamparse Topology in one process, with the real pystorm components and Storm's rules.
+
+Each task is a component whose serializer is a queue in memory: it reads the same messages and sends the same commands
+as on a cluster. Groupings, anchors, acks, fails, ticks and bounded pending are Storm's; so is a crash: a component
+that raises takes the whole worker along, which begins again from the newest snapshot.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pystorm.bolt import Bolt
+from pystorm.spout import Spout
+
+from shopguide.errors import ShopguideError
+
+logger = logging.getLogger(__name__)
+
+LEVELS = {0: logging.DEBUG, 1: logging.DEBUG, 2: logging.INFO, 3: logging.WARNING, 4: logging.ERROR}
+CRASHES = 3  # in a row, without a batch acked between them, before the run gives up
+
+
+class WorkerCrashed(ShopguideError):
+    """A component kept raising on the same batch."""
+
+
+class MemorySerializer:
+    """Stands where pystorm's JSON or MessagePack serializer stands."""
+
+    input_stream = output_stream = None
+
+    def __init__(self, inbox: deque[Any], send: Callable[[dict[str, Any]], None]) -> None:
+        self._inbox = inbox
+        self.send_message = send
+
+    def read_message(self) -> Any:
+        return self._inbox.popleft()
+
+
+@dataclass
+class Task:
+    id: int
+    name: str
+    component: Any
+    inbox: deque[Any] = field(default_factory=deque)
+    pending: int = 0  # spouts: batches neither acked nor failed
+
+
+@dataclass
+class Tree:
+    """A spout's tuple and how many of its descendants are not acked."""
+
+    task: Task
+    tup_id: str
+    open: int = 0
+
+
+class LocalRunner:
+    """Runs a topology class. ``seed`` None: messages in the order they were sent; else a random interleaving, the same
+    for the same seed. ``restore`` gives the configuration afresh after a crash (with the newest snapshot's parts)."""
+
+    def __init__(
+        self, topology: Any, restore: Callable[[], dict[str, Any]], seed: int | None = None, pending: int = 16
+    ) -> None:
+        self._topology = topology
+        self._restore = restore
+        self._random = random.Random(seed)
+        self._shuffled = seed is not None
+        self._pending = pending
+        self.crashes = 0
+        self.acked = 0
+        self._build()
+
+    def step(self) -> bool:
+        """Deliver one message, or ask the spouts for the next batch; False when there was nothing to do."""
+        self._tick()
+        spouts = [t for t in self.spouts if t.pending < self._pending]
+        if self._shuffled and spouts and self._random.random() < 0.25:
+            return any([self._next(t) for t in spouts]) or bool(self._waiting)
+        if self._waiting:
+            self._run(self._take())
+            return True
+        return any([self._next(t) for t in spouts])
+
+    def drain(self) -> None:
+        """Work until the log is read to its end and everything is acked or failed."""
+        while self.step() or self._waiting:
+            pass
+
+    def stages(self) -> dict[str, Any]:
+        """The stage object of each task that holds state, by ``component-index``."""
+        return {
+            f"{name}-{index}": task.component.stage
+            for name, tasks in self._by_name.items()
+            for index, task in enumerate(tasks)
+            if hasattr(task.component, "stage")
+        }
+
+    def widths(self) -> dict[str, int]:
+        return {name: len(tasks) for name, tasks in self._by_name.items()}
+
+    def _build(self) -> None:
+        conf = {"topology.name": self._topology.__name__, **self._topology.config, **self._restore()}
+        self._tick_every = conf.get("topology.tick.tuple.freq.secs")
+        self._next_tick = time.monotonic() + (self._tick_every or 0)
+        self._ids = 0
+        self._waiting: deque[Task] = deque()
+        self._trees: dict[int, Tree] = {}
+        self._roots: dict[str, tuple[int, ...]] = {}
+        specs = self._topology.specs
+        self._tasks: list[Task] = []
+        for spec in specs:
+            for _ in range(spec.par):
+                component = spec.component_cls(None, None, rdb_signal=None, serializer="msgpack")
+                task = Task(len(self._tasks) + 1, spec.name, component)
+                component.serializer = MemorySerializer(task.inbox, self._receiver(task))
+                self._tasks.append(task)
+        self._by_name = {spec.name: [t for t in self._tasks if t.name == spec.name] for spec in specs}
+        self.spouts = [t for t in self._tasks if isinstance(t.component, Spout)]
+        self._subscribers = self._subscriptions(specs)
+        names = {str(t.id): t.name for t in self._tasks}
+        for task in self._tasks:
+            self._set_up(task, conf, {"taskid": task.id, "componentid": task.name, "task->component": names})
+
+    @staticmethod
+    def _set_up(task: Task, conf: dict[str, Any], context: dict[str, Any]) -> None:
+        """pystorm's own set-up, without the log handler that it would hang on the root logger for every task."""
+        root = logging.getLogger()
+        handlers = root.handlers[:]
+        task.component._setup_component(conf, context)
+        root.handlers[:] = handlers
+        task.component.initialize(conf, context)
+
+    def _subscriptions(self, specs: list[Any]) -> dict[tuple[str, str], list[Any]]:
+        """(component, stream) to [(tasks, grouping, the fields' places in the tuple)]."""
+        subscribers: dict[tuple[str, str], list[Any]] = {}
+        for spec in specs:
+            for source, grouping in (spec.inputs or {}).items():
+                producer = next(s for s in specs if s.name == source.componentId)
+                fields = producer.outputs[source.streamId].output_fields
+                places = [fields.index(f) for f in grouping.fields] if grouping.fields else None
+                subscribers.setdefault((source.componentId, source.streamId), []).append(
+                    (self._by_name[spec.name], grouping, places)
+                )
+        return subscribers
+
+    def _take(self) -> Task:
+        if self._shuffled:
+            self._waiting.rotate(-self._random.randrange(len(self._waiting)))
+        return self._waiting.popleft()
+
+    def _next(self, task: Task) -> bool:
+        before = task.pending
+        task.inbox.appendleft({"command": "next"})
+        self._run(task)
+        return task.pending > before
+
+    def _run(self, task: Task) -> None:
+        try:
+            task.component._run()
+        except Exception as e:
+            task.component.logger.exception("%s raised", task.name)
+            task.component._handle_run_exception(e)
+            self._crash(task, e)
+
+    def _crash(self, task: Task, error: Exception) -> None:
+        self.crashes += 1
+        if self.crashes > CRASHES:
+            raise WorkerCrashed(f"{task.name} raised {self.crashes} times in a row: {error}") from error
+        logger.warning("worker begins again from the newest snapshot")
+        self._build()
+
+    def _tick(self) -> None:
+        if self._tick_every is None or time.monotonic() < self._next_tick:
+            return
+        self._next_tick = time.monotonic() + self._tick_every
+        for task in self._tasks:
+            if isinstance(task.component, Bolt):
+                self._deliver(task, "__system", "__tick", -1, [self._tick_every], ())
+
+    def _receiver(self, task: Task) -> Callable[[dict[str, Any]], None]:
+        commands = {"emit": self._emit, "ack": self._ack, "fail": self._fail, "log": self._log, "error": self._log}
+
+        def receive(message: dict[str, Any]) -> None:
+            command = commands.get(message.get("command", ""))
+            if command is not None:
+                command(task, message)
+
+        return receive
+
+    def _emit(self, task: Task, message: dict[str, Any]) -> None:
+        stream = message.get("stream") or "default"
+        if isinstance(task.component, Spout):
+            self._ids += 1
+            roots: tuple[int, ...] = (self._ids,) if message.get("id") is not None else ()
+            for root in roots:
+                self._trees[root] = Tree(task, message["id"])
+                task.pending += 1
+        else:
+            roots = tuple({root for anchor in message["anchors"] for root in self._roots.get(anchor, ())})
+        for tasks, grouping, places in self._subscribers.get((task.name, stream), ()):
+            for target in self._targets(tasks, grouping, places, message["tuple"]):
+                self._deliver(target, task.name, stream, task.id, message["tuple"], roots)
+        for root in roots:
+            self._settle(root)
+
+    def _targets(
+        self, tasks: list[Task], grouping: Any, places: list[int] | None, values: list[Any]
+    ) -> list[Task]:
+        if grouping.all is not None:
+            return tasks
+        if grouping.fields is not None and places is None:
+            return tasks[:1]
+        if places is not None:
+            return [tasks[hash(tuple(values[p] for p in places)) % len(tasks)]]
+        return [self._random.choice(tasks)]
+
+    def _deliver(
+        self, target: Task, source: str, stream: str, task: int, values: list[Any], roots: tuple[int, ...]
+    ) -> None:
+        self._ids += 1
+        tuple_id = str(self._ids)
+        self._roots[tuple_id] = roots
+        for root in roots:
+            if root in self._trees:
+                self._trees[root].open += 1
+        target.inbox.append({"id": tuple_id, "comp": source, "stream": stream, "task": task, "tuple": values})
+        self._waiting.append(target)
+
+    def _ack(self, task: Task, message: dict[str, Any]) -> None:
+        for root in self._roots.pop(message["id"], ()):
+            if root in self._trees:
+                self._trees[root].open -= 1
+                self._settle(root)
+
+    def _settle(self, root: int) -> None:
+        tree = self._trees.get(root)
+        if tree is not None and tree.open == 0:
+            del self._trees[root]
+            self.acked += 1
+            self.crashes = 0
+            self._command(tree, "ack")
+
+    def _fail(self, task: Task, message: dict[str, Any]) -> None:
+        for root in self._roots.pop(message["id"], ()):
+            tree = self._trees.pop(root, None)
+            if tree is not None:
+                self._command(tree, "fail")
+
+    def _command(self, tree: Tree, command: str) -> None:
+        tree.task.pending -= 1
+        tree.task.inbox.append({"command": command, "id": tree.tup_id})
+        self._waiting.append(tree.task)
+
+    @staticmethod
+    def _log(task: Task, message: dict[str, Any]) -> None:
+        level = logging.ERROR if message["command"] == "error" else LEVELS.get(message.get("level", 2), logging.INFO)
+        if not message["msg"].startswith("pystorm StormHandler"):
+            logging.getLogger(f"shopguide.storm.{task.name}").log(level, "%s", message["msg"])
