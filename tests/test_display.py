@@ -245,7 +245,7 @@ class TestTokens:
         assert (await client.post("/v1/dismiss", json={"token": 5, "item": "i1"})).status_code == 401
 
     async def test_each_visitor_is_another(self, client, line):
-        first, second = ((await client.post("/v1/visitor")).json() for _ in range(2))
+        first, second = [(await client.post("/v1/visitor")).json() for _ in range(2)]
         assert first["user"].startswith("guest-")
         assert first["user"] != second["user"]
         assert line.verify(first["token"]) != line.verify(second["token"])

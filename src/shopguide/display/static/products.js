@@ -1,0 +1,170 @@
+// The shop's shelves: catalogue, search, categories, and how a product looks wherever it appears.
+
+const PAGE = 24;
+const euros = new Intl.NumberFormat("en", { style: "currency", currency: "EUR" });
+
+export const money = (price) => (price > 0 ? euros.format(price) : "");
+
+/** Set a product's picture; decorative, since its title always stands beside it. */
+export function picture(image, product) {
+  const source = product.image || "/static/icon.svg";
+  if (image.getAttribute("src") !== source) image.src = source;
+}
+
+/** A small tile: picture, title, price. */
+export function tile(product, open) {
+  const row = document.createElement("li");
+  const button = document.createElement("button");
+  const image = document.createElement("img");
+  const title = document.createElement("span");
+  const price = document.createElement("span");
+  button.type = "button";
+  button.className = "tile";
+  image.alt = "";
+  picture(image, product);
+  title.className = "tile-title";
+  title.textContent = product.title;
+  price.className = "tile-price";
+  price.textContent = money(product.price);
+  button.append(image, title, price);
+  button.addEventListener("click", () => open(product, button));
+  row.append(button);
+  return row;
+}
+
+export class Shelves {
+  products = [];
+  #byItem = new Map();
+  #category = "";
+  #query = "";
+  #limit = PAGE;
+
+  /** `on` has open(product, button), add(product) and search(query, found). */
+  constructor(on) {
+    this.on = on;
+    this.grid = document.querySelector("#products");
+    this.template = document.querySelector("#card-template");
+    this.more = document.querySelector("#more");
+    this.input = document.querySelector("#search");
+    this.grid.append(...Array.from({ length: 9 }, skeleton));
+    this.more.addEventListener("click", () => this.#showMore());
+    document.querySelector("#search-clear").addEventListener("click", () => this.#clear());
+    this.#listen();
+  }
+
+  async load() {
+    const answer = await fetch("/v1/products");
+    if (!answer.ok) throw new Error(`no products: ${answer.status}`);
+    this.products = await answer.json();
+    this.#byItem = new Map(this.products.map((product) => [product.item, product]));
+    this.input.placeholder = `Search ${this.products.length} products`;
+    this.#chips();
+    this.#draw();
+  }
+
+  get(item) {
+    return this.#byItem.get(item);
+  }
+
+  /** The grid follows each key; the guide hears of a query once the typing rests. */
+  #listen() {
+    let rest = 0;
+    let told = "";
+    const tell = () => {
+      clearTimeout(rest);
+      const query = this.input.value.trim();
+      if (query.length > 1 && query !== told) this.on.search(query);
+      told = query;
+    };
+    this.input.addEventListener("input", () => {
+      this.#query = this.input.value.trim().toLowerCase();
+      this.#limit = PAGE;
+      this.#draw();
+      clearTimeout(rest);
+      rest = setTimeout(tell, 700);
+    });
+    this.input.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      tell();
+    });
+  }
+
+  #chips() {
+    const counts = new Map();
+    for (const { category } of this.products) if (category) counts.set(category, (counts.get(category) ?? 0) + 1);
+    const names = [...counts.keys()].sort((a, b) => counts.get(b) - counts.get(a) || a.localeCompare(b));
+    const chips = ["", ...names].map((name) => {
+      const chip = document.createElement("button");
+      chip.type = "button";
+      chip.className = "chip";
+      chip.dataset.testid = "chip";
+      chip.dataset.category = name;
+      chip.textContent = name || "All";
+      chip.setAttribute("aria-pressed", String(name === this.#category));
+      chip.addEventListener("click", () => this.#choose(name));
+      return chip;
+    });
+    document.querySelector("#chips").replaceChildren(...chips);
+  }
+
+  #choose(category) {
+    this.#category = category;
+    this.#limit = PAGE;
+    for (const chip of document.querySelectorAll(".chip")) {
+      chip.setAttribute("aria-pressed", String(chip.dataset.category === category));
+    }
+    this.#draw();
+  }
+
+  #clear() {
+    this.input.value = this.#query = "";
+    this.#choose("");
+    this.input.focus();
+  }
+
+  #showMore() {
+    const next = this.#limit;
+    this.#limit += PAGE;
+    this.#draw();
+    this.grid.children[next]?.querySelector("button").focus({ preventScroll: true });
+  }
+
+  #matching() {
+    const words = this.#query.split(/\s+/).filter(Boolean);
+    return this.products.filter((product) => {
+      const text = `${product.title} ${product.category} ${product.brand}`.toLowerCase();
+      return (!this.#category || product.category === this.#category) && words.every((word) => text.includes(word));
+    });
+  }
+
+  #draw() {
+    const matching = this.#matching();
+    this.grid.replaceChildren(...matching.slice(0, this.#limit).map((product) => this.#card(product)));
+    this.grid.setAttribute("aria-busy", "false");
+    this.more.hidden = matching.length <= this.#limit;
+    document.querySelector("#products-empty").hidden = matching.length > 0;
+    document.querySelector("#found").textContent =
+      this.#query || this.#category ? `${matching.length} of ${this.products.length} products` : "";
+  }
+
+  #card(product) {
+    const row = this.template.content.firstElementChild.cloneNode(true);
+    const [open, add] = row.querySelectorAll("button");
+    row.dataset.item = product.item;
+    picture(row.querySelector("img"), product);
+    row.querySelector(".kicker").textContent = product.brand || product.category;
+    row.querySelector(".card-title").textContent = product.title;
+    row.querySelector(".price").textContent = money(product.price);
+    add.setAttribute("aria-label", `Add ${product.title} to the cart`);
+    open.addEventListener("click", () => this.on.open(product, open));
+    add.addEventListener("click", () => this.on.add(product));
+    return row;
+  }
+}
+
+function skeleton() {
+  const row = document.createElement("li");
+  row.className = "card skeleton";
+  row.setAttribute("aria-hidden", "true");
+  return row;
+}

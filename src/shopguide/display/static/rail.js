@@ -1,0 +1,144 @@
+// "For you": the newest list. Rows are kept by item and moved, never rebuilt, so that the eye can follow.
+
+import { money, picture } from "./products.js";
+
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+const EASE = "cubic-bezier(.2, .8, .2, 1)";
+
+export class Rail {
+  #rows = new Map();
+  #dismissed = new Set();
+
+  /** `on` has open(item, row), why(item, row) and dismiss(item). */
+  constructor(list, template, empty, on) {
+    this.list = list;
+    this.template = template;
+    this.empty = empty;
+    this.on = on;
+    list.append(...Array.from({ length: 7 }, skeleton));
+  }
+
+  /** Show the items, in order. Returns how many came that were not there. */
+  update(items, first) {
+    const wanted = new Set(items.map((item) => item.item));
+    for (const id of this.#dismissed) if (!wanted.has(id)) this.#dismissed.delete(id);
+    return this.#show(items.filter((item) => !this.#dismissed.has(item.item)), first);
+  }
+
+  /** Take one away at once; the guide's next list will agree. Returns a way back. */
+  hide(item) {
+    this.#dismissed.add(item.item);
+    const before = this.#shown;
+    this.#show(before.filter((other) => other.item !== item.item), false);
+    return () => {
+      this.#dismissed.delete(item.item);
+      if (!this.#rows.has(item.item)) this.#show(before, false);
+    };
+  }
+
+  #shown = [];
+
+  #show(items, first) {
+    const places = new Map([...this.#rows].map(([id, row]) => [id, row.getBoundingClientRect()]));
+    const ranks = new Map(this.#shown.map((item, rank) => [item.item, rank]));
+    const focus = this.#rememberFocus();
+    for (const old of this.list.querySelectorAll(".skeleton")) old.remove();
+    const wanted = new Set(items.map((item) => item.item));
+    for (const [id, row] of this.#rows) if (!wanted.has(id)) this.#leave(id, row);
+    items.forEach((item, rank) => {
+      const row = this.#rows.get(item.item) ?? this.#enter(item.item);
+      this.#fill(row, item);
+      mark(row, first ? null : ranks.get(item.item), rank);
+      if (this.list.children[rank] !== row) this.list.insertBefore(row, this.list.children[rank]);
+    });
+    this.#shown = items;
+    this.#move(places);
+    focus();
+    this.list.setAttribute("aria-busy", "false");
+    this.empty.hidden = items.length > 0;
+    return items.filter((item) => !ranks.has(item.item)).length;
+  }
+
+  #enter(id) {
+    const row = this.template.content.firstElementChild.cloneNode(true);
+    const [open, why, dismiss] = row.querySelectorAll("button");
+    open.addEventListener("click", () => this.on.open(row.item, open));
+    why.addEventListener("click", () => this.on.why(row.item, why));
+    dismiss.addEventListener("click", () => this.on.dismiss(row.item));
+    this.#rows.set(id, row);
+    return row;
+  }
+
+  #fill(row, item) {
+    row.item = item;
+    row.dataset.item = item.item;
+    picture(row.querySelector("img"), item);
+    row.querySelector(".pick-title").textContent = item.title;
+    row.querySelector(".pick-reason").textContent = item.reasons?.[0]?.text ?? "";
+    row.querySelector(".pick-price").textContent = money(item.price);
+    row.querySelector('[data-testid="why"]').setAttribute("aria-label", `Why ${item.title}?`);
+    row.querySelector('[data-testid="not-this"]').setAttribute("aria-label", `Not this: ${item.title}`);
+  }
+
+  #leave(id, row) {
+    this.#rows.delete(id);
+    if (still.matches) return row.remove();
+    const { offsetTop, offsetLeft, offsetWidth, offsetHeight } = row;
+    Object.assign(row.style, {
+      position: "absolute", top: `${offsetTop}px`, left: `${offsetLeft}px`,
+      width: `${offsetWidth}px`, height: `${offsetHeight}px`, zIndex: 0,
+    });
+    row.inert = true;
+    delete row.dataset.testid;
+    this.list.append(row);
+    const gone = row.animate([{ opacity: 1 }, { opacity: 0, transform: "scale(.94)" }], { duration: 160, fill: "forwards" });
+    gone.finished.finally(() => row.remove());
+  }
+
+  #move(places) {
+    if (still.matches) return;
+    for (const row of this.#rows.values()) for (const running of row.getAnimations()) running.cancel();
+    const frames = [...this.#rows].map(([id, row]) => [row, places.get(id), row.getBoundingClientRect()]);
+    for (const [row, from, to] of frames) {
+      if (!from) {
+        row.animate([{ opacity: 0, transform: "translateY(10px)" }, { opacity: 1, transform: "none" }],
+          { duration: 280, delay: 60, easing: EASE, fill: "backwards" });
+      } else if (from.left !== to.left || from.top !== to.top) {
+        row.animate([{ transform: `translate(${from.left - to.left}px, ${from.top - to.top}px)` }, { transform: "none" }],
+          { duration: 360, easing: EASE });
+      }
+    }
+  }
+
+  /** Moving a row loses the keyboard's place; a removed row hands it to the one that follows. */
+  #rememberFocus() {
+    const held = document.activeElement;
+    const row = held?.closest?.(".pick");
+    if (!row || !this.list.contains(row)) return () => {};
+    const rank = [...this.list.children].indexOf(row);
+    return () => {
+      if (document.activeElement === held) return;
+      const next = this.#rows.has(row.dataset.item) ? row : this.list.children[Math.min(rank, this.#rows.size - 1)];
+      const same = next?.querySelector(`[data-testid="${held.dataset.testid}"]`);
+      (same ?? this.list).focus({ preventScroll: true });
+    };
+  }
+}
+
+/** Say how the row got here: new, or up by so many. */
+function mark(row, was, rank) {
+  const badge = row.querySelector(".moved");
+  const text = was === null ? "" : was === undefined ? "new" : was > rank ? `↑${was - rank}` : "";
+  badge.textContent = text;
+  row.classList.toggle("fresh", text === "new");
+  if (text && !still.matches) {
+    badge.animate([{ opacity: 1, offset: 0.8 }, { opacity: 0 }], { duration: 3500, fill: "forwards" });
+  }
+}
+
+function skeleton() {
+  const row = document.createElement("li");
+  row.className = "pick skeleton";
+  row.setAttribute("aria-hidden", "true");
+  return row;
+}

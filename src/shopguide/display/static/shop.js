@@ -1,0 +1,124 @@
+// The demo shop: what the visitor does goes out, the list that comes back is shown.
+
+import { Connection } from "./connection.js";
+import { Cart, Detail, Why } from "./dialogs.js";
+import { Guide, ms } from "./guide.js";
+import { Shelves } from "./products.js";
+import { Rail } from "./rail.js";
+
+const $ = (selector) => document.querySelector(selector);
+const line = new Connection();
+const guide = new Guide();
+const why = new Why();
+const published = (window.shopguide = { lastLatencyMs: null, seq: null, user: null });
+
+const cart = new Cart({
+  remove: (product) => line.send("remove", { item: product.item, value: product.price }, product.title),
+  checkout: (products) => {
+    for (const product of products) purchase(product);
+    toast("Thank you. The guide will not suggest these again.");
+  },
+});
+const detail = new Detail({
+  open: openProduct,
+  add: addToCart,
+  buy: (product) => {
+    purchase(product);
+    toast(`Bought: ${product.title}`);
+  },
+  favourite: (product, on) => on && line.send("favourite", { item: product.item }, product.title),
+});
+const shelves = new Shelves({
+  open: openProduct,
+  add: addToCart,
+  search: (query) => line.send("search", { query }, `“${query}”`),
+});
+const rail = new Rail($("#picks"), $("#pick-template"), $("#picks-empty"), {
+  open: (item, button) => {
+    line.send("click", { item: item.item }, item.title);
+    openProduct(item, button);
+  },
+  why: async (item, button) => why.show(await line.why(item.item).catch(() => null), item, button),
+  dismiss: notThis,
+});
+
+function openProduct(item, button) {
+  const product = { ...item, ...shelves.get(item.item) };
+  detail.show(product, button);
+  line.send("view", { item: product.item }, product.title);
+}
+
+function addToCart(product) {
+  cart.add(product);
+  line.send("cart", { item: product.item, value: product.price }, product.title);
+  toast(`In your cart: ${product.title}`);
+}
+
+function purchase(product) {
+  line.send("purchase", { item: product.item, value: product.price }, product.title);
+}
+
+async function notThis(item) {
+  const restore = rail.hide(item);
+  if (await line.dismiss(item.item, item.title)) toast(`Gone: ${item.title}`);
+  else {
+    restore();
+    toast("That did not reach the guide. Please try again.");
+  }
+}
+
+function toast(text) {
+  const note = document.createElement("p");
+  note.textContent = text;
+  $("#toasts").replaceChildren(note);
+  setTimeout(() => note.remove(), 3200);
+}
+
+const STATES = { connecting: "Connecting", live: "Live", reconnecting: "Reconnecting" };
+
+line.addEventListener("state", ({ detail: state }) => {
+  $("#live").dataset.state = state;
+  $("#live-state").textContent = STATES[state];
+  $("#banner").hidden = state !== "reconnecting";
+  $("#banner").textContent =
+    state === "reconnecting" ? "Connection lost, reconnecting. Your list stays, and what you do is kept until then." : "";
+});
+
+line.addEventListener("visitor", ({ detail: visitor }) => {
+  published.user = visitor.user;
+  guide.visitor(visitor);
+});
+
+line.addEventListener("event", ({ detail: event }) => {
+  guide.note(event);
+  if (event.latency === null) return;
+  published.lastLatencyMs = event.latency;
+  $("#live-more").textContent = `list #${line.held.seq[1]}, ${ms(event.latency)} after your click`;
+  $("#rail-note").textContent = `Changed ${ms(event.latency)} after your click`;
+});
+
+line.addEventListener("list", ({ detail: { items, seq, first, cause } }) => {
+  const fresh = rail.update(items, first);
+  published.seq = seq;
+  $("#live-more").textContent = `list #${seq[1]}`;
+  if (!cause) return;
+  const change = fresh === 0 ? "Your list has a new order" : `${fresh} new in your list`;
+  detail.follow(items, change);
+  $("#announcer").textContent = `${change}. First: ${items[0]?.title ?? "nothing"}.`;
+});
+
+$("#new-visitor").addEventListener("click", async () => {
+  guide.clear();
+  cart.clear();
+  detail.dialog.close();
+  detail.favourites.clear();
+  $("#rail-note").textContent = "Popular now";
+  await line.startOver();
+  toast("You are somebody new.");
+});
+
+line.start();
+shelves.load().catch(() => {
+  $("#products").replaceChildren();
+  $("#found").textContent = "The shelves could not be loaded. Please reload the page.";
+});

@@ -1,0 +1,204 @@
+"""A page to test: the app over a scripted line, whose list follows each event by a plain rule."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import threading
+import time
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Iterator
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from shopguide.display import Server, create_app
+from shopguide.errors import TokenError
+from shopguide.settings import Settings
+
+SHELVES = {
+    "outdoor": ("Trail shoe", "Rain jacket", "Dome tent", "Headlamp", "Trekking poles", "Camp stove"),
+    "kitchen": ("Chef's knife", "Dutch oven", "Pour-over set", "Cutting board", "Pepper mill", "Enamel kettle"),
+    "audio": ("Studio headphones", "Field recorder", "Turntable", "Shelf speaker", "Earbuds", "Desk microphone"),
+    "desk": ("Reading lamp", "Fountain pen", "Notebook set", "Monitor stand", "Desk mat", "Wooden organizer"),
+    "garden": ("Pruning shears", "Herb planter", "Watering can", "Seed box", "Garden fork", "Rain gauge"),
+}
+BRANDS = ("Norvik", "Halden", "Ostra", "Milo & Finch")
+HUES = dict(zip(SHELVES, (158, 22, 262, 210, 95), strict=True))
+
+
+def _image(category: str, k: int) -> str:
+    hue, shift = HUES[category], 14 * k
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 400 300"><rect width="400" height="300" '
+        f'fill="hsl({hue + shift} 38% 86%)"/><circle cx="{140 + 20 * k}" cy="160" r="92" fill="hsl({hue + shift} 42% 66%)"/>'
+        f'<rect x="{180 - 8 * k}" y="110" width="120" height="120" rx="{10 + 8 * k}" fill="hsl({hue + shift} 46% 42%)"/></svg>'
+    )
+    return "data:image/svg+xml," + quote(svg)
+
+
+def _catalogue() -> list[dict[str, Any]]:
+    return [
+        {
+            "item": f"{category}-{k}-{brand}", "title": f"{title}, {brand}", "category": category, "brand": brand,
+            "price": 19.0 + 7.5 * k + 3 * b, "image": _image(category, k),
+        }
+        for b, brand in enumerate(BRANDS) for k in range(6)
+        for category, titles in SHELVES.items() for title in (titles[k],)
+    ]  # fmt: skip
+
+
+class ScriptedLine:
+    """After each event: the newest item's category first, then the others in catalogue order; no dismissed item."""
+
+    def __init__(self) -> None:
+        self.catalogue = _catalogue()
+        self.by_item = {p["item"]: p for p in self.catalogue}
+        self.rows: dict[int, list[dict]] = defaultdict(list)
+        self.lists: dict[int, list[dict]] = {}
+        self.seq: dict[int, int] = defaultdict(int)
+        self.watchers: dict[int, set[asyncio.Queue]] = defaultdict(set)
+
+    def collect(self, rows: list[dict], raw: list[bytes]) -> SimpleNamespace:
+        for user in {row["user_key"] for row in rows}:
+            self.rows[user] += [row for row in rows if row["user_key"] == user]
+            self._push(user)
+        return SimpleNamespace(accepted=len(rows), refused=0)
+
+    async def durable(self) -> None:
+        await asyncio.sleep(0.002)
+
+    def mint(self, user: str, ttl: float | None = None) -> str:
+        return f"{user}|{time.time() + (ttl or 3600)}"
+
+    def verify(self, token: str) -> int:
+        user, _, expires = token.partition("|")
+        if not expires or float(expires) < time.time():
+            raise TokenError("the token has expired")
+        return int.from_bytes(user.encode()[-8:], "little")
+
+    def _list(self, user: int) -> list[dict]:
+        rows = self.rows[user]
+        gone = {r["item"] for r in rows if r["kind"] in ("dismiss", "purchase")}
+        looked = [self.by_item[r["item"]] for r in rows if r["kind"] in ("view", "cart") and r["item"] in self.by_item]
+        newest = looked[-1] if looked else None
+
+        def score(p: dict) -> float:
+            return sum(1 / (1 + age) for age, q in enumerate(reversed(looked)) if q["category"] == p["category"])
+
+        best = sorted(self.catalogue, key=lambda p: -score(p))
+        kept = [p for p in best if p["item"] not in gone and p is not newest][:20]
+        return [{**p, "score": score(p) + 0.1, "reasons": [self._reason(p, looked)]} for p in kept]
+
+    def _reason(self, product: dict, looked: list[dict]) -> dict:
+        cause = next((q for q in reversed(looked) if q["category"] == product["category"]), None)
+        if cause is None:
+            return {"text": "popular today", "because": None, "share": 1.0}
+        return {"text": f"because you looked at {cause['title']}", "because": cause["item"], "share": 0.9}
+
+    def _push(self, user: int) -> None:
+        old, new = self.lists.get(user, []), self._list(user)
+        base, self.seq[user] = self.seq[user], self.seq[user] + 1
+        self.lists[user] = new
+        put = {i["item"]: i for i in new if i not in old}
+        diff = {"v": 1, "type": "diff", "seq": [1, self.seq[user]], "slot": "home", "base": base, "put": put}
+        for queue in self.watchers[user]:
+            queue.put_nowait((f"1-{self.seq[user]}", json.dumps({**diff, "order": [i["item"] for i in new]})))
+
+    def _snapshot(self, user: int) -> dict:
+        items = self.lists.setdefault(user, self._list(user))
+        return {"v": 1, "type": "snapshot", "seq": [1, self.seq[user]], "slot": "home", "items": items}
+
+    async def recommend(self, token: str, n: int, slot: str, timeout: float) -> dict | None:
+        return self._snapshot(self.verify(token))
+
+    async def similar(self, item: str, n: int) -> dict | None:
+        near = self.by_item.get(item)
+        items = [p for p in self.catalogue if near and p["category"] == near["category"] and p is not near]
+        return {"items": items[:n]} if near else None
+
+    async def trending(self, category: str | None, n: int) -> dict | None:
+        return {"items": self.catalogue[:n]}
+
+    def why(self, token: str, item: str) -> dict | None:
+        found = next((i for i in self.lists.get(self.verify(token), []) if i["item"] == item), None)
+        if found is None:
+            return None
+        shares = [(0.62, found["reasons"][0]["text"]), (0.23, "fits what you did in this visit"), (0.15, "popular today")]
+        parts = [
+            {"signal": "items", "because": None, "title": None, "amount": s * found["score"], "text": text}
+            for s, text in shares
+        ]
+        return {"item": item, "title": found["title"], "score": found["score"], "parts": parts}
+
+    async def subscribe(self, token: str) -> AsyncGenerator[tuple[str, str], None]:
+        user = self.verify(token)
+        queue: asyncio.Queue = asyncio.Queue()
+        self.watchers[user].add(queue)
+        try:
+            snapshot = self._snapshot(user)
+            yield f"1-{snapshot['seq'][1]}", json.dumps(snapshot)
+            while True:
+                yield await queue.get()
+        finally:
+            self.watchers[user].discard(queue)
+
+    def products(self) -> list[dict]:
+        return self.catalogue
+
+    def counts(self) -> dict:
+        return {"events": sum(map(len, self.rows.values())), "rejected": 0, "events_per_second": 0.0}
+
+
+class Running:
+    """The app in a thread of its own, on one port, so that it can stop and come back."""
+
+    def __init__(self) -> None:
+        self.line = ScriptedLine()
+        self.port = 0
+        self.start()
+
+    def start(self) -> None:
+        settings = Settings.model_validate({"http": {"port": self.port}})
+        self.server = Server(create_app(self.line, settings), settings)
+        self.thread = threading.Thread(target=self.server.run)
+        self.thread.start()
+        while not self.server.started:
+            assert self.thread.is_alive()
+            time.sleep(0.01)
+        self.port = self.server.servers[0].sockets[0].getsockname()[1]
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+        self.thread.join(10)
+        assert not self.thread.is_alive()
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[Running]:
+    app = Running()
+    yield app
+    app.stop()
+
+
+@pytest.fixture(scope="session")
+def base_url(running: Running) -> str:
+    return f"http://127.0.0.1:{running.port}"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no chromium on this machine")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium,
+            args=["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
+        )
+        yield browser
+        browser.close()
