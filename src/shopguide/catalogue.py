@@ -28,9 +28,7 @@ def concerns(batch: Batch) -> bool:
 
 def extract(batch: Batch) -> Batch:
     """The part of a batch that catalogues learn from."""
-    return Batch(
-        batch.partition, batch.first, batch.last, batch.events.take(_own_rows(batch.events)), batch.names
-    )
+    return Batch(batch.partition, batch.first, batch.last, batch.events.take(_own_rows(batch.events)), batch.names)
 
 
 def categories(events: Events) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:

@@ -198,6 +198,7 @@ class Featurizer:
 
     def _difference(self, user: int, before: dict[str, Any], after: dict[str, Any], offset: int) -> Lessons:
         """The lessons that lead from a user's events before to those after: taking one out can cut sessions anew."""
+
         def learned(events: dict[str, Any]) -> list[tuple[int, int, int, int, float]]:
             unit = events["session"] if self._by_session else np.full(len(events["item"]), user, np.uint64)
             rows = zip(events["offset"], events["kind"], unit, events["item"], events["time"], strict=True)
@@ -242,9 +243,7 @@ class Featurizer:
     def _watch_of(self, events: Events, row: int) -> Watch:
         """What a WATCH row asks for; the defaults for any other row."""
         details = events.details(row) if events.kind[row] == Kind.WATCH else {}
-        return Watch(
-            float(details.get("expires", 0)), str(details.get("slot", "home")), int(details.get("n", self._n))
-        )
+        return Watch(float(details.get("expires", 0)), str(details.get("slot", "home")), int(details.get("n", self._n)))
 
     def _answer_to(self, events: Events, row: int, slot: bytes) -> Looks:
         user, offset = int(events.user[row]), int(events.offset[row])

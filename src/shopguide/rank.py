@@ -71,9 +71,7 @@ class Ranker:
             },
         }
 
-    def _choose(
-        self, looks: Looks, look: int, candidates: Candidates, rows: range
-    ) -> Iterator[tuple[int, float]]:
+    def _choose(self, looks: Looks, look: int, candidates: Candidates, rows: range) -> Iterator[tuple[int, float]]:
         """Rows of the candidates to show, best first, each with the factor that a pick puts on its score."""
         slot = looks.slot.bytes_at(look).decode()
         picks = self.catalogue.picks(slot, float(looks.event_time[look]))
@@ -124,9 +122,7 @@ class Ranker:
             "why": why,
         }
 
-    def _why(
-        self, looks: Looks, look: int, candidates: Candidates, row: int, factor: float
-    ) -> list[dict[str, Any]]:
+    def _why(self, looks: Looks, look: int, candidates: Candidates, row: int, factor: float) -> list[dict[str, Any]]:
         """The parts of a score, largest first; they add up to it. A pair that too few distinct shoppers share is in
         the sum, but its item is not named."""
         did = dict(zip(looks.recent[look].tolist(), looks.recent_kind[look].tolist(), strict=True))

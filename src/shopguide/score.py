@@ -54,10 +54,14 @@ class Scorer:
 
         Raises GapError where rows before the update are missing.
         """
+        self.learn(update)
+        return self.answer(update.looks, update.partition, update.first, update.last)
+
+    def learn(self, update: Update) -> None:
+        """Learn the lessons of the update that are new. Raises GapError where rows before it are missing."""
         new = self.frontier.admit(update)
         self._learn(update.lessons.take(update.lessons.offset >= new))
         self.frontier.advance(update)
-        return self.answer(update.looks, update.partition, update.first, update.last)
 
     def answer(self, looks: Looks, partition: int = 0, first: int = 0, last: int = -1) -> Slate:
         """Candidates for the looks that are this replica's."""

@@ -54,7 +54,9 @@ class RankSettings(Section):
 
 
 class PushSettings(Section):
-    endpoint: str = Field("tcp://127.0.0.1:7201", description="where subscribers connect; gaps are asked one port above")
+    endpoint: str = Field(
+        "tcp://127.0.0.1:7201", description="where subscribers connect; gaps are asked one port above"
+    )
     heartbeat: float = Field(5.0, gt=0, le=60, description="seconds between heartbeats to each live token")
     high_water_mark: int = Field(16, ge=1, description="messages kept for a slow client before newer ones are dropped")
     token_ttl: float = Field(3600, gt=0, description="seconds that a token minted here lives")

@@ -1,0 +1,48 @@
+"""The command line: ``shopguide COMMAND``. A user's mistake is one line on stderr and exit code 2."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from shopguide import __version__
+from shopguide.cli.ask import recommend, similar, trending, why
+from shopguide.cli.config import config
+from shopguide.cli.demo import demo
+from shopguide.cli.run import run
+from shopguide.cli.simulate import simulate
+from shopguide.cli.state import state
+from shopguide.cli.token import token
+from shopguide.cli.watch import watch
+from shopguide.errors import ShopguideError
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Begin with `shopguide demo`, then `shopguide COMMAND --help`: each ends with examples.",
+)
+@click.version_option(__version__, prog_name="shopguide")
+def cli() -> None:
+    """A real-time shopping guide: every event changes the model at once, and the lists follow."""
+
+
+for command in (demo, run, watch, recommend, similar, trending, why, simulate, token, state, config):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """The entry point."""
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as e:
+        e.show()
+        sys.exit(e.exit_code)
+    except ShopguideError as e:
+        click.echo(f"shopguide: {e}", err=True)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)

@@ -23,10 +23,10 @@ from shopguide.errors import ShopguideError
 logger = logging.getLogger(__name__)
 
 LEVELS = {0: logging.DEBUG, 1: logging.DEBUG, 2: logging.INFO, 3: logging.WARNING, 4: logging.ERROR}
-CRASHES = 3  # in a row, without a batch acked between them, before the run gives up
+CRASHES = 3  # that get no further than the one before, until the run gives up
 
 
-class WorkerCrashed(ShopguideError):
+class WorkerError(ShopguideError):
     """A component kept raising on the same batch."""
 
 
@@ -74,7 +74,7 @@ class LocalRunner:
         self._shuffled = seed is not None
         self._pending = pending
         self.crashes = 0
-        self.acked = 0
+        self._furthest = -1  # most batches acked in one life of the worker
         self._build()
 
     def step(self) -> bool:
@@ -110,6 +110,7 @@ class LocalRunner:
         self._tick_every = conf.get("topology.tick.tuple.freq.secs")
         self._next_tick = time.monotonic() + (self._tick_every or 0)
         self._ids = 0
+        self._acked = 0
         self._waiting: deque[Task] = deque()
         self._trees: dict[int, Tree] = {}
         self._roots: dict[str, tuple[int, ...]] = {}
@@ -170,9 +171,10 @@ class LocalRunner:
             self._crash(task, e)
 
     def _crash(self, task: Task, error: Exception) -> None:
-        self.crashes += 1
+        self.crashes = 1 if self._acked > self._furthest else self.crashes + 1
+        self._furthest = max(self._furthest, self._acked)
         if self.crashes > CRASHES:
-            raise WorkerCrashed(f"{task.name} raised {self.crashes} times in a row: {error}") from error
+            raise WorkerError(f"{task.name} raised {self.crashes} times at the same place: {error}") from error
         logger.warning("worker begins again from the newest snapshot")
         self._build()
 
@@ -210,9 +212,7 @@ class LocalRunner:
         for root in roots:
             self._settle(root)
 
-    def _targets(
-        self, tasks: list[Task], grouping: Any, places: list[int] | None, values: list[Any]
-    ) -> list[Task]:
+    def _targets(self, tasks: list[Task], grouping: Any, places: list[int] | None, values: list[Any]) -> list[Task]:
         if grouping.all is not None:
             return tasks
         if grouping.fields is not None and places is None:
@@ -243,8 +243,7 @@ class LocalRunner:
         tree = self._trees.get(root)
         if tree is not None and tree.open == 0:
             del self._trees[root]
-            self.acked += 1
-            self.crashes = 0
+            self._acked += 1
             self._command(tree, "ack")
 
     def _fail(self, task: Task, message: dict[str, Any]) -> None:

@@ -1,0 +1,45 @@
+# Every verb sets up .venv by itself when it is missing or out of date.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.built
+CORE := $(wildcard csrc/*.[ch] src/shopguide/*.pyx src/shopguide/*.pxi src/shopguide/*.pxd)
+C_FILES = $(shell git ls-files 'csrc/*.[ch]' 'tests/c/*.[ch]')
+
+.DEFAULT_GOAL := help
+.PHONY: demo test build bench lint format clean help
+
+help: ## what each verb does
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: $(STAMP) ## .venv with the package, its command and all tools
+
+$(STAMP): pyproject.toml setup.py $(CORE)
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'setuptools>=77,<81' wheel 'Cython>=3.1'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+demo: build ## a simulated shop, live: a page to click through, lists pushed to it and to ZeroMQ subscribers
+	@$(BIN)/shopguide demo
+
+test: build ## everything: unit, property, C under sanitizers, the whole line, a real browser
+	@sh tests/browser.sh
+	@$(BIN)/python -m pytest
+
+bench: build ## how fast, as ratios against a baseline in the same run
+	@for b in bench/bench_*.py; do $(BIN)/python $$b || exit 1; done
+
+lint: build ## ruff, mypy, cython-lint, clang-format
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint src/shopguide/*.pyx src/shopguide/*.pxi
+	@$(BIN)/clang-format --dry-run --Werror $(C_FILES)
+
+format: build ## let ruff and clang-format lay out the code
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
+	@$(BIN)/clang-format -i $(C_FILES)
+
+clean: ## remove what was built
+	@rm -rf $(VENV) build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache tests/c/bin
+	@rm -f src/shopguide/_core.c src/shopguide/*.so

@@ -1,0 +1,112 @@
+"""A state directory read by itself: the newest snapshot and the log after it, through the same stages as the line.
+
+Nothing is written, so a directory that a process is working on can be read too.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shopguide.clean import clean
+from shopguide.errors import StateError
+from shopguide.featurize import Featurizer
+from shopguide.keys import Secret, category_key, item_key
+from shopguide.log import Log
+from shopguide.rank import Ranker
+from shopguide.records import SIMILAR, TRENDING, Looks, Ragged
+from shopguide.score import Scorer
+from shopguide.state import StateDir, fits
+from shopguide.topologies.recommend import Recommend
+
+READ = 65536  # rows a batch
+
+
+class AtRest:
+    """The stages as they are after every row of the log.
+
+    Raises StateError where the directory holds no state.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.state = StateDir(path)
+        self.settings = self.state.settings()
+        self.log = Log(
+            self.state.log,
+            Log.partitions_of(self.state.log, self.settings.log.partitions),
+            readonly=True,
+        )
+        self.featurizer = Featurizer(self.settings)
+        self.scorer = Scorer(self.settings)
+        self.ranker = Ranker(self.settings)
+        positions = self._restore()
+        for partition, position in enumerate(positions):
+            self._replay(partition, position)
+
+    def recommend(self, user: str, slot: str, n: int) -> dict[str, Any]:
+        """The list that the user would get now."""
+        key = Secret.load(self.state.path).user_key(user)
+        looks = self.featurizer.look(key, slot, n, self._now())
+        return {"user": user, **self._answer(looks)}
+
+    def similar(self, item: str, n: int) -> dict[str, Any]:
+        """Items that occur together with this one. Raises StateError where the item is unknown."""
+        key = item_key(item)
+        if self.ranker.catalogue.name(key) is None:
+            raise StateError(f"item {item!r} is not in this state")
+        return {"item": item, **self._answer(self._look(SIMILAR, n, about=key))}
+
+    def trending(self, category: str | None, n: int) -> dict[str, Any]:
+        """What is popular at the time of the newest event."""
+        key = category_key(category) if category else 0
+        return {"category": category, **self._answer(self._look(TRENDING, n, category=key))}
+
+    def why(self, user: str, item: str) -> dict[str, Any]:
+        """The whole sum behind an item for a user. Raises StateError where it is no candidate for them."""
+        found = self.recommend(user, "home", 100)["items"]
+        for candidate in found:
+            if candidate["item"] == item:
+                return {"user": user, **candidate}
+        raise StateError(f"item {item!r} is not among the {len(found)} candidates for user {user!r}")
+
+    def _answer(self, looks: Looks) -> dict[str, Any]:
+        recommendation = self.ranker.rank(self.scorer.answer(looks))[0]
+        return {"slot": recommendation["slot"], "intent": recommendation["intent"], "items": recommendation["items"]}
+
+    def _look(self, slot: bytes, n: int, about: int = 0, category: int = 0) -> Looks:
+        return Looks(
+            event_time=[self._now()],
+            slot=Ragged.of_bytes([slot]),
+            about=np.array([about], np.uint64),
+            category=np.array([category], np.uint64),
+            n=[n],
+        )
+
+    def _now(self) -> float:
+        """Now; for a log of long ago the time of its newest event, so that its trends are still to be seen."""
+        return self._newest or time.time()
+
+    def _restore(self) -> list[int]:
+        widths = {spec.name: spec.par for spec in Recommend.specs}
+        parts = self.state.newest(fits(self.settings, widths))
+        self._newest = 0.0
+        if parts is None:
+            return [0] * self.log.partitions
+        self.featurizer.load(parts["featurize-0"])
+        self.scorer.load(parts["score-0"])
+        self.ranker.load(parts["rank-0"])
+        self._newest = float(parts["position"]["newest"])
+        return [int(p) for p in parts["position"]["position"]]
+
+    def _replay(self, partition: int, position: int) -> None:
+        while (batch := self.log.read(partition, position, READ)) is not None:
+            kept, _ = clean(batch)
+            self.scorer.learn_categories(kept)
+            self.ranker.learn(kept)
+            update = self.featurizer.featurize(kept)
+            self.scorer.learn(update)
+            self._newest = max(self._newest, float(kept.events.time.max(initial=0)))
+            position = batch.last + 1

@@ -1,0 +1,74 @@
+"""``shopguide state``: checksum, check and info of a state directory."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from shopguide.cli.at_rest import AtRest
+from shopguide.cli.options import examples, json_option
+from shopguide.errors import StateError
+
+DIRECTORY = click.argument("directory", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+
+
+@click.group(
+    epilog=examples("shopguide state checksum DIR", "shopguide state check DIR", "shopguide state info DIR --json")
+)
+def state() -> None:
+    """Look into a state directory, at rest or in use."""
+
+
+@state.command()
+@DIRECTORY
+def checksum(directory: Path) -> None:
+    """One hex line: equal for equal models, however they came about."""
+    click.echo(AtRest(directory).scorer.checksum())
+
+
+@state.command()
+@DIRECTORY
+def check(directory: Path) -> None:
+    """Walk every structure and name the first broken invariant."""
+    found = AtRest(directory)
+    found.featurizer.check()
+    found.scorer.check()
+    click.echo("all invariants hold")
+
+
+@state.command()
+@DIRECTORY
+@json_option
+def info(directory: Path, as_json: bool) -> None:
+    """What the directory holds."""
+    found = AtRest(directory)
+    if not found.log.nbytes():
+        raise StateError(f"{directory} holds an empty log")
+    report = {
+        "log": {
+            "partitions": found.log.partitions,
+            "rows": [found.log.end(p) for p in range(found.log.partitions)],
+            "bytes": found.log.nbytes(),
+        },
+        "events": dict(sorted(found.featurizer.counts.items())),
+        "snapshots": found.state.snapshots(),
+        "running": found.state.running(),
+        "checksum": found.scorer.checksum(),
+    }
+    if as_json:
+        click.echo(json.dumps(report))
+        return
+    click.echo(
+        f"log        {sum(report['log']['rows']):,} rows in {found.log.partitions} partitions, "
+        f"{report['log']['bytes'] / 1e6:,.1f} MB"
+    )
+    for kind, count in report["events"].items():
+        click.echo(f"events     {count:>10,} {kind}")
+    for snapshot in report["snapshots"]:
+        when = datetime.fromtimestamp(snapshot["time"], UTC).isoformat(" ", "seconds")
+        click.echo(f"snapshot   {snapshot['name']} of {when}, {snapshot['bytes'] / 1e6:,.1f} MB")
+    click.echo(f"in use     {'by process %s' % report['running']['pid'] if report['running'] else 'no'}")
+    click.echo(f"checksum   {report['checksum']}")
