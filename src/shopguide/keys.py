@@ -13,19 +13,24 @@ import xxhash
 from shopguide.errors import SettingError
 
 
+def _utf8(text: str) -> bytes:
+    """UTF-8 for any text that JSON can carry, lone surrogates too."""
+    return text.encode("utf-8", "surrogatepass")
+
+
 def item_key(item: str) -> int:
     """The key of an item id: xxh3-64 of its UTF-8; never 0, which means "no item"."""
-    return xxhash.xxh3_64_intdigest(item) or 1
+    return xxhash.xxh3_64_intdigest(_utf8(item)) or 1
 
 
 def category_key(category: str) -> int:
     """The key of a category name; never 0."""
-    return xxhash.xxh3_64_intdigest(category, seed=1) or 1
+    return xxhash.xxh3_64_intdigest(_utf8(category), seed=1) or 1
 
 
 def event_key(event: str) -> int:
     """The key of a producer's event id; never 0."""
-    return xxhash.xxh3_64_intdigest(event, seed=2) or 1
+    return xxhash.xxh3_64_intdigest(_utf8(event), seed=2) or 1
 
 
 def partition_of(key: int, partitions: int) -> int:
@@ -49,7 +54,7 @@ class Secret:
 
     def user_key(self, user: str) -> int:
         """The key of a user id; the same id under another secret has another key. Never 0."""
-        digest = hashlib.blake2b(user.encode(), digest_size=8, key=self._user).digest()
+        digest = hashlib.blake2b(_utf8(user), digest_size=8, key=self._user).digest()
         return int.from_bytes(digest, "little") or 1
 
     def session_key(self, session: str) -> int:

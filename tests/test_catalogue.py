@@ -1,0 +1,95 @@
+"""The catalogue: the last row by offset wins, in any interleaving of partitions and any number of replays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgpack
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shopguide.catalogue import Catalogue, categories, concerns, extract
+from shopguide.keys import category_key
+from shopguide.records import Batch, Events, Kind, Names, Ragged
+
+
+def batch(rows: list[tuple[int, int, Kind, dict[str, Any]]], names: dict[int, str] | None = None) -> Batch:
+    """Rows of (offset, item, kind, details)."""
+    names = names or {}
+    return Batch(
+        0,
+        rows[0][0] if rows else 0,
+        rows[-1][0] if rows else 0,
+        Events(
+            offset=[r[0] for r in rows],
+            item=np.array([r[1] for r in rows], np.uint64),
+            kind=[r[2] for r in rows],
+            data=Ragged.of_bytes([msgpack.packb(r[3]) for r in rows]),
+        ),
+        Names(key=np.array(list(names), np.uint64), text=Ragged.of_bytes([n.encode() for n in names.values()])),
+    )
+
+
+DETAILS = st.one_of(
+    st.fixed_dictionaries({"title": st.sampled_from("abc"), "category": st.sampled_from(["x", "y"])}),
+    st.fixed_dictionaries({"op": st.just("stock"), "stock": st.integers(0, 2)}),
+    st.just({"op": "delete"}),
+)
+
+
+@given(st.lists(DETAILS, min_size=1, max_size=8), st.lists(st.integers(0, 7), max_size=8))
+def test_replays_change_nothing(changes: list[dict[str, Any]], replays: list[int]) -> None:
+    once, again = Catalogue(), Catalogue()
+    rows = [(offset, 5, Kind.ITEM, details) for offset, details in enumerate(changes)]
+    for row in rows:
+        once.learn(batch([row], {5: "five"}))
+        again.learn(batch([row], {5: "five"}))
+        for at in replays:
+            if at <= row[0]:
+                again.learn(batch([rows[at]], {5: "five"}))
+    assert once.product(5) == again.product(5) and once.available(5) == again.available(5)
+    assert once.available(5) == (changes[-1].get("op") != "delete" and once.product(5).get("stock") != 0)
+
+
+def test_attributes_add_up_and_names_are_kept() -> None:
+    c = Catalogue()
+    c.learn(batch([(0, 5, Kind.ITEM, {"title": "Lamp", "price": 3.5})], {5: "L1", 6: "L2"}))
+    c.learn(batch([(1, 5, Kind.ITEM, {"category": "light"})]))
+    assert c.product(5) == {"title": "Lamp", "price": 3.5, "category": "light"}
+    assert (c.name(5), c.title(5), c.title(6), c.name(7), c.title(7)) == ("L1", "Lamp", "L2", None, "?")
+    assert list(c.products()) == [{"item": "L1", "title": "Lamp", "price": 3.5, "category": "light"}]
+
+
+def test_two_ids_with_one_key_are_never_shown() -> None:
+    c = Catalogue()
+    c.learn(batch([], {5: "one"}))
+    assert c.name(5) == "one"
+    c.learn(batch([], {5: "two"}))
+    assert c.name(5) is None and c.collisions == {5}
+
+
+def test_picks_hold_for_their_slot_and_time() -> None:
+    c = Catalogue()
+    c.learn(batch([(0, 5, Kind.PICK, {"action": "pin", "slot": "home", "until": 100.0})]))
+    c.learn(batch([(1, 6, Kind.PICK, {"action": "block"})]))
+    assert c.picks("home", 99) == {5: "pin", 6: "block"} and c.picks("home", 100) == {6: "block"}
+    assert c.picks("cart", 0) == {6: "block"}
+    c.learn(batch([(2, 6, Kind.PICK, {"action": "clear"})]))
+    assert c.picks("cart", 0) == {}
+
+
+def test_dump_and_load() -> None:
+    c, d = Catalogue(), Catalogue()
+    c.learn(batch([(0, 5, Kind.ITEM, {"title": "Lamp"}), (3, 6, Kind.PICK, {"action": "bury"})], {5: "L1"}))
+    d.load(c.dump())
+    d.learn(batch([(0, 5, Kind.ITEM, {"title": "older"})]))
+    assert d.product(5) == {"title": "Lamp"} and d.name(5) == "L1" and d.picks("x", 0) == {6: "bury"}
+
+
+def test_what_concerns_a_catalogue() -> None:
+    whole = batch([(0, 5, Kind.ITEM, {"category": "x"}), (1, 5, Kind.VIEW, {}), (2, 6, Kind.ITEM, {"op": "delete"})])
+    assert concerns(whole) and extract(whole).events.offset.tolist() == [0, 2]
+    assert not concerns(batch([(1, 5, Kind.VIEW, {})])) and concerns(batch([], {5: "five"}))
+    items, keys = categories(whole.events)
+    assert items.tolist() == [5] and keys.tolist() == [category_key("x")]

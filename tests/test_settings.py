@@ -1,0 +1,58 @@
+"""Settings: preset < file < environment < flags; a mistake is one line naming key, value and what is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from shopguide.errors import SettingError
+from shopguide.settings import PRESETS, Settings, load
+
+
+def test_the_order_of_precedence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "a.toml"
+    file.write_text("[rank]\nn = 7\nseen = 'keep'\n")
+    assert load("news").rank.seen == "drop"
+    assert (load("news", file).rank.seen, load("news", file).rank.n) == ("keep", 7)
+    monkeypatch.setenv("SHOPGUIDE_RANK_N", "8")
+    assert load("news", file).rank.n == 8
+    assert load("news", file, {"rank.n": 9, "push.endpoint": None}).rank.n == 9
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_are_right_and_differ(preset: str) -> None:
+    settings = load(preset)
+    assert Settings.model_validate_json(settings.model_dump_json()) == settings
+    assert preset == "shop" or settings != load("shop")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("no_such = 3", r"no_such = 3: no such setting"),
+        ("[push]\nheartbeat = 'often'", r"push\.heartbeat = 'often': should be a valid number"),
+        ("[log]\npartitions = 0", r"log\.partitions = 0: should be greater than or equal to 1"),
+        ("[learn]\nunit = 'shop'", r"learn\.unit = 'shop': should be 'session' or 'user'"),
+        ("[push", r"is no TOML"),
+    ],
+)
+def test_a_mistake_is_one_line(tmp_path: Path, text: str, line: str) -> None:
+    file = tmp_path / "a.toml"
+    file.write_text(text)
+    with pytest.raises(SettingError, match=line) as error:
+        load("shop", file)
+    assert "\n" not in str(error.value)
+
+
+def test_missing_file_and_unknown_preset(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="cannot read the settings file .*No such file"):
+        load("shop", tmp_path / "none.toml")
+    with pytest.raises(SettingError, match=r"preset = 'zoo': allowed are shop, news, live"):
+        load("zoo")
+
+
+def test_every_setting_says_what_it_means() -> None:
+    for name, section in Settings.model_fields.items():
+        for key, field in section.annotation.model_fields.items():  # type: ignore[union-attr]
+            assert field.description, f"{name}.{key}"

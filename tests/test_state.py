@@ -1,0 +1,92 @@
+"""The state directory: one holder, whole snapshots or none, the newest that fits."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shopguide.errors import SettingError, StateError
+from shopguide.settings import load
+from shopguide.state import StateDir, fits
+
+
+def parts(value: int) -> dict[str, dict[str, np.ndarray]]:
+    return {"score-0": {"a": np.arange(value), "b": np.array([value], np.uint64)}, "rank-0": {"c": np.zeros(3)}}
+
+
+def test_a_snapshot_comes_back_and_two_are_kept(tmp_path: Path) -> None:
+    state = StateDir(tmp_path)
+    assert state.newest("x") is None
+    for value in (1, 2, 3):
+        state.save(parts(value), "x")
+    found = state.newest("x")
+    assert found is not None and found["score-0"]["b"].tolist() == [3] and found["score-0"]["a"].tolist() == [0, 1, 2]
+    assert [s["name"] for s in state.snapshots()] == ["00000002", "00000003"]
+
+
+def test_one_made_under_other_settings_is_passed_over(tmp_path: Path) -> None:
+    state = StateDir(tmp_path)
+    state.save(parts(1), "x")
+    state.save(parts(2), "y")
+    assert state.newest("x")["score-0"]["b"].tolist() == [1]  # type: ignore[index]
+    assert state.newest("z") is None
+    one, two = load("shop"), load("shop", flags={"learn.history": 7})
+    assert fits(one, {"score": 1}) != fits(two, {"score": 1}) != fits(two, {"score": 2})
+    assert fits(one, {"score": 1}) == fits(load("shop", flags={"rank.n": 3}), {"score": 1})
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "gone", "manifest", "unfinished"])
+def test_a_broken_snapshot_falls_back_to_the_one_before(tmp_path: Path, damage: str) -> None:
+    state = StateDir(tmp_path)
+    state.save(parts(1), "x")
+    newest = state.save(parts(2), "x")
+    file = newest / "score-0.npz"
+    data = file.read_bytes()
+    if damage == "cut":
+        file.write_bytes(data[: len(data) // 2])
+    elif damage == "flip":
+        file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    elif damage == "gone":
+        file.unlink()
+    elif damage == "manifest":
+        (newest / "manifest.json").write_text("{")
+    else:
+        newest.rename(newest.with_name("." + newest.name))
+    assert state.newest("x")["score-0"]["b"].tolist() == [1]  # type: ignore[index]
+
+
+def test_one_process_holds_it(tmp_path: Path) -> None:
+    state = StateDir(tmp_path)
+    state.take()
+    state.announce(http="http://127.0.0.1:1")
+    code = (
+        "import sys; from pathlib import Path; from shopguide.state import StateDir; from shopguide.errors import *\n"
+        "try: StateDir(Path(sys.argv[1])).take()\n"
+        "except StateError as e: print(e)"
+    )
+    said = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True).stdout
+    assert f"{tmp_path} is in use by process" in said
+    state.release()
+    assert state.running() == {}
+    assert not subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True).stdout
+
+
+def test_settings_are_kept_and_checked(tmp_path: Path) -> None:
+    state = StateDir(tmp_path)
+    with pytest.raises(StateError, match="is no state directory"):
+        state.settings()
+    state.keep_settings(load("news"))
+    assert state.settings() == load("news")
+    (tmp_path / "settings.json").write_text('{"zoo": 1}')
+    with pytest.raises(SettingError, match="does not fit this version"):
+        state.settings()
+
+
+def test_a_directory_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StateError, match="cannot use .* as a state directory"):
+        StateDir(tmp_path / "file" / "below").take()
