@@ -1,0 +1,151 @@
+"""Struct of arrays: tables of named columns, fixed (numpy, one value a row) or ragged (any number of values a row)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopguide.errors import PackingError
+
+T = TypeVar("T", bound=np.generic)
+
+
+class Ragged(Generic[T]):
+    """A column with any number of values a row: row r is ``values[starts[r]:starts[r + 1]]``."""
+
+    __slots__ = ("starts", "values")
+
+    def __init__(self, starts: NDArray[np.uint32], values: NDArray[T]) -> None:
+        self.starts = starts
+        self.values = values
+
+    @classmethod
+    def of(cls, rows: Iterable[Sequence[Any] | NDArray[T]], dtype: str) -> Ragged[Any]:
+        arrays = [np.asarray(row, dtype) for row in rows]
+        starts = np.zeros(len(arrays) + 1, np.uint32)
+        np.cumsum([len(a) for a in arrays], out=starts[1:], dtype=np.uint32)
+        return cls(starts, np.concatenate(arrays) if arrays else np.empty(0, dtype))  # type: ignore[arg-type]
+
+    @classmethod
+    def of_bytes(cls, rows: Sequence[bytes]) -> Ragged[Any]:
+        starts = np.zeros(len(rows) + 1, np.uint32)
+        np.cumsum(np.fromiter(map(len, rows), np.uint32, len(rows)), out=starts[1:], dtype=np.uint32)
+        return cls(starts, np.frombuffer(b"".join(rows), np.uint8))  # type: ignore[arg-type]
+
+    @classmethod
+    def empty(cls, rows: int, dtype: str) -> Ragged[Any]:
+        return cls(np.zeros(rows + 1, np.uint32), np.empty(0, dtype))
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def __getitem__(self, row: int) -> NDArray[T]:
+        return self.values[self.starts[row] : self.starts[row + 1]]
+
+    def __iter__(self) -> Iterator[NDArray[T]]:
+        return (self[row] for row in range(len(self)))
+
+    def bytes_at(self, row: int) -> bytes:
+        return self[row].tobytes()
+
+    def take(self, rows: NDArray[Any]) -> Ragged[T]:
+        """The given rows (boolean mask or indices), in that order."""
+        index = np.flatnonzero(rows) if rows.dtype == bool else rows
+        sizes = np.diff(self.starts)[index]
+        starts = np.zeros(len(index) + 1, np.uint32)
+        np.cumsum(sizes, out=starts[1:], dtype=np.uint32)
+        if not starts[-1]:
+            return Ragged(starts, self.values[:0])
+        where = np.repeat(self.starts[:-1][index].astype(np.int64) - starts[:-1], sizes) + np.arange(starts[-1])
+        return Ragged(starts, self.values[where])
+
+    def join(self, *others: Ragged[T]) -> Ragged[T]:
+        parts = (self, *others)
+        sizes = np.concatenate([np.diff(p.starts) for p in parts])
+        starts = np.zeros(len(sizes) + 1, np.uint32)
+        np.cumsum(sizes, out=starts[1:], dtype=np.uint32)
+        return Ragged(starts, np.concatenate([p.values for p in parts]))
+
+
+class Table:
+    """Columns of one length. ``schema`` gives each column's dtype; a trailing ``[]`` makes it ragged."""
+
+    schema: ClassVar[dict[str, str]]
+
+    def __init__(self, **columns: Any) -> None:
+        rows = next((len(c) for c in columns.values()), 0)
+        for name, dtype in self.schema.items():
+            column = columns.pop(name, None)
+            ragged = dtype.endswith("[]")
+            if column is None:
+                column = Ragged.empty(rows, dtype[:-2]) if ragged else np.zeros(rows, dtype)
+            elif not ragged:
+                column = np.ascontiguousarray(column, dtype)
+            if len(column) != rows:
+                raise ValueError(f"{type(self).__name__}.{name} has {len(column)} rows instead of {rows}")
+            setattr(self, name, column)
+        if columns:
+            raise TypeError(f"{type(self).__name__} has no column {', '.join(columns)}")
+
+    def __len__(self) -> int:
+        return len(getattr(self, next(iter(self.schema))))
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and pack_table(self) == pack_table(other)  # type: ignore[arg-type]
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def columns(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.schema}
+
+    def take(self, rows: NDArray[Any]) -> Self:
+        """The rows of a boolean mask, an index array, in that order."""
+        return type(self)(**{n: c.take(rows) if isinstance(c, Ragged) else c[rows] for n, c in self.columns().items()})
+
+    def slice(self, start: int, stop: int) -> Self:
+        return self.take(np.arange(start, min(stop, len(self))))
+
+    @classmethod
+    def join(cls, tables: Sequence[Self]) -> Self:
+        if not tables:
+            return cls()
+        first = tables[0].columns()
+        return cls(
+            **{
+                n: c.join(*(getattr(t, n) for t in tables[1:]))
+                if isinstance(c, Ragged)
+                else np.concatenate([getattr(t, n) for t in tables])
+                for n, c in first.items()
+            }
+        )
+
+
+def pack_table(table: Table) -> dict[str, Any]:
+    """The columns as binary buffers, little-endian; a ragged one as starts and values."""
+    packed: dict[str, Any] = {"rows": len(table)}
+    for name, column in table.columns().items():
+        if isinstance(column, Ragged):
+            packed[name] = [column.starts.tobytes(), column.values.tobytes()]
+        else:
+            packed[name] = column.tobytes()
+    return packed
+
+
+def unpack_table(cls: type[Table], packed: dict[str, Any]) -> Table:
+    """The table back; arrays are read-only views. Raises PackingError where columns do not fit together."""
+    rows = packed["rows"]
+    columns: dict[str, Any] = {}
+    for name, dtype in cls.schema.items():
+        if dtype.endswith("[]"):
+            starts, values = (np.frombuffer(packed[name][0], "<u4"), np.frombuffer(packed[name][1], dtype[:-2]))
+            if starts[0] != 0 or starts[-1] != len(values) or (starts[1:] < starts[:-1]).any():
+                raise PackingError(f"{cls.__name__}.{name}: starts do not fit the values")
+            columns[name] = Ragged(starts, values)
+        else:
+            columns[name] = np.frombuffer(packed[name], dtype)
+        if len(columns[name]) != rows:
+            raise PackingError(f"{cls.__name__}.{name} has {len(columns[name])} rows instead of {rows}")
+    return cls(**columns)

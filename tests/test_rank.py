@@ -1,0 +1,179 @@
+"""rank: policy hides what it must, pins what it must, and the reasons are the parts of the score."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgpack
+import numpy as np
+import pytest
+
+from shopguide.rank import Ranker
+from shopguide.records import (
+    SIGNALS,
+    SIMILAR,
+    Batch,
+    Candidates,
+    Events,
+    Kind,
+    Looks,
+    Names,
+    Ragged,
+    Slate,
+)
+from shopguide.settings import load
+
+NAMES = {key: f"i{key}" for key in range(1, 10)}
+
+
+def ranker(flags: dict[str, Any] | None = None, products: dict[int, dict[str, Any]] | None = None) -> Ranker:
+    made = Ranker(load("shop", flags=flags))
+    products = products or {}
+    made.learn(
+        Batch(
+            0,
+            0,
+            len(products),
+            Events(
+                kind=[Kind.ITEM] * len(products),
+                offset=range(len(products)),
+                item=np.array(list(products), np.uint64),
+                data=Ragged.of_bytes([msgpack.packb(p) for p in products.values()]),
+            ),
+            Names(key=np.array(list(NAMES), np.uint64), text=Ragged.of_bytes([n.encode() for n in NAMES.values()])),
+        )
+    )
+    return made
+
+
+def pick(made: Ranker, item: int, action: str) -> None:
+    data = Ragged.of_bytes([msgpack.packb({"action": action})])
+    made.learn(Batch(0, 0, 0, Events(kind=[Kind.PICK], offset=[50], item=[item], data=data), Names()))
+
+
+Part = tuple[str, int, float, int]  # signal, because, amount, shared
+
+
+def slate(candidates: dict[int, list[Part]], n: int = 5, slot: bytes = b"home", **look: Any) -> Slate:
+    """One look; candidates by item, best first."""
+    rows = sorted(candidates.items(), key=lambda c: -sum(p[2] for p in c[1]))
+    recent = look.pop("recent", [])
+    looks = Looks(
+        user=[7],
+        offset=[3],
+        slot=Ragged.of_bytes([slot]),
+        n=[n],
+        recent=Ragged.of([recent], "<u8"),
+        recent_kind=Ragged.of([look.pop("kinds", [Kind.VIEW] * len(recent))], "u1"),
+        here=Ragged.of([look.pop("here", [1] * len(recent))], "u1"),
+        **{name: Ragged.of([values], "<u8") if isinstance(values, list) else values for name, values in look.items()},
+    )
+    parts = [p for _, p in rows]
+    return Slate(
+        0,
+        0,
+        0,
+        looks,
+        Candidates(
+            look=[0] * len(rows),
+            item=np.array([r[0] for r in rows], np.uint64),
+            score=[sum(p[2] for p in r[1]) for r in rows],
+            signal=Ragged.of([[SIGNALS.index(p[0]) for p in ps] for ps in parts], "u1"),
+            because=Ragged.of([[p[1] for p in ps] for ps in parts], "<u8"),
+            amount=Ragged.of([[p[2] for p in ps] for ps in parts], "<f8"),
+            shared=Ragged.of([[p[3] for p in ps] for ps in parts], "<u4"),
+        ),
+        12.0,
+    )
+
+
+def plain(*items: int) -> dict[int, list[Part]]:
+    return {item: [("popular", 0, 1.0 / place, 0)] for place, item in enumerate(items, 1)}
+
+
+def shown(made: Ranker, made_slate: Slate) -> list[str]:
+    return [item["item"] for item in made.rank(made_slate)[0]["items"]]
+
+
+def test_best_first_and_never_more_than_n() -> None:
+    assert shown(ranker(), slate(plain(3, 1, 2))) == ["i3", "i1", "i2"]
+    assert shown(ranker(), slate(plain(3, 1, 2), n=2)) == ["i3", "i1"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "look", "want"),
+    [
+        ({}, {"dismissed": [1]}, ["i2", "i3"]),
+        ({}, {"bought": [2]}, ["i1", "i3"]),
+        ({"rank.bought": "keep"}, {"bought": [2]}, ["i1", "i2", "i3"]),
+        ({}, {"recent": [1, 2]}, ["i2", "i3"]),
+        ({}, {"recent": [1, 2], "here": [0, 0]}, ["i1", "i2", "i3"]),
+        ({"rank.current": "keep"}, {"recent": [1, 2]}, ["i1", "i2", "i3"]),
+        ({"rank.seen": "drop"}, {"recent": [1, 2], "here": [0, 0]}, ["i3"]),
+    ],
+)
+def test_policy(flags: dict[str, Any], look: dict[str, Any], want: list[str]) -> None:
+    assert shown(ranker(flags), slate(plain(1, 2, 3), **look)) == want
+
+
+def test_what_cannot_be_offered_is_not_shown() -> None:
+    made = ranker(products={1: {"stock": 0}, 2: {"op": "delete"}, 3: {"title": "Lamp", "stock": 4}})
+    assert shown(made, slate(plain(1, 2, 3, 77))) == ["i3"]
+
+
+def test_at_most_so_many_of_a_category() -> None:
+    made = ranker({"rank.per_category": 1}, {1: {"category": "a"}, 2: {"category": "a"}, 3: {"category": "b"}})
+    assert shown(made, slate(plain(1, 2, 3, 4, 5))) == ["i1", "i3", "i4", "i5"]
+
+
+@pytest.mark.parametrize(
+    ("action", "want"),
+    [("pin", ["i3", "i1", "i2"]), ("block", ["i1", "i2"]), ("boost", ["i1", "i2", "i3"]), ("bury", ["i1", "i2", "i3"])],
+)
+def test_picks(action: str, want: list[str]) -> None:
+    made = ranker()
+    pick(made, 3, action)
+    assert shown(made, slate(plain(1, 2, 3))) == want
+    if action == "boost":
+        close = {1: [("popular", 0, 1.0, 0)], 3: [("popular", 0, 0.7, 0)]}
+        item = made.rank(slate(close))[0]["items"][0]
+        assert (item["item"], item["score"]) == ("i3", pytest.approx(1.05))
+
+
+def test_reasons_are_the_parts_of_the_score_in_words() -> None:
+    made = ranker(products={1: {"title": "Teapot"}, 2: {"title": "Cup", "price": 4.0}})
+    parts: list[Part] = [("items", 1, 0.6, 12), ("popular", 0, 0.3, 0), ("items", 4, 0.1, 2)]
+    recommendation = made.rank(slate({2: parts}, recent=[1, 4], kinds=[Kind.CART, Kind.VIEW], here=[0, 0]))[0]
+    item = recommendation["items"][0]
+    assert (item["title"], item["price"], item["score"]) == ("Cup", 4.0, pytest.approx(1.0))
+    assert item["reasons"][0] == {
+        "text": "because you put in your cart Teapot; 12 shoppers chose both",
+        "because": "i1",
+        "share": 0.6,
+    }
+    assert [r["text"] for r in item["reasons"][1:]] == ["popular now", "it goes with other things you looked at"]
+    assert sum(p["amount"] for p in item["why"]) == pytest.approx(item["score"], abs=1e-6)
+    assert recommendation["offset"] == 3 and recommendation["times"]["scored"] == 12.0
+
+
+def test_a_pair_of_too_few_shoppers_is_never_named() -> None:
+    made = ranker({"rank.min_shoppers": 5}, {1: {"title": "Secret gift"}})
+    said = str(made.rank(slate({2: [("items", 1, 1.0, 4)]}, recent=[1], here=[0]))[0]["items"])
+    assert "Secret" not in said and "i1" not in said
+    said = str(made.rank(slate({2: [("items", 1, 1.0, 5)]}, recent=[1], here=[0]))[0]["items"])
+    assert "5 shoppers" in said and "Secret gift" in said
+
+
+def test_similar_says_similar_to_what() -> None:
+    made = ranker(products={1: {"title": "Teapot"}})
+    found = made.rank(slate({2: [("similar", 1, 0.5, 9)]}, slot=SIMILAR, about=np.array([1], np.uint64)))[0]
+    assert found["about"] == "i1"
+    assert found["items"][0]["reasons"][0]["text"] == "9 shoppers chose both this and Teapot"
+
+
+def test_a_slate_of_several_looks_keeps_them_apart() -> None:
+    made = ranker()
+    one, two = slate(plain(1, 2)), slate(plain(3))
+    two.candidates.look[:] = 1
+    both = Slate(0, 0, 1, Looks.join([one.looks, two.looks]), Candidates.join([one.candidates, two.candidates]), 1.0)
+    assert [[i["item"] for i in r["items"]] for r in made.rank(both)] == [["i1", "i2"], ["i3"]]
