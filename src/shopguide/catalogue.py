@@ -39,7 +39,7 @@ def categories(events: Events) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
 
 
 def _own_rows(events: Events) -> NDArray[np.bool_]:
-    return (events.kind == Kind.ITEM) | (events.kind == Kind.PICK)
+    return np.isin(events.kind, (Kind.ITEM, Kind.PICK))
 
 
 def _upserts(events: Events) -> Iterator[tuple[int, dict[str, Any]]]:

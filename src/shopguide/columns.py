@@ -27,13 +27,13 @@ class Ragged(Generic[T]):
         arrays = [np.asarray(row, dtype) for row in rows]
         starts = np.zeros(len(arrays) + 1, np.uint32)
         np.cumsum([len(a) for a in arrays], out=starts[1:], dtype=np.uint32)
-        return cls(starts, np.concatenate(arrays) if arrays else np.empty(0, dtype))  # type: ignore[arg-type]
+        return cls(starts, np.concatenate(arrays) if arrays else np.empty(0, dtype))
 
     @classmethod
     def of_bytes(cls, rows: Sequence[bytes]) -> Ragged[Any]:
         starts = np.zeros(len(rows) + 1, np.uint32)
         np.cumsum(np.fromiter(map(len, rows), np.uint32, len(rows)), out=starts[1:], dtype=np.uint32)
-        return cls(starts, np.frombuffer(b"".join(rows), np.uint8))  # type: ignore[arg-type]
+        return cls(starts, np.frombuffer(b"".join(rows), np.uint8))
 
     @classmethod
     def empty(cls, rows: int, dtype: str) -> Ragged[Any]:
@@ -94,7 +94,7 @@ class Table:
         return len(getattr(self, next(iter(self.schema))))
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and pack_table(self) == pack_table(other)  # type: ignore[arg-type]
+        return type(self) is type(other) and pack_table(self) == pack_table(other)
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -259,7 +259,7 @@ def unpack(data: bytes) -> Record:
         name, fields = msgpack.unpackb(body)
         cls = _RECORDS[name]
         kinds = {f.name: _TABLES.get(str(f.type)) for f in cls.__dataclass_fields__.values()}
-        return cls(**{n: unpack_table(t, fields[n]) if (t := kinds[n]) else fields[n] for n in fields})
+        return cls(**{n: unpack_table(t, fields[n]) if (t := kinds[n]) else fields[n] for n in fields})  # type: ignore[arg-type]
     except PackingError:
         raise
     except Exception as e:  # msgpack raises many kinds; all mean the same to the caller

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -47,7 +48,7 @@ def info(directory: Path, as_json: bool) -> None:
     found = AtRest(directory)
     if not found.log.nbytes():
         raise StateError(f"{directory} holds an empty log")
-    report = {
+    report: dict[str, Any] = {
         "log": {
             "partitions": found.log.partitions,
             "rows": [found.log.end(p) for p in range(found.log.partitions)],
@@ -70,5 +71,6 @@ def info(directory: Path, as_json: bool) -> None:
     for snapshot in report["snapshots"]:
         when = datetime.fromtimestamp(snapshot["time"], UTC).isoformat(" ", "seconds")
         click.echo(f"snapshot   {snapshot['name']} of {when}, {snapshot['bytes'] / 1e6:,.1f} MB")
-    click.echo(f"in use     {'by process %s' % report['running']['pid'] if report['running'] else 'no'}")
+    holder = report["running"].get("pid")
+    click.echo(f"in use     {f'by process {holder}' if holder else 'no'}")
     click.echo(f"checksum   {report['checksum']}")

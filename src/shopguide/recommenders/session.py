@@ -23,7 +23,7 @@ class Session:
     def score(self, context: Context, limit: int) -> Signals:
         steps = np.flatnonzero(context.here)[:limit]
         items = context.recent[steps]
-        return Signals(items, items, 1.0 / (steps + 1.0))
+        return Signals(items, items, np.reciprocal(steps + 1.0))
 
     def dump(self) -> dict[str, NDArray[Any]]:
         return {}

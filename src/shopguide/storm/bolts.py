@@ -134,7 +134,9 @@ class PushBolt(Bolt):
             self.socket.connect(intake)
 
     def process(self, tup: Any) -> None:
-        for recommendation in msgpack.unpackb(tup.values[1]) if self.socket is not None else ():
+        if self.socket is None:
+            return
+        for recommendation in msgpack.unpackb(tup.values[1]):
             try:
                 self.socket.send(msgpack.packb(recommendation), zmq.DONTWAIT)
             except zmq.Again:

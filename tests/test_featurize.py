@@ -1,0 +1,241 @@
+"""featurize: lessons add up to what remains, in any order of taking back; looks say what an answer needs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import msgpack
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shopguide.errors import GapError
+from shopguide.featurize import LEARNED, Featurizer, intent
+from shopguide.records import SIMILAR, Batch, Events, Kind, Lessons, Names, Ragged, Update
+from shopguide.settings import load
+
+GAP = 100.0
+
+
+def featurizer(unit: str = "session") -> Featurizer:
+    return Featurizer(load("shop", flags={"learn.unit": unit, "learn.session_gap": GAP}))
+
+
+def batch(rows: list[dict[str, Any]], first: int = 0, last: int | None = None) -> Batch:
+    """Rows of {kind, user, item, time, ...}; offsets count up from ``first``."""
+    columns = {
+        name: np.array([row.get(name, 0) for row in rows], dtype)
+        for name, dtype in Events.schema.items()
+        if not dtype.endswith("[]") and name != "offset"
+    }
+    data = Ragged.of_bytes([msgpack.packb(row["data"]) if "data" in row else b"" for row in rows])
+    events = Events(offset=np.arange(first, first + len(rows)), **columns, data=data)
+    return Batch(0, first, first + len(rows) - 1 if last is None else last, events, Names())
+
+
+def view(user: int, item: int, time: float, **more: Any) -> dict[str, Any]:
+    return {"kind": Kind.VIEW, "user": user, "item": item, "time": time, "arrived": time, **more}
+
+
+def watch(user: int, until: float = 1e9, **details: Any) -> dict[str, Any]:
+    data = {"expires": until, "slot": "home", "n": 5, **details}
+    return {"kind": Kind.WATCH, "user": user, "time": 1.0, "arrived": 1.0, "data": data}
+
+
+def learned(updates: list[Update]) -> dict[int, list[tuple[int, float]]]:
+    """What a model holds after the lessons: items with times, per unit, in order."""
+    units: dict[int, list[tuple[int, float]]] = {}
+    for update in updates:
+        lessons = update.lessons
+        for sign, unit, item, time in zip(lessons.sign, lessons.unit, lessons.item, lessons.time, strict=True):
+            events = units.setdefault(int(unit), [])
+            if sign > 0:
+                events.append((int(item), float(time)))
+            else:
+                at = len(events) - 1 - events[::-1].index((int(item), float(time)))
+                del events[at]
+    return {unit: events for unit, events in units.items() if events}
+
+
+ROW = st.one_of(
+    st.builds(
+        lambda kind, user, item, step, event: {"kind": kind, "user": user, "item": item, "step": step, "event": event},
+        st.sampled_from([Kind.VIEW, Kind.CART, Kind.PURCHASE, Kind.SEARCH, Kind.DISMISS, Kind.IMPRESSION]),
+        st.integers(1, 2),
+        st.integers(1, 4),
+        st.sampled_from([1.0, 60.0, 150.0]),
+        st.sampled_from([0, 0, 11, 12, 13]),
+    ),
+    st.builds(
+        lambda user, item: {"kind": Kind.REMOVE, "user": user, "item": item, "step": 1.0},
+        st.integers(1, 2),
+        st.integers(1, 4),
+    ),
+    st.builds(
+        lambda user, event: {"kind": Kind.RETRACT, "user": user, "step": 1.0, "data": {"target": event}},
+        st.integers(1, 2),
+        st.sampled_from([11, 12, 13]),
+    ),
+    st.builds(lambda user: {"kind": Kind.FORGET, "user": user, "step": 1.0}, st.integers(1, 2)),
+)
+
+
+def remaining(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """By definition: the rows as if what was taken back had never been."""
+    kept: list[dict[str, Any]] = []
+    ids: set[int] = set()
+    for row in rows:
+        if row.get("event"):
+            if row["event"] in ids:
+                continue
+            ids.add(row["event"])
+        mine = [k for k in kept if k["user"] == row["user"]]
+        if row["kind"] == Kind.FORGET:
+            kept = [k for k in kept if k["user"] != row["user"]]
+        elif row["kind"] in (Kind.REMOVE, Kind.RETRACT):
+            if row["kind"] == Kind.REMOVE:
+                match = [k for k in mine if k["item"] == row["item"] and k["kind"] in (Kind.PURCHASE, Kind.CART)]
+            else:
+                match = [k for k in mine if k.get("event") == row["data"]["target"]]
+            if match:
+                kept = [k for k in kept if k is not match[-1]]
+        else:
+            kept.append(row)
+    return kept
+
+
+@settings(max_examples=150)
+@given(st.lists(ROW, max_size=25), st.sampled_from(["session", "user"]), st.integers(1, 7))
+def test_taking_back_equals_never_having_been(rows: list[dict[str, Any]], unit: str, size: int) -> None:
+    time = 1000.0
+    for row in rows:
+        time += row.pop("step")
+        row["time"] = row["arrived"] = time
+    one = featurizer(unit)
+    updates = [one.featurize(batch(rows[at : at + size], at)) for at in range(0, len(rows), size)]
+    one.check()
+    kept = remaining(rows)
+    other = featurizer(unit)
+    clean = [{k: v for k, v in row.items() if k != "event"} for row in kept]
+    want = learned([other.featurize(batch(clean))] if clean else [])
+    assert learned(updates) == want
+    for user in (1, 2):
+        had, has = one.events_of(user), other.events_of(user)
+        for name in ("item", "time", "session", "kind"):
+            assert had[name].tolist() == has[name].tolist()
+
+
+@settings(max_examples=60)
+@given(st.lists(ROW, min_size=1, max_size=20), st.data())
+def test_a_replay_gives_the_same_lessons_and_learns_nothing(rows: list[dict[str, Any]], data: st.DataObject) -> None:
+    for at, row in enumerate(rows):
+        row.pop("step")
+        row["time"] = row["arrived"] = 1000.0 + at
+    one = featurizer()
+    updates = [one.featurize(batch([row], at)) for at, row in enumerate(rows)]
+    before = [one.events_of(user) for user in (1, 2)]
+    first = data.draw(st.integers(0, len(rows) - 1))
+    last = data.draw(st.integers(first, len(rows) - 1))
+    again = one.featurize(batch(rows[first : last + 1], first))
+    assert again.lessons == Lessons.join([u.lessons for u in updates[first : last + 1]])
+    for had, has in zip(before, [one.events_of(user) for user in (1, 2)], strict=True):
+        assert all(had[name].tolist() == has[name].tolist() for name in had)
+
+
+def test_a_gap_is_refused_and_rejected_rows_are_no_gap() -> None:
+    one = featurizer()
+    one.featurize(batch([view(1, 1, 1)], 0, last=4))
+    with pytest.raises(GapError, match=r"rows 5\.\.6"):
+        one.featurize(batch([view(1, 1, 1)], 7))
+    one.featurize(batch([view(1, 1, 1)], 5))
+
+
+def test_sessions_are_cut_by_inactivity_or_given() -> None:
+    lessons = featurizer().featurize(
+        batch([view(1, 1, 0), view(1, 2, GAP), view(1, 3, 3 * GAP), view(1, 4, 3 * GAP, session=77), view(2, 1, 0)])
+    ).lessons
+    a, b, c, d, e = lessons.unit.tolist()
+    assert a == b and len({a, c, d, e}) == 4 and d == 77
+    assert featurizer("user").featurize(batch([view(1, 1, 0), view(1, 2, 1e6)])).lessons.unit.tolist() == [1, 1]
+
+
+def test_a_double_is_dropped_and_counted() -> None:
+    one = featurizer()
+    one.featurize(batch([view(1, 1, 0, event=5), view(1, 2, 1, event=5)]))
+    one.featurize(batch([view(1, 1, 0, event=5), view(1, 1, 0)], 2))
+    assert one.events_of(1)["item"].tolist() == [1, 1]
+    assert one.counts["doubles"] == 2 and one.counts["view"] == 2
+
+
+def test_looks_are_for_those_who_watch_after_their_last_event() -> None:
+    one = featurizer()
+    update = one.featurize(batch([view(1, 1, 0), watch(1), view(1, 2, 2), view(2, 9, 3), view(1, 3, 4)]))
+    (look,) = range(len(update.looks))
+    assert (update.looks.user.tolist(), update.looks.offset.tolist()) == ([1], [4])
+    assert update.looks.recent[look].tolist() == [3, 2, 1] and update.looks.n.tolist() == [5]
+    assert len(one.featurize(batch([view(2, 1, 5)], 5)).looks) == 0
+    assert len(one.featurize(batch([view(1, 1, 6)], 6)).looks) == 1
+    one.featurize(batch([{"kind": Kind.UNWATCH, "user": 1}], 7))
+    assert len(one.featurize(batch([view(1, 1, 7)], 8)).looks) == 0
+
+
+def test_a_watch_ends_at_its_time() -> None:
+    one = featurizer()
+    one.featurize(batch([watch(1, until=50.0)]))
+    assert len(one.featurize(batch([view(1, 1, 49)], 1)).looks) == 1
+    assert len(one.featurize(batch([view(1, 1, 50)], 2)).looks) == 0
+
+
+def test_a_question_is_answered_once() -> None:
+    one = featurizer()
+    row = {**watch(99, until=0, slot=SIMILAR.decode(), n=3), "item": 4}
+    looks = one.featurize(batch([row])).looks
+    assert (looks.slot.bytes_at(0), looks.about.tolist(), looks.n.tolist()) == (SIMILAR, [4], [3])
+    assert len(one.featurize(batch([view(99, 1, 1)], 1)).looks) == 0
+
+
+def test_a_look_names_recent_bought_and_dismissed() -> None:
+    rows = [
+        view(1, 1, 0),
+        view(1, 2, 1, kind=Kind.PURCHASE),
+        view(1, 1, 2, kind=Kind.CART),
+        view(1, 3, 3 * GAP),
+        view(1, 4, 3 * GAP + 1, kind=Kind.DISMISS),
+        view(1, 0, 3 * GAP + 2, kind=Kind.SEARCH),
+    ]
+    one = featurizer()
+    one.featurize(batch(rows))
+    look = one.look(1, "home", 5, 4 * GAP)
+    assert look.recent[0].tolist() == [3, 1, 2] and look.recent_kind[0].tolist() == [Kind.VIEW, Kind.CART, Kind.PURCHASE]
+    assert look.recent_time[0].tolist() == [3 * GAP, 2, 1] and look.here[0].tolist() == [1, 0, 0]
+    assert look.bought[0].tolist() == [2] and look.dismissed[0].tolist() == [4]
+    empty = one.look(5, "home", 5, 0)
+    assert len(empty.recent[0]) == 0 and empty.intent[0] == 0
+
+
+def test_intent_grows_with_signs_of_it() -> None:
+    def of(*kinds: Kind, items: list[int]) -> float:
+        return intent(np.array(kinds, np.uint8), np.array(items, np.uint64))
+
+    few = of(Kind.VIEW, items=[1])
+    more = of(Kind.VIEW, Kind.VIEW, items=[1, 1])
+    cart = of(Kind.VIEW, Kind.CART, items=[1, 1])
+    assert 0 < few < more < cart < 1 and few < 0.05
+
+
+def test_dump_and_load_go_on_the_same() -> None:
+    rows = [watch(1), view(1, 1, 5, event=3), view(2, 2, 6), view(1, 2, 7)]
+    one, other = featurizer(), featurizer()
+    one.featurize(batch(rows))
+    other.load(one.dump())
+    more = [view(1, 3, 8), view(1, 1, 9, event=3), {"kind": Kind.FORGET, "user": 2, "time": 10.0, "arrived": 10.0}]
+    assert one.featurize(batch(more, 4)) == other.featurize(batch(more, 4))
+    assert one.counts == other.counts == Counter(one.counts)
+
+
+def test_only_signs_of_interest_are_learned() -> None:
+    rows = [view(1, 1, at, kind=kind) for at, kind in enumerate(Kind) if Kind.VIEW <= kind <= Kind.DISMISS]
+    kinds = set(featurizer().featurize(batch(rows)).lessons.kind.tolist())
+    assert kinds <= set(LEARNED)
