@@ -127,7 +127,11 @@ class ScriptedLine:
         found = next((i for i in self.lists.get(self.verify(token), []) if i["item"] == item), None)
         if found is None:
             return None
-        shares = [(0.62, found["reasons"][0]["text"]), (0.23, "fits what you did in this visit"), (0.15, "popular today")]
+        shares = [
+            (0.62, found["reasons"][0]["text"]),
+            (0.23, "fits what you did in this visit"),
+            (0.15, "popular today"),
+        ]
         parts = [
             {"signal": "items", "because": None, "title": None, "amount": s * found["score"], "text": text}
             for s, text in shares

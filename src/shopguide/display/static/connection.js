@@ -14,6 +14,14 @@ const post = (path, body) =>
 const eventId = () =>
   Array.from(crypto.getRandomValues(new Uint8Array(12)), (b) => b.toString(16).padStart(2, "0")).join("");
 
+function remembered() {
+  try {
+    return JSON.parse(localStorage.getItem(STORE));
+  } catch {
+    return null;
+  }
+}
+
 /** What a wire message makes of the list held: {seq, items}, or null where it does not fit and a snapshot is due. */
 export function apply(held, message) {
   const [epoch, n] = message.seq;
@@ -93,7 +101,7 @@ export class Connection extends EventTarget {
   }
 
   async #identify(renew = false) {
-    const kept = this.visitor ?? JSON.parse(localStorage.getItem(STORE) ?? "null");
+    const kept = this.visitor ?? remembered();
     const left = kept ? kept.expires - Date.now() / 1000 : 0;
     if (left > 30 && !renew) this.visitor = kept;
     else {
@@ -145,7 +153,7 @@ export class Connection extends EventTarget {
     const next = apply(this.held, message);
     if (next === null) {
       this.held = null;
-      this.#comeBack();
+      this.#open(); // a stream begins with a snapshot
       return;
     }
     this.#pause = 500;

@@ -1,49 +1,41 @@
 // What opens over the shop: a product, the sum behind a suggestion, the cart.
 
-import { money, picture, tile } from "./products.js";
+import { money, picture, sentence, tile } from "./products.js";
 
 const $ = (selector) => document.querySelector(selector);
 const desktop = matchMedia("(min-width: 1040px)");
 
-/** Close buttons, Escape, a click beside a modal; the focus goes back to where it came from. */
-function closable(dialog) {
+/** Close buttons, Escape, a click beside a modal. The browser gives the focus back to where it came from. */
+function closable(dialog, close = () => dialog.close()) {
   dialog.addEventListener("click", (event) => {
-    if (event.target === dialog && dialog.matches(":modal")) dialog.close();
-    if (event.target.closest("[data-close]")) dialog.close();
+    const beside = event.target === dialog && dialog.matches(":modal");
+    if (beside || event.target.closest("[data-close]")) close();
   });
   dialog.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") dialog.close();
+    if (event.key !== "Escape") return;
+    event.preventDefault();
+    close();
   });
-  dialog.addEventListener("close", () => {
-    if (dialog.opener?.isConnected) dialog.opener.focus({ preventScroll: true });
-    dialog.opener = null;
-  });
-}
-
-function open(dialog, opener, modal) {
-  dialog.opener ??= opener;
-  if (dialog.open) return;
-  if (modal) dialog.showModal();
-  else dialog.show();
 }
 
 /** One product. Beside the list on a wide screen, so that one sees it follow; a sheet on a phone. */
 export class Detail {
   product = null;
 
-  /** `on` has open(product, button), add(product), buy(product), favourite(product, on). */
+  /** `on` has open(product), add(product), buy(product), favourite(product, on). */
   constructor(on) {
     this.on = on;
     this.dialog = $("#detail");
     this.favourites = new Set();
-    closable(this.dialog);
-    desktop.addEventListener("change", () => this.dialog.close());
+    this.covered = document.querySelectorAll(".hero, .shop, .guide");
+    closable(this.dialog, () => this.close());
+    desktop.addEventListener("change", () => this.close());
     $("#detail-cart").addEventListener("click", () => on.add(this.product));
     $("#detail-buy").addEventListener("click", () => on.buy(this.product));
     $("#detail-favourite").addEventListener("click", () => this.#favour());
   }
 
-  show(product, opener) {
+  show(product) {
     this.product = product;
     $("#detail-kicker").textContent = [product.brand, product.category].filter(Boolean).join(" · ");
     $("#detail-title").textContent = product.title;
@@ -51,16 +43,31 @@ export class Detail {
     $("#detail-effect").textContent = "";
     picture($("#detail-image"), product);
     $("#detail-favourite").setAttribute("aria-pressed", String(this.favourites.has(product.item)));
-    open(this.dialog, opener, !desktop.matches);
+    if (!this.dialog.open && desktop.matches) this.dialog.show();
+    else if (!this.dialog.open) this.dialog.showModal();
+    this.#cover(true);
     this.dialog.scrollTop = 0;
     $("#detail-title").focus({ preventScroll: true });
     this.#similar(product);
   }
 
-  /** Say what the guide made of it, and show the head of the new list where the rail is out of sight. */
-  follow(items, text) {
-    if (!this.dialog.open) return;
+  close() {
+    this.#cover(false);
+    this.dialog.close();
+  }
+
+  #cover(covered) {
+    for (const part of this.covered) part.inert = covered;
+  }
+
+  /** Say what the guide made of it. */
+  say(text) {
     $("#detail-effect").textContent = text;
+  }
+
+  /** Show the head of the new list, where the rail is out of sight. */
+  follow(items) {
+    if (!this.dialog.open || desktop.matches) return;
     $("#now-tiles").replaceChildren(...items.slice(0, 8).map((item) => tile(item, this.on.open)));
   }
 
@@ -90,7 +97,7 @@ export class Why {
     closable(this.dialog);
   }
 
-  show(sum, item, opener) {
+  show(sum, item) {
     $("#why-title").textContent = item.title;
     $("#why-lead").textContent = sum
       ? "Everything that speaks for it, as the guide added it up."
@@ -100,7 +107,7 @@ export class Why {
     $("#why-parts").replaceChildren(...parts.map((part) => bar(part, largest)));
     $("#why-sum").hidden = !sum;
     $("#why-score").textContent = sum ? sum.score.toFixed(3) : "";
-    open(this.dialog, opener, true);
+    this.dialog.showModal();
   }
 }
 
@@ -112,7 +119,7 @@ function bar(part, largest) {
   const fill = document.createElement("span");
   row.dataset.testid = "why-part";
   text.className = "bar-text";
-  text.textContent = part.text;
+  text.textContent = sentence(part.text);
   amount.className = "bar-amount";
   amount.textContent = `${part.amount < 0 ? "−" : "+"}${Math.abs(part.amount).toFixed(3)}`;
   track.className = "bar-track";
@@ -132,7 +139,7 @@ export class Cart {
     this.on = on;
     this.dialog = $("#cart");
     closable(this.dialog);
-    $("#cart-open").addEventListener("click", (event) => open(this.dialog, event.currentTarget, true));
+    $("#cart-open").addEventListener("click", () => this.dialog.showModal());
     $("#checkout").addEventListener("click", () => this.#checkout());
     this.#draw();
   }

@@ -14,7 +14,9 @@ export class Guide {
   #events = [];
   #rows = new Map();
 
-  constructor() {
+  /** `say` shows a short notice. */
+  constructor(say) {
+    this.say = say;
     $("#watch-copy").addEventListener("click", () => this.#copy());
     setInterval(() => this.#everyone(), 3000);
     this.#everyone();
@@ -72,15 +74,13 @@ export class Guide {
   }
 
   async #copy() {
-    const button = $("#watch-copy");
     try {
       await navigator.clipboard.writeText($("#watch").textContent);
-      button.textContent = "Copied";
+      this.say("Copied. Run it in a terminal beside this window.");
     } catch {
       getSelection().selectAllChildren($("#watch"));
-      button.textContent = "Selected";
+      this.say("Selected, ready to copy.");
     }
-    setTimeout(() => (button.textContent = "Copy"), 1500);
   }
 
   async #everyone() {

@@ -5,6 +5,8 @@ const euros = new Intl.NumberFormat("en", { style: "currency", currency: "EUR" }
 
 export const money = (price) => (price > 0 ? euros.format(price) : "");
 
+export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
 /** Set a product's picture; decorative, since its title always stands beside it. */
 export function picture(image, product) {
   const source = product.image || "/static/icon.svg";
@@ -27,7 +29,7 @@ export function tile(product, open) {
   price.className = "tile-price";
   price.textContent = money(product.price);
   button.append(image, title, price);
-  button.addEventListener("click", () => open(product, button));
+  button.addEventListener("click", () => open(product));
   row.append(button);
   return row;
 }
@@ -39,7 +41,7 @@ export class Shelves {
   #query = "";
   #limit = PAGE;
 
-  /** `on` has open(product, button), add(product) and search(query, found). */
+  /** `on` has open(product), add(product), browse() when the visitor turns to the shelves, and search(query). */
   constructor(on) {
     this.on = on;
     this.grid = document.querySelector("#products");
@@ -77,6 +79,7 @@ export class Shelves {
       told = query;
     };
     this.input.addEventListener("input", () => {
+      this.on.browse();
       this.#query = this.input.value.trim().toLowerCase();
       this.#limit = PAGE;
       this.#draw();
@@ -156,7 +159,7 @@ export class Shelves {
     row.querySelector(".card-title").textContent = product.title;
     row.querySelector(".price").textContent = money(product.price);
     add.setAttribute("aria-label", `Add ${product.title} to the cart`);
-    open.addEventListener("click", () => this.on.open(product, open));
+    open.addEventListener("click", () => this.on.open(product));
     add.addEventListener("click", () => this.on.add(product));
     return row;
   }

@@ -1,15 +1,17 @@
 // "For you": the newest list. Rows are kept by item and moved, never rebuilt, so that the eye can follow.
 
-import { money, picture } from "./products.js";
+import { money, picture, sentence } from "./products.js";
 
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 const EASE = "cubic-bezier(.2, .8, .2, 1)";
 
 export class Rail {
   #rows = new Map();
+  #shown = [];
+  #moves = [];
   #dismissed = new Set();
 
-  /** `on` has open(item, row), why(item, row) and dismiss(item). */
+  /** `on` has open(item), why(item) and dismiss(item). */
   constructor(list, template, empty, on) {
     this.list = list;
     this.template = template;
@@ -36,15 +38,15 @@ export class Rail {
     };
   }
 
-  #shown = [];
-
+  // All places are read before anything is written: one layout for the old list and one for the new.
   #show(items, first) {
+    const view = this.#view();
     const places = new Map([...this.#rows].map(([id, row]) => [id, row.getBoundingClientRect()]));
     const ranks = new Map(this.#shown.map((item, rank) => [item.item, rank]));
     const focus = this.#rememberFocus();
     for (const old of this.list.querySelectorAll(".skeleton")) old.remove();
     const wanted = new Set(items.map((item) => item.item));
-    for (const [id, row] of this.#rows) if (!wanted.has(id)) this.#leave(id, row);
+    for (const [id, row] of this.#rows) if (!wanted.has(id)) this.#leave(id, row, places.get(id), view);
     items.forEach((item, rank) => {
       const row = this.#rows.get(item.item) ?? this.#enter(item.item);
       this.#fill(row, item);
@@ -52,7 +54,7 @@ export class Rail {
       if (this.list.children[rank] !== row) this.list.insertBefore(row, this.list.children[rank]);
     });
     this.#shown = items;
-    this.#move(places);
+    this.#move(places, view);
     focus();
     this.list.setAttribute("aria-busy", "false");
     this.empty.hidden = items.length > 0;
@@ -62,8 +64,8 @@ export class Rail {
   #enter(id) {
     const row = this.template.content.firstElementChild.cloneNode(true);
     const [open, why, dismiss] = row.querySelectorAll("button");
-    open.addEventListener("click", () => this.on.open(row.item, open));
-    why.addEventListener("click", () => this.on.why(row.item, why));
+    open.addEventListener("click", () => this.on.open(row.item));
+    why.addEventListener("click", () => this.on.why(row.item));
     dismiss.addEventListener("click", () => this.on.dismiss(row.item));
     this.#rows.set(id, row);
     return row;
@@ -74,19 +76,22 @@ export class Rail {
     row.dataset.item = item.item;
     picture(row.querySelector("img"), item);
     row.querySelector(".pick-title").textContent = item.title;
-    row.querySelector(".pick-reason").textContent = item.reasons?.[0]?.text ?? "";
+    row.querySelector(".pick-reason").textContent = sentence(item.reasons?.[0]?.text ?? "");
     row.querySelector(".pick-price").textContent = money(item.price);
     row.querySelector('[data-testid="why"]').setAttribute("aria-label", `Why ${item.title}?`);
     row.querySelector('[data-testid="not-this"]').setAttribute("aria-label", `Not this: ${item.title}`);
   }
 
-  #leave(id, row) {
+  #leave(id, row, place, view) {
     this.#rows.delete(id);
-    if (still.matches) return row.remove();
-    const { offsetTop, offsetLeft, offsetWidth, offsetHeight } = row;
+    if (still.matches || !within(place, view)) return row.remove();
     Object.assign(row.style, {
-      position: "absolute", top: `${offsetTop}px`, left: `${offsetLeft}px`,
-      width: `${offsetWidth}px`, height: `${offsetHeight}px`, zIndex: 0,
+      position: "absolute",
+      top: `${place.top - view.top + view.scrollTop}px`,
+      left: `${place.left - view.left + view.scrollLeft}px`,
+      width: `${place.width}px`,
+      height: `${place.height}px`,
+      zIndex: 0,
     });
     row.inert = true;
     delete row.dataset.testid;
@@ -95,17 +100,25 @@ export class Rail {
     gone.finished.finally(() => row.remove());
   }
 
-  #move(places) {
+  #view() {
+    const { left, top, right, bottom } = this.list.getBoundingClientRect();
+    const { scrollLeft, scrollTop } = this.list;
+    return { left, top, right, bottom, scrollLeft, scrollTop };
+  }
+
+  #move(places, view) {
     if (still.matches) return;
-    for (const row of this.#rows.values()) for (const running of row.getAnimations()) running.cancel();
-    const frames = [...this.#rows].map(([id, row]) => [row, places.get(id), row.getBoundingClientRect()]);
-    for (const [row, from, to] of frames) {
+    for (const move of this.#moves) move.cancel();
+    this.#moves = [];
+    const steps = [...this.#rows].map(([id, row]) => [row, places.get(id), row.getBoundingClientRect()]);
+    for (const [row, from, to] of steps) {
+      if (!within(to, view) && !(from && within(from, view))) continue;
       if (!from) {
-        row.animate([{ opacity: 0, transform: "translateY(10px)" }, { opacity: 1, transform: "none" }],
-          { duration: 280, delay: 60, easing: EASE, fill: "backwards" });
+        this.#moves.push(row.animate([{ opacity: 0, transform: "translateY(10px)" }, { opacity: 1, transform: "none" }],
+          { duration: 280, delay: 60, easing: EASE, fill: "backwards" }));
       } else if (from.left !== to.left || from.top !== to.top) {
-        row.animate([{ transform: `translate(${from.left - to.left}px, ${from.top - to.top}px)` }, { transform: "none" }],
-          { duration: 360, easing: EASE });
+        const shift = `translate(${from.left - to.left}px, ${from.top - to.top}px)`;
+        this.#moves.push(row.animate([{ transform: shift }, { transform: "none" }], { duration: 360, easing: EASE }));
       }
     }
   }
@@ -125,6 +138,9 @@ export class Rail {
   }
 }
 
+const within = (place, view) =>
+  place.left < view.right && place.right > view.left && place.top < view.bottom && place.bottom > view.top;
+
 /** Say how the row got here: new, or up by so many. */
 function mark(row, was, rank) {
   const badge = row.querySelector(".moved");
@@ -132,7 +148,7 @@ function mark(row, was, rank) {
   badge.textContent = text;
   row.classList.toggle("fresh", text === "new");
   if (text && !still.matches) {
-    badge.animate([{ opacity: 1, offset: 0.8 }, { opacity: 0 }], { duration: 3500, fill: "forwards" });
+    badge.animate([{ opacity: 1 }, { opacity: 1, offset: 0.8 }, { opacity: 0 }], 3500);
   }
 }
 

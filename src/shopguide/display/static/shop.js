@@ -8,8 +8,9 @@ import { Rail } from "./rail.js";
 
 const $ = (selector) => document.querySelector(selector);
 const line = new Connection();
-const guide = new Guide();
+const guide = new Guide(toast);
 const why = new Why();
+let change = "";
 const published = (window.shopguide = { lastLatencyMs: null, seq: null, user: null });
 
 const cart = new Cart({
@@ -31,21 +32,22 @@ const detail = new Detail({
 const shelves = new Shelves({
   open: openProduct,
   add: addToCart,
+  browse: () => detail.close(),
   search: (query) => line.send("search", { query }, `“${query}”`),
 });
 const rail = new Rail($("#picks"), $("#pick-template"), $("#picks-empty"), {
-  open: (item, button) => {
+  open: (item) => {
     line.send("click", { item: item.item }, item.title);
-    openProduct(item, button);
+    openProduct(item);
   },
-  why: async (item, button) => why.show(await line.why(item.item).catch(() => null), item, button),
+  why: async (item) => why.show(await line.why(item.item).catch(() => null), item),
   dismiss: notThis,
 });
 
-function openProduct(item, button) {
+function openProduct(item) {
   const product = { ...item, ...shelves.get(item.item) };
-  detail.show(product, button);
   line.send("view", { item: product.item }, product.title);
+  detail.show(product);
 }
 
 function addToCart(product) {
@@ -67,10 +69,19 @@ async function notThis(item) {
   }
 }
 
+function pulse() {
+  if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+  const ring = [{ opacity: 0.7, transform: "none" }, { opacity: 0, transform: "scale(3)" }];
+  $("#live .dot").animate(ring, { duration: 700, easing: "ease-out", pseudoElement: "::after" });
+}
+
 function toast(text) {
   const note = document.createElement("p");
   note.textContent = text;
-  $("#toasts").replaceChildren(note);
+  const toasts = $("#toasts");
+  toasts.hidePopover();
+  toasts.replaceChildren(note);
+  toasts.showPopover(); // again, so that it lies above a dialog opened since
   setTimeout(() => note.remove(), 3200);
 }
 
@@ -95,6 +106,7 @@ line.addEventListener("event", ({ detail: event }) => {
   published.lastLatencyMs = event.latency;
   $("#live-more").textContent = `list #${line.held.seq[1]}, ${ms(event.latency)} after your click`;
   $("#rail-note").textContent = `Changed ${ms(event.latency)} after your click`;
+  detail.say(`${change}, ${ms(event.latency)} after your click`);
 });
 
 line.addEventListener("list", ({ detail: { items, seq, first, cause } }) => {
@@ -102,15 +114,16 @@ line.addEventListener("list", ({ detail: { items, seq, first, cause } }) => {
   published.seq = seq;
   $("#live-more").textContent = `list #${seq[1]}`;
   if (!cause) return;
-  const change = fresh === 0 ? "Your list has a new order" : `${fresh} new in your list`;
-  detail.follow(items, change);
+  pulse();
+  change = fresh === 0 ? "Your list has a new order" : `${fresh} new in your list`;
+  detail.follow(items);
   $("#announcer").textContent = `${change}. First: ${items[0]?.title ?? "nothing"}.`;
 });
 
 $("#new-visitor").addEventListener("click", async () => {
   guide.clear();
   cart.clear();
-  detail.dialog.close();
+  detail.close();
   detail.favourites.clear();
   $("#rail-note").textContent = "Popular now";
   await line.startOver();
