@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from shopguide.display import Server, create_app
-from shopguide.errors import StateError, TokenError
+from shopguide.errors import SettingError, StateError, TokenError
 from shopguide.settings import Settings
 
 LIMIT = 4096
@@ -99,8 +99,7 @@ async def serving(line: MemoryLine, heartbeat: float = 5.0) -> AsyncIterator[tup
     running = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.005)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=5) as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=5) as client:
         yield server, client
         server.should_exit = True
         await asyncio.wait_for(running, 5)
@@ -288,13 +287,16 @@ class TestStream:
             await until(lambda: not line.lists)
 
     async def test_a_quiet_one_is_kept_alive(self, line):
-        async with serving(line, heartbeat=0.02) as (_, client):
-            async with client.stream("GET", "/v1/stream", params={"token": line.mint("ann")}) as response:
-                received = frames(response)
-                await anext(received), await anext(received)
-                assert await anext(received) == {"": "still here"}
-                assert await anext(received) == {"": "still here"}
-                await line.lists.popitem()[1].put(("1-2", "{}"))
+        async with (
+            serving(line, heartbeat=0.02) as (_, client),
+            client.stream("GET", "/v1/stream", params={"token": line.mint("ann")}) as response,
+        ):
+            received = frames(response)
+            await anext(received), await anext(received)
+            assert await anext(received) == {"": "still here"}
+            assert await anext(received) == {"": "still here"}
+            await next(iter(line.lists.values())).put(("1-2", "{}"))
+            assert {"id": "1-2", "event": "list", "data": "{}"} in [await anext(received) for _ in range(2)]
 
     async def test_ends_when_the_client_goes(self, client, line):
         async with client.stream("GET", "/v1/stream", params={"token": line.mint("ann")}) as response:
@@ -304,13 +306,15 @@ class TestStream:
         assert (await client.get("/healthz")).json()["streams"] == 0
 
     async def test_ends_at_shutdown(self, line):
-        async with serving(line) as (server, client):
-            async with client.stream("GET", "/v1/stream", params={"token": line.mint("ann")}) as response:
-                received = frames(response)
-                await anext(received), await anext(received)
-                server.should_exit = True
-                async with asyncio.timeout(2):
-                    assert [frame async for frame in received] == []
+        async with (
+            serving(line) as (server, client),
+            client.stream("GET", "/v1/stream", params={"token": line.mint("ann")}) as response,
+        ):
+            received = frames(response)
+            await anext(received), await anext(received)
+            server.should_exit = True
+            async with asyncio.timeout(4):
+                assert [frame async for frame in received] == []
         assert line.closed == 1
 
     async def test_head_opens_nothing(self, client, line):
@@ -413,6 +417,12 @@ class TestPages:
         assert "access-control-allow-origin" not in (await client.get("/")).headers
         head = await client.head("/healthz")
         assert (head.status_code, head.content) == (200, b"")
+
+    async def test_an_address_in_use_is_one_line(self, line):
+        async with serving(line) as (server, _):
+            settings = Settings.model_validate({"http": {"port": server.port}})
+            with pytest.raises(SettingError, match=f"127.0.0.1:{server.port}"):
+                Server(create_app(line, settings), settings)
 
     async def test_a_bug_is_a_500_without_a_traceback(self, line):
         line.counts = None  # type: ignore[assignment]

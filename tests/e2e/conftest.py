@@ -9,6 +9,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
@@ -32,10 +33,12 @@ HUES = dict(zip(SHELVES, (158, 22, 262, 210, 95), strict=True))
 
 def _image(category: str, k: int) -> str:
     hue, shift = HUES[category], 14 * k
+    colours = [f"hsl({hue + shift} {rest})" for rest in ("38% 86%", "42% 66%", "46% 42%")]
     svg = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 400 300"><rect width="400" height="300" '
-        f'fill="hsl({hue + shift} 38% 86%)"/><circle cx="{140 + 20 * k}" cy="160" r="92" fill="hsl({hue + shift} 42% 66%)"/>'
-        f'<rect x="{180 - 8 * k}" y="110" width="120" height="120" rx="{10 + 8 * k}" fill="hsl({hue + shift} 46% 42%)"/></svg>'
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 400 300">'
+        f'<rect width="400" height="300" fill="{colours[0]}"/>'
+        f'<circle cx="{140 + 20 * k}" cy="160" r="92" fill="{colours[1]}"/>'
+        f'<rect x="{180 - 8 * k}" y="110" width="120" height="120" rx="{10 + 8 * k}" fill="{colours[2]}"/></svg>'
     )
     return "data:image/svg+xml," + quote(svg)
 
@@ -54,7 +57,8 @@ def _catalogue() -> list[dict[str, Any]]:
 class ScriptedLine:
     """After each event: the newest item's category first, then the others in catalogue order; no dismissed item."""
 
-    def __init__(self) -> None:
+    def __init__(self, ttl: float) -> None:
+        self.ttl = ttl
         self.catalogue = _catalogue()
         self.by_item = {p["item"]: p for p in self.catalogue}
         self.rows: dict[int, list[dict]] = defaultdict(list)
@@ -72,7 +76,7 @@ class ScriptedLine:
         await asyncio.sleep(0.002)
 
     def mint(self, user: str, ttl: float | None = None) -> str:
-        return f"{user}|{time.time() + (ttl or 3600)}"
+        return f"{user}|{time.time() + (ttl or self.ttl)}"
 
     def verify(self, token: str) -> int:
         user, _, expires = token.partition("|")
@@ -145,8 +149,9 @@ class ScriptedLine:
         try:
             snapshot = self._snapshot(user)
             yield f"1-{snapshot['seq'][1]}", json.dumps(snapshot)
-            while True:
-                yield await queue.get()
+            while (left := float(token.partition("|")[2]) - time.time()) > 0:
+                with suppress(TimeoutError):
+                    yield await asyncio.wait_for(queue.get(), left)
         finally:
             self.watchers[user].discard(queue)
 
@@ -160,20 +165,21 @@ class ScriptedLine:
 class Running:
     """The app in a thread of its own, on one port, so that it can stop and come back."""
 
-    def __init__(self) -> None:
-        self.line = ScriptedLine()
+    def __init__(self, ttl: float = 3600) -> None:
+        self.line = ScriptedLine(ttl)
+        self.ttl = ttl
         self.port = 0
         self.start()
 
     def start(self) -> None:
-        settings = Settings.model_validate({"http": {"port": self.port}})
+        settings = Settings.model_validate({"http": {"port": self.port}, "push": {"token_ttl": self.ttl}})
         self.server = Server(create_app(self.line, settings), settings)
         self.thread = threading.Thread(target=self.server.run)
         self.thread.start()
         while not self.server.started:
             assert self.thread.is_alive()
             time.sleep(0.01)
-        self.port = self.server.servers[0].sockets[0].getsockname()[1]
+        self.port = self.server.port
 
     def stop(self) -> None:
         self.server.should_exit = True
@@ -193,7 +199,7 @@ def base_url(running: Running) -> str:
     return f"http://127.0.0.1:{running.port}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop would be in the way of other modules' tests
 def browser() -> Iterator[Any]:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:

@@ -263,6 +263,44 @@ def test_a_visitor_stays_the_same_until_they_start_over(visit):
     assert visit().guide("user") not in (user, shop.guide("user"))
 
 
+@pytest.mark.parametrize("kept", ['{"user": "a", "token": "forged", "expires": 9e9}', '{"expires": 1}', "{"])
+def test_a_token_that_no_longer_holds_makes_a_new_visitor(visit, kept):
+    shop = visit()
+    user = shop.guide("user")
+    shop.page.evaluate("kept => localStorage.setItem('shopguide.visitor', kept)", kept)
+    shop.page.reload()
+    shop.until("window.shopguide?.seq")
+    assert shop.guide("user").startswith("guest-")
+    assert shop.guide("user") != user
+    shop.look_at(0)
+    shop.errors.clear()  # the refused stream
+
+
+def test_a_token_is_renewed_before_it_ends(visit, browser):
+    short = Running(ttl=3)
+    try:
+        shop = visit(url=f"http://127.0.0.1:{short.port}")
+        token = "JSON.parse(localStorage.getItem('shopguide.visitor')).token"
+        user, first = shop.guide("user"), shop.page.evaluate(token)
+        shop.look_at(0)
+        shop.page.wait_for_timeout(3500)
+        assert shop.page.evaluate(token) != first
+        shop.await_list(shop.find("add-to-cart").click)
+        assert shop.guide("user") == user
+    finally:
+        short.stop()
+
+
+def test_a_list_that_changed_out_of_sight_says_so(visit):
+    shop = visit(PHONE)
+    shop.find("product").nth(9).scroll_into_view_if_needed()
+    shop.page.wait_for_timeout(100)
+    shop.await_list(shop.find("product-add").nth(9).click)
+    shop.find("peek").click()
+    shop.find("peek").wait_for(state="hidden")
+    assert shop.focused() == "picks"
+
+
 def test_little_moves_for_who_wants_it_so(visit):
     shop = visit(reduced_motion="reduce")
     shop.look_at(0)

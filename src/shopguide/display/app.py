@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shopguide.display.line import Line
 from shopguide.display.routes import Api, answer
-from shopguide.errors import ShopguideError, TokenError
+from shopguide.errors import SettingError, ShopguideError, TokenError
 from shopguide.settings import Settings
 
 DEFAULTS = {
@@ -55,15 +55,18 @@ def create_app(line: Line, settings: Settings) -> Starlette:
 
 
 class Server(uvicorn.Server):
-    """uvicorn for the app: one process, uvloop, no access log (addresses hold tokens)."""
+    """uvicorn for the app: one process, uvloop, no access log (addresses hold tokens).
+
+    Listens from the start, so ``port`` is the real one. Raises SettingError where the address cannot be had.
+    """
 
     def __init__(self, app: Starlette, settings: Settings) -> None:
         self._streams = app.state.streams
+        self._socket = _listen(settings.http.host, settings.http.port)
+        self.port: int = self._socket.getsockname()[1]
         super().__init__(
             uvicorn.Config(
                 app,
-                host=settings.http.host,
-                port=settings.http.port,
                 loop="uvloop",
                 http="httptools",
                 ws="none",
@@ -75,10 +78,21 @@ class Server(uvicorn.Server):
             )
         )
 
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer until ``should_exit`` is set or a signal comes."""
+        await super().serve(sockets or [self._socket])
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams, then wait for the requests under way."""
         self._streams.close()
         await super().shutdown(sockets)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as e:
+        raise SettingError(f"http = {host}:{port}: cannot listen there: {e.strerror}") from None
 
 
 class Headers:

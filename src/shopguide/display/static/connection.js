@@ -2,6 +2,7 @@
 
 const STORE = "shopguide.visitor";
 const LONGEST_PAUSE = 10_000;
+const LONGEST_TIMER = 2 ** 31 - 1; // a longer one would fire at once
 
 const post = (path, body) =>
   fetch(path, {
@@ -112,7 +113,8 @@ export class Connection extends EventTarget {
       localStorage.setItem(STORE, JSON.stringify(this.visitor));
     }
     clearTimeout(this.#renewal);
-    this.#renewal = setTimeout(() => this.#renew(), 800 * (this.visitor.expires - Date.now() / 1000));
+    const soon = 800 * (this.visitor.expires - Date.now() / 1000); // ms: at 80 % of its life
+    this.#renewal = setTimeout(() => this.#renew(), Math.min(soon, LONGEST_TIMER));
     this.#tell("visitor", this.visitor);
   }
 

@@ -3,14 +3,16 @@
 import { Connection } from "./connection.js";
 import { Cart, Detail, Why } from "./dialogs.js";
 import { Guide, ms } from "./guide.js";
-import { Shelves } from "./products.js";
+import { picture, Shelves } from "./products.js";
 import { Rail } from "./rail.js";
 
 const $ = (selector) => document.querySelector(selector);
 const line = new Connection();
 const guide = new Guide(toast);
 const why = new Why();
+const still = matchMedia("(prefers-reduced-motion: reduce)");
 let change = "";
+let railInView = true;
 const published = (window.shopguide = { lastLatencyMs: null, seq: null, user: null });
 
 const cart = new Cart({
@@ -69,8 +71,33 @@ async function notThis(item) {
   }
 }
 
+/** Where the list is out of sight, a pill says that it changed, and leads there. */
+function peek(items) {
+  if (railInView) return;
+  const pictures = items.slice(0, 3).map((item) => {
+    const image = document.createElement("img");
+    image.alt = "";
+    picture(image, item);
+    return image;
+  });
+  $("#peek-pictures").replaceChildren(...pictures);
+  $("#peek-text").textContent = "New for you";
+  $("#peek").hidden = false;
+}
+
+new IntersectionObserver(([rail]) => {
+  railInView = rail.isIntersecting;
+  if (railInView) $("#peek").hidden = true;
+}).observe($(".rail"));
+
+$("#peek").addEventListener("click", () => {
+  $(".rail").scrollIntoView({ behavior: still.matches ? "auto" : "smooth", block: "start" });
+  $("#picks").scrollTo(0, 0);
+  $("#picks").focus({ preventScroll: true });
+});
+
 function pulse() {
-  if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+  if (still.matches) return;
   const ring = [{ opacity: 0.7, transform: "none" }, { opacity: 0, transform: "scale(3)" }];
   $("#live .dot").animate(ring, { duration: 700, easing: "ease-out", pseudoElement: "::after" });
 }
@@ -113,8 +140,10 @@ line.addEventListener("list", ({ detail: { items, seq, first, cause } }) => {
   const fresh = rail.update(items, first);
   published.seq = seq;
   $("#live-more").textContent = `list #${seq[1]}`;
+  if (first) $("#rail-note").textContent = items.some((item) => item.reasons?.[0]?.because) ? "Where you left off" : "Popular now";
   if (!cause) return;
   pulse();
+  peek(items);
   change = fresh === 0 ? "Your list has a new order" : `${fresh} new in your list`;
   detail.follow(items);
   $("#announcer").textContent = `${change}. First: ${items[0]?.title ?? "nothing"}.`;
@@ -125,7 +154,6 @@ $("#new-visitor").addEventListener("click", async () => {
   cart.clear();
   detail.close();
   detail.favourites.clear();
-  $("#rail-note").textContent = "Popular now";
   await line.startOver();
   toast("You are somebody new.");
 });
