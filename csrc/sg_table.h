@@ -1,0 +1,56 @@
+/* sg_table -- from 64-bit keys to dense ids 0, 1, 2, ... in the order they were first seen.
+ *
+ * Open addressing, linear probing, power-of-two capacity; a slot holds id + 1, the keys stand in a dense array:
+ *
+ *     slot   0    1    2    3    4    5    6    7
+ *           [2]  [ ]  [ ]  [1]  [3]  [ ]  [ ]  [ ]      cap 8, live 3
+ *     keys  [900] [7] [42]                              key 7 has id 1, is in slot 0
+ *
+ * A probe compares keys[slot - 1] with the key. Ids are never taken back, so there are no dead slots: live = used.
+ *
+ * Invariants, checked by sg_table_check() in this order:
+ *   I1  capacity is a power of two and 8 * live <= 7 * capacity, so every probe meets a free slot and ends.
+ *   I2  exactly `live` slots are taken, and each holds an id below live.
+ *   I3  every key is found, under its own id.
+ *
+ * Any key is legal, 0 and 2^64-1 too. Owns its slots and keys; sg_table_keys() is borrowed until the next index call.
+ * Cost: index and find O(1) expected; growing is O(capacity), amortised O(1).
+ * Fails: SG_ERR_NOMEM leaves the table as it was; SG_ERR_RANGE past 2^32 - 2 keys.
+ * Not thread-safe. Instead of slots that hold keys too: 4 bytes a slot keep twice as many in a cache line, and ids must
+ * lead back to keys anyway.
+ */
+#ifndef SG_TABLE_H
+#define SG_TABLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define SG_TABLE_NONE UINT32_MAX
+
+typedef struct sg_table sg_table;
+
+sg_table *sg_table_new(void); /* NULL: out of memory */
+void sg_table_free(sg_table *t);
+
+/* The id of the key, made if the key is new; *fresh (may be NULL) says which. */
+int sg_table_index(sg_table *t, uint64_t key, uint32_t *id, int *fresh);
+/* The id of the key; SG_TABLE_NONE where it is unknown. */
+uint32_t sg_table_find(const sg_table *t, uint64_t key);
+/* Bring the slot that a key hashes to into the cache. */
+void sg_table_prefetch(const sg_table *t, uint64_t key);
+
+uint32_t sg_table_live(const sg_table *t);
+const uint64_t *sg_table_keys(const sg_table *t); /* by id */
+size_t sg_table_nbytes(const sg_table *t);
+int sg_table_check(const sg_table *t, const char **why);
+
+/* splitmix64's finaliser (Steele, Lea, Flood 2014): a bijection of 64 bits that mixes every bit into every other. */
+static inline uint64_t sg_mix64(uint64_t x) {
+    x ^= x >> 30;
+    x *= 0xBF58476D1CE4E5B9ull;
+    x ^= x >> 27;
+    x *= 0x94D049BB133111EBull;
+    return x ^ (x >> 31);
+}
+
+#endif
