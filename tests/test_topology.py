@@ -1,0 +1,174 @@
+"""The real topology in the local runner: the same model whatever the interleaving, batch size, fails and widths."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from streamparse import Grouping, Topology
+
+from shopguide._core import Users
+from shopguide.keys import Secret, item_key, partition_of
+from shopguide.log import Log
+from shopguide.recommenders import Items
+from shopguide.records import Events, Kind, Names, Ragged
+from shopguide.settings import load
+from shopguide.storm import deployment
+from shopguide.storm.bolts import CleanBolt, FeaturizeBolt, PushBolt, RankBolt, RejectBolt, ScoreBolt
+from shopguide.storm.runner import LocalRunner
+from shopguide.storm.spouts import LogSpout
+from shopguide.topologies.recommend import Recommend
+
+NOW = 1_700_000_000.0
+BY_PARTITION = Grouping.fields("partition")
+
+
+class FlakyFeaturizeBolt(FeaturizeBolt):
+    """Fails every seventh tuple before it learns."""
+
+    seen = 0
+
+    def process(self, tup: Any) -> None:
+        self.seen += 1
+        if self.seen % 7 == 0:
+            self.fail(tup)
+        else:
+            super().process(tup)
+
+
+class FlakyScoreBolt(ScoreBolt):
+    """Fails every fifth update before it learns: featurize has learned it, score has not."""
+
+    seen = 0
+
+    def process(self, tup: Any) -> None:
+        self.seen += tup.component == "featurize"
+        if tup.component == "featurize" and self.seen % 5 == 0:
+            self.fail(tup)
+        else:
+            super().process(tup)
+
+
+def topology(width: int = 1, replicas: int = 1, featurize: Any = FeaturizeBolt, score: Any = ScoreBolt) -> Any:
+    """The wiring of topologies/recommend.py with other widths and classes."""
+    featurize_bolt, score_bolt = featurize, score
+
+    class Wired(Topology):
+        log = LogSpout.spec(par=width)
+        clean = CleanBolt.spec(inputs={log: BY_PARTITION}, par=width)
+        reject = RejectBolt.spec(inputs={clean["rejected"]: BY_PARTITION})
+        featurize = featurize_bolt.spec(inputs={clean: BY_PARTITION}, par=width)
+        score = score_bolt.spec(inputs={clean["catalogue"]: Grouping.ALL, featurize: Grouping.ALL}, par=replicas)
+        rank = RankBolt.spec(inputs={clean["catalogue"]: Grouping.ALL, score: BY_PARTITION}, par=width)
+        push = PushBolt.spec(inputs={rank: BY_PARTITION}, par=width)
+
+    return Wired
+
+
+def rows(seed: int, count: int = 400) -> Events:
+    """Events of few users and items, with returns, rubbish and a watching user."""
+    random = np.random.default_rng(seed)
+    secret = Secret(b"0123456789abcdef")
+    users = np.array([secret.user_key(f"u{u}") for u in range(12)], np.uint64)
+    items = np.array([item_key(f"i{i}") for i in range(15)], np.uint64)
+    kinds = random.choice([Kind.VIEW, Kind.VIEW, Kind.CART, Kind.PURCHASE, Kind.REMOVE, Kind.MALFORMED], count)
+    events = Events(
+        kind=kinds,
+        user=users[random.integers(0, 12, count)],
+        item=items[random.integers(0, 15, count)],
+        time=NOW + np.cumsum(random.exponential(120, count)),
+        arrived=np.full(count, NOW + 1e6),
+        data=Ragged.of_bytes([b"\x82\xa6reason\xa3bad\xa3raw\xc4\x01x" if k == Kind.MALFORMED else b"" for k in kinds]),
+    )
+    return events
+
+
+def fill(log: Log, events: Events) -> None:
+    names = [f"i{i}" for i in range(15)]
+    table = Names(
+        key=np.array([item_key(n) for n in names], np.uint64), text=Ragged.of_bytes([n.encode() for n in names])
+    )
+    partition = np.array([partition_of(int(u), log.partitions) for u in events.user])
+    for start in range(0, len(events), 50):
+        for p in range(log.partitions):
+            chosen = np.flatnonzero(partition[start : start + 50] == p) + start
+            if len(chosen):
+                log.append(p, events.take(chosen), table)
+
+
+def run(path: Path, events: Events, wired: Any, seed: int | None, batch: int, partitions: int = 4) -> LocalRunner:
+    settings = load("shop", flags={"log.batch": batch, "log.partitions": partitions})
+    log = Log(path / "log", partitions)
+    fill(log, events)
+    conf = {
+        deployment.STATE: str(path),
+        deployment.SETTINGS: settings.model_dump_json(),
+        deployment.LOG: log,
+        deployment.PARTS: {},
+    }
+    runner = LocalRunner(wired, lambda: conf, seed=seed, pending=5)
+    runner.drain()
+    assert all(t.pending == 0 for t in runner.spouts)
+    return runner
+
+
+def by_definition(events: Events) -> str:
+    """The checksum of a model that never saw what was taken back."""
+    kept: list[tuple[int, int, float]] = []
+    kinds: list[int] = []
+    for kind, user, item, time in zip(events.kind, events.user, events.item, events.time, strict=True):
+        if kind == Kind.REMOVE:
+            match = [
+                at
+                for at, (u, i, _) in enumerate(kept)
+                if (u, i) == (int(user), int(item)) and kinds[at] in (Kind.PURCHASE, Kind.CART)
+            ]
+            if match:
+                del kept[match[-1]], kinds[match[-1]]
+        elif kind != Kind.MALFORMED:
+            kept.append((int(user), int(item), float(time)))
+            kinds.append(int(kind))
+    model = Items(history=50, k=50, half_life=None)
+    users, items, times = (np.array(column) for column in zip(*kept, strict=True))
+    model.observe_many(sessions(users, times), items.astype(np.uint64), times)
+    return str(model.checksum())
+
+
+def sessions(users: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Each event's session, cut where a user was away for half an hour."""
+    n = len(users)
+    none = np.zeros(n, np.uint64)
+    return Users(1800.0).observe(users.astype(np.uint64), none, times, none, np.ones(n, np.uint8), np.arange(n), none)
+
+
+@pytest.mark.parametrize("seed", [None, 1, 2])
+@pytest.mark.parametrize("batch", [1, 7, 512])
+def test_the_model_is_that_of_the_definition(tmp_path: Path, seed: int | None, batch: int) -> None:
+    events = rows(seed or 0)
+    runner = run(tmp_path, events, Recommend, seed, batch)
+    score = runner.stages()["score-0"]
+    score.check()
+    runner.stages()["featurize-0"].check()
+    assert score.checksum() == by_definition(events)
+    assert runner.stages()["reject-0"].counts == {"bad": int((events.kind == Kind.MALFORMED).sum())}
+
+
+@pytest.mark.parametrize(("width", "replicas", "partitions"), [(1, 2, 4), (2, 1, 4), (3, 2, 4), (2, 2, 1)])
+def test_widths_change_nothing(tmp_path: Path, width: int, replicas: int, partitions: int) -> None:
+    events = rows(3)
+    runner = run(tmp_path, events, topology(width, replicas), 3, 7, partitions)
+    sums = {s.checksum() for name, s in runner.stages().items() if name.startswith("score")}
+    assert sums == {by_definition(events)}
+
+
+@pytest.mark.parametrize("seed", [None, 4, 5, 6])
+@pytest.mark.parametrize("flaky", ["featurize", "score", "both"])
+def test_fails_and_rewinds_change_nothing(tmp_path: Path, seed: int | None, flaky: str) -> None:
+    featurize = FlakyFeaturizeBolt if flaky in ("featurize", "both") else FeaturizeBolt
+    score = FlakyScoreBolt if flaky in ("score", "both") else ScoreBolt
+    events = rows(5)
+    runner = run(tmp_path, events, topology(featurize=featurize, score=score), seed, 9)
+    assert runner.stages()["score-0"].checksum() == by_definition(events)
+    assert sum(runner.spouts[0].component.epochs.values()) > 0
