@@ -1,0 +1,88 @@
+"""Raw rows as columns: what every source gives and the encoder takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from operator import methodcaller
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Column = Sequence[Any] | NDArray[np.float64]
+
+ATTRIBUTES = ("title", "category", "brand", "price", "image", "url", "stock")
+
+# What producers call our columns, ours first: where two are there, the earlier one counts.
+SYNONYMS: dict[str, tuple[str, ...]] = {
+    "user": ("user", "user_id", "userid", "visitor", "visitor_id", "visitorid", "customer_id", "customerid"),
+    "session": ("session", "session_id", "sessionid", "user_session"),
+    "item": ("item", "item_id", "itemid", "product", "product_id", "productid", "sku"),
+    "time": ("time", "timestamp", "ts", "event_time", "datetime"),
+    "kind": ("kind", "type", "event_type", "behavior", "behaviour", "action"),
+    "value": ("value", "amount", "revenue"),
+    "event": ("event", "id", "event_id"),
+    "query": ("query", "search_query"),
+    "consent": ("consent",),
+    "op": ("op",),
+    "user_key": ("user_key",),
+    **{name: (name,) for name in ATTRIBUTES},
+}
+CANONICAL = {name: column for column, names in SYNONYMS.items() for name in names}
+
+
+@dataclass
+class Chunk:
+    """Rows of one source, column by column.
+
+    ``columns`` holds canonical columns (the keys of SYNONYMS), each with one value a row: text, number, None, or
+    whatever a producer put there. ``raw`` gives the original bytes of a row, ``problems`` what keeps a row from being
+    read. Row r has the number ``first + r`` in its source; ``first`` -1: the rows are of no file. ``known`` is the
+    encoder's memory of the item attributes that the source's rows brought: one dict for all chunks of a reading, so
+    that reading a source again gives the same rows again.
+    """
+
+    rows: int
+    columns: dict[str, Column]
+    raw: Callable[[int], bytes]
+    problems: dict[int, str] = field(default_factory=dict)
+    source: int = 0
+    first: int = -1
+    known: dict[Any, tuple[Any, ...]] = field(default_factory=dict)
+
+    def slice(self, start: int, stop: int) -> Chunk:
+        """Rows start..stop-1."""
+        stop = min(stop, self.rows)
+        return replace(
+            self,
+            rows=stop - start,
+            columns={name: column[start:stop] for name, column in self.columns.items()},
+            raw=lambda row: self.raw(start + row),
+            problems={row - start: why for row, why in self.problems.items() if start <= row < stop},
+            first=self.first + start,
+        )
+
+
+def canonical(names: Iterable[str]) -> dict[str, list[str]]:
+    """Our columns to the producer's names for them, in order of preference."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        column = CANONICAL.get(name.strip().lower())
+        if column is not None:
+            found.setdefault(column, []).append(name)
+    for column, theirs in found.items():
+        theirs.sort(key=lambda name: SYNONYMS[column].index(name.strip().lower()))
+    return found
+
+
+def columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
+    """The canonical columns of rows that name their own fields; None where a row lacks one."""
+    names: set[Any] = set().union(*rows)
+    columns: dict[str, Column] = {}
+    for column, theirs in canonical(name for name in names if isinstance(name, str)).items():
+        values = list(map(methodcaller("get", theirs[0]), rows))
+        for name in theirs[1:]:
+            values = [row.get(name) if v is None else v for v, row in zip(values, rows, strict=True)]
+        columns[column] = values
+    return columns

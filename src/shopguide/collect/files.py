@@ -1,0 +1,241 @@
+"""Files as a source: ``file:PATH[?format=F&speed=1|60|max]``.
+
+PATH is a file, plain or gzip, or a folder of files of one format, read in the order of their names. A row is
+identified by its file's path and its number in it, so that what the log has of a file is not taken twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import parse_qsl
+
+import numpy as np
+import xxhash
+
+from shopguide.collect.chunk import Chunk
+from shopguide.collect.formats import FORMATS, Format, shown
+from shopguide.collect.lines import Lines
+from shopguide.collect.values import Cache, epoch, times
+from shopguide.errors import SourceError
+from shopguide.records import F64
+
+CHUNK = 8192  # most rows of a chunk
+FIRST = 5  # lines looked at to tell a format
+NAP = 0.5  # seconds that a paced source sleeps at most before it looks whether to stop
+
+Speed = float | Literal["max"]
+
+
+@dataclass
+class Found:
+    """A file whose format is known."""
+
+    path: Path
+    format: type[Format]
+    first: list[str]
+
+    @property
+    def source(self) -> int:
+        """What the log calls this file."""
+        return xxhash.xxh3_64_intdigest(str(self.path.resolve()).encode("utf-8", "surrogateescape"))
+
+
+class Files:
+    """A finite source. ``position`` of ``total`` bytes are read."""
+
+    def __init__(self, files: list[Found], speed: Speed = "max", passed_over: list[Path] | None = None) -> None:
+        self.files = files
+        self.speed = speed
+        self.passed_over = passed_over or []  # files of the folder that are in no format we know, or not meant
+        self.total = sum(found.path.stat().st_size for found in files)
+        self.position = 0
+
+    def chunks(
+        self, sent: Callable[[int], int] = lambda source: -1, wait: Callable[[float], object] = time.sleep
+    ) -> Iterator[Chunk]:
+        """All rows, in order.
+
+        ``sent`` of a source is the number of its last row that was sent before: up to there nothing is paced (the
+        rows come all the same, the collector knows which the log has). ``wait`` sleeps for seconds; where it returns
+        something true the source stops.
+        """
+        pace = Pace(self.speed, wait)
+        known: dict[Any, tuple[Any, ...]] = {}
+        before = 0
+        for found in self.files:
+            lines = Lines(found.path)
+            for chunk in _chunks_of(found, lines):
+                self.position = before + lines.position
+                chunk.known = known
+                if self.speed == "max":
+                    yield chunk
+                    continue
+                yield from pace.pieces(chunk, sent(found.source))
+                if pace.stopped:
+                    return
+            before += lines.total
+        self.position = self.total
+
+
+class Pace:
+    """Lets rows go when they are due: event time runs ``speed`` times as fast as the clock."""
+
+    def __init__(
+        self, speed: Speed, wait: Callable[[float], object], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._speed = float(speed) if speed != "max" else float("inf")
+        self._wait = wait
+        self._clock = clock
+        self._times = Cache(epoch, limit=1 << 12)
+        self._begin: tuple[float, float] | None = None  # clock and event time of the first paced row
+        self._newest = -np.inf
+        self.stopped = False
+
+    def pieces(self, chunk: Chunk, sent: int) -> Iterator[Chunk]:
+        """The chunk in pieces, each when its rows are due; rows up to number ``sent`` at once."""
+        due = self._due(chunk)
+        at = min(max(sent + 1 - chunk.first, 0), chunk.rows)
+        if at:
+            yield chunk.slice(0, at)
+        while at < chunk.rows:
+            if self._begin is None:
+                self._begin = self._clock(), due[at]
+            began, first = self._begin
+            now = first + (self._clock() - began) * self._speed
+            end = int(np.searchsorted(due, now, side="right"))
+            if end > at:
+                yield chunk.slice(at, end)
+                at = end
+            elif self._wait(min((due[at] - now) / self._speed, NAP)):
+                self.stopped = True
+                return
+
+    def _due(self, chunk: Chunk) -> F64:
+        """Event times, never falling; a row without one goes with the row before it."""
+        column = chunk.columns.get("time")
+        event = np.full(chunk.rows, np.nan) if column is None else times(column, self._times)
+        event = np.where(np.isfinite(event), event, -np.inf)
+        due = np.maximum.accumulate(np.concatenate([[self._newest], event]))[1:]
+        self._newest = due[-1] if len(due) else self._newest
+        return due
+
+
+def open_source(spec: str) -> Files:
+    """The source that a SPEC names.
+
+    Raises SourceError, in one line, where there is no such file, it is in no format we know, or the SPEC is wrong.
+    """
+    scheme, _, rest = spec.partition(":")
+    location, _, query = rest.partition("?")
+    if scheme != "file" or not location:
+        raise SourceError(f"source {spec!r}: should be file:PATH[?format=F&speed=1|60|max]")
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    forced, speed = options.pop("format", None), options.pop("speed", "max")
+    if options:
+        raise SourceError(f"source {spec!r}: no option {', '.join(options)}; there are format and speed")
+    names = sorted({format_.name for format_ in FORMATS})
+    if forced is not None and forced not in names:
+        raise SourceError(f"source {spec!r}: format {forced!r} is none of {', '.join(names)}")
+    path = Path(location)
+    if path.is_dir():
+        files, passed_over = _folder(path, forced)
+    else:
+        files, passed_over = [_recognise(path, forced)], []
+    return Files(files, _speed_of(spec, speed), passed_over)
+
+
+def _speed_of(spec: str, text: str) -> Speed:
+    if text == "max":
+        return "max"
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed < float("inf"):
+        raise SourceError(f"source {spec!r}: speed {text!r} should be 1, 60, or another factor above 0, or max")
+    return speed
+
+
+def _folder(folder: Path, forced: str | None) -> tuple[list[Found], list[Path]]:
+    """The files of a folder that belong together, and the others."""
+    paths = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+    found: list[Found] = []
+    for path in paths:
+        try:
+            found.append(_recognise(path, forced))
+        except SourceError:
+            if forced is not None:
+                raise
+    if not found:
+        raise SourceError(f"{folder}: none of its {len(paths)} files is in a format we know")
+    found = _train_and_test(found)
+    if len(formats := {f.format.name for f in found}) > 1:
+        raise SourceError(f"{folder}: its files are in several formats ({', '.join(sorted(formats))}); name one file")
+    chosen = {f.path for f in found}
+    return found, [path for path in paths if path not in chosen]
+
+
+def _train_and_test(found: list[Found]) -> list[Found]:
+    """Of a session-rec folder the whole training part, then the test part: the others repeat it."""
+    if {f.format.name for f in found} != {"session-rec"}:
+        return found
+    test = [f for f in found if "test" in f.path.name]
+    train = [f for f in found if "train_full" in f.path.name] or [
+        f for f in found if "train" in f.path.name and "valid" not in f.path.name
+    ]
+    return [*train, *test] if train and test else found
+
+
+def _recognise(path: Path, forced: str | None) -> Found:
+    """The format of a file. Raises SourceError where it cannot be read or is in none."""
+    try:
+        lines = Lines(path)
+        first = next(filter(None, lines.blocks()), [])[:FIRST]
+    except OSError as e:
+        raise SourceError(f"cannot read {path}: {e.strerror}") from None
+    if not first:
+        raise SourceError(f"{path} is {'damaged from its beginning on' if lines.damage else 'empty'}")
+    try:
+        text = [line.decode() for line in first]
+    except UnicodeDecodeError:
+        text = []
+    if not text or "\0" in text[0]:
+        raise SourceError(f"{path} is no text: formats are {', '.join(sorted({f.name for f in FORMATS}))}")
+    candidates = [f for f in FORMATS if forced in (None, f.name)]
+    try:
+        for format_ in candidates:
+            if format_.sniff(text):
+                return Found(path, format_, text)
+        last = candidates[-1]
+        last(text)
+    except SourceError as e:
+        raise SourceError(f"{path}: {e}") from None
+    return Found(path, last, text)
+
+
+def _chunks_of(found: Found, lines: Lines) -> Iterator[Chunk]:
+    """A file's rows in chunks; what its end lacks is one more, malformed row."""
+    parser = found.format(found.first)
+    source, number = found.source, 0
+    skip = parser.skip
+    blocks = lines.blocks()
+    block = next(blocks)
+    while True:
+        following = next(blocks, None)
+        for start in range(skip, max(len(block), skip + 1), CHUNK):
+            last = following is None and start + CHUNK >= len(block)
+            chunk = parser.parse(block[start : start + CHUNK], last)
+            chunk.source, chunk.first = source, number
+            number += chunk.rows
+            if chunk.rows:
+                yield chunk
+        skip = 0
+        if following is None:
+            break
+        block = following
+    if lines.damage:
+        yield Chunk(1, {}, lambda row: lines.rest, {0: lines.damage}, source, number)

@@ -1,0 +1,279 @@
+"""Formats of files: each knows its own when it sees the first lines, and gives our columns.
+
+A format is a small class: ``sniff`` the first lines, then for one file ``parse`` blocks of lines into chunks. Adding
+one to FORMATS is all it takes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from itertools import repeat
+from operator import itemgetter
+from typing import Any, ClassVar
+
+import numpy as np
+import orjson
+
+from shopguide.collect.chunk import Chunk, Column, canonical, columns_of
+from shopguide.collect.lines import MAX_LINE, TOO_LONG, Fields
+from shopguide.collect.values import Cache, amount, floats
+from shopguide.errors import SourceError
+
+DELIMITERS = ",\t;|"
+NOT_JSON = "no JSON object"
+
+
+class Format(ABC):
+    """One file of a format. ``first`` are its first lines, of which the header is ``skip``."""
+
+    name: ClassVar[str]
+    skip: int = 0
+
+    @classmethod
+    @abstractmethod
+    def sniff(cls, first: Sequence[str]) -> bool:
+        """Whether a file that begins with these lines is of this format."""
+
+    def __init__(self, first: Sequence[str]) -> None:
+        """Raises SourceError where the header does not do."""
+
+    @abstractmethod
+    def parse(self, lines: list[bytes], last: bool) -> Chunk:
+        """The rows of these lines (some may be kept for the next call, none when they are the last)."""
+
+
+class Table(Format):
+    """Delimited text. ``header`` names the fields; where the file has no header line, ``skip`` is 0."""
+
+    header: Sequence[str]
+    delimiter: str = ","
+    skip = 1
+
+    @classmethod
+    def sniff(cls, first: Sequence[str]) -> bool:
+        return first[0].split(cls.delimiter) == list(cls.header)
+
+    def __init__(self, first: Sequence[str]) -> None:
+        if self.skip and not self.sniff(first):
+            _demand(list(self.header), first[0].split(self.delimiter))
+        self._fields = Fields(self.delimiter, len(self.header))
+
+    def parse(self, lines: list[bytes], last: bool) -> Chunk:
+        rows, raw, problems = self._fields.split(lines, last)
+        fields = dict(zip(self.header, zip(*rows, strict=True), strict=True)) if rows else {}
+        columns = self.columns(fields, problems) if rows else {}
+        return Chunk(len(rows), columns, raw.__getitem__, problems)
+
+    @abstractmethod
+    def columns(self, fields: Mapping[str, Sequence[str]], problems: dict[int, str]) -> dict[str, Column]:
+        """Our columns from the file's; may add problems of rows that have none yet."""
+
+
+class EventsTable(Table):
+    """Text with a header that names user or session, item, time, and what else there is."""
+
+    name = "events"
+
+    @classmethod
+    def sniff(cls, first: Sequence[str]) -> bool:
+        return not _missing(canonical(_header(first[0])[1]))
+
+    def __init__(self, first: Sequence[str]) -> None:
+        self.delimiter, self.header = _header(first[0])
+        self._ours = canonical(self.header)
+        if missing := _missing(self._ours):
+            _demand(missing, self.header)
+        if "event" in self._ours and "kind" not in self._ours and self._ours["event"][0].strip().lower() == "event":
+            self._ours["kind"] = [self._ours["event"].pop(0)]  # what others call an event is its kind
+        self._fields = Fields(self.delimiter, len(self.header))
+
+    def columns(self, fields: Mapping[str, Sequence[str]], problems: dict[int, str]) -> dict[str, Column]:
+        return {column: fields[theirs[0]] for column, theirs in self._ours.items() if theirs}
+
+
+class Jsonl(Format):
+    """A JSON object a line."""
+
+    def parse(self, lines: list[bytes], last: bool) -> Chunk:
+        problems: dict[int, str] = {}
+        try:
+            objects = list(map(orjson.loads, lines))
+        except orjson.JSONDecodeError:
+            objects = [_loads(line) for line in lines]
+        if not set(map(type, objects)) <= {dict}:
+            for row, found in enumerate(objects):
+                if type(found) is not dict:
+                    problems[row] = TOO_LONG if len(lines[row]) > MAX_LINE else NOT_JSON
+                    objects[row] = {}
+        return self.chunk(objects, lines, problems)
+
+    @abstractmethod
+    def chunk(self, objects: list[dict[str, Any]], lines: list[bytes], problems: dict[int, str]) -> Chunk:
+        """The rows of these objects; ``problems`` are of objects."""
+
+
+class EventsJsonl(Jsonl):
+    """An event a line, with the same names as in a table."""
+
+    name = "events"
+
+    @classmethod
+    def sniff(cls, first: Sequence[str]) -> bool:
+        found = _loads(first[0])
+        return isinstance(found, dict) and "events" not in found and bool({"item", "kind", "time"} & {*canonical(found)})
+
+    def chunk(self, objects: list[dict[str, Any]], lines: list[bytes], problems: dict[int, str]) -> Chunk:
+        return Chunk(len(objects), columns_of(objects), lines.__getitem__, problems)
+
+
+class SessionRec(Table):
+    """Clicks of sessions, as the session-rec framework writes them."""
+
+    name = "session-rec"
+    header = ("SessionId", "ItemId", "Time")
+    delimiter = "\t"
+
+    def columns(self, fields: Mapping[str, Sequence[str]], problems: dict[int, str]) -> dict[str, Column]:
+        return {"session": fields["SessionId"], "item": fields["ItemId"], "time": fields["Time"]}
+
+
+class Rees46(Table):
+    """A month of a REES46 shop: views, carts, purchases."""
+
+    name = "rees46"
+    header = tuple("event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session".split(","))
+
+    def columns(self, fields: Mapping[str, Sequence[str]], problems: dict[int, str]) -> dict[str, Column]:
+        return {
+            "time": fields["event_time"],
+            "kind": fields["event_type"],
+            "item": fields["product_id"],
+            "category": fields["category_code"],
+            "brand": fields["brand"],
+            "price": fields["price"],
+            "user": fields["user_id"],
+            "session": fields["user_session"],
+        }
+
+
+class Taobao(Table):
+    """Taobao's UserBehavior: no header."""
+
+    name = "taobao"
+    header = ("user", "item", "category", "kind", "time")
+    skip = 0
+
+    @classmethod
+    def sniff(cls, first: Sequence[str]) -> bool:
+        fields = first[0].split(",")
+        return len(fields) == 5 and fields[3] in ("pv", "cart", "fav", "buy") and fields[4].isdecimal()
+
+    def columns(self, fields: Mapping[str, Sequence[str]], problems: dict[int, str]) -> dict[str, Column]:
+        return dict(fields)
+
+
+class OnlineRetail(Table):
+    """Invoices of a gift shop. An invoice is a session; one that begins with C takes back; one without a customer is
+    an anonymous basket. A line's price depends on its quantity: an item's price is the first one in the file."""
+
+    name = "online-retail"
+    header = tuple("InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country".split(","))
+
+    def __init__(self, first: Sequence[str]) -> None:
+        super().__init__(first)
+        self._amounts = Cache(amount)
+        self._customers = Cache(lambda text: (text or "").removesuffix(".0"))
+        self._prices: dict[str | None, str] = {}
+
+    def columns(self, fields: Mapping[str, Sequence[str]], problems: dict[int, str]) -> dict[str, Column]:
+        invoices, codes = fields["InvoiceNo"], fields["StockCode"]
+        quantity = floats(fields["Quantity"], self._amounts)
+        price = floats(fields["UnitPrice"], self._amounts)
+        back = np.fromiter(map(str.startswith, invoices, repeat("C")), bool, len(invoices))
+        product = np.fromiter(map(str.isdigit, map(itemgetter(slice(0, 1)), codes)), bool, len(codes))
+        for bad, why in (
+            (~product, "not a product"),
+            (np.isnan(quantity), "quantity is not a finite number"),
+            (~back & (quantity <= 0), "quantity is not positive"),
+            (price <= 0, "price is not positive"),
+        ):
+            for row in np.flatnonzero(bad).tolist():
+                problems.setdefault(row, why)
+        sold: list[str | None] = list(codes)
+        for row in problems:
+            sold[row] = None
+        kinds = np.where(back, "remove", "purchase")
+        return {
+            "kind": kinds.tolist(),
+            "user": list(map(self._customers.__getitem__, fields["CustomerID"])),
+            "session": invoices,
+            "item": codes,
+            "time": fields["InvoiceDate"],
+            "value": quantity * price,
+            "title": fields["Description"],
+            "price": list(map(self._prices.setdefault, sold, fields["UnitPrice"])),
+        }
+
+
+class Otto(Jsonl):
+    """A session a line, with its clicks, carts and orders; a row is one of them."""
+
+    name = "otto"
+    _kinds = {"clicks": "view", "carts": "cart", "orders": "purchase"}
+
+    @classmethod
+    def sniff(cls, first: Sequence[str]) -> bool:
+        found = _loads(first[0])
+        return isinstance(found, dict) and "session" in found and isinstance(found.get("events"), list)
+
+    def chunk(self, objects: list[dict[str, Any]], lines: list[bytes], problems: dict[int, str]) -> Chunk:
+        rows: list[dict[str, Any]] = []
+        unread: dict[int, bytes] = {}
+        bad: dict[int, str] = {}
+        for at, (found, line) in enumerate(zip(objects, lines, strict=True)):
+            events = found.get("events")
+            if at in problems or not isinstance(events, list) or not all(isinstance(e, dict) for e in events):
+                bad[len(rows)] = problems.get(at, "no session with events")
+                unread[len(rows)] = line
+                rows.append({})
+                continue
+            rows += [{"session": found.get("session"), **event} for event in events]
+        columns = {name: [row.get(theirs) for row in rows] for name, theirs in _OTTO.items()}
+        columns["kind"] = [self._kinds.get(k, "?") if isinstance(k, str) else "?" for k in columns["kind"]]
+        return Chunk(len(rows), columns, lambda row: unread.get(row) or orjson.dumps(rows[row]), bad)
+
+
+_OTTO = {"session": "session", "item": "aid", "time": "ts", "kind": "type"}
+
+FORMATS: tuple[type[Format], ...] = (OnlineRetail, Rees46, SessionRec, Taobao, Otto, EventsJsonl, EventsTable)
+
+
+def _loads(line: bytes | str) -> Any:
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _header(line: str) -> tuple[str, list[str]]:
+    """The delimiter and the names of a header line."""
+    delimiter = max(DELIMITERS, key=line.count)
+    return delimiter, [name.strip().strip('"') for name in line.split(delimiter)]
+
+
+def _missing(ours: Mapping[str, Any]) -> list[str]:
+    needed = [] if "user" in ours or "session" in ours else ["user or session"]
+    return needed + [name for name in ("item", "time") if name not in ours]
+
+
+def _demand(wanted: list[str], found: Sequence[str]) -> None:
+    missing = [name for name in wanted if name not in found]
+    raise SourceError(f"the header lacks {', '.join(missing)}; it has {shown(found)}")
+
+
+def shown(names: Sequence[str]) -> str:
+    """Names cut to a length that fits a line, without control characters."""
+    text = ", ".join(names)
+    text = "".join(c if c.isprintable() else "?" for c in text)
+    return text if len(text) <= 100 else text[:100] + " ..."
