@@ -84,7 +84,7 @@ class ScriptedLine:
             raise TokenError("the token has expired")
         return int.from_bytes(user.encode()[-8:], "little")
 
-    def _list(self, user: int) -> list[dict]:
+    def list_of(self, user: int) -> list[dict]:
         rows = self.rows[user]
         gone = {r["item"] for r in rows if r["kind"] in ("dismiss", "purchase")}
         looked = [self.by_item[r["item"]] for r in rows if r["kind"] in ("view", "cart") and r["item"] in self.by_item]
@@ -104,7 +104,7 @@ class ScriptedLine:
         return {"text": f"because you looked at {cause['title']}", "because": cause["item"], "share": 0.9}
 
     def _push(self, user: int) -> None:
-        old, new = self.lists.get(user, []), self._list(user)
+        old, new = self.lists.get(user, []), self.list_of(user)
         base, self.seq[user] = self.seq[user], self.seq[user] + 1
         self.lists[user] = new
         put = {i["item"]: i for i in new if i not in old}
@@ -113,7 +113,7 @@ class ScriptedLine:
             queue.put_nowait((f"1-{self.seq[user]}", json.dumps({**diff, "order": [i["item"] for i in new]})))
 
     def _snapshot(self, user: int) -> dict:
-        items = self.lists.setdefault(user, self._list(user))
+        items = self.lists.setdefault(user, self.list_of(user))
         return {"v": 1, "type": "snapshot", "seq": [1, self.seq[user]], "slot": "home", "items": items}
 
     async def recommend(self, token: str, n: int, slot: str, timeout: float) -> dict | None:

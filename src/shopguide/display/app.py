@@ -74,6 +74,7 @@ class Server(uvicorn.Server):
                 access_log=False,
                 log_level="warning",
                 server_header=False,
+                timeout_keep_alive=30,
                 timeout_graceful_shutdown=5,
             )
         )

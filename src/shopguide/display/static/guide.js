@@ -8,6 +8,7 @@ const WORDS = {
 };
 
 const numbers = new Intl.NumberFormat("en");
+const plural = (count, noun) => `${numbers.format(count)} ${noun}${count === 1 ? "" : "s"}`;
 export const ms = (latency) => `${latency < 10 ? latency.toFixed(1) : Math.round(latency)} ms`;
 
 export class Guide {
@@ -68,9 +69,8 @@ export class Guide {
 
   #total() {
     const known = this.#events.filter((e) => e.latency !== null).map((e) => e.latency).sort((a, b) => a - b);
-    const count = this.#events.length;
     const median = known.length ? `, median ${ms(known[known.length >> 1])}` : "";
-    $("#guide-total").textContent = `${count} ${count === 1 ? "event" : "events"}${median}`;
+    $("#guide-total").textContent = plural(this.#events.length, "event") + median;
   }
 
   async #copy() {
@@ -89,6 +89,6 @@ export class Guide {
     if (!answer?.ok) return;
     const { events, events_per_second: rate } = await answer.json();
     const pace = rate >= 1 ? `, ${numbers.format(Math.round(rate))} a second` : "";
-    $("#everyone").textContent = `${numbers.format(events)} events learned from everyone${pace}`;
+    $("#everyone").textContent = `${plural(events, "event")} learned from everyone${pace}`;
   }
 }

@@ -96,7 +96,7 @@ export class Rail {
     row.inert = true;
     delete row.dataset.testid;
     this.list.append(row);
-    const gone = row.animate([{ opacity: 1 }, { opacity: 0, transform: "scale(.94)" }], { duration: 160, fill: "forwards" });
+    const gone = row.animate([{ opacity: 1 }, { opacity: 0, transform: "scale(.94)" }], { duration: 120, fill: "forwards" });
     gone.finished.finally(() => row.remove());
   }
 
@@ -115,7 +115,7 @@ export class Rail {
       if (!within(to, view) && !(from && within(from, view))) continue;
       if (!from) {
         this.#moves.push(row.animate([{ opacity: 0, transform: "translateY(10px)" }, { opacity: 1, transform: "none" }],
-          { duration: 280, delay: 60, easing: EASE, fill: "backwards" }));
+          { duration: 280, delay: 80, easing: EASE, fill: "backwards" }));
       } else if (from.left !== to.left || from.top !== to.top) {
         const shift = `translate(${from.left - to.left}px, ${from.top - to.top}px)`;
         this.#moves.push(row.animate([{ transform: shift }, { transform: "none" }], { duration: 360, easing: EASE }));
