@@ -1,0 +1,107 @@
+"""Tokens: the signed text that opens a user's messages and routes.
+
+A token is 64 characters of URL-safe base64, unpadded, of 48 bytes (big-endian):
+
+    0        1          5        13           21            29               48
+    | version | key id   | user   | issued, ms | expires, ms | signature, 19 B |
+
+48 is a multiple of 3, so no bit of the text is spare and a token has exactly one form. The signature is HMAC-SHA256
+under the signing key over the 29 bytes before it, cut to 19 bytes (152 bits).
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import hmac
+import math
+import re
+import struct
+import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass
+
+from shopguide.errors import TokenError
+from shopguide.keys import Secret
+
+__all__ = ["LENGTH", "KeyRing", "Token", "mint", "verify"]
+
+VERSION = 1
+LENGTH = 64  # characters
+HEAD = struct.Struct(">BIQQQ")
+SIGNATURE = 48 - HEAD.size
+FORM = re.compile(rb"[A-Za-z0-9_-]{64}")
+
+
+@dataclass(frozen=True)
+class Token:
+    """What a verified token says: whose it is (64-bit user key), from when to when it lives (epoch s), which key
+    signed it."""
+
+    user: int
+    expires: float
+    key_id: int
+    issued: float
+
+
+class KeyRing:
+    """The keys that tokens are checked with; the newest signs.
+
+    A key's id is the first 32 bits of its SHA-256, so a ring of two secrets is all that a rotation takes.
+    """
+
+    def __init__(self, newest: bytes, *older: bytes) -> None:
+        self.newest = self.id_of(newest)
+        self._keys = {self.id_of(key): key for key in (*older, newest)}
+
+    @classmethod
+    def of(cls, newest: Secret, *older: Secret) -> KeyRing:
+        """The ring of a deployment's secret, and of those it had before."""
+        return cls(newest.token, *(secret.token for secret in older))
+
+    @staticmethod
+    def id_of(key: bytes) -> int:
+        return int.from_bytes(hashlib.sha256(key).digest()[:4], "big")
+
+    def sign(self, key_id: int, head: bytes) -> bytes:
+        """The signature of a token's head. Raises TokenError where the ring lacks the key."""
+        key = self._keys.get(key_id)
+        if key is None:
+            raise TokenError("the token is signed by an unknown key")
+        return hmac.digest(key, head, "sha256")[:SIGNATURE]
+
+
+def mint(keys: KeyRing, user: int, ttl: float, now: float | None = None) -> str:
+    """A token for a user key that lives ``ttl`` seconds from ``now`` (epoch s; None: the clock's).
+
+    Raises TokenError where its end is no time after 1970 that 64 bits of milliseconds can hold.
+    """
+    issued = time.time() if now is None else now
+    ends = issued + ttl
+    if not (math.isfinite(ends) and 0 <= ends < 2**63 / 1000):
+        raise TokenError(f"a token cannot live {ttl:g} s")
+    head = HEAD.pack(VERSION, keys.newest, user, round(issued * 1000), round(ends * 1000))
+    return urlsafe_b64encode(head + keys.sign(keys.newest, head)).decode()
+
+
+def verify(keys: KeyRing, text: str | bytes, now: float | None = None) -> Token:
+    """What the token says.
+
+    Raises TokenError where it is malformed, forged, expired, or signed by a key that the ring lacks.
+    """
+    try:
+        form = text.encode("ascii") if isinstance(text, str) else text
+        if not FORM.fullmatch(form):
+            raise TokenError("the token is malformed")
+        raw = urlsafe_b64decode(form)
+    except (UnicodeEncodeError, binascii.Error):
+        raise TokenError("the token is malformed") from None
+    head, signature = raw[: HEAD.size], raw[HEAD.size :]
+    version, key_id, user, issued, expires = HEAD.unpack(head)
+    if version != VERSION:
+        raise TokenError(f"the token is of version {version}; this program reads version {VERSION}")
+    if not hmac.compare_digest(signature, keys.sign(key_id, head)):
+        raise TokenError("the token is forged")
+    if expires <= (time.time() if now is None else now) * 1000:
+        raise TokenError("the token has expired")
+    return Token(user, expires / 1000, key_id, issued / 1000)

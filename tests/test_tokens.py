@@ -1,0 +1,90 @@
+"""Tokens: what is signed comes back, and nothing else passes."""
+
+from __future__ import annotations
+
+import string
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shopguide.errors import TokenError
+from shopguide.keys import Secret
+from shopguide.tokens import LENGTH, KeyRing, Token, mint, verify
+
+NOW = 1_700_000_000.0
+OLD, NEW, OTHER = (Secret(word * 4) for word in (b"an old secret", b"a new secret", b"someone else's"))
+KEYS = KeyRing.of(NEW)
+ALPHABET = string.ascii_letters + string.digits + "-_"
+USERS = st.integers(0, 2**64 - 1)
+
+
+def refused(text: str | bytes, keys: KeyRing = KEYS, now: float = NOW) -> str:
+    with pytest.raises(TokenError) as error:
+        verify(keys, text, now)
+    return str(error.value)
+
+
+@given(USERS, st.floats(0.001, 1e9), st.floats(0, 4e9))
+def test_says_what_was_signed(user, ttl, now):
+    text = mint(KEYS, user, ttl, now)
+    assert len(text) == LENGTH and set(text) <= set(ALPHABET)
+    token = verify(KEYS, text, now)
+    assert verify(KEYS, text.encode(), now) == token
+    assert (token.user, token.key_id) == (user, KEYS.newest)
+    assert abs(token.issued - now) <= 0.001 and abs(token.expires - now - ttl) <= 0.001
+
+
+@given(USERS, st.integers(0, LENGTH - 1), st.sampled_from(ALPHABET))
+def test_any_other_character_is_refused(user, place, letter):
+    text = mint(KEYS, user, 60, NOW)
+    changed = text[:place] + letter + text[place + 1 :]
+    if changed != text:
+        assert refused(changed)
+
+
+@given(st.text(max_size=80) | st.binary(max_size=80) | st.text(ALPHABET, min_size=LENGTH, max_size=LENGTH))
+def test_rubbish_is_refused(text):
+    assert refused(text)
+
+
+@pytest.mark.parametrize("change", [str.swapcase, lambda t: t + "=", lambda t: t[:-1], lambda t: " " + t, "\n".join])
+def test_has_exactly_one_form(change):
+    assert refused(change(mint(KEYS, 5, 60, NOW)))
+
+
+def test_the_other_alphabet_is_another_form():
+    text = next(t for user in range(200) if "_" in (t := mint(KEYS, user, 60, NOW)))
+    assert refused(text.replace("_", "/")) == "the token is malformed"
+
+
+def test_ends_on_time():
+    text = mint(KEYS, 5, 60, NOW)
+    assert verify(KEYS, text, NOW + 59.99) == Token(5, NOW + 60, KEYS.newest, NOW)
+    assert refused(text, now=NOW + 60) == "the token has expired"
+    assert refused(mint(KEYS, 5, -1, NOW)) == "the token has expired"
+
+
+def test_of_another_deployment_is_refused():
+    assert refused(mint(KeyRing.of(OTHER), 5, 60, NOW)) == "the token is signed by an unknown key"
+    assert refused(mint(KEYS, 5, 60, NOW)[:-4] + "AAAA") == "the token is forged"
+
+
+def test_keys_rotate():
+    before, during, after = KeyRing.of(OLD), KeyRing.of(NEW, OLD), KeyRing.of(NEW)
+    early, late = mint(before, 5, 60, NOW), mint(during, 5, 60, NOW)
+    assert verify(during, early, NOW).user == verify(during, late, NOW).user == verify(after, late, NOW).user == 5
+    assert refused(early, after) == refused(late, before) == "the token is signed by an unknown key"
+
+
+@pytest.mark.parametrize("ttl", [float("inf"), float("nan"), 1e300, -2 * NOW])
+def test_cannot_live_for_no_time(ttl):
+    with pytest.raises(TokenError, match="cannot live"):
+        mint(KEYS, 5, ttl, NOW)
+
+
+def test_another_version_is_refused():
+    raw = bytearray(urlsafe_b64decode(mint(KEYS, 5, 60, NOW)))
+    raw[0] = 2
+    assert "of version 2" in refused(urlsafe_b64encode(raw))
