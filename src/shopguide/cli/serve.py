@@ -1,0 +1,109 @@
+"""The running line as the web server sees it: shopguide.display.Line over a RunningLine."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from shopguide.cli.line import RunningLine
+from shopguide.collect.collector import Receipt
+from shopguide.keys import category_key, item_key
+from shopguide.records import SIMILAR, TRENDING, Kind
+from shopguide.tokens import Token, mint, verify
+
+PULLED_FOR = 300.0  # seconds that a pulled list is kept fresh
+ASK = 2.0  # seconds to wait for the answer to a question
+
+
+class ServedLine:
+    """Every call comes from the web server's loop; what may block goes to a thread."""
+
+    def __init__(self, line: RunningLine) -> None:
+        assert line.push is not None
+        self._line, self._push = line, line.push
+        self._appends = 0  # grows with every collect
+        self._durable = 0  # the value of _appends that is on disk
+        self._commit: asyncio.Future[None] | None = None
+        self._started = time.time()
+
+    def collect(self, rows: list[dict[str, Any]], raw: list[bytes]) -> Receipt:
+        self._line.raise_error()
+        self._appends += 1
+        return self._line.collector.collect(rows, raw)
+
+    async def durable(self) -> None:
+        """Group commit: those who wait while a commit is under way share the next one."""
+        ticket = self._appends
+        while self._durable < ticket:
+            if self._commit is None:
+                self._commit = asyncio.ensure_future(self._run_commit())
+            await asyncio.shield(self._commit)
+
+    async def _run_commit(self) -> None:
+        covers = self._appends
+        try:
+            await asyncio.to_thread(self._line.collector.commit)
+            self._durable = covers
+        finally:
+            self._commit = None
+
+    def mint(self, user: str, ttl: float | None = None) -> str:
+        ttl = self._line.settings.push.token_ttl if ttl is None else ttl
+        return mint(self._line.keys, self._line.secret.user_key(user), ttl)
+
+    def verify(self, token: str) -> int:
+        return self._token(token).user
+
+    async def recommend(self, token: str, n: int, slot: str, timeout: float) -> dict[str, Any] | None:
+        user = self.verify(token)
+        newest = self._push.latest(user)
+        if newest is None or newest["slot"] != slot or len(newest["items"]) < n:
+            expires = time.time() + PULLED_FOR
+            newest = await self._ask(user, timeout, expires=expires, slot=slot, n=n)
+        return _wire(newest, n)
+
+    async def similar(self, item: str, n: int) -> dict[str, Any] | None:
+        key = item_key(item)
+        if self._line.stage("rank").catalogue.name(key) is None:
+            return None
+        user = self._line.secret.user_key(f"similar:{n}:{item}")
+        return _wire(await self._ask(user, ASK, key, slot=SIMILAR.decode(), n=n), n)
+
+    async def trending(self, category: str | None, n: int) -> dict[str, Any] | None:
+        key = category_key(category) if category else 0
+        user = self._line.secret.user_key(f"trending:{n}:{category}")
+        return _wire(await self._ask(user, ASK, slot=TRENDING.decode(), n=n, category=key), n)
+
+    def why(self, token: str, item: str) -> dict[str, Any] | None:
+        newest = self._push.latest(self.verify(token)) or {"items": []}
+        for found in newest["items"]:
+            if found["item"] == item:
+                return {**{k: found[k] for k in ("item", "title", "score")}, "parts": found["why"]}
+        return None
+
+    def products(self) -> list[dict[str, Any]]:
+        return []
+
+    def counts(self) -> dict[str, Any]:
+        """Rows of the log, and what became of them."""
+        line = self._line
+        line.raise_error()
+        rows = sum(line.log.end(p) for p in range(line.log.partitions))
+        return {
+            "rows": rows,
+            "rejected": line.stage("reject").counts.total(),
+            "behind": line.behind(),
+            "uptime": round(time.time() - self._started, 1),
+        }
+
+    async def _ask(self, user: int, timeout: float, item: int = 0, **details: Any) -> dict[str, Any] | None:
+        """Write a WATCH row and wait for the answer; None where it does not come in time."""
+        answer = asyncio.ensure_future(self._push.next(user, timeout))
+        await asyncio.sleep(0)
+        self._line.collector.control(Kind.WATCH, user, item, **{"expires": 0.0, **details})
+        return await answer
+
+    def _token(self, token: str) -> Token:
+        return verify(self._line.keys, token, time.time())
