@@ -18,3 +18,64 @@ cdef extern from "sg_table.h":
     const uint64_t *sg_table_keys(const sg_table *t) noexcept nogil
     size_t sg_table_nbytes(const sg_table *t) noexcept nogil
     int sg_table_check(const sg_table *t, const char **why) noexcept nogil
+
+cdef extern from "sg_recent.h":
+    ctypedef struct sg_recent:
+        pass
+    sg_recent *sg_recent_new(double half_life) noexcept nogil
+    void sg_recent_free(sg_recent *r) noexcept nogil
+    int sg_recent_observe(sg_recent *r, const uint64_t *items, const double *times, const double *weights,
+                          size_t n) noexcept nogil
+    int sg_recent_retract(sg_recent *r, const uint64_t *items, const double *times, const double *weights, size_t n,
+                          size_t *found) noexcept nogil
+    int sg_recent_categorise(sg_recent *r, const uint64_t *items, const uint64_t *categories, size_t n) noexcept nogil
+    void sg_recent_categories(const sg_recent *r, const uint64_t *items, size_t n, uint64_t *categories) noexcept nogil
+    int sg_recent_weights(const sg_recent *r, const uint64_t *items, size_t n, double now,
+                          double *weights) noexcept nogil
+    int sg_recent_top(const sg_recent *r, size_t n, uint64_t category, double now, uint64_t *items, double *weights,
+                      size_t *got) noexcept nogil
+    size_t sg_recent_live(const sg_recent *r) noexcept nogil
+    size_t sg_recent_size(const sg_recent *r) noexcept nogil
+    void sg_recent_dump(const sg_recent *r, uint64_t *items, uint32_t *counts, double *weights, uint64_t *categories,
+                        int64_t *landmark) noexcept nogil
+    int sg_recent_load(sg_recent *r, const uint64_t *items, const uint32_t *counts, const double *weights,
+                       const uint64_t *categories, size_t n, int64_t landmark) noexcept nogil
+    size_t sg_recent_nbytes(const sg_recent *r) noexcept nogil
+    int sg_recent_check(const sg_recent *r, const char **why) noexcept nogil
+
+cdef extern from "sg_users.h":
+    ctypedef struct sg_event:
+        pass
+    ctypedef struct sg_users:
+        pass
+    sg_users *sg_users_new(double gap) noexcept nogil
+    void sg_users_free(sg_users *u) noexcept nogil
+    int sg_users_observe(sg_users *u, const uint64_t *users, const uint64_t *items, const double *times,
+                         const uint64_t *sessions, const uint8_t *kinds, const int64_t *offsets,
+                         const uint64_t *events, size_t n, uint64_t *resolved) noexcept nogil
+    const sg_event *sg_users_events(const sg_users *u, uint64_t user, size_t *n) noexcept nogil
+    int64_t sg_users_newest(const sg_users *u, uint64_t user, uint64_t item, uint32_t kind_mask) noexcept nogil
+    int64_t sg_users_find(const sg_users *u, uint64_t user, uint64_t event) noexcept nogil
+    int sg_users_remove(sg_users *u, uint64_t user, size_t index) noexcept nogil
+    size_t sg_users_drop(sg_users *u, uint64_t user) noexcept nogil
+    size_t sg_users_count(const sg_users *u) noexcept nogil
+    size_t sg_users_total(const sg_users *u) noexcept nogil
+    void sg_users_list(const sg_users *u, uint64_t *keys, uint64_t *starts) noexcept nogil
+    size_t sg_users_nbytes(const sg_users *u) noexcept nogil
+    int sg_users_check(const sg_users *u, const char **why) noexcept nogil
+
+cdef extern from "sg_audience.h":
+    ctypedef struct sg_audience:
+        pass
+    sg_audience *sg_audience_new() noexcept nogil
+    void sg_audience_free(sg_audience *a) noexcept nogil
+    int sg_audience_add(sg_audience *a, const uint64_t *items, const uint64_t *users, const uint32_t *counts,
+                        size_t n) noexcept nogil
+    size_t sg_audience_sub(sg_audience *a, const uint64_t *items, const uint64_t *users, size_t n) noexcept nogil
+    void sg_audience_count(const sg_audience *a, const uint64_t *items, size_t n, uint32_t *counts) noexcept nogil
+    void sg_audience_shared(const sg_audience *a, uint64_t item, const uint64_t *others, size_t n, uint32_t limit,
+                            uint32_t *shared) noexcept nogil
+    size_t sg_audience_pairs(const sg_audience *a) noexcept nogil
+    void sg_audience_dump(const sg_audience *a, uint64_t *items, uint64_t *users, uint32_t *counts) noexcept nogil
+    size_t sg_audience_nbytes(const sg_audience *a) noexcept nogil
+    int sg_audience_check(const sg_audience *a, const char **why) noexcept nogil

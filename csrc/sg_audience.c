@@ -1,0 +1,250 @@
+#include "sg_audience.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "sg_table.h"
+
+#define SMALLEST 2 /* bits of the smallest row: 4 slots */
+#define LARGEST 31
+
+typedef struct {
+    uint32_t user;
+    uint32_t count; /* 0: free */
+} slot;
+
+typedef struct {
+    slot *slots;
+    uint32_t live;
+    uint32_t bits; /* of the capacity; meaningless without slots */
+} row;
+
+struct sg_audience {
+    sg_table *items;
+    sg_table *users;
+    row *rows; /* by item id */
+    size_t row_cap, pairs;
+};
+
+sg_audience *sg_audience_new(void) {
+    sg_audience *a = calloc(1, sizeof *a);
+    if (a == NULL) return NULL;
+    a->items = sg_table_new();
+    a->users = sg_table_new();
+    if (a->items != NULL && a->users != NULL) return a;
+    sg_table_free(a->items);
+    sg_table_free(a->users);
+    free(a);
+    return NULL;
+}
+
+void sg_audience_free(sg_audience *a) {
+    if (a == NULL) return;
+    for (size_t id = 0; id < sg_table_live(a->items); id++) free(a->rows[id].slots);
+    free(a->rows);
+    sg_table_free(a->items);
+    sg_table_free(a->users);
+    free(a);
+}
+
+/* ---- rows ----------------------------------------------------------------------------------------------------- */
+
+static size_t capacity(const row *r) { return r->slots ? (size_t)1 << r->bits : 0; }
+
+static uint32_t mask(const row *r) { return (uint32_t)capacity(r) - 1; }
+
+static uint32_t home(const row *r, uint32_t user) { return user * 0x9E3779B1u >> (32 - r->bits); }
+
+/* The slot that holds the user, or the free one where it belongs. The row has slots. */
+static uint32_t locate(const row *r, uint32_t user) {
+    uint32_t at = home(r, user);
+    while (r->slots[at].count > 0 && r->slots[at].user != user) at = (at + 1) & mask(r);
+    return at;
+}
+
+static bool holds(const row *r, uint32_t user) { return r->slots[locate(r, user)].count > 0; }
+
+static int resize(row *r, uint32_t bits) {
+    if (bits > LARGEST) return SG_ERR_RANGE;
+    row to = {calloc((size_t)1 << bits, sizeof *to.slots), r->live, bits};
+    if (to.slots == NULL) return SG_ERR_NOMEM;
+    for (size_t at = 0; at < capacity(r); at++)
+        if (r->slots[at].count > 0) to.slots[locate(&to, r->slots[at].user)] = r->slots[at];
+    free(r->slots);
+    *r = to;
+    return SG_OK;
+}
+
+/* Frees a slot and closes its probe run: every later entry of the run that may stand nearer its home moves back. */
+static void clear(row *r, uint32_t hole) {
+    for (uint32_t at = (hole + 1) & mask(r); r->slots[at].count > 0; at = (at + 1) & mask(r)) {
+        if (((at - home(r, r->slots[at].user)) & mask(r)) < ((at - hole) & mask(r))) continue;
+        r->slots[hole] = r->slots[at];
+        hole = at;
+    }
+    r->slots[hole] = (slot){0};
+    if (--r->live == 0) {
+        free(r->slots);
+        *r = (row){0};
+    } else if (r->bits > SMALLEST && 8 * (size_t)r->live <= capacity(r)) {
+        resize(r, r->bits - 1); /* where memory has run out it stays as large as it is */
+    }
+}
+
+/* ---- changes -------------------------------------------------------------------------------------------------- */
+
+static int find_or_add_row(sg_audience *a, uint64_t item, row **found) {
+    size_t n = sg_table_live(a->items);
+    if (n == a->row_cap) {
+        size_t cap = n ? 2 * n : 64;
+        row *rows = realloc(a->rows, cap * sizeof *rows);
+        if (rows == NULL) return SG_ERR_NOMEM;
+        a->rows = rows;
+        a->row_cap = cap;
+    }
+    uint32_t id;
+    int fresh, rc = sg_table_index(a->items, item, &id, &fresh);
+    if (rc != SG_OK) return rc;
+    if (fresh) a->rows[id] = (row){0};
+    *found = &a->rows[id];
+    return SG_OK;
+}
+
+static int add(sg_audience *a, uint64_t item, uint64_t user_key, uint32_t count) {
+    row *r;
+    uint32_t user;
+    int rc = find_or_add_row(a, item, &r);
+    if (rc == SG_OK) rc = sg_table_index(a->users, user_key, &user, NULL);
+    if (rc != SG_OK) return rc;
+    if (r->slots == NULL || !holds(r, user)) {
+        if (4 * ((size_t)r->live + 1) > 3 * capacity(r)) rc = resize(r, r->slots ? r->bits + 1 : SMALLEST);
+        if (rc != SG_OK) return rc;
+        r->slots[locate(r, user)] = (slot){user, count};
+        r->live++;
+        a->pairs++;
+        return SG_OK;
+    }
+    slot *s = &r->slots[locate(r, user)];
+    if (s->count > UINT32_MAX - count) return SG_ERR_RANGE;
+    s->count += count;
+    return SG_OK;
+}
+
+int sg_audience_add(sg_audience *a, const uint64_t *items, const uint64_t *users, const uint32_t *counts, size_t n) {
+    for (size_t i = 0; counts != NULL && i < n; i++)
+        if (counts[i] == 0) return SG_ERR_VALUE;
+    int rc = SG_OK;
+    for (size_t i = 0; i < n && rc == SG_OK; i++) rc = add(a, items[i], users[i], counts ? counts[i] : 1);
+    return rc;
+}
+
+/* An item's row; NULL where nobody has touched it. */
+static row *row_of(const sg_audience *a, uint64_t item) {
+    uint32_t id = sg_table_find(a->items, item);
+    return id == SG_TABLE_NONE || a->rows[id].live == 0 ? NULL : &a->rows[id];
+}
+
+static bool sub(sg_audience *a, uint64_t item, uint64_t user_key) {
+    row *r = row_of(a, item);
+    uint32_t user = sg_table_find(a->users, user_key);
+    if (r == NULL || user == SG_TABLE_NONE || !holds(r, user)) return false;
+    uint32_t at = locate(r, user);
+    if (--r->slots[at].count == 0) {
+        clear(r, at);
+        a->pairs--;
+    }
+    return true;
+}
+
+size_t sg_audience_sub(sg_audience *a, const uint64_t *items, const uint64_t *users, size_t n) {
+    size_t found = 0;
+    for (size_t i = 0; i < n; i++) found += sub(a, items[i], users[i]);
+    return found;
+}
+
+/* ---- reads ---------------------------------------------------------------------------------------------------- */
+
+void sg_audience_count(const sg_audience *a, const uint64_t *items, size_t n, uint32_t *counts) {
+    for (size_t i = 0; i < n; i++) {
+        const row *r = row_of(a, items[i]);
+        counts[i] = r ? r->live : 0;
+    }
+}
+
+static uint32_t shared_by(const row *small, const row *large, uint32_t limit) {
+    uint32_t shared = 0;
+    for (size_t at = 0; at < capacity(small); at++) {
+        if (small->slots[at].count == 0 || !holds(large, small->slots[at].user)) continue;
+        if (++shared == limit) break;
+    }
+    return shared;
+}
+
+void sg_audience_shared(const sg_audience *a, uint64_t item, const uint64_t *others, size_t n, uint32_t limit,
+                        uint32_t *shared) {
+    const row *r = row_of(a, item);
+    for (size_t i = 0; i < n; i++) {
+        const row *other = row_of(a, others[i]);
+        if (r == NULL || other == NULL) shared[i] = 0;
+        else shared[i] = r->bits <= other->bits ? shared_by(r, other, limit) : shared_by(other, r, limit);
+    }
+}
+
+size_t sg_audience_pairs(const sg_audience *a) { return a->pairs; }
+
+void sg_audience_dump(const sg_audience *a, uint64_t *items, uint64_t *users, uint32_t *counts) {
+    const uint64_t *item_key = sg_table_keys(a->items), *user_key = sg_table_keys(a->users);
+    size_t n = 0;
+    for (size_t id = 0; id < sg_table_live(a->items); id++) {
+        const row *r = &a->rows[id];
+        for (size_t at = 0; at < capacity(r); at++) {
+            if (r->slots[at].count == 0) continue;
+            items[n] = item_key[id];
+            users[n] = user_key[r->slots[at].user];
+            counts[n++] = r->slots[at].count;
+        }
+    }
+}
+
+size_t sg_audience_nbytes(const sg_audience *a) {
+    size_t bytes = sizeof *a + sg_table_nbytes(a->items) + sg_table_nbytes(a->users) + a->row_cap * sizeof *a->rows;
+    for (size_t id = 0; id < sg_table_live(a->items); id++) bytes += capacity(&a->rows[id]) * sizeof(slot);
+    return bytes;
+}
+
+/* ---- check ---------------------------------------------------------------------------------------------------- */
+
+#define HOLDS(condition, text)                                                                                         \
+    if (!(condition)) {                                                                                                \
+        *why = text;                                                                                                   \
+        return SG_ERR_VALUE;                                                                                           \
+    }
+
+static int check_row(const sg_audience *a, const row *r, const char **why) {
+    size_t live = 0;
+    for (size_t at = 0; at < capacity(r); at++) {
+        if (r->slots[at].count == 0) continue;
+        live++;
+        HOLDS(r->slots[at].user < sg_table_live(a->users), "sg_audience I1: a slot's user has no key");
+    }
+    HOLDS(live == r->live && 4 * live <= 3 * capacity(r) && (live > 0 || r->slots == NULL),
+          "sg_audience I2: a row's live slots are miscounted, or too many or too few for its capacity");
+    for (size_t at = 0; at < capacity(r); at++)
+        HOLDS(r->slots[at].count == 0 || locate(r, r->slots[at].user) == at,
+              "sg_audience I3: a user is not found from its home");
+    return SG_OK;
+}
+
+int sg_audience_check(const sg_audience *a, const char **why) {
+    size_t n = sg_table_live(a->items), pairs = 0;
+    int rc = sg_table_check(a->items, why);
+    if (rc == SG_OK) rc = sg_table_check(a->users, why);
+    if (rc != SG_OK) return rc;
+    HOLDS(n <= a->row_cap, "sg_audience I1: an item without a row");
+    for (size_t id = 0; id < n; id++) {
+        if ((rc = check_row(a, &a->rows[id], why)) != SG_OK) return rc;
+        pairs += a->rows[id].live;
+    }
+    HOLDS(pairs == a->pairs, "sg_audience I4: pairs is not the sum of the rows' live slots");
+    return SG_OK;
+}

@@ -1,0 +1,60 @@
+/* sg_audience -- who touched an item: item -> {user: count}. Answers "how many shoppers are behind both".
+ *
+ * A hash row an item over dense user ids (open addressing, linear probing, Fibonacci hashing of the id, capacity a
+ * power of two, at most 3/4 full); a slot is 8 bytes, a free one has count 0. Item X, touched once by user 5 and
+ * three times by user 9, capacity 4:
+ *
+ *     row X   [ 9:3 ] [ -:0 ] [ 5:1 ] [ -:0 ]      live 2
+ *
+ * A slot that becomes free is closed by shifting the probe run back, so there are no dead slots, and a row that has
+ * become 1/8 full halves. The distinct users of two items are counted by walking the smaller row and probing the
+ * larger.
+ *
+ * Invariants, checked by sg_audience_check() in this order:
+ *   I1  every item has a row; the user of every slot has a key.
+ *   I2  live = number of slots with a count above 0, at most 3/4 of the capacity; a row without users has no slots.
+ *   I3  every user of a slot is found by probing from its home: no free slot lies between.
+ *   I4  pairs = sum of the rows' live slots.
+ *
+ * Owns everything; arrays are borrowed until return. Not thread-safe. Ids are never taken back: the key of an item or
+ * user that is in no pair stays in memory, but in no snapshot, until the state is loaded from one.
+ * Cost: add and sub O(1) expected; shared O(slots of the smaller row).
+ *   11-22 bytes a pair of item and user while it grows, plus the two tables.
+ * Fails: SG_ERR_NOMEM, SG_ERR_RANGE (2^32 - 1 of a pair) leave the earlier rows of the call applied, the failing one
+ * not. Instead of bitmaps of users: counts are needed to take one of several touches back, and most rows are short. */
+#ifndef SG_AUDIENCE_H
+#define SG_AUDIENCE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sg_status.h"
+
+typedef struct sg_audience sg_audience;
+
+sg_audience *sg_audience_new(void); /* NULL where memory runs out */
+void sg_audience_free(sg_audience *a);
+
+/* Adds counts[i] (NULL: 1) touches of items[i] by users[i]. A count of 0 is SG_ERR_VALUE, and nothing is applied. */
+int sg_audience_add(sg_audience *a, const uint64_t *items, const uint64_t *users, const uint32_t *counts, size_t n);
+
+/* Takes one touch of each pair out; unknown pairs are no-ops. How many were found. */
+size_t sg_audience_sub(sg_audience *a, const uint64_t *items, const uint64_t *users, size_t n);
+
+/* Distinct users of each item. */
+void sg_audience_count(const sg_audience *a, const uint64_t *items, size_t n, uint32_t *counts);
+
+/* shared[i] = distinct users of both item and others[i]; where limit > 0 no more than limit are counted. */
+void sg_audience_shared(const sg_audience *a, uint64_t item, const uint64_t *others, size_t n, uint32_t limit,
+                        uint32_t *shared);
+
+/* All pairs, item by item: sg_audience_pairs() of each array. Adding them to an empty audience restores this one. */
+size_t sg_audience_pairs(const sg_audience *a);
+void sg_audience_dump(const sg_audience *a, uint64_t *items, uint64_t *users, uint32_t *counts);
+
+size_t sg_audience_nbytes(const sg_audience *a);
+
+/* SG_OK, or SG_ERR_VALUE and *why names the first broken invariant. */
+int sg_audience_check(const sg_audience *a, const char **why);
+
+#endif
