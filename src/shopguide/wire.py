@@ -1,0 +1,207 @@
+"""What goes over the wire: messages as dicts, frames as bytes. No sockets. docs/protocol.md says it byte by byte.
+
+A message is two frames, [token, JSON]. Its types are ``snapshot`` (a whole list), ``diff`` (against the list of
+``base``), ``heartbeat`` (the latest seq) and ``error`` (the answer to a request that was refused).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import orjson
+
+from shopguide.errors import GapError, PackingError, SettingError
+
+__all__ = ["MAX_FRAME", "Item", "Message", "Seq", "decode", "diff", "dumps", "encode", "error", "gap_endpoint"]
+__all__ += ["apply", "heartbeat", "seq_of", "snapshot"]
+
+VERSION = 1
+MAX_FRAME = 1024  # bytes; no frame that a client sends is longer
+LARGEST = 2**53 - 1  # an integer that every JSON reader keeps exact
+
+Message = dict[str, Any]
+Item = dict[str, Any]
+Seq = tuple[int, int]
+
+
+def snapshot(seq: Seq, recommendation: dict[str, Any], pushed: float) -> Message:
+    """A recommendation as a message; the ``why`` of its items stays here. ``pushed``: epoch s."""
+    return {
+        "v": VERSION,
+        "type": "snapshot",
+        "seq": list(seq),
+        "slot": recommendation["slot"],
+        "about": recommendation["about"],
+        "intent": recommendation["intent"],
+        "at": {"partition": recommendation["partition"], "offset": recommendation["offset"]},
+        "times": {**recommendation["times"], "pushed": pushed},
+        "items": [{name: item[name] for name in item if name != "why"} for item in recommendation["items"]],
+    }
+
+
+def diff(base: int, old: list[Item], new: Message) -> Message:
+    """The snapshot ``new`` as what changes in the list ``old``, whose n is ``base``."""
+    had = {item["item"]: item for item in old}
+    message = {name: value for name, value in new.items() if name != "items"}
+    message["type"] = "diff"
+    message["base"] = base
+    message["order"] = [item["item"] for item in new["items"]]
+    message["put"] = {item["item"]: item for item in new["items"] if had.get(item["item"]) != item}
+    return message
+
+
+def heartbeat(seq: Seq, pushed: float) -> Message:
+    """Nothing new: ``seq`` is that of the user's newest list; n 0: there is none yet."""
+    return {"v": VERSION, "type": "heartbeat", "seq": list(seq), "times": {"pushed": pushed}}
+
+
+def error(text: str) -> Message:
+    """Why a request got no list."""
+    return {"v": VERSION, "type": "error", "error": text}
+
+
+def seq_of(message: Message) -> Seq:
+    epoch, n = message["seq"]
+    return epoch, n
+
+
+def apply(have: Seq | None, old: list[Item], message: Message) -> list[Item]:
+    """The list after a snapshot or a diff; ``old`` is the list of ``have`` and stays as it is.
+
+    Raises GapError where the diff is against another list.
+    """
+    if message["type"] == "snapshot":
+        return list(message["items"])
+    base = (message["seq"][0], message["base"])
+    had = {item["item"]: item for item in old}
+    put = message["put"]
+    if have != base or not all(name in put or name in had for name in message["order"]):
+        raise GapError(f"a diff against {base} where the list is that of {have}")
+    return [put.get(name) or had[name] for name in message["order"]]
+
+
+def dumps(message: Message) -> bytes:
+    """The message as JSON."""
+    return orjson.dumps(message)
+
+
+def encode(token: bytes, message: Message) -> list[bytes]:
+    """The two frames of a message to a token."""
+    return [token, dumps(message)]
+
+
+def decode(frames: Sequence[bytes]) -> tuple[bytes, Message]:
+    """(token, message). Members that are not known are kept; a reader passes over them.
+
+    Raises PackingError, and nothing else, for frames that are no message of version 1.
+    """
+    if len(frames) != 2:
+        raise PackingError(f"a message has 2 frames, not {len(frames)}")
+    token, body = frames
+    try:
+        message = orjson.loads(body)
+    except orjson.JSONDecodeError as e:
+        raise PackingError(f"no JSON: {e}") from None
+    if not isinstance(message, dict):
+        raise PackingError("no JSON object")
+    if message.get("v") != VERSION:
+        raise PackingError(f"message of version {message.get('v')!r}; this program reads version {VERSION}")
+    members = _MEMBERS.get(message["type"]) if isinstance(message.get("type"), str) else None
+    if members is None:
+        raise PackingError(f"message of unknown type {message.get('type')!r}")
+    _need(message, members, f"{message['type']} message")
+    return token, message
+
+
+def gap_endpoint(endpoint: str) -> str:
+    """Where gaps are asked, given where messages come from: one port above; for ipc the path with ``-gap`` behind.
+
+    Raises SettingError for an endpoint without a port.
+    """
+    transport, _, address = endpoint.partition("://")
+    if transport == "ipc" and address:
+        return endpoint + "-gap"
+    host, _, port = address.rpartition(":")
+    if transport != "tcp" or not host or not port.isdecimal() or not 0 < int(port) < 65535:
+        raise SettingError(f"endpoint = {endpoint!r}: should be tcp://HOST:PORT (PORT below 65535) or ipc://PATH")
+    return f"tcp://{host}:{int(port) + 1}"
+
+
+Check = Callable[[Any], bool]
+
+
+def _need(found: dict[str, Any], members: dict[str, Check], what: str) -> None:
+    for name, check in members.items():
+        if name not in found:
+            raise PackingError(f"{what} without {name}")
+        if not check(found[name]):
+            raise PackingError(f"{what} with {name} = {str(found[name])[:60]}")
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST
+
+
+def _seq(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(_count, value))
+
+
+def _reasons(value: Any) -> bool:
+    members = (("text", _text), ("because", _text), ("share", _number))
+    return isinstance(value, list) and all(
+        isinstance(reason, dict) and all(check(reason.get(name)) for name, check in members) for reason in value
+    )
+
+
+def _item(value: Any) -> bool:
+    return isinstance(value, dict) and all(check(value.get(name)) for name, check in _ITEM)
+
+
+def _items(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_item, value)) and _distinct([item["item"] for item in value])
+
+
+def _order(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_text, value)) and _distinct(value)
+
+
+def _distinct(names: list[str]) -> bool:
+    return len(set(names)) == len(names)
+
+
+def _put(value: Any) -> bool:
+    return isinstance(value, dict) and all(_item(item) and item["item"] == name for name, item in value.items())
+
+
+def _at(value: Any) -> bool:
+    return isinstance(value, dict) and all(_count(value.get(name)) for name in ("partition", "offset"))
+
+
+def _times(*names: str) -> Check:
+    return lambda value: isinstance(value, dict) and all(_number(value.get(name)) for name in names)
+
+
+_ITEM = (("item", _text), ("title", _text), ("score", _number), ("reasons", _reasons))
+_LIST: dict[str, Check] = {
+    "seq": _seq,
+    "slot": _text,
+    "about": _text,
+    "intent": _number,
+    "at": _at,
+    "times": _times("event", "logged", "scored", "pushed"),
+}
+_MEMBERS: dict[str, dict[str, Check]] = {
+    "snapshot": {**_LIST, "items": _items},
+    "diff": {**_LIST, "base": _count, "order": _order, "put": _put},
+    "heartbeat": {"seq": _seq, "times": _times("pushed")},
+    "error": {"error": _text},
+}
