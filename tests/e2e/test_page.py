@@ -319,7 +319,7 @@ def test_a_message_that_does_not_fit_brings_a_snapshot(visit, own_line):
     shop.find("product-open").nth(1).click()
     shop.until("window.shopguide.seq[1] === 3")
     assert shop.picks() == [item["item"] for item in line.lists[user]]
-    assert all("1,0" in price for price in shop.page.locator(".pick-price").all_inner_texts())
+    assert all("1,0" in price for price in shop.find("pick").locator(".pick-price").all_inner_texts())
 
 
 def test_a_lost_line_is_said_and_found_again(visit, own_line, tmp_path):
