@@ -181,12 +181,13 @@ class TestEvents:
 
     async def test_of_a_visitor_are_the_tokens_users(self, client, line):
         token = line.mint("ann")
-        rows = [{"item": "i1"}, {"item": "i2", "user": "bob", "user_key": 1, "time": 5, "kind": "cart"}]
+        rows = [{"item": "i1"}, {"item": "i2", "user": "bob", "user_key": 1, "time": 5, "kind": "cart", "price": 0.01}]
         before = time.time()
         answer = await client.post("/v1/events", json={"token": token, "events": rows})
         assert answer.json() == {"accepted": 2, "refused": 0}
         assert [row["user_key"] for row in line.rows] == [line.verify(token)] * 2
-        assert all("user" not in row and row["time"] >= before for row in line.rows)
+        assert all(row["time"] >= before for row in line.rows)
+        assert [row.keys() - {"user_key", "time"} for row in line.rows] == [{"item"}, {"item", "kind"}]
         assert all(token.encode() not in raw and b"user_key" not in raw for raw in line.raw)
 
     @pytest.mark.parametrize("kind", ["forget", "PICK", "activate", "item", "alias", 13, None, ["view"]])

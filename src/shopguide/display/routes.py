@@ -26,6 +26,7 @@ from shopguide.settings import Settings
 STATIC = Path(__file__).with_name("static")
 PULL_TIMEOUT = 2.0  # seconds that a pull waits for a list
 SHOPPER_KINDS = frozenset(k.name.lower() for k in Kind if Kind.VIEW <= k <= Kind.DISMISS)
+VISITOR_FIELDS = ("kind", "item", "query", "value", "event", "consent")
 GUEST_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
@@ -169,13 +170,17 @@ def _new_guest() -> str:
 
 
 def _of_visitor(row: Any, user_key: int) -> dict[str, Any] | None:
-    """A row as the token's user may send it; None where its kind is not a shopper's. The clock is ours."""
+    """A row as the token's user may send it; None where its kind is not a shopper's.
+
+    A visitor says what they did, not what an item is called or costs; who and when is ours to say.
+    """
     if not isinstance(row, dict):
         row = {}
     kind = row.get("kind", "view")
     if not isinstance(kind, str) or kind not in SHOPPER_KINDS:
         return None
-    return {**{k: v for k, v in row.items() if k != "user"}, "user_key": user_key, "time": time.time()}
+    said = {field: row[field] for field in VISITOR_FIELDS if field in row}
+    return {**said, "user_key": user_key, "time": time.time()}
 
 
 def _of_shop(row: Any) -> dict[str, Any]:
