@@ -9,15 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import repeat
-from operator import ne
 from typing import Any
 
 import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
-from shopguide.collect.chunk import ATTRIBUTES, Chunk, Column
+from shopguide.collect.attributes import Attributes, Bools
+from shopguide.collect.chunk import Chunk, Column
 from shopguide.collect.values import (
     NO_ID,
     UNKNOWN,
@@ -36,11 +35,8 @@ from shopguide.collect.values import (
 from shopguide.keys import Secret, category_key, event_key, item_key
 from shopguide.records import F64, I64, U8, U64, Events, Kind, Names, Ragged
 
-Bools = NDArray[np.bool_]
-
 OPS = ("upsert", "delete", "stock")
 NEED_ITEM = np.isin(np.arange(256), [k for k in Kind if Kind.VIEW <= k <= Kind.ITEM and k != Kind.SEARCH])
-NUMBERS = ("price", "stock")
 ITEM = int(Kind.ITEM)
 MAX_ITEMS = 1 << 18  # items of a source whose attributes are remembered
 
@@ -95,27 +91,38 @@ class _Encoding:
     """One chunk on its way."""
 
     def __init__(self, encoder: Encoder, chunk: Chunk) -> None:
-        self.encoder, self.chunk, self.known = encoder, chunk, chunk.known
+        self.encoder, self.chunk = encoder, chunk
         self.n = chunk.rows
         self.arrived = encoder.clock()
         self.why: dict[int, str] = {}
-        self.categories: set[str] = set()
         self.good = np.ones(self.n, bool)
+        self.attributes = Attributes(chunk, encoder.amounts)
 
     def result(self) -> Encoded:
-        asked = self._consent()
-        for row, why in self.chunk.problems.items():
-            self._reject([row], why)
+        consent = self._consent()
+        for bad, why in self.chunk.problems.items():
+            self._reject([bad], why)
         self._read_kind_and_ids()
         self._read_numbers()
-        self._check_attributes()
+        for unread, why in self.attributes.unread():
+            self._reject(unread, why)
         data = self._data()
-        rows, items = self._new_attributes()
-        names = self._names()
-        events = Events(
+        news = self._news()
+        events = Events.join([self._events(data), self._items(news)])
+        row = np.concatenate([np.arange(self.n), news])
+        derived = np.arange(len(row)) >= self.n
+        place = np.argsort(row * 2 - derived, kind="stable")
+        place = place[consent[row[place]]]
+        row = row[place]
+        number = row + self.chunk.first if self.chunk.first >= 0 else np.full(len(row), -1)
+        return Encoded(events.take(place), self._names(), number, derived[place], int(self.n - consent.sum()))
+
+    def _events(self, data: Ragged[np.uint8]) -> Events:
+        """The rows themselves. A malformed one keeps its user, so that it can be forgotten with them."""
+        return Events(
             arrived=np.full(self.n, self.arrived),
             kind=np.where(self.good, self.kind, np.uint8(Kind.MALFORMED)),
-            user=np.where(self.good & (self.kind == Kind.ITEM), np.uint64(0), self.user),
+            user=np.where(self.good & (self.kind == ITEM), np.uint64(0), self.user),
             session=self.session * self.good,
             item=self.item * self.good,
             time=np.where(self.good, self.time, self.arrived),
@@ -123,19 +130,22 @@ class _Encoding:
             event=self.event * self.good,
             data=data,
         )
-        row = np.arange(self.n)
-        derived = np.zeros(self.n, bool)
-        if len(rows):
-            place = np.argsort(np.concatenate([row * 2 + 1, rows * 2]), kind="stable")
-            events = Events.join([events, items]).take(place)
-            derived = place >= self.n
-            row = np.concatenate([row, rows])[place]
-        if not asked.all():
-            stays = asked[row]
-            events, row, derived = events.take(stays), row[stays], derived[stays]
-        first = self.chunk.first
-        number = row + first if first >= 0 else np.full(len(row), -1)
-        return Encoded(events, names, number, derived, int(self.n - asked.sum()))
+
+    def _news(self) -> I64:
+        """The rows that bring new attributes of their item, but for the catalogue's own."""
+        rows: I64 = np.array(self.attributes.news(self._texts("item"), self.good & (self.item > 0)), np.int64)
+        catalogue: Bools = self.kind[rows] == ITEM
+        return rows[~catalogue]
+
+    def _items(self, rows: I64) -> Events:
+        """An ITEM row for each of these rows."""
+        return Events(
+            arrived=np.full(len(rows), self.arrived),
+            kind=np.full(len(rows), ITEM),
+            item=self.item[rows],
+            time=self.time[rows],
+            data=Ragged.of_bytes([_pack({"op": "upsert", **self.attributes.of(row)}) for row in rows.tolist()]),
+        )
 
     def _column(self, name: str) -> Column | None:
         return self.chunk.columns.get(name)
@@ -174,7 +184,7 @@ class _Encoding:
         self._reject(self.kind == UNKNOWN, "unknown kind")
         self.session = self._keys("session", encoder.sessions)
         self.user = self._users()
-        shopper = self.kind != Kind.ITEM
+        shopper = self.kind != ITEM
         self._reject_ids(shopper & (self.user == 0), ("user", "session"), "no user and no session")
         self.item = self._keys("item", encoder.items)
         self._reject_ids(NEED_ITEM[self.kind] & (self.item == 0), ("item",), "no item")
@@ -183,8 +193,10 @@ class _Encoding:
     def _users(self) -> U64:
         """The user's key; of a row without one, that of its session's guest; or the key that a token gave."""
         user = self._keys("user", self.encoder.users)
-        if not user.all() and self._column("session") is not None:
-            user = np.where(user == 0, self._keys("session", self.encoder.guests), user)
+        guests = np.flatnonzero((user == 0) & (self.session > 0))
+        if len(guests):
+            sessions = list(map(self._texts("session").__getitem__, guests.tolist()))
+            user[guests] = keys(sessions, self.encoder.guests)
         given = self._column("user_key")
         if given is not None:
             known = [key if type(key) is int and 0 < key < 2**64 else 0 for key in given]
@@ -214,40 +226,10 @@ class _Encoding:
             if not is_blank(given):
                 readable = np.isinf(self.time[row]) or (isinstance(given, (str, float)) and _names_nan(given))
                 self._reject([row], "time is not finite" if readable else "time cannot be read")
-            elif self.kind[row] == Kind.ITEM:
+            elif self.kind[row] == ITEM:
                 self.time[row] = self.arrived
             else:
                 self._reject([row], "no time")
-
-    def _check_attributes(self) -> None:
-        """Which attributes the rows have, their numbers read."""
-        self.attributes: list[tuple[str, Column, F64 | None]] = []
-        for name in ATTRIBUTES:
-            column = self._column(name)
-            if column is None:
-                continue
-            numbers = floats(column, self.encoder.amounts) if name in NUMBERS else None
-            if numbers is not None:
-                self._reject(~np.isfinite(numbers), f"{name} is not a finite number")
-            elif not set(map(type, column)) <= {str, type(None)}:
-                column = texts(column)
-                self._reject(np.array([text == NO_ID for text in column], bool), f"{name} is no text")
-            self.attributes.append((name, column, numbers))
-
-    def _attributes(self, row: int) -> dict[str, Any]:
-        """What a row says of its item."""
-        said: dict[str, Any] = {}
-        for name, column, numbers in self.attributes:
-            given = column[row]
-            if given is None or given == "":
-                continue
-            if numbers is not None:
-                said[name] = float(numbers[row])
-            elif text := given.strip():
-                said[name] = text
-        if "category" in said:
-            self.categories.add(said["category"])
-        return said
 
     def _data(self) -> Ragged[np.uint8]:
         """Searches' queries, catalogue rows, and what became malformed."""
@@ -259,9 +241,9 @@ class _Encoding:
                 self._reject([row], "no query")
             else:
                 data[row] = _pack({"query": str(query).strip()})
-        for row in np.flatnonzero(self.good & (self.kind == Kind.ITEM)).tolist():
+        for row in np.flatnonzero(self.good & (self.kind == ITEM)).tolist():
             op = ops[row] or "upsert"
-            said = self._attributes(row)
+            said = self.attributes.of(row)
             if op not in OPS:
                 self._reject([row], "unknown op")
             elif op == "stock" and "stock" not in said:
@@ -272,53 +254,16 @@ class _Encoding:
             data[row] = _pack({"reason": why, "raw": self.chunk.raw(row)})
         return Ragged.of_bytes(data)
 
-    def _new_attributes(self) -> tuple[I64, Events]:
-        """ITEM rows for items whose attributes are new or changed, and the chunk's row before which each belongs."""
-        columns = [self._column(name) for name in ATTRIBUTES]
-        ids = self._column("item")
-        if ids is None or all(column is None for column in columns):
-            return np.empty(0, np.int64), Events()
-        ids = texts(ids)
-        said = list(zip(*(repeat(None, self.n) if c is None else c for c in columns), strict=True))
-        other = np.fromiter(map(ne, map(self.known.get, ids), said), bool, self.n) & self.good & (self.item > 0)
-        if not other.any():
-            return np.empty(0, np.int64), Events()
-        changed = {ids[row] for row in np.flatnonzero(other).tolist()}
-        look = np.fromiter(map(changed.__contains__, ids), bool, self.n) & self.good
-        rows = [row for row in np.flatnonzero(look).tolist() if self._notice(ids[row], said[row], self.kind[row])]
-        index = np.array(rows, np.int64)
-        return index, Events(
-            arrived=np.full(len(rows), self.arrived),
-            kind=np.full(len(rows), Kind.ITEM),
-            item=self.item[index],
-            time=self.time[index],
-            data=Ragged.of_bytes([_pack({"op": "upsert", **self._attributes(row)}) for row in rows]),
-        )
-
-    def _notice(self, item: str | None, said: tuple[Any, ...], kind: int) -> bool:
-        """Remember an item's attributes; whether an event brought something new."""
-        before = self.known.get(item)
-        if before is not None and (None in said or "" in said):
-            said = tuple(map(_newer, said, before))
-        if said == before:
-            return False
-        self.known[item] = said
-        return kind != ITEM and said.count(None) + said.count("") < len(said)
-
     def _names(self) -> Names:
         """The ids of the chunk's items, and the names of the categories that ITEM rows mention."""
         ids = self._texts("item")
         item, at = np.unique(self.item * self.good, return_index=True)
         words = [ids[row] for row in at[item > 0].tolist()]
-        categories = sorted(filter(id_text, self.categories))
+        categories = sorted(filter(id_text, self.attributes.categories))
         return Names(
             key=np.concatenate([item[item > 0], np.array(list(map(category_key, categories)), np.uint64)]),
             text=Ragged.of_bytes(list(map(self.encoder.ids.__getitem__, [*words, *categories]))),
         )
-
-
-def _newer(said: Any, before: Any) -> Any:
-    return before if said is None or said == "" else said
 
 
 def _names_nan(value: str | float) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 import xxhash
 
 from shopguide.collect.chunk import Chunk
-from shopguide.collect.formats import FORMATS, Format, shown
+from shopguide.collect.formats import FORMATS, Format
 from shopguide.collect.lines import Lines
 from shopguide.collect.values import Cache, epoch, times
 from shopguide.errors import SourceError

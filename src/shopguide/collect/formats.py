@@ -35,6 +35,7 @@ class Format(ABC):
     def sniff(cls, first: Sequence[str]) -> bool:
         """Whether a file that begins with these lines is of this format."""
 
+    @abstractmethod
     def __init__(self, first: Sequence[str]) -> None:
         """Raises SourceError where the header does not do."""
 
@@ -95,6 +96,9 @@ class EventsTable(Table):
 class Jsonl(Format):
     """A JSON object a line."""
 
+    def __init__(self, first: Sequence[str]) -> None:
+        pass
+
     def parse(self, lines: list[bytes], last: bool) -> Chunk:
         problems: dict[int, str] = {}
         try:
@@ -121,7 +125,11 @@ class EventsJsonl(Jsonl):
     @classmethod
     def sniff(cls, first: Sequence[str]) -> bool:
         found = _loads(first[0])
-        return isinstance(found, dict) and "events" not in found and bool({"item", "kind", "time"} & {*canonical(found)})
+        return (
+            isinstance(found, dict)
+            and "events" not in found
+            and not {"item", "kind", "time"}.isdisjoint(canonical(found))
+        )
 
     def chunk(self, objects: list[dict[str, Any]], lines: list[bytes], problems: dict[int, str]) -> Chunk:
         return Chunk(len(objects), columns_of(objects), lines.__getitem__, problems)
@@ -142,7 +150,10 @@ class Rees46(Table):
     """A month of a REES46 shop: views, carts, purchases."""
 
     name = "rees46"
-    header = tuple("event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session".split(","))
+    header = (
+        "event_time", "event_type", "product_id", "category_id", "category_code", "brand", "price",
+        "user_id", "user_session",
+    )  # fmt: skip
 
     def columns(self, fields: Mapping[str, Sequence[str]], problems: dict[int, str]) -> dict[str, Column]:
         return {
@@ -178,7 +189,9 @@ class OnlineRetail(Table):
     an anonymous basket. A line's price depends on its quantity: an item's price is the first one in the file."""
 
     name = "online-retail"
-    header = tuple("InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country".split(","))
+    header = (
+        "InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country",
+    )  # fmt: skip
 
     def __init__(self, first: Sequence[str]) -> None:
         super().__init__(first)
@@ -239,7 +252,7 @@ class Otto(Jsonl):
                 rows.append({})
                 continue
             rows += [{"session": found.get("session"), **event} for event in events]
-        columns = {name: [row.get(theirs) for row in rows] for name, theirs in _OTTO.items()}
+        columns: dict[str, Column] = {name: [row.get(theirs) for row in rows] for name, theirs in _OTTO.items()}
         columns["kind"] = [self._kinds.get(k, "?") if isinstance(k, str) else "?" for k in columns["kind"]]
         return Chunk(len(rows), columns, lambda row: unread.get(row) or orjson.dumps(rows[row]), bad)
 

@@ -41,15 +41,12 @@ class Lines:
         for data in self._texts():
             text += data
             if len(text) >= BLOCK:
-                *lines, text = text.split(b"\n")
-                yield _tidy(lines)
+                whole, _, text = text.rpartition(b"\n")
+                yield _split(whole)
                 text = text[: MAX_LINE + 1]
-        *lines, last = text.split(b"\n")
         if self.damage:
-            self.rest = last
-        else:
-            lines.append(last)
-        yield _tidy(lines)
+            text, _, self.rest = text.rpartition(b"\n")
+        yield _split(text)
 
     def _texts(self) -> Iterator[bytes]:
         with self._path.open("rb") as file:
@@ -82,12 +79,12 @@ class Lines:
         return data
 
 
-def _tidy(lines: list[bytes]) -> list[bytes]:
-    """Without blank lines, carriage returns, and what makes a line too long."""
-    if lines and max(map(len, lines)) > MAX_LINE:
+def _split(text: bytes) -> list[bytes]:
+    """The lines of a text, without blank ones and what makes a line too long."""
+    lines = text.replace(b"\r\n", b"\n").split(b"\n")
+    if max(map(len, lines)) > MAX_LINE:
         lines = [line[: MAX_LINE + 1] for line in lines]
-    if any(map(bytes.endswith, lines, [b"\r"] * len(lines))):
-        lines = [line.removesuffix(b"\r") for line in lines]
+    lines[-1] = lines[-1].removesuffix(b"\r")
     return [line for line in lines if line] if b"" in lines else lines
 
 

@@ -1,0 +1,171 @@
+"""clean: which rows make sense. A pure function of the rows and their arrival times; content never makes it raise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from shopguide.records import I64, SIMILAR, TRENDING, Batch, Events, Kind
+
+DAY = 86400.0
+OLDEST = 631152000.0  # 1990-01-01 in epoch seconds
+MOST = 100  # items in a list
+
+Bools = NDArray[np.bool_]
+Check = Callable[[Any], bool]
+
+
+@dataclass
+class Rejects:
+    """Rows that make no sense: where they stand in the log, why, and what they said."""
+
+    partition: int
+    offset: I64
+    reason: list[str]
+    raw: list[bytes]
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_key(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**64
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST
+
+
+def _one_of(*words: str) -> Check:
+    return lambda value: isinstance(value, str) and value in words
+
+
+_ATTRIBUTES: dict[str, Check] = {
+    **dict.fromkeys(("title", "category", "brand", "image", "url"), _is_text),
+    **dict.fromkeys(("price", "stock"), _is_number),
+}
+# What the data of a kind must have, and what it may have; fields that are not named here are let through.
+REQUIRED: dict[int, dict[str, Check]] = {
+    Kind.SEARCH: {"query": _is_text},
+    Kind.PICK: {"action": _one_of("pin", "boost", "bury", "block", "clear")},
+    Kind.ACTIVATE: {"model": _is_text, "version": _is_text},
+    Kind.RETRACT: {"target": _is_key},
+    Kind.ALIAS: {"account": _is_key},
+}
+OPTIONAL: dict[int, dict[str, Check]] = {
+    Kind.ITEM: {"op": _one_of("upsert", "delete", "stock"), **_ATTRIBUTES},
+    Kind.WATCH: {"expires": _is_number, "slot": _is_text, "n": _is_count, "category": lambda v: v == 0 or _is_key(v)},
+    Kind.PICK: {"slot": _is_text, "until": _is_number, "by": _is_text, "why": _is_text},
+}
+
+
+def _kinds(*kinds: Kind) -> Bools:
+    return np.isin(np.arange(256), kinds)
+
+
+_SHOPPERS = tuple(kind for kind in Kind if Kind.VIEW <= kind <= Kind.DISMISS)
+_KNOWN = _kinds(*Kind)
+_NEED_ITEM = _kinds(*(kind for kind in _SHOPPERS if kind != Kind.SEARCH), Kind.ITEM, Kind.PICK)
+_NEED_USER = _kinds(*_SHOPPERS, Kind.UNWATCH, Kind.FORGET, Kind.RETRACT, Kind.ALIAS)
+_JUDGED = _kinds(Kind.WATCH, *(Kind(kind) for kind in REQUIRED))
+
+
+def clean(batch: Batch) -> tuple[Batch, Rejects]:
+    """The rows that make sense, for the same range of offsets; and the others, each with a reason."""
+    events = batch.events
+    reason = np.full(len(events), "", object)
+
+    def reject(rows: Bools, why: str) -> None:
+        reason[rows & (reason == "")] = why
+
+    reject(events.kind == Kind.MALFORMED, "malformed")
+    reject(~_KNOWN[events.kind], "unknown kind")
+    reject(~np.isfinite(events.time), "time is not finite")
+    reject(events.time > events.arrived + DAY, "time is in the future")
+    reject(events.time < OLDEST, "time is too long ago")
+    reject(_NEED_ITEM[events.kind] & (events.item == 0), "no item")
+    reject(_NEED_USER[events.kind] & (events.user == 0), "no user")
+    reject(~np.isfinite(events.value), "value is not a finite number")
+    looked_into = _JUDGED[events.kind] | (np.diff(events.data.starts) > 0)
+    for row in np.flatnonzero(looked_into & (reason == "")).tolist():
+        reason[row] = _judge(events, row)
+    bad = reason != ""
+    if not bad.any():
+        return batch, Rejects(batch.partition, np.empty(0, np.int64), [], [])
+    explained = [_explain(batch, row, reason[row]) for row in np.flatnonzero(bad).tolist()]
+    rejects = Rejects(batch.partition, events.offset[bad], [why for why, _ in explained], [raw for _, raw in explained])
+    return Batch(batch.partition, batch.first, batch.last, events.take(~bad), batch.names), rejects
+
+
+def _details(events: Events, row: int) -> Mapping[str, Any] | None:
+    """The row's data; None where it is no msgpack map."""
+    raw = events.data.bytes_at(row)
+    try:
+        details = msgpack.unpackb(raw) if raw else {}
+    except ValueError:
+        return None
+    return details if isinstance(details, dict) else None
+
+
+def _judge(events: Events, row: int) -> str:
+    """What is wrong with a row's data; empty: nothing."""
+    details, kind = _details(events, row), int(events.kind[row])
+    if details is None:
+        return "data is no map"
+    for name, check in REQUIRED.get(kind, {}).items():
+        if name not in details:
+            return f"no {name}"
+        if not check(details[name]):
+            return f"{name} makes no sense"
+    for name, check in OPTIONAL.get(kind, {}).items():
+        if name in details and not check(details[name]):
+            return f"{name} makes no sense"
+    return _judge_watch(events, row, details) if kind == Kind.WATCH else ""
+
+
+def _judge_watch(events: Events, row: int, details: Mapping[str, Any]) -> str:
+    slot = str(details.get("slot", "")).encode()
+    if slot == SIMILAR and events.item[row] == 0:
+        return "no item"
+    return "no user" if slot not in (SIMILAR, TRENDING) and events.user[row] == 0 else ""
+
+
+def _explain(batch: Batch, row: int, why: str) -> tuple[str, bytes]:
+    """A rejected row's reason, and its raw bytes: as they came where collect kept them, else its fields as JSON."""
+    events = batch.events
+    details = _details(events, row)
+    if events.kind[row] == Kind.MALFORMED:
+        kept = details or {}
+        raw = kept.get("raw", b"")
+        return str(kept.get("reason", why)), raw if isinstance(raw, bytes) else str(raw).encode("utf-8", "replace")
+    kind, item = int(events.kind[row]), int(events.item[row])
+    at = np.flatnonzero(batch.names.key == events.item[row])
+    fields: dict[str, Any] = {
+        "kind": Kind(kind).name.lower() if _KNOWN[kind] else kind,
+        "user": f"{int(events.user[row]):016x}",
+        "session": f"{int(events.session[row]):016x}",
+        "item": batch.names.text.bytes_at(int(at[0])).decode("utf-8", "replace") if len(at) else f"{item:016x}",
+        **{name: _readable(float(getattr(events, name)[row])) for name in ("time", "value", "arrived")},
+        "event": f"{int(events.event[row]):016x}",
+        "data": events.data.bytes_at(row).hex() if details is None else details,
+    }
+    try:
+        return why, orjson.dumps(fields, default=repr)
+    except TypeError:  # data that JSON cannot say: too deep, or with keys that are no text
+        return why, orjson.dumps({**fields, "data": events.data.bytes_at(row).hex()})
+
+
+def _readable(number: float) -> float | str:
+    return number if math.isfinite(number) else repr(number)
