@@ -101,14 +101,27 @@ class ScriptedLine:
         cause = next((q for q in reversed(looked) if q["category"] == product["category"]), None)
         if cause is None:
             return {"text": "popular today", "because": None, "share": 1.0}
-        return {"text": f"because you looked at {cause['title']}", "because": cause["item"], "share": 0.9}
+        return {
+            "text": f"because you looked at {cause['title']}; 12 shoppers chose both",
+            "because": cause["item"],
+            "share": 0.9,
+        }
 
     def _push(self, user: int) -> None:
         old, new = self.lists.get(user, []), self.list_of(user)
         base, self.seq[user] = self.seq[user], self.seq[user] + 1
         self.lists[user] = new
         put = {i["item"]: i for i in new if i not in old}
-        diff = {"v": 1, "type": "diff", "seq": [1, self.seq[user]], "slot": "home", "base": base, "put": put}
+        times = {"event": self.rows[user][-1]["time"], "pushed": time.time()}
+        diff = {
+            "v": 1,
+            "type": "diff",
+            "seq": [1, self.seq[user]],
+            "slot": "home",
+            "base": base,
+            "put": put,
+            "times": times,
+        }
         for queue in self.watchers[user]:
             queue.put_nowait((f"1-{self.seq[user]}", json.dumps({**diff, "order": [i["item"] for i in new]})))
 

@@ -107,6 +107,7 @@ def test_the_list_follows_a_click_without_a_reload(visit, size, tmp_path):
     assert not shop.find("detail").is_visible()
     assert all(shop.find("pick-reason").all_inner_texts())
     assert shop.find("seen-event").first.get_attribute("data-kind") == "view"
+    assert shop.find("guide-total").text_content().endswith("of it in the guide")
 
 
 @SIZES

@@ -36,6 +36,9 @@ export function apply(held, message) {
 }
 
 /**
+ * An event sent is {row, label, at, latency, inGuide}: ms until the list it caused was on screen, and ms of that from
+ * the guide's first sight of the event to its push (NaN where the message does not say).
+ *
  * Fires `state` (connecting | live | reconnecting), `visitor`, `event` (one was noted or its state changed) and
  * `list` ({items, seq, first}). A listener of `list` has the new list on screen when it returns.
  */
@@ -152,6 +155,7 @@ export class Connection extends EventTarget {
   }
 
   #take(message) {
+    if (message.type === "heartbeat" && !this.held) return; // no list yet
     const next = apply(this.held, message);
     if (next === null) {
       this.held = null;
@@ -164,8 +168,10 @@ export class Connection extends EventTarget {
     this.held = next;
     const answered = this.#underway.splice(0);
     this.#tell("list", { ...next, first, cause: answered.at(-1) ?? null });
+    const { event: happened, pushed } = message.times ?? {};
     const measure = () => {
       for (const event of answered) {
+        event.inGuide = 1000 * (pushed - happened);
         event.latency = performance.now() - event.at;
         this.#tell("event", event);
       }

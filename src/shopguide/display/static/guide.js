@@ -9,6 +9,7 @@ const WORDS = {
 
 const numbers = new Intl.NumberFormat("en");
 const plural = (count, noun) => `${numbers.format(count)} ${noun}${count === 1 ? "" : "s"}`;
+const median = (values) => values.sort((a, b) => a - b)[values.length >> 1];
 export const ms = (latency) => `${latency < 10 ? latency.toFixed(1) : Math.round(latency)} ms`;
 
 export class Guide {
@@ -68,9 +69,12 @@ export class Guide {
   }
 
   #total() {
-    const known = this.#events.filter((e) => e.latency !== null).map((e) => e.latency).sort((a, b) => a - b);
-    const median = known.length ? `, median ${ms(known[known.length >> 1])}` : "";
-    $("#guide-total").textContent = plural(this.#events.length, "event") + median;
+    const known = this.#events.filter((event) => event.latency !== null);
+    const screen = median(known.map((event) => event.latency));
+    const inGuide = median(known.map((event) => event.inGuide).filter((time) => time >= 0));
+    const typical = screen === undefined ? "" : `, ${ms(screen)} typical`;
+    const part = inGuide === undefined ? "" : `, ${ms(inGuide)} of it in the guide`;
+    $("#guide-total").textContent = plural(this.#events.length, "event") + typical + part;
   }
 
   async #copy() {
