@@ -22,7 +22,7 @@ class StateError(ShopguideError):
 
 
 class GapError(ShopguideError):
-    """A batch starts beyond the frontier: rows before it have not been seen, so it has to come again."""
+    """Something before this was not seen: a batch beyond the frontier, a diff against another list. It has to come again."""
 
 
 class TokenError(ShopguideError):

@@ -80,7 +80,7 @@ def mint(keys: KeyRing, user: int, ttl: float, now: float | None = None) -> str:
     ends = issued + ttl
     if not (math.isfinite(ends) and 0 <= ends < 2**63 / 1000):
         raise TokenError(f"a token cannot live {ttl:g} s")
-    head = HEAD.pack(VERSION, keys.newest, user, round(issued * 1000), round(ends * 1000))
+    head = HEAD.pack(VERSION, keys.newest, user, int(issued * 1000), int(ends * 1000))
     return urlsafe_b64encode(head + keys.sign(keys.newest, head)).decode()
 
 

@@ -13,8 +13,8 @@ import orjson
 
 from shopguide.errors import GapError, PackingError, SettingError
 
-__all__ = ["MAX_FRAME", "Item", "Message", "Seq", "decode", "diff", "dumps", "encode", "error", "gap_endpoint"]
-__all__ += ["apply", "heartbeat", "seq_of", "snapshot"]
+__all__ = ["MAX_FRAME", "Item", "Message", "Seq", "apply", "check", "decode", "diff", "dumps", "encode", "error"]
+__all__ += ["gap_endpoint", "heartbeat", "seq_of", "snapshot"]
 
 VERSION = 1
 MAX_FRAME = 1024  # bytes; no frame that a client sends is longer
@@ -103,6 +103,12 @@ def decode(frames: Sequence[bytes]) -> tuple[bytes, Message]:
         message = orjson.loads(body)
     except orjson.JSONDecodeError as e:
         raise PackingError(f"no JSON: {e}") from None
+    check(message)
+    return token, message
+
+
+def check(message: Any) -> None:
+    """Raises PackingError where it is no message of version 1."""
     if not isinstance(message, dict):
         raise PackingError("no JSON object")
     if message.get("v") != VERSION:
@@ -110,8 +116,11 @@ def decode(frames: Sequence[bytes]) -> tuple[bytes, Message]:
     members = _MEMBERS.get(message["type"]) if isinstance(message.get("type"), str) else None
     if members is None:
         raise PackingError(f"message of unknown type {message.get('type')!r}")
-    _need(message, members, f"{message['type']} message")
-    return token, message
+    for name, holds in members.items():
+        if name not in message:
+            raise PackingError(f"{message['type']} message without {name}")
+        if not holds(message[name]):
+            raise PackingError(f"{message['type']} message with {name} = {str(message[name])[:60]}")
 
 
 def gap_endpoint(endpoint: str) -> str:
@@ -129,14 +138,6 @@ def gap_endpoint(endpoint: str) -> str:
 
 
 Check = Callable[[Any], bool]
-
-
-def _need(found: dict[str, Any], members: dict[str, Check], what: str) -> None:
-    for name, check in members.items():
-        if name not in found:
-            raise PackingError(f"{what} without {name}")
-        if not check(found[name]):
-            raise PackingError(f"{what} with {name} = {str(found[name])[:60]}")
 
 
 def _text(value: Any) -> bool:
@@ -158,12 +159,12 @@ def _seq(value: Any) -> bool:
 def _reasons(value: Any) -> bool:
     members = (("text", _text), ("because", _text), ("share", _number))
     return isinstance(value, list) and all(
-        isinstance(reason, dict) and all(check(reason.get(name)) for name, check in members) for reason in value
+        isinstance(reason, dict) and all(holds(reason.get(name)) for name, holds in members) for reason in value
     )
 
 
 def _item(value: Any) -> bool:
-    return isinstance(value, dict) and all(check(value.get(name)) for name, check in _ITEM)
+    return isinstance(value, dict) and all(holds(value.get(name)) for name, holds in _ITEM)
 
 
 def _items(value: Any) -> bool:

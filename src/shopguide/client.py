@@ -1,0 +1,245 @@
+"""A subscriber: the lists of a user as they come, over plain ZeroMQ. Needs pyzmq and orjson, nothing compiled of ours.
+
+with Subscriber(token) as lists:
+    for update in lists:
+        print(update.seq, [item["title"] for item in update.items])
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Self
+
+import zmq
+import zmq.asyncio
+
+from shopguide import wire
+from shopguide.errors import GapError, PackingError, SettingError
+
+__all__ = ["AsyncSubscriber", "Inbox", "Subscriber", "Update"]
+
+ENDPOINT = "tcp://127.0.0.1:7201"
+HIGH_WATER_MARK = 16
+ASK_AGAIN = 1.0  # seconds without an answer after which a snapshot is asked for again
+PATIENCE = 15.0  # seconds of silence after which a subscription is sent again
+TICK = 0.5  # seconds between looks for what is overdue
+
+
+@dataclass(frozen=True)
+class Update:
+    """A list that is newer than the one before: its seq (epoch, n), the whole list, the message that brought it."""
+
+    seq: wire.Seq
+    items: list[wire.Item]
+    message: wire.Message
+
+    def snapshot(self) -> wire.Message:
+        """The update as a snapshot message, whatever brought it."""
+        dropped = ("type", "items", "base", "order", "put")
+        kept = {name: value for name, value in self.message.items() if name not in dropped}
+        return {**kept, "type": "snapshot", "items": self.items}
+
+
+class Inbox:
+    """The list of one user, kept from their messages: doubles and older ones change nothing. No sockets.
+
+    ``newest`` is the highest seq heard of, ``seq`` that of the list at hand; where they differ a snapshot is due.
+    """
+
+    def __init__(self, now: float) -> None:
+        self.seq: wire.Seq | None = None
+        self.items: list[wire.Item] = []
+        self._newest: wire.Seq = (0, 0)
+        self._heard = now
+        self._asked = -ASK_AGAIN
+
+    def receive(self, message: wire.Message, now: float) -> Update | None:
+        """The update that a message brings, if it does. ``now`` is any clock's seconds that never fall."""
+        self._heard = now
+        if message["type"] == "error":
+            return None
+        seq = wire.seq_of(message)
+        if seq[1] > 0:
+            self._newest = max(self._newest, seq)
+        if message["type"] == "heartbeat" or (self.seq is not None and seq <= self.seq):
+            return None
+        try:
+            self.items = wire.apply(self.seq, self.items, message)
+        except GapError:
+            return None
+        self.seq = seq
+        return Update(seq, self.items, message)
+
+    @property
+    def behind(self) -> bool:
+        """Whether there is a newer list than the one at hand."""
+        return self._newest > (self.seq or (0, 0))
+
+    def asks(self, now: float) -> bool:
+        """Whether to ask for a snapshot now; then it counts as asked."""
+        if not self.behind or now - self._asked < ASK_AGAIN:
+            return False
+        self._asked = now
+        return True
+
+    def silent(self, now: float) -> bool:
+        """Whether nothing came for so long that the subscription may have been lost; then it is to be sent again."""
+        if now - self._heard < PATIENCE:
+            return False
+        self._heard = now
+        return True
+
+
+class Connection:
+    """A SUB and a DEALER socket to one server; never waits by itself. Raises SettingError for an endpoint of no use."""
+
+    def __init__(self, endpoint: str, gap_endpoint: str | None, high_water_mark: int) -> None:
+        gap_endpoint = gap_endpoint or wire.gap_endpoint(endpoint)
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
+        self.sub, self.dealer = context.socket(zmq.SUB), context.socket(zmq.DEALER)
+        self.sub.set(zmq.RCVHWM, high_water_mark)
+        self.dealer.set(zmq.SNDHWM, high_water_mark)
+        try:
+            self.sub.connect(endpoint)
+            self.dealer.connect(gap_endpoint)
+        except zmq.ZMQError as e:
+            self.close()
+            raise SettingError(f"cannot connect to {endpoint} and {gap_endpoint}: {e}") from None
+
+    def read(self) -> tuple[bytes, wire.Message] | None:
+        """(token, message) that is waiting, answers to gaps first; None where none is. Passes over rubbish."""
+        for source in (self.dealer, self.sub):
+            with suppress(zmq.Again):
+                while True:
+                    frames = source.recv_multipart(zmq.DONTWAIT)
+                    with suppress(PackingError):
+                        return wire.decode(frames)
+        return None
+
+    def look_after(self, topic: bytes, inbox: Inbox) -> None:
+        """Send what is due: a request for a snapshot, the subscription again."""
+        now = time.monotonic()
+        if inbox.asks(now):
+            with suppress(zmq.Again):
+                self.dealer.send(topic, zmq.DONTWAIT)
+        if inbox.silent(now):
+            self.sub.unsubscribe(topic)
+            self.sub.subscribe(topic)
+
+    def close(self) -> None:
+        self.sub.close(linger=0)
+        self.dealer.close(linger=0)
+
+
+class Subscriber:
+    """The lists of a token's user. Iterating waits ``timeout`` seconds for each (None: forever), then ends; it can be
+    iterated again. Raises SettingError for an endpoint of no use."""
+
+    def __init__(
+        self, token: str, endpoint: str = ENDPOINT, gap_endpoint: str | None = None, timeout: float | None = None
+    ) -> None:
+        self._timeout = timeout
+        self._topic = token.encode()
+        self._inbox = Inbox(time.monotonic())
+        self._connection = Connection(endpoint, gap_endpoint, HIGH_WATER_MARK)
+        self._connection.sub.subscribe(self._topic)
+        self._poller = zmq.Poller()
+        for source in (self._connection.dealer, self._connection.sub):
+            self._poller.register(source, zmq.POLLIN)
+
+    def renew(self, token: str) -> None:
+        """Go on with another token of the same user; the list at hand stays."""
+        old, self._topic = self._topic, token.encode()
+        if self._topic != old:
+            self._connection.sub.subscribe(self._topic)
+            self._connection.sub.unsubscribe(old)
+
+    def __iter__(self) -> Iterator[Update]:
+        while (update := self.receive(self._timeout)) is not None:
+            yield update
+
+    def receive(self, timeout: float | None = None) -> Update | None:
+        """The next update; None where none comes in ``timeout`` seconds."""
+        end = math.inf if timeout is None else time.monotonic() + timeout
+        while True:
+            found = self._connection.read()
+            if found is not None and found[0] == self._topic:
+                update = self._inbox.receive(found[1], time.monotonic())
+                if update is not None:
+                    return update
+            self._connection.look_after(self._topic, self._inbox)
+            left = end - time.monotonic()
+            if found is None:
+                if left <= 0:
+                    return None
+                self._poller.poll(int(min(TICK, left) * 1000) + 1)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+class AsyncSubscriber:
+    """The lists of many tokens over one connection: ``async for token, update in subscriber``. Of one event loop.
+    Raises SettingError for an endpoint of no use."""
+
+    def __init__(self, endpoint: str = ENDPOINT, gap_endpoint: str | None = None, high_water_mark: int = 1000) -> None:
+        self._inboxes: dict[bytes, Inbox] = {}
+        self._connection = Connection(endpoint, gap_endpoint, high_water_mark)
+        self._poller = zmq.asyncio.Poller()
+        for source in (self._connection.dealer, self._connection.sub):
+            self._poller.register(source, zmq.POLLIN)
+        self._looked = time.monotonic()
+
+    def subscribe(self, token: str) -> None:
+        """Begin to receive a token's lists; once more changes nothing."""
+        topic = token.encode()
+        if topic not in self._inboxes:
+            self._inboxes[topic] = Inbox(time.monotonic())
+            self._connection.sub.subscribe(topic)
+
+    def unsubscribe(self, token: str) -> None:
+        """Receive nothing more for a token."""
+        if self._inboxes.pop(token.encode(), None) is not None:
+            self._connection.sub.unsubscribe(token.encode())
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> tuple[str, Update]:
+        while True:
+            if time.monotonic() - self._looked > TICK:
+                self._looked = time.monotonic()
+                for topic, inbox in self._inboxes.items():
+                    self._connection.look_after(topic, inbox)
+            found = self._connection.read()
+            if found is None:
+                await self._poller.poll(int(TICK * 1000))
+                continue
+            await asyncio.sleep(0)  # others have their turn, also while messages keep coming
+            if found[0] not in self._inboxes:
+                continue
+            inbox = self._inboxes[found[0]]
+            update = inbox.receive(found[1], time.monotonic())
+            self._connection.look_after(found[0], inbox)
+            if update is not None:
+                return found[0].decode(), update
+
+    def close(self) -> None:
+        self._connection.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        self.close()

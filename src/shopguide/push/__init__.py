@@ -1,0 +1,10 @@
+"""push: every new list goes to those who look, over ZeroMQ. docs/protocol.md is the contract.
+
+Its files: `outbox` what each user was last sent, `watchers` whose tokens are live, `server` the sockets.
+"""
+
+from shopguide.push.outbox import Outbox, next_epoch
+from shopguide.push.server import PushServer
+from shopguide.push.watchers import Watchers
+
+__all__ = ["Outbox", "PushServer", "Watchers", "next_epoch"]

@@ -1,0 +1,315 @@
+"""The push server: one thread that owns the sockets. docs/protocol.md is its contract.
+
+    PULL    intake     recommendations from the push bolts
+    XPUB    endpoint   messages to subscribers; the token is the topic
+    ROUTER  gap        a snapshot for who missed a message
+
+The XPUB is in manual mode: libzmq passes on every subscription with the connection that sent it as the "last pipe", and
+delivers nothing that we did not subscribe that pipe to. Under 4.3.5 that pairing slips when a peer sends a frame that
+is no subscription (raw XSUB): until the queue is drained, the last pipe is that of a *later* frame, and a stranger
+could be given a victim's topic. So after such a frame nothing is granted until the queue has been seen empty; who was
+passed over hears no heartbeat and subscribes again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import socket
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import zmq
+
+from shopguide import wire
+from shopguide.errors import TokenError
+from shopguide.push.bind import bind_pair, real_endpoint
+from shopguide.push.outbox import Outbox, next_epoch
+from shopguide.push.watchers import Watchers
+from shopguide.records import SIMILAR, TRENDING
+from shopguide.settings import PushSettings
+from shopguide.tokens import KeyRing, Token, verify
+
+logger = logging.getLogger(__name__)
+
+TURN = 256  # most frames taken from one socket before the others have their turn
+USERLESS = (SIMILAR.decode(), TRENDING.decode())  # answers to a question; no user's list
+_numbers = itertools.count()
+
+Watched = Callable[[int, float], None]
+Unwatched = Callable[[int], None]
+
+
+class PushServer:
+    """Pushes recommendations to the subscribers of their user. :meth:`start` binds and raises SettingError where the
+    endpoint is wrong, in use, or open to the world without CURVE; then ``endpoint`` and ``gap_endpoint`` are real.
+
+    ``on_watch(user, expires)`` when a user is watched anew or for longer, ``on_unwatch(user)`` when their last token
+    is gone: both from the server's thread; they must not block. ``intake`` is a PULL endpoint; None: an inproc one
+    of ``zmq.Context.instance()``. ``counts`` are running totals: pushed, refused, rejected, gaps.
+    """
+
+    def __init__(
+        self,
+        settings: PushSettings,
+        keys: KeyRing,
+        state: Path | None,
+        on_watch: Watched,
+        on_unwatch: Unwatched,
+        intake: str | None = None,
+    ) -> None:
+        self._settings, self._keys = settings, keys
+        self._on_watch, self._on_unwatch = on_watch, on_unwatch
+        self.intake = intake or f"inproc://shopguide-push-{next(_numbers)}"
+        self.endpoint, self.gap_endpoint = settings.endpoint, ""
+        self.counts: Counter[str] = Counter()
+        self._outbox = Outbox(next_epoch(state))
+        self._watchers = Watchers()
+        self._revoked: dict[int, float] = {}  # user: tokens issued until then are void
+        self._waiters: dict[int, list[tuple[asyncio.AbstractEventLoop, asyncio.Future[Any]]]] = {}
+        self._waiting = threading.Lock()
+        self._todo: deque[Callable[[], None]] = deque()
+        self._wake, self._woken = socket.socketpair()
+        self._wake.setblocking(False)
+        self._thread = threading.Thread(target=self._run, name="push", daemon=True)
+        self._running = True
+
+    def start(self) -> None:
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
+        self._pull = context.socket(zmq.PULL)
+        self._xpub = context.socket(zmq.XPUB)
+        self._router = context.socket(zmq.ROUTER)
+        self._pull.bind(self.intake)
+        self.intake = real_endpoint(self._pull)
+        for public in (self._xpub, self._router):
+            public.set(zmq.LINGER, 0)
+            public.set(zmq.SNDHWM, self._settings.high_water_mark)
+            public.set(zmq.MAXMSGSIZE, wire.MAX_FRAME)
+        self._xpub.set(zmq.XPUB_MANUAL, 1)
+        try:
+            self.endpoint, self.gap_endpoint = bind_pair(self._xpub, self._router, self._settings.endpoint)
+        except Exception:
+            self._close()
+            raise
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close the sockets; subscribers reconnect by themselves to the next server."""
+        self._running = False
+        self._soon(lambda: None)
+        if self._thread.is_alive():
+            self._thread.join()
+        self._wake.close()
+        self._woken.close()
+
+    # -- from any thread ---------------------------------------------------------------------------------------------
+
+    def verify(self, text: str | bytes) -> Token:
+        """What the token says. Raises TokenError where it is malformed, forged, expired or revoked."""
+        token = verify(self._keys, text)
+        if token.issued <= self._revoked.get(token.user, 0.0):
+            raise TokenError("the token is revoked")
+        return token
+
+    def revoke(self, user: int) -> None:
+        """Void every token of the user that was issued until now, and forget their list; until the server ends."""
+        self._revoked[user] = time.time()
+        self._soon(lambda: self._forget(user))
+
+    def latest(self, user: int) -> dict[str, Any] | None:
+        """The user's newest recommendation, with the ``why`` of its items."""
+        return self._outbox.latest(user)
+
+    def snapshot(self, user: int) -> wire.Message | None:
+        """The user's newest list as it goes on the wire."""
+        return self._outbox.snapshot(user)
+
+    def next(self, user: int, timeout: float) -> Awaitable[dict[str, Any] | None]:
+        """The next recommendation for the user (or the key that a question was asked under); None where none comes in
+        ``timeout`` seconds. Call from a running loop; it counts from the call, so ask first and await later."""
+        loop = asyncio.get_running_loop()
+        waiter: tuple[asyncio.AbstractEventLoop, asyncio.Future[Any]] = (loop, loop.create_future())
+        with self._waiting:
+            self._waiters.setdefault(user, []).append(waiter)
+        return self._wait(user, waiter, timeout)
+
+    def watched(self) -> int:
+        """How many users are watched."""
+        return len(self._watchers.users())
+
+    async def _wait(self, user: int, waiter: Any, timeout: float) -> dict[str, Any] | None:
+        try:
+            return await asyncio.wait_for(waiter[1], timeout)
+        except TimeoutError:
+            return None
+        finally:
+            with self._waiting:
+                waiters = self._waiters.get(user, [])
+                if waiter in waiters:
+                    waiters.remove(waiter)
+                if not waiters:
+                    self._waiters.pop(user, None)
+
+    def _soon(self, call: Callable[[], None]) -> None:
+        self._todo.append(call)
+        with suppress(BlockingIOError):  # full: it wakes anyhow
+            self._wake.send(b"\0")
+
+    # -- the server's thread -----------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        self._doubt = False  # whether the last pipe may not be the one of the frame just read
+        poller = zmq.Poller()
+        for source in (self._woken, self._pull, self._xpub, self._router):
+            poller.register(source, zmq.POLLIN)
+        beat = time.monotonic() + self._settings.heartbeat
+        try:
+            while self._running:
+                until_end = self._watchers.next_end - time.time()
+                wait = max(0.0, min(beat - time.monotonic(), until_end))
+                ready = dict(poller.poll(0 if self._doubt else int(wait * 1000) + 1))
+                if self._woken.fileno() in ready:
+                    self._woken.recv(4096)
+                while self._todo:
+                    self._todo.popleft()()
+                for user in self._watchers.expire(time.time()):
+                    self._tell(self._on_unwatch, user)
+                self._take_subscriptions()
+                self._take_recommendations()
+                self._answer_gaps()
+                if time.monotonic() >= beat:
+                    beat = time.monotonic() + self._settings.heartbeat
+                    self._send_heartbeats()
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        for each in (self._pull, self._xpub, self._router):
+            each.close(linger=0)
+
+    def _take_subscriptions(self) -> None:
+        for _ in range(TURN):
+            try:
+                frame = self._xpub.recv(zmq.DONTWAIT)
+            except zmq.Again:
+                self._doubt = False
+                return
+            if frame[:1] == b"\1":
+                self._subscribe(frame[1:])
+            elif frame[:1] == b"\0":
+                self._unsubscribe(frame[1:])
+            else:
+                self._doubt = True
+                self.counts["refused"] += 1
+
+    def _subscribe(self, topic: bytes) -> None:
+        try:
+            token = self.verify(topic)
+            if self._doubt:
+                raise TokenError("the connection is in doubt")
+        except TokenError as e:
+            self.counts["refused"] += 1
+            logger.debug("subscription refused: %s", e)
+            return
+        self._xpub.set(zmq.SUBSCRIBE, topic)
+        longer = self._watchers.subscribe(topic, token)
+        now = time.time()
+        known = self._outbox.snapshot(token.user) or wire.heartbeat(self._outbox.seq(token.user), now)
+        self._send(topic, wire.dumps(known))
+        if longer:
+            self._tell(self._on_watch, token.user, token.expires)
+
+    def _unsubscribe(self, topic: bytes) -> None:
+        if not self._doubt:
+            self._xpub.set(zmq.UNSUBSCRIBE, topic)
+        user = self._watchers.unsubscribe(topic)
+        if user is not None:
+            self._tell(self._on_unwatch, user)
+
+    def _take_recommendations(self) -> None:
+        for _ in range(TURN):
+            try:
+                packed = self._pull.recv(zmq.DONTWAIT)
+            except zmq.Again:
+                return
+            try:
+                recommendation = msgpack.unpackb(packed)
+                user, slot = recommendation["user"], recommendation["slot"]
+                message = self._outbox.recommend(recommendation, time.time()) if slot not in USERLESS else None
+            except (ValueError, KeyError, TypeError, AttributeError) as e:
+                self.counts["rejected"] += 1
+                logger.warning("no recommendation: %s: %s", type(e).__name__, e)
+                continue
+            if message is not None:
+                self._push(user, message)
+            self._wake_waiters(user, recommendation)
+
+    def _push(self, user: int, message: wire.Message) -> None:
+        topics = self._watchers.topics(user)
+        if topics:
+            body = wire.dumps(message)
+            for topic in topics:
+                self._send(topic, body)
+
+    def _send(self, topic: bytes, body: bytes) -> None:
+        """To every connection that was given the topic; for one that is full libzmq drops it."""
+        self._xpub.send_multipart([topic, body], zmq.DONTWAIT)
+        self.counts["pushed"] += 1
+
+    def _wake_waiters(self, user: int, recommendation: dict[str, Any]) -> None:
+        with self._waiting:
+            waiters = self._waiters.pop(user, [])
+        for loop, future in waiters:
+            try:
+                loop.call_soon_threadsafe(_resolve, future, recommendation)
+            except RuntimeError:
+                logger.debug("a loop was closed while it waited for a list")
+
+    def _answer_gaps(self) -> None:
+        for _ in range(TURN):
+            try:
+                *envelope, topic = self._router.recv_multipart(zmq.DONTWAIT)
+            except zmq.Again:
+                return
+            self.counts["gaps"] += 1
+            try:
+                user = self.verify(topic).user
+                answer = self._outbox.snapshot(user) or wire.error("there is no list for this user yet")
+            except TokenError as e:
+                answer = wire.error(str(e))
+            try:
+                self._router.send_multipart([*envelope[:2], topic, wire.dumps(answer)], zmq.DONTWAIT)
+            except zmq.ZMQError as e:
+                logger.debug("gap answer dropped: %s", e)
+
+    def _send_heartbeats(self) -> None:
+        now = time.time()
+        for user in self._watchers.users():
+            body = wire.dumps(wire.heartbeat(self._outbox.seq(user), now))
+            for topic in self._watchers.topics(user):
+                self._send(topic, body)
+
+    def _forget(self, user: int) -> None:
+        self._outbox.forget(user)
+        if self._watchers.revoke(user):
+            self._tell(self._on_unwatch, user)
+
+    @staticmethod
+    def _tell(callback: Callable[..., None], *arguments: Any) -> None:
+        """A callback that raises must not end the pushing."""
+        try:
+            callback(*arguments)
+        except Exception:
+            logger.exception("%s failed", callback)
+
+
+def _resolve(future: asyncio.Future[Any], value: Any) -> None:
+    if not future.done():
+        future.set_result(value)

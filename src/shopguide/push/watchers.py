@@ -1,0 +1,90 @@
+"""Whose tokens are live, and on how many connections. No sockets, no clock."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from shopguide.tokens import Token
+
+
+@dataclass(slots=True)
+class Live:
+    """A verified token that at least one connection is subscribed to."""
+
+    user: int
+    expires: float
+    connections: int = 1
+
+
+class Watchers:
+    """Invariants: a token is live from its first subscription until its last connection leaves, it expires, or its
+    user is revoked; a user is watched while one of their tokens is live.
+
+    libzmq names no connections, so they are counted: a subscription adds one, a cancellation or a hang-up takes one.
+    A SUB socket that subscribes twice hangs up once, which keeps its token live until it expires, never too short.
+    """
+
+    def __init__(self) -> None:
+        self._live: dict[bytes, Live] = {}
+        self._tokens: dict[int, set[bytes]] = {}
+        self._watched_until: dict[int, float] = {}
+        self.next_end = math.inf  # epoch s; no token expires before it
+
+    def subscribe(self, topic: bytes, token: Token) -> bool:
+        """A connection subscribed. Whether the user is watched anew, or longer than before."""
+        live = self._live.get(topic)
+        if live is not None:
+            live.connections += 1
+            return False
+        self._live[topic] = Live(token.user, token.expires)
+        self._tokens.setdefault(token.user, set()).add(topic)
+        self.next_end = min(self.next_end, token.expires)
+        longer = token.expires > self._watched_until.get(token.user, 0.0)
+        if longer:
+            self._watched_until[token.user] = token.expires
+        return longer
+
+    def unsubscribe(self, topic: bytes) -> int | None:
+        """A connection left. The user, if nobody watches them any more."""
+        live = self._live.get(topic)
+        if live is None:
+            return None
+        live.connections -= 1
+        return self._end(topic) if live.connections == 0 else None
+
+    def expire(self, now: float) -> list[int]:
+        """Drop the tokens whose end (epoch s) has come. The users whom nobody watches any more."""
+        if now < self.next_end:
+            return []
+        ended = [topic for topic, live in self._live.items() if live.expires <= now]
+        unwatched = [user for topic in ended if (user := self._end(topic)) is not None]
+        self.next_end = min((live.expires for live in self._live.values()), default=math.inf)
+        return unwatched
+
+    def revoke(self, user: int) -> bool:
+        """Drop all tokens of a user. Whether there was one."""
+        topics = list(self._tokens.get(user, ()))
+        for topic in topics:
+            self._end(topic)
+        return bool(topics)
+
+    def topics(self, user: int) -> list[bytes]:
+        """The live tokens of a user."""
+        return list(self._tokens.get(user, ()))
+
+    def users(self) -> list[int]:
+        """Who is watched."""
+        return list(self._tokens)
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def _end(self, topic: bytes) -> int | None:
+        user = self._live.pop(topic).user
+        topics = self._tokens[user]
+        topics.discard(topic)
+        if topics:
+            return None
+        del self._tokens[user], self._watched_until[user]
+        return user
