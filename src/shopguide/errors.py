@@ -22,7 +22,7 @@ class StateError(ShopguideError):
 
 
 class GapError(ShopguideError):
-    """Something before this was not seen: a batch beyond the frontier, a diff against another list. It has to come again."""
+    """What came before was not seen: a batch beyond the frontier, a diff against another list. It has to come again."""
 
 
 class TokenError(ShopguideError):

@@ -111,7 +111,7 @@ def check(message: Any) -> None:
     """Raises PackingError where it is no message of version 1."""
     if not isinstance(message, dict):
         raise PackingError("no JSON object")
-    if message.get("v") != VERSION:
+    if not _count(message.get("v")) or message["v"] != VERSION:
         raise PackingError(f"message of version {message.get('v')!r}; this program reads version {VERSION}")
     members = _MEMBERS.get(message["type"]) if isinstance(message.get("type"), str) else None
     if members is None:

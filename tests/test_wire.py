@@ -1,0 +1,217 @@
+"""The wire format: round trips, and rubbish that raises PackingError and nothing else."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shopguide import wire
+from shopguide.errors import GapError, PackingError, SettingError
+
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
+REASONS = st.fixed_dictionaries({"text": st.text(max_size=5), "because": st.text(max_size=3), "share": NUMBERS})
+NAMES = st.sampled_from("abcdef")
+
+
+@st.composite
+def items(draw, names=NAMES):
+    """A list of distinct items."""
+    return [
+        {
+            "item": name,
+            "title": draw(st.sampled_from(["Tea", "Törtchen", "☃"])),
+            "score": draw(st.sampled_from([0.5, 1.0, 2.25])),
+            **draw(st.sampled_from([{}, {"price": 9.99, "brand": "Å"}])),
+            "reasons": draw(st.lists(REASONS, max_size=2)),
+            "why": [{"signal": "items", "amount": 1.0}],
+        }
+        for name in draw(st.lists(names, unique=True, max_size=6))
+    ]
+
+
+@st.composite
+def recommendations(draw):
+    return {
+        "user": draw(st.integers(1, 2**64 - 1)),
+        "partition": draw(st.integers(0, 7)),
+        "offset": draw(st.integers(0, 2**40)),
+        "slot": draw(st.sampled_from(["home", "cart"])),
+        "about": "",
+        "intent": draw(st.floats(0, 1)),
+        "items": draw(items()),
+        "times": {"event": draw(NUMBERS), "logged": draw(NUMBERS), "scored": draw(NUMBERS)},
+    }
+
+
+def a_snapshot() -> wire.Message:
+    item = {"item": "a", "title": "Tea", "score": 1.0, "reasons": [{"text": "t", "because": "b", "share": 1.0}]}
+    times = {"event": 1.0, "logged": 2.0, "scored": 3.0}
+    given = {"partition": 0, "offset": 5, "slot": "home", "about": "", "intent": 0.5, "items": [item], "times": times}
+    return wire.snapshot((3, 7), given, 4.0)
+
+
+def refused(body: object) -> str:
+    with pytest.raises(PackingError) as error:
+        wire.decode([b"token", json.dumps(body).encode()])
+    return str(error.value)
+
+
+@given(recommendations(), st.binary(max_size=70))
+def test_a_snapshot_round_trips_without_its_why(recommendation, token):
+    message = wire.snapshot((3, 7), recommendation, 4.0)
+    assert wire.decode(wire.encode(token, message)) == (token, message)
+    assert wire.seq_of(message) == (3, 7)
+    assert "why" not in json.dumps(message) and message["times"]["pushed"] == 4.0
+    assert [i["item"] for i in message["items"]] == [i["item"] for i in recommendation["items"]]
+
+
+@given(recommendations(), recommendations())
+def test_a_diff_brings_the_new_list(first, second):
+    old, new = wire.snapshot((3, 7), first, 1.0), wire.snapshot((3, 9), second, 2.0)
+    diff = wire.diff(7, old["items"], new)
+    message = wire.decode(wire.encode(b"token", diff))[1]
+    assert message == diff and set(diff["put"]) <= set(diff["order"])
+    before = copy.deepcopy(old["items"])
+    assert wire.apply((3, 7), old["items"], message) == new["items"]
+    assert wire.apply(None, [], new) == new["items"]
+    assert old["items"] == before
+    for have in (None, (3, 6), (2, 7)):
+        with pytest.raises(GapError):
+            wire.apply(have, old["items"], message)
+
+
+def test_a_diff_puts_only_what_changed():
+    old = a_snapshot()
+    more = {**old["items"][0], "item": "b"}
+    new = {**old, "seq": [3, 8], "items": [more, old["items"][0]]}
+    diff = wire.diff(7, old["items"], new)
+    assert (diff["base"], diff["order"], diff["put"]) == (7, ["b", "a"], {"b": more}) and "items" not in diff
+
+
+def test_a_diff_over_a_list_that_lacks_an_item_is_a_gap():
+    diff = {**wire.diff(7, a_snapshot()["items"], {**a_snapshot(), "seq": [3, 8]})}
+    with pytest.raises(GapError):
+        wire.apply((3, 7), [], diff)
+
+
+def test_heartbeat_and_error_round_trip():
+    for message in (wire.heartbeat((3, 0), 4.0), wire.error("the token has expired")):
+        assert wire.decode(wire.encode(b"t", message)) == (b"t", message)
+
+
+def test_unknown_members_are_kept():
+    assert wire.decode(wire.encode(b"t", {**a_snapshot(), "new": [1]}))[1]["new"] == [1]
+
+
+@given(st.lists(st.binary(max_size=60), max_size=4))
+def test_random_frames(frames):
+    with pytest.raises(PackingError):
+        wire.decode(frames)
+
+
+@given(st.integers(0, 2000))
+def test_a_truncated_message(cut):
+    token, body = wire.encode(b"token", a_snapshot())
+    if cut < len(body):
+        with pytest.raises(PackingError):
+            wire.decode([token, body[:cut]])
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | NUMBERS | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+DIFF = wire.diff(6, [], a_snapshot())
+PLACES = [
+    (message, path)
+    for message in (a_snapshot(), DIFF, wire.heartbeat((3, 7), 4.0), wire.error("no"))
+    for path in [(n,) for n in message]
+    + [("seq", 0), ("seq", 1)]
+    + [("times", n) for n in message.get("times", ())]
+    + [("at", n) for n in message.get("at", ())]
+    + [("items", 0, n) for item in message.get("items", ())[:1] for n in item]
+    + [("items", 0, "reasons", 0, n) for n in ("text", "because", "share")] * ("items" in message)
+    + [("put", "a", n) for n in message.get("put", {}).get("a", ())]
+    + [("order", 0)] * ("order" in message)
+    if not (path[0] == "seq" and "seq" not in message)
+]
+
+
+@pytest.mark.parametrize(("message", "path"), PLACES, ids=lambda p: ".".join(map(str, p)) if type(p) is tuple else "")
+@pytest.mark.parametrize("wrong", [None, "", True, -1, [], {}, [[]], [{}], {"a": 0}, 1.5, ["a", "a"]], ids=repr)
+def test_a_member_of_another_type(message, path, wrong):
+    changed = copy.deepcopy(message)
+    *way, last = path
+    place = changed
+    for step in way:
+        place = place[step]
+    was = place[last]
+    place[last] = wrong
+    number = isinstance(wrong, float | int) and isinstance(was, float) and wrong is not True
+    text = isinstance(wrong, str) and isinstance(was, str) and path not in [("type",), ("put", "a", "item")]
+    empty = wrong in ([], {}) and type(wrong) is type(was)
+    fine = number or text or (empty and path[-1] in ("items", "reasons", "order", "put"))
+    if wrong == ["a", "a"] or not fine:
+        assert refused(changed)
+    else:
+        wire.decode([b"t", json.dumps(changed).encode()])
+
+
+@pytest.mark.parametrize(("message", "path"), PLACES, ids=lambda p: ".".join(map(str, p)) if type(p) is tuple else "")
+def test_a_member_that_is_missing(message, path):
+    changed = copy.deepcopy(message)
+    *way, last = path
+    place = changed
+    for step in way:
+        place = place[step]
+    del place[last]
+    if isinstance(place, dict) or path[0] == "seq":
+        assert refused(changed)
+
+
+@given(st.sampled_from(PLACES), JSON)
+def test_any_member_may_be_anything(where, anything):
+    message, path = where
+    changed = copy.deepcopy(message)
+    changed[path[0]] = anything
+    try:
+        wire.decode([b"t", json.dumps(changed).encode()])
+    except PackingError as e:
+        assert "\n" not in str(e)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"[" * 100_000, "no JSON"),
+        (b"[]", "no JSON object"),
+        (b"NaN", "no JSON"),
+        (b'{"v": 2, "type": "snapshot"}', "version 2"),
+        (b'{"v": 1, "type": ["snapshot"]}', "unknown type"),
+        (b'{"v": 1, "type": "heartbeat", "seq": [1, 9007199254740993], "times": {"pushed": 1}}', "with seq"),
+        (b'{"v": 1, "type": "heartbeat", "seq": [1, 2]}', "without times"),
+        (b"\xff", "no JSON"),
+    ],
+)
+def test_says_what_is_wrong(body, words):
+    with pytest.raises(PackingError, match=words):
+        wire.decode([b"t", body])
+
+
+def test_gap_endpoints():
+    assert wire.gap_endpoint("tcp://127.0.0.1:7201") == "tcp://127.0.0.1:7202"
+    assert wire.gap_endpoint("tcp://[::1]:7201") == "tcp://[::1]:7202"
+    assert wire.gap_endpoint("ipc:///run/push") == "ipc:///run/push-gap"
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["", "tcp://", "tcp://h", "tcp://h:", "tcp://h:65535", "tcp://h:x", "ipc://", "h:5"]
+)
+def test_endpoints_that_are_none(endpoint):
+    with pytest.raises(SettingError, match="endpoint"):
+        wire.gap_endpoint(endpoint)
