@@ -91,13 +91,14 @@ class Collector:
 
     def _append(self, encoded: Encoded, source: int) -> Receipt:
         events, names = encoded.events, encoded.names
+        in_file = bool((encoded.row >= 0).any())
         owner = np.where(np.isin(events.kind, OF_ITEMS), events.item, events.user)
         partition = partition_of(owner, self._log.partitions)  # type: ignore[arg-type]
         everywhere = ~np.isin(names.key, events.item)
         accepted = 0
         for p in np.unique(partition).tolist():
             rows = partition == p
-            if encoded.row[0] >= 0:
+            if in_file:
                 rows &= encoded.row > self._log.last_row(source, p)
             if not rows.any():
                 continue

@@ -170,8 +170,16 @@ class _Encoding:
         return asked
 
     def _keys(self, name: str, cache: Cache[int]) -> U64:
+        """The keys of a column of ids; 0 where there is none. What is there but is no id is rejected."""
         column = self._column(name)
-        return np.zeros(self.n, np.uint64) if column is None else keys(texts(column), cache)
+        if column is None:
+            return np.zeros(self.n, np.uint64)
+        ids = texts(column)
+        found = keys(ids, cache)
+        none = np.flatnonzero(found == 0).tolist()
+        if not set(map(ids.__getitem__, none)) <= {None, ""}:
+            self._reject([row for row in none if not is_blank(ids[row])], f"{name} is no id")
+        return found
 
     def _read_kind_and_ids(self) -> None:
         encoder = self.encoder
@@ -184,10 +192,9 @@ class _Encoding:
         self._reject(self.kind == UNKNOWN, "unknown kind")
         self.session = self._keys("session", encoder.sessions)
         self.user = self._users()
-        shopper = self.kind != ITEM
-        self._reject_ids(shopper & (self.user == 0), ("user", "session"), "no user and no session")
+        self._reject((self.kind != ITEM) & (self.user == 0), "no user and no session")
         self.item = self._keys("item", encoder.items)
-        self._reject_ids(NEED_ITEM[self.kind] & (self.item == 0), ("item",), "no item")
+        self._reject(NEED_ITEM[self.kind] & (self.item == 0), "no item")
         self.event = self._keys("event", encoder.events)
 
     def _users(self) -> U64:
@@ -202,12 +209,6 @@ class _Encoding:
             known = [key if type(key) is int and 0 < key < 2**64 else 0 for key in given]
             user = np.where(np.array(known, np.uint64) > 0, np.array(known, np.uint64), user)
         return user
-
-    def _reject_ids(self, rows: Bools, names: tuple[str, ...], missing: str) -> None:
-        """Rows without a usable id: missing, or there but no id at all."""
-        for row in np.flatnonzero(rows & self.good).tolist():
-            there = [n for n in names if (c := self._column(n)) is not None and not is_blank(c[row])]
-            self._reject([row], f"{there[0]} is no id" if there else missing)
 
     def _read_numbers(self) -> None:
         column = self._column("time")
