@@ -52,7 +52,7 @@ def demo(port: int, seconds: float | None, state_path: Path) -> None:
     """A simulated shop, live, in one process: open the page, click products, see the list follow."""
     settings = load("shop", flags={"http.port": port})
     line = RunningLine(StateDir(state_path), settings)
-    shop = Shop(SEED)
+    shop = Shop(SEED, start=time.time())  # event ids are of a start: a later demo's are new
     stopped = stop_on_signals()
     line.start()
     try:

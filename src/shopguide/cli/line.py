@@ -80,6 +80,10 @@ class RunningLine:
             self.raise_error()
             time.sleep(0.002)
 
+    def failed(self) -> bool:
+        """Whether the runner ended with an error."""
+        return self._error is not None
+
     def raise_error(self) -> None:
         if self._error is not None:
             raise self._error

@@ -39,7 +39,11 @@ Stopped = threading.Event
     )
 )
 @click.option(
-    "--source", "specs", multiple=True, metavar="SPEC", help="file:PATH[?format=F&speed=1|60|max] or http: (repeatable)."
+    "--source",
+    "specs",
+    multiple=True,
+    metavar="SPEC",
+    help="file:PATH[?format=F&speed=1|60|max] or http: (repeatable).",
 )
 @settings_options
 @state_option
@@ -82,25 +86,28 @@ def run(
 
 
 def serve(
-    line: RunningLine, settings: Settings, stopped: Stopped, ready: Callable[[str], None], served: Any = None
+    line: RunningLine,
+    settings: Settings,
+    stopped: Stopped,
+    ready: Callable[[str], None],
+    served: ServedLine | None = None,
 ) -> None:
     """Serve HTTP until stopped; ``ready`` is told the address."""
-    server = Server(create_app(served or ServedLine(line), settings), settings)
+    served = served or ServedLine(line)
+    server = Server(create_app(served, settings), settings)
     assert line.push is not None
+
+    address = f"http://{settings.http.host}:{server.port}"
+    line.state.announce(http=address, push=line.push.endpoint, gap=line.push.gap_endpoint)
 
     async def until_stopped() -> None:
         serving = asyncio.create_task(server.serve())
-        while not server.started and not serving.done():
-            await asyncio.sleep(0.01)
-        if server.started:
-            host, port = server.servers[0].sockets[0].getsockname()[:2]
-            address = f"http://{host}:{port}"
-            line.state.announce(http=address, push=line.push.endpoint, gap=line.push.gap_endpoint)
-            ready(address)
-        while not stopped.is_set() and not serving.done():
+        ready(address)
+        while not stopped.is_set() and not serving.done() and not line.failed():
             await asyncio.sleep(0.1)
         server.should_exit = True
         await serving
+        await served.close()
 
     asyncio.run(until_stopped())
 

@@ -7,11 +7,13 @@ import time
 from collections.abc import AsyncGenerator
 from typing import Any
 
+from shopguide import wire
+from shopguide.cli.feed import Feed
 from shopguide.cli.line import RunningLine
 from shopguide.collect.collector import Receipt
 from shopguide.keys import category_key, item_key
 from shopguide.records import SIMILAR, TRENDING, Kind
-from shopguide.tokens import Token, mint, verify
+from shopguide.tokens import mint
 
 PULLED_FOR = 300.0  # seconds that a pulled list is kept fresh
 ASK = 2.0  # seconds to wait for the answer to a question
@@ -26,6 +28,7 @@ class ServedLine:
         self._appends = 0  # grows with every collect
         self._durable = 0  # the value of _appends that is on disk
         self._commit: asyncio.Future[None] | None = None
+        self._feed: Feed | None = None
         self._started = time.time()
 
     def collect(self, rows: list[dict[str, Any]], raw: list[bytes]) -> Receipt:
@@ -54,27 +57,28 @@ class ServedLine:
         return mint(self._line.keys, self._line.secret.user_key(user), ttl)
 
     def verify(self, token: str) -> int:
-        return self._token(token).user
+        return self._push.verify(token).user
 
     async def recommend(self, token: str, n: int, slot: str, timeout: float) -> dict[str, Any] | None:
         user = self.verify(token)
         newest = self._push.latest(user)
         if newest is None or newest["slot"] != slot or len(newest["items"]) < n:
             expires = time.time() + PULLED_FOR
-            newest = await self._ask(user, timeout, expires=expires, slot=slot, n=n)
-        return _wire(newest, n)
+            await self._ask(user, timeout, expires=expires, slot=slot, n=n)
+        message = self._push.snapshot(user)
+        return {**message, "items": message["items"][:n]} if message else None
 
     async def similar(self, item: str, n: int) -> dict[str, Any] | None:
         key = item_key(item)
         if self._line.stage("rank").catalogue.name(key) is None:
             return None
         user = self._line.secret.user_key(f"similar:{n}:{item}")
-        return _wire(await self._ask(user, ASK, key, slot=SIMILAR.decode(), n=n), n)
+        return _public(await self._ask(user, ASK, key, slot=SIMILAR.decode(), n=n))
 
     async def trending(self, category: str | None, n: int) -> dict[str, Any] | None:
         key = category_key(category) if category else 0
         user = self._line.secret.user_key(f"trending:{n}:{category}")
-        return _wire(await self._ask(user, ASK, slot=TRENDING.decode(), n=n, category=key), n)
+        return _public(await self._ask(user, ASK, slot=TRENDING.decode(), n=n, category=key))
 
     def why(self, token: str, item: str) -> dict[str, Any] | None:
         newest = self._push.latest(self.verify(token)) or {"items": []}
@@ -82,6 +86,17 @@ class ServedLine:
             if found["item"] == item:
                 return {**{k: found[k] for k in ("item", "title", "score")}, "parts": found["why"]}
         return None
+
+    def subscribe(self, token: str) -> AsyncGenerator[tuple[str, str], None]:
+        expires = self._push.verify(token).expires
+        if self._feed is None:
+            self._feed = Feed(self._push.endpoint, self._push.gap_endpoint)
+        return self._feed.lists(token, expires)
+
+    async def close(self) -> None:
+        """Let go of the subscription behind the streams."""
+        if self._feed is not None:
+            await self._feed.close()
 
     def products(self) -> list[dict[str, Any]]:
         return []
@@ -94,16 +109,21 @@ class ServedLine:
         return {
             "rows": rows,
             "rejected": line.stage("reject").counts.total(),
+            "watched": self._push.watched(),
             "behind": line.behind(),
             "uptime": round(time.time() - self._started, 1),
         }
 
     async def _ask(self, user: int, timeout: float, item: int = 0, **details: Any) -> dict[str, Any] | None:
         """Write a WATCH row and wait for the answer; None where it does not come in time."""
-        answer = asyncio.ensure_future(self._push.next(user, timeout))
-        await asyncio.sleep(0)
+        answer = self._push.next(user, timeout)
         self._line.collector.control(Kind.WATCH, user, item, **{"expires": 0.0, **details})
         return await answer
 
-    def _token(self, token: str) -> Token:
-        return verify(self._line.keys, token, time.time())
+
+def _public(recommendation: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The answer to a question as it goes out: what a snapshot says, without a seq."""
+    if recommendation is None:
+        return None
+    message = wire.snapshot((0, 0), recommendation, time.time())
+    return {name: message[name] for name in ("slot", "about", "items", "at", "times")}

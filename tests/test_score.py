@@ -1,0 +1,151 @@
+"""score: the blend is a sum, lists come from what was learned, and what is taken back leaves no trace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgpack
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shopguide.errors import GapError
+from shopguide.keys import category_key
+from shopguide.recommenders.base import Signals
+from shopguide.records import SIGNALS, SIMILAR, TRENDING, Batch, Events, Kind, Lessons, Looks, Names, Ragged, Update
+from shopguide.score import Scorer, blend
+from shopguide.settings import load
+
+
+def lessons(*rows: tuple[int, int, int], sign: int = 1, first: int = 0) -> Lessons:
+    """Rows of (unit, user, item), a second apart."""
+    n = len(rows)
+    return Lessons(
+        offset=np.arange(first, first + n),
+        sign=np.full(n, sign, np.int8),
+        kind=np.full(n, Kind.VIEW, np.uint8),
+        unit=np.array([r[0] for r in rows], np.uint64),
+        user=np.array([r[1] for r in rows], np.uint64),
+        item=np.array([r[2] for r in rows], np.uint64),
+        time=np.arange(first, first + n, dtype=np.float64),
+    )
+
+
+def look(recent: list[int] | None = None, slot: bytes = b"home", n: int = 5, **more: Any) -> Looks:
+    recent = recent or []
+    return Looks(
+        user=np.array([7], np.uint64),
+        slot=Ragged.of_bytes([slot]),
+        n=[n],
+        event_time=[100.0],
+        recent=Ragged.of([recent], "<u8"),
+        recent_kind=Ragged.of([[Kind.VIEW] * len(recent)], "u1"),
+        recent_time=Ragged.of([[0.0] * len(recent)], "<f8"),
+        here=Ragged.of([[1] * len(recent)], "u1"),
+        **more,
+    )
+
+
+def taught(*rows: tuple[int, int, int], **flags: Any) -> Scorer:
+    scorer = Scorer(load("shop", flags={f"score.{k}": v for k, v in flags.items()}))
+    scorer.learn(Update(0, 0, len(rows) - 1, lessons(*rows), Looks()))
+    return scorer
+
+
+TOGETHER = [(1, 1, 10), (1, 1, 11), (2, 2, 10), (2, 2, 11), (3, 3, 10), (3, 3, 12), (4, 4, 13)]
+
+
+def test_neighbours_of_what_was_looked_at_come_first() -> None:
+    found = taught(*TOGETHER).answer(look([10])).candidates
+    assert found.item.tolist()[:2] == [10, 11]
+    assert taught(*TOGETHER, session=0).answer(look([10])).candidates.item.tolist()[0] == 11
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 4), st.integers(1, 3), st.integers(10, 15)), min_size=1, max_size=30), st.data()
+)
+def test_a_score_is_the_sum_of_its_amounts(rows: list[tuple[int, int, int]], data: st.DataObject) -> None:
+    recent = data.draw(st.lists(st.integers(10, 16), unique=True, max_size=4))
+    found = taught(*rows).answer(look(recent)).candidates
+    assert len(set(found.item.tolist())) == len(found)
+    for row in range(len(found)):
+        assert found.amount[row].sum() == pytest.approx(found.score[row], abs=1e-9)
+        assert set(found.because[row].tolist()) <= {0, *recent}
+    order = sorted(zip((-found.score).tolist(), found.item.tolist(), strict=True))
+    assert [item for _, item in order] == found.item.tolist()
+
+
+def test_a_blend_by_hand() -> None:
+    def signals(rows: list[tuple[int, int, float]]) -> Signals:
+        item, because, amount = zip(*rows, strict=True)
+        return Signals(np.array(item, np.uint64), np.array(because, np.uint64), np.array(amount, np.float64))
+
+    one = signals([(1, 8, 0.5), (2, 8, 0.2), (1, 9, 0.5)])
+    two = signals([(2, 0, 40.0), (3, 0, 10.0)])
+    found = blend([("items", 2.0, one), ("popular", 1.0, two)], 10)
+    assert found.item.tolist() == [1, 2, 3]
+    assert found.score.tolist() == pytest.approx([2.0, 0.4 + 1.0, 0.25])
+    assert [SIGNALS[s] for s in found.signal[1]] == ["items", "popular"]
+    assert blend([("items", 2.0, one), ("popular", 1.0, two)], 1).item.tolist() == [1]
+    assert len(blend([], 5)) == 0 and len(blend([("items", 1.0, signals([(1, 0, 0.0)]))], 5)) == 0
+
+
+def test_the_unknown_visitor_gets_what_is_popular() -> None:
+    found = taught(*TOGETHER).answer(look()).candidates
+    assert found.item.tolist()[0] == 10 and {SIGNALS[s] for s in found.signal.values} == {"popular"}
+
+
+def test_causes_count_distinct_shoppers() -> None:
+    scorer = taught((1, 1, 10), (1, 1, 11), (2, 1, 10), (2, 1, 11), (3, 2, 10), (3, 2, 11))
+    found = scorer.answer(look([10])).candidates
+    row = found.item.tolist().index(11)
+    named = found.because[row] == 10
+    assert found.shared[row][named].tolist() == [2]
+
+
+def test_similar_and_trending() -> None:
+    scorer = taught(*TOGETHER)
+    similar = scorer.answer(look(slot=SIMILAR, about=np.array([10], np.uint64))).candidates
+    assert similar.item.tolist() == [11, 12] and set(similar.because.values.tolist()) == {10}
+    details = [msgpack.packb({"category": c}) for c in ("x", "y")]
+    rows = Events(kind=[Kind.ITEM] * 2, item=np.array([12, 13], np.uint64), data=Ragged.of_bytes(details))
+    scorer.learn_categories(Batch(0, 0, 1, rows, Names()))
+    category = np.array([category_key("y")], np.uint64)
+    trending = scorer.answer(look(slot=TRENDING, category=category)).candidates
+    assert trending.item.tolist() == [13]
+    assert scorer.answer(look(slot=TRENDING)).candidates.item.tolist()[0] == 10
+
+
+def test_what_is_taken_back_leaves_no_trace() -> None:
+    scorer, other = taught(*TOGETHER), taught(*TOGETHER[2:])
+    scorer.learn(Update(0, 7, 8, lessons(*TOGETHER[:2], sign=-1, first=7), Looks()))
+    scorer.check()
+    assert scorer.checksum() == other.checksum()
+
+
+def test_a_replay_teaches_nothing_and_a_gap_is_refused() -> None:
+    scorer = taught(*TOGETHER)
+    before = scorer.checksum()
+    scorer.learn(Update(0, 0, 6, lessons(*TOGETHER), Looks()))
+    assert scorer.checksum() == before
+    with pytest.raises(GapError):
+        scorer.learn(Update(0, 9, 9, Lessons(), Looks()))
+
+
+def test_a_replica_answers_its_share() -> None:
+    looks = Looks(user=np.arange(10, dtype=np.uint64), n=[3] * 10, slot=Ragged.of_bytes([b"home"] * 10))
+    answered = []
+    for replica in range(3):
+        scorer = Scorer(load("shop"), replica, 3)
+        answered += scorer.answer(looks).looks.user.tolist()
+    assert sorted(answered) == list(range(10))
+
+
+def test_dump_and_load() -> None:
+    scorer, other = taught(*TOGETHER), Scorer(load("shop"))
+    other.load(scorer.dump())
+    other.check()
+    assert other.checksum() == scorer.checksum() and other.frontier.reached == scorer.frontier.reached
+    mine, theirs = (s.answer(look([10, 13])).candidates for s in (scorer, other))
+    assert mine == theirs
