@@ -44,7 +44,7 @@ export class Guide {
     this.#rows.clear();
     $("#seen").replaceChildren();
     $("#seen-empty").hidden = false;
-    $("#guide-total").textContent = "";
+    $("#guide-total").textContent = "No events yet";
   }
 
   visitor({ user }) {
