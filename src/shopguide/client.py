@@ -104,6 +104,8 @@ class Connection:
         self.sub, self.dealer = context.socket(zmq.SUB), context.socket(zmq.DEALER)
         self.sub.set(zmq.RCVHWM, high_water_mark)
         self.dealer.set(zmq.SNDHWM, high_water_mark)
+        for each in (self.sub, self.dealer):
+            each.set(zmq.IPV6, int("[" in endpoint))
         try:
             self.sub.connect(endpoint)
             self.dealer.connect(gap_endpoint)

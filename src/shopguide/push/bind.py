@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from ipaddress import ip_address
 
 import zmq
@@ -18,24 +19,21 @@ def bind_pair(xpub: zmq.Socket[bytes], router: zmq.Socket[bytes], endpoint: str)
     Raises SettingError where the endpoint is malformed, in use, or not of this host's loopback.
     """
     host, any_port = _allowed(endpoint)
-    if not any_port:
-        pair = endpoint, gap_endpoint(endpoint)
+    for public in (xpub, router):
+        public.set(zmq.IPV6, int(host.startswith("[")))
+    tries = TRIES if any_port else 1
+    while True:
+        tries -= 1
         try:
-            xpub.bind(pair[0])
-            router.bind(pair[1])
-        except zmq.ZMQError as e:
-            raise SettingError(f"push.endpoint = {endpoint!r}: cannot bind it and {pair[1]}: {e}") from None
-        return pair
-    for _ in range(TRIES):
-        xpub.bind(f"tcp://{host}:*")
-        bound = real_endpoint(xpub)
-        try:
-            gap = gap_endpoint(bound)
-            router.bind(gap)
-            return bound, gap
-        except (zmq.ZMQError, SettingError):
-            xpub.unbind(bound)
-    raise SettingError(f"push.endpoint = {endpoint!r}: no two neighbouring ports are free")
+            xpub.bind(f"tcp://{host}:*" if any_port else endpoint)
+            bound = real_endpoint(xpub)
+            router.bind(gap_endpoint(bound))
+            return bound, gap_endpoint(bound)
+        except (zmq.ZMQError, SettingError) as e:
+            if not tries:
+                raise SettingError(f"push.endpoint = {endpoint!r}: cannot bind it and the port above: {e}") from None
+            with suppress(zmq.ZMQError):
+                xpub.unbind(real_endpoint(xpub))
 
 
 def real_endpoint(bound: zmq.Socket[bytes]) -> str:

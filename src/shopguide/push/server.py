@@ -159,7 +159,7 @@ class PushServer:
 
     def _soon(self, call: Callable[[], None]) -> None:
         self._todo.append(call)
-        with suppress(BlockingIOError):  # full: it wakes anyhow
+        with suppress(OSError):  # full: it wakes anyhow; closed: the server has ended
             self._wake.send(b"\0")
 
     # -- the server's thread -----------------------------------------------------------------------------------------

@@ -1,0 +1,550 @@
+"""The push channel against its contract: outbox and watchers as properties, the server through real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import msgpack
+import pytest
+import zmq
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from shopguide import wire
+from shopguide.errors import PackingError, SettingError, TokenError
+from shopguide.push import Outbox, PushServer, Watchers, next_epoch
+from shopguide.settings import PushSettings
+from shopguide.tokens import KeyRing, Token, mint
+
+KEYS = KeyRing(b"the key of the push tests")
+ANN, BOB = 2**64 - 1, 7
+
+
+def recommendation(user: int, offset: int, names: str, slot: str = "home") -> dict[str, Any]:
+    items = [
+        {
+            "item": name,
+            "title": f"Title of {name}",
+            "score": 1.0,
+            "reasons": [{"text": "popular now", "because": "", "share": 1.0}],
+            "why": [{"signal": "popular", "because": "", "amount": 1.0}],
+        }
+        for name in names
+    ]
+    times = {"event": 1.0, "logged": 2.0, "scored": 3.0}
+    return {
+        "user": user,
+        "partition": 0,
+        "offset": offset,
+        "slot": slot,
+        "about": "",
+        "intent": 0.5,
+        "items": items,
+        "times": times,
+    }
+
+
+def names(message: wire.Message) -> str:
+    return "".join(item["item"] for item in message["items"])
+
+
+class TestOutbox:
+    def test_first_a_snapshot_then_a_diff_where_it_is_shorter(self):
+        outbox = Outbox(epoch=5)
+        first = outbox.recommend(recommendation(ANN, 0, "abcdef"), 4.0)
+        second = outbox.recommend(recommendation(ANN, 1, "fabcdz"), 4.0)
+        third = outbox.recommend(recommendation(ANN, 2, "uvwxyk"), 4.0)
+        assert [m["type"] for m in (first, second, third)] == ["snapshot", "diff", "snapshot"]
+        assert [m["seq"] for m in (first, second, third)] == [[5, 1], [5, 2], [5, 3]]
+        assert (second["base"], list(second["put"])) == (1, ["z"])
+        assert outbox.snapshot(ANN) == third and outbox.seq(ANN) == (5, 3)
+        assert outbox.latest(ANN) == recommendation(ANN, 2, "uvwxyk")
+
+    def test_a_replay_changes_nothing(self):
+        outbox = Outbox(epoch=5)
+        outbox.recommend(recommendation(ANN, 8, "abc"), 4.0)
+        assert outbox.recommend(recommendation(ANN, 8, "abc"), 4.0) is None
+        assert outbox.recommend(recommendation(ANN, 3, "x"), 4.0) is None
+        assert names(outbox.snapshot(ANN)) == "abc" and outbox.seq(ANN) == (5, 1)
+        assert outbox.recommend(recommendation(BOB, 3, "x"), 4.0)["seq"] == [5, 1]
+
+    @given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=40), st.integers(1, 4))
+    def test_seq_grows_over_forgetting_and_over_lists_that_had_to_go(self, steps, kept):
+        outbox = Outbox(epoch=5, kept=kept)
+        highest: dict[int, int] = {}
+        for offset, (user, forget) in enumerate(steps):
+            if forget:
+                outbox.forget(user)
+                assert outbox.snapshot(user) is None and outbox.latest(user) is None and outbox.seq(user) == (5, 0)
+                continue
+            message = outbox.recommend(recommendation(user, offset, "ab"), 4.0)
+            assert message["seq"][1] > highest.get(user, 0)
+            highest[user] = message["seq"][1]
+            assert len(outbox) <= kept and names(outbox.snapshot(user)) == "ab"
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [None, 5, [], {}, {"user": []}, {"offset": "x"}, {"items": 5}, {"items": [{}]}, {"times": {}}, {"slot": b"x"}],
+        ids=repr,
+    )
+    def test_what_is_no_recommendation_changes_nothing(self, wrong):
+        outbox = Outbox(epoch=5)
+        outbox.recommend(recommendation(ANN, 0, "abc"), 4.0)
+        given = {**recommendation(ANN, 1, "x"), **wrong} if isinstance(wrong, dict) and wrong else wrong
+        with pytest.raises((KeyError, TypeError, PackingError)):
+            outbox.recommend(given, 4.0)
+        assert outbox.seq(ANN) == (5, 1) and len(outbox) == 1
+
+
+class TestEpoch:
+    def test_grows_whatever_the_clock_says(self, tmp_path):
+        assert next_epoch(tmp_path, now=1000.5) == 1000
+        assert next_epoch(tmp_path, now=1000.5) == 1001
+        assert next_epoch(tmp_path, now=5.0) == 1002
+        assert next_epoch(tmp_path, now=2000.0) == 2000
+        assert [p.name for p in tmp_path.iterdir()] == ["push-epoch"]
+
+    def test_a_torn_file_is_as_none(self, tmp_path):
+        (tmp_path / "push-epoch").write_bytes(b"\xff1")
+        assert next_epoch(tmp_path, now=1000.0) == 1000
+        assert next_epoch(None, now=7.9) == 7
+
+
+class WatchersMachine(RuleBasedStateMachine):
+    """Against a plain list of connections; 3 users with 2 tokens each, so that they meet."""
+
+    def __init__(self):
+        super().__init__()
+        self.real = Watchers()
+        self.connections: list[bytes] = []
+        self.now = 0.0
+        self.told: dict[int, float] = {}
+
+    @staticmethod
+    def token(number: int) -> tuple[bytes, Token]:
+        return b"%d" % number, Token(number // 2, 10.0 * (number + 1), 0, 0.0)
+
+    def watched(self) -> dict[int, float]:
+        """User to the latest end of a token that a connection holds."""
+        ends: dict[int, float] = {}
+        for topic in self.connections:
+            token = self.token(int(topic))[1]
+            ends[token.user] = max(ends.get(token.user, 0.0), token.expires)
+        return ends
+
+    @rule(number=st.integers(0, 5))
+    def subscribe(self, number):
+        topic, token = self.token(number)
+        if token.expires > self.now:
+            longer = token.expires > self.told.get(token.user, 0.0)
+            assert self.real.subscribe(topic, token) == longer
+            self.connections.append(topic)
+            if longer:
+                self.told[token.user] = token.expires
+
+    @rule(number=st.integers(0, 5))
+    def unsubscribe(self, number):
+        topic, token = self.token(number)
+        before = token.user in self.watched()
+        if topic in self.connections:
+            self.connections.remove(topic)
+        gone = before and token.user not in self.watched()
+        assert self.real.unsubscribe(topic) == (token.user if gone else None)
+
+    @rule(seconds=st.sampled_from([1.0, 10.0, 25.0]))
+    def expire(self, seconds):
+        self.now += seconds
+        before = set(self.watched())
+        self.connections = [t for t in self.connections if self.token(int(t))[1].expires > self.now]
+        assert sorted(self.real.expire(self.now)) == sorted(before - set(self.watched()))
+
+    @rule(user=st.integers(0, 2))
+    def revoke(self, user):
+        assert self.real.revoke(user) == (user in self.watched())
+        self.connections = [t for t in self.connections if int(t) // 2 != user]
+
+    @invariant()
+    def same(self):
+        assert sorted(self.real.users()) == sorted(self.watched())
+        for user in range(3):
+            held = {t for t in self.connections if int(t) // 2 == user}
+            assert sorted(self.real.topics(user)) == sorted(held)
+        assert len(self.real) == len(set(self.connections))
+        ends = [self.token(int(t))[1].expires for t in self.connections]
+        assert self.now < self.real.next_end <= min(ends, default=math.inf)
+        self.told = {user: end for user, end in self.told.items() if user in self.watched()}
+
+
+TestWatchers = WatchersMachine.TestCase
+
+
+class Line:
+    """A push server on free ports, what it told us, and the socket of a push bolt."""
+
+    def __init__(self, heartbeat: float = 30.0, endpoint: str = "tcp://127.0.0.1:*", state: Any = None) -> None:
+        self.watched: list[tuple[int, float]] = []
+        self.unwatched: list[int] = []
+        self.gate = threading.Event()  # closed: the server stands still in on_watch
+        self.gate.set()
+        settings = PushSettings(endpoint=endpoint, heartbeat=heartbeat)
+        self.server = PushServer(settings, KEYS, state, self._watch, self.unwatched.append)
+        self.server.start()
+        self.sockets: list[zmq.Socket] = []
+        self.bolt = self.socket(zmq.PUSH, self.server.intake)
+        self.offset = 0
+
+    def _watch(self, user: int, expires: float) -> None:
+        self.watched.append((user, expires))
+        self.gate.wait(5)
+
+    def socket(self, kind: int, endpoint: str | None = None) -> zmq.Socket:
+        made = zmq.Context.instance().socket(kind)
+        made.linger = 0
+        made.connect(endpoint or self.server.endpoint)
+        self.sockets.append(made)
+        return made
+
+    def subscriber(self, *topics: str | bytes) -> zmq.Socket:
+        made = self.socket(zmq.SUB)
+        for topic in topics:
+            made.subscribe(topic)
+        return made
+
+    def send(self, user: int, names: str, slot: str = "home") -> None:
+        self.offset += 1
+        self.bolt.send(msgpack.packb(recommendation(user, self.offset, names, slot)))
+
+    def stop(self) -> None:
+        self.gate.set()
+        for made in self.sockets:
+            made.close()
+        self.server.stop()
+
+
+@pytest.fixture
+def line() -> Iterator[Line]:
+    made = Line()
+    yield made
+    made.stop()
+
+
+def read(source: zmq.Socket, timeout: float = 5.0) -> tuple[bytes, wire.Message]:
+    assert source.poll(int(timeout * 1000)), "nothing came"
+    return wire.decode(source.recv_multipart())
+
+
+def drained(source: zmq.Socket) -> list[wire.Message]:
+    """What is waiting, with some time for what is under way."""
+    found = []
+    while source.poll(60):
+        found.append(read(source)[1])
+    return found
+
+
+def until(condition: Any) -> None:
+    end = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < end, "did not come about"
+        time.sleep(0.005)
+
+
+class TestSubscribing:
+    def test_a_token_gets_its_users_lists_and_no_others(self, line):
+        ann, bob = mint(KEYS, ANN, 60), mint(KEYS, BOB, 60)
+        at_ann, at_bob = line.subscriber(ann), line.subscriber(bob)
+        assert read(at_ann)[1]["type"] == read(at_bob)[1]["type"] == "heartbeat"  # subscribed, and no list yet
+        line.send(BOB, "xy")
+        line.send(ANN, "abcd")
+        line.send(ANN, "bacd")
+        token, first = read(at_ann)
+        assert (token, first["type"], names(first)) == (ann.encode(), "snapshot", "abcd")
+        assert first["seq"][1] == 1 and first["at"] == {"partition": 0, "offset": 2} and "why" not in str(first)
+        assert read(at_ann)[1]["type"] == "diff"
+        assert names(read(at_bob)[1]) == "xy"
+        assert drained(at_ann) == drained(at_bob) == []
+
+    def test_callbacks_say_who_is_watched_and_until_when(self, line):
+        short, long = mint(KEYS, ANN, 60), mint(KEYS, ANN, 600)
+        first = line.subscriber(short)
+        until(lambda: len(line.watched) == 1)
+        second = line.subscriber(long)
+        until(lambda: len(line.watched) == 2)
+        assert [user for user, _ in line.watched] == [ANN, ANN]
+        assert 500 < line.watched[1][1] - line.watched[0][1] < 600 and line.server.watched() == 1
+        second.close()
+        first.close()
+        until(lambda: line.unwatched == [ANN])
+        assert line.server.watched() == 0 and len(line.watched) == 2
+
+    def test_two_clients_with_one_token_and_one_leaves(self, line):
+        token = mint(KEYS, ANN, 60)
+        stays, leaves, hangs_up = (line.subscriber(token) for _ in range(3))
+        for each in (stays, leaves, hangs_up):
+            read(each)
+        line.send(ANN, "ab")
+        for each in (stays, leaves, hangs_up):
+            assert names(drained(each)[-1]) == "ab"
+        leaves.unsubscribe(token)
+        hangs_up.close()
+        time.sleep(0.1)
+        line.send(ANN, "xy")
+        assert names(read(stays)[1]) == "xy"
+        assert drained(leaves) == [] and line.unwatched == []
+        stays.close()
+        until(lambda: line.unwatched == [ANN])
+
+    def test_who_comes_late_gets_the_list_at_once(self, line):
+        line.send(ANN, "abc")
+        until(lambda: line.server.latest(ANN))
+        assert names(read(line.subscriber(mint(KEYS, ANN, 60)))[1]) == "abc"
+        assert line.server.latest(ANN)["items"][0]["why"] and names(line.server.snapshot(ANN)) == "abc"
+
+    def test_renewal_overlaps(self, line):
+        old, new = mint(KEYS, ANN, 60), mint(KEYS, ANN, 120)
+        both = line.subscriber(old, new)
+        assert {read(both)[0], read(both)[0]} == {old.encode(), new.encode()}
+        line.send(ANN, "ab")
+        assert {read(both)[0], read(both)[0]} == {old.encode(), new.encode()}
+        both.unsubscribe(old)
+        time.sleep(0.05)
+        line.send(ANN, "cd")
+        assert read(both)[0] == new.encode() and drained(both) == [] and line.unwatched == []
+
+    def test_heartbeats_carry_the_latest_seq(self):
+        line = Line(heartbeat=0.05)
+        try:
+            at_ann = line.subscriber(mint(KEYS, ANN, 60))
+            assert read(at_ann)[1]["seq"][1] == 0
+            line.send(ANN, "ab")
+            until(lambda: read(at_ann)[1]["type"] == "snapshot")
+            until(lambda: (m := read(at_ann)[1])["type"] == "heartbeat" and m["seq"][1] == 1)
+        finally:
+            line.stop()
+
+
+def wrong_topics() -> dict[str, bytes]:
+    token = mint(KEYS, ANN, 60).encode()
+    return {
+        "empty prefix": b"",
+        "shorter prefix": token[:-1],
+        "one letter": token[:1],
+        "longer": token + b"A",
+        "forged": token[:-4] + b"AAAA",
+        "of another key": mint(KeyRing(b"someone else's"), ANN, 60).encode(),
+        "expired": mint(KEYS, ANN, -1).encode(),
+        "of another user": mint(KEYS, BOB, 60).encode(),
+        "no text": b"\xff" * 64,
+    }
+
+
+class TestStrangers:
+    @pytest.mark.parametrize("what", wrong_topics())
+    def test_get_nothing(self, line, what):
+        good = line.subscriber(mint(KEYS, ANN, 60))
+        read(good)
+        thief, raw = line.subscriber(wrong_topics()[what]), line.socket(zmq.XSUB)
+        raw.send(b"\1" + wrong_topics()[what])
+        time.sleep(0.05)
+        line.send(ANN, "ab")
+        assert names(read(good)[1]) == "ab"
+        assert all(m["type"] == "heartbeat" and m["seq"][1] == 0 for m in drained(thief) + drained(raw))
+        assert what == "of another user" or line.server.counts["refused"] == 2
+
+    def test_raw_frames_harm_nobody(self, line):
+        good = line.subscriber(mint(KEYS, ANN, 60))
+        read(good)
+        raw = line.socket(zmq.XSUB)
+        for frame in (b"\2junk", b"", b"\0", b"\1", b"\0nobody's", b"\0" + mint(KEYS, ANN, 60).encode(), b"\1\1"):
+            raw.send(frame)
+        raw.send_multipart([b"\2a", b"\1b", b"", b"\1"])
+        raw.send(b"\2" + b"x" * (1 << 20))  # too long: the connection ends, and comes again
+        other = line.socket(zmq.XSUB)
+        for number in range(500):
+            other.send(b"\1%d" % number)
+        until(lambda: line.server.counts["refused"] > 500)
+        line.send(ANN, "ab")
+        assert names(read(good)[1]) == "ab" and drained(raw) == [] and line.unwatched == []
+
+    def test_a_frame_that_is_no_subscription_lends_nobody_a_topic(self, line):
+        """libzmq 4.3.5 pairs subscriptions with the wrong connection after such a frame; see push/server.py."""
+        line.gate.clear()
+        line.subscriber(mint(KEYS, BOB, 60))
+        until(lambda: line.watched)  # the server stands; what follows waits in one queue, in this order
+        token = mint(KEYS, ANN, 60)
+        line.socket(zmq.XSUB).send(b"\2junk")
+        time.sleep(0.1)
+        victim = line.subscriber(token)
+        time.sleep(0.1)
+        thief = line.socket(zmq.XSUB)
+        thief.send(b"\1anything")
+        time.sleep(0.1)
+        line.gate.set()
+        until(lambda: line.server.counts["refused"] == 3)
+        line.send(ANN, "ab")
+        assert drained(thief) == []
+        victim.unsubscribe(token)
+        victim.subscribe(token)
+        assert names(read(victim)[1]) == "ab" and drained(thief) == []
+
+
+class TestEnding:
+    def test_expiry_while_connected(self, line):
+        at_ann = line.subscriber(mint(KEYS, ANN, 0.3))
+        read(at_ann)
+        line.send(ANN, "ab")
+        assert names(read(at_ann)[1]) == "ab"
+        until(lambda: line.unwatched == [ANN])
+        line.send(ANN, "cd")
+        until(lambda: names(line.server.snapshot(ANN)) == "cd")
+        assert drained(at_ann) == []
+
+    def test_revoked_tokens_are_void_and_later_ones_are_not(self, line):
+        old = mint(KEYS, ANN, 60)
+        at_ann, gap = line.subscriber(old), line.socket(zmq.DEALER, line.server.gap_endpoint)
+        line.send(ANN, "ab")
+        until(lambda: names(m) == "ab" if (m := read(at_ann)[1])["type"] == "snapshot" else False)
+        line.server.revoke(ANN)
+        until(lambda: line.unwatched == [ANN])
+        assert line.server.latest(ANN) is None
+        with pytest.raises(TokenError, match="revoked"):
+            line.server.verify(old)
+        again = line.subscriber(old)
+        gap.send(old.encode())
+        assert read(gap)[1] == wire.error("the token is revoked")
+        time.sleep(0.002)
+        anew = line.subscriber(mint(KEYS, ANN, 60))
+        read(anew)
+        line.send(ANN, "cd")
+        assert read(anew)[1]["seq"][1] == 2
+        assert drained(at_ann) == drained(again) == []
+
+    def test_stopping_twice_or_unstarted_is_fine(self, line):
+        unstarted = PushServer(PushSettings(), KEYS, None, line._watch, line.unwatched.append)
+        unstarted.stop()
+        line.stop()
+        line.server.stop()
+
+
+class TestGaps:
+    def test_are_answered_with_the_newest_list(self, line):
+        token = mint(KEYS, ANN, 60).encode()
+        gap = line.socket(zmq.DEALER, line.server.gap_endpoint)
+        gap.send(token)
+        assert read(gap) == (token, wire.error("there is no list for this user yet"))
+        line.send(ANN, "ab")
+        line.send(ANN, "cd")
+        until(lambda: line.server.latest(ANN) and names(line.server.snapshot(ANN)) == "cd")
+        gap.send(token)
+        found, message = read(gap)
+        assert (found, message["type"], names(message), message["seq"][1]) == (token, "snapshot", "cd", 2)
+
+    @pytest.mark.parametrize("what", [w for w in wrong_topics() if w != "of another user"])
+    def test_of_strangers_are_refused(self, line, what):
+        line.send(ANN, "ab")
+        until(lambda: line.server.latest(ANN))
+        gap = line.socket(zmq.DEALER, line.server.gap_endpoint)
+        gap.send(wrong_topics()[what])
+        assert read(gap)[1]["type"] == "error"
+
+    def test_rubbish_and_who_never_reads_block_nothing(self, line):
+        line.send(ANN, "ab")
+        token = mint(KEYS, ANN, 60).encode()
+        lazy = line.socket(zmq.DEALER, line.server.gap_endpoint)
+        lazy.rcvhwm = 1
+        lazy.send_multipart([b"a", b"b", b"c", b"", token])
+        for _ in range(3000):
+            try:
+                lazy.send(token, zmq.DONTWAIT)
+            except zmq.Again:
+                break
+        eager = line.socket(zmq.DEALER, line.server.gap_endpoint)
+        eager.send(token)
+        assert names(read(eager)[1]) == "ab"
+
+
+class TestIntake:
+    def test_rubbish_is_counted(self, line):
+        at_ann = line.subscriber(mint(KEYS, ANN, 60))
+        read(at_ann)
+        rubbish = (b"", b"\xc1", b"abc", msgpack.packb(None), msgpack.packb({"user": ANN}), msgpack.packb([1]))
+        for each in (*rubbish, msgpack.packb({**recommendation(ANN, 5, "ab"), "items": {"a": 1}})):
+            line.bolt.send(each)
+        line.send(ANN, "ab")
+        assert names(read(at_ann)[1]) == "ab" and read_seq(line) == 1
+        assert line.server.counts["rejected"] == len(rubbish) + 1
+
+    async def test_the_next_one_can_be_awaited(self, line):
+        first, second = line.server.next(ANN, 5), line.server.next(ANN, 5)
+        line.send(BOB, "xy")
+        line.send(ANN, "ab")
+        assert [names(r) for r in await asyncio.gather(first, second)] == ["ab", "ab"]
+        assert await line.server.next(ANN, 0.02) is None
+        abandoned = asyncio.create_task(line.server.next(ANN, 5))  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        abandoned.cancel()
+        line.send(ANN, "cd")
+        answer = line.server.next(3, 5)
+        line.send(3, "pq", slot="similar")
+        assert names(await answer) == "pq"
+        assert line.server.latest(3) is None, "an answer to a question is no list of a user"
+        assert not line.server._waiters
+
+    def test_of_another_process(self, tmp_path):
+        server = PushServer(
+            PushSettings(endpoint=f"ipc://{tmp_path}/push"), KEYS, None, print, print, "tcp://127.0.0.1:*"
+        )
+        server.start()
+        try:
+            assert server.intake.startswith("tcp://127.0.0.1:") and server.gap_endpoint == f"ipc://{tmp_path}/push-gap"
+            with zmq.Context() as context, context.socket(zmq.PUSH) as bolt:
+                bolt.connect(server.intake)
+                bolt.send(msgpack.packb(recommendation(ANN, 0, "ab")))
+                until(lambda: server.latest(ANN))
+        finally:
+            server.stop()
+
+
+def read_seq(line: Line) -> int:
+    return line.server.snapshot(ANN)["seq"][1]
+
+
+class TestBinding:
+    def start(self, endpoint: str) -> str:
+        server = PushServer(PushSettings(endpoint=endpoint), KEYS, None, print, print)
+        try:
+            server.start()
+            return server.endpoint
+        finally:
+            server.stop()
+
+    @pytest.mark.parametrize("host", ["127.0.0.1:*", "127.0.0.1:0", "localhost:*"])
+    def test_any_free_port_has_the_gap_above(self, host):
+        endpoint = self.start(f"tcp://{host}")
+        assert int(endpoint.rpartition(":")[2]) > 0
+        assert self.start(endpoint.replace("localhost", "127.0.0.1")) == endpoint.replace("localhost", "127.0.0.1")
+
+    @pytest.mark.parametrize("host", ["*", "0.0.0.0", "[::]", "192.168.0.1", "shop.example", "10.0.0.1"])
+    def test_open_to_the_world_is_refused_without_curve(self, host):
+        for port in ("*", "7201"):
+            with pytest.raises(SettingError, match="CURVE"):
+                self.start(f"tcp://{host}:{port}")
+
+    @pytest.mark.parametrize("endpoint", ["", "tcp://", "127.0.0.1:5", "udp://127.0.0.1:5", "tcp://127.0.0.1:65535"])
+    def test_rubbish_is_refused(self, endpoint):
+        with pytest.raises(SettingError, match="endpoint"):
+            self.start(endpoint)
+
+    def test_a_port_in_use_is_one_line(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            endpoint = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
+            with pytest.raises(SettingError, match="cannot bind"):
+                self.start(endpoint)
