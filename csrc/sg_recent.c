@@ -22,7 +22,8 @@ typedef struct {
 
 typedef struct {
     uint32_t *ids;
-    uint32_t live, cap;
+    uint32_t live;
+    size_t cap;
 } heap;
 
 struct sg_recent {
@@ -94,7 +95,7 @@ static void sift_down(sg_recent *r, uint32_t list, uint32_t at) {
 static int make_room(sg_recent *r, uint32_t list) {
     heap *h = &r->lists[list];
     if (h->live < h->cap) return SG_OK;
-    uint32_t cap = h->cap ? 2 * h->cap : 8;
+    size_t cap = h->cap ? 2 * h->cap : 8;
     uint32_t *ids = realloc(h->ids, cap * sizeof *ids);
     if (ids == NULL) return SG_ERR_NOMEM;
     h->ids = ids;
@@ -106,6 +107,16 @@ static void enter(sg_recent *r, uint32_t list, uint32_t id) {
     uint32_t at = r->lists[list].live++;
     place(r, list, at, id);
     sift_up(r, list, at);
+}
+
+static int enter_lists(sg_recent *r, uint32_t id) {
+    uint32_t category = r->items[id].category;
+    int rc = make_room(r, OVERALL);
+    if (rc == SG_OK) rc = make_room(r, category);
+    if (rc != SG_OK) return rc;
+    enter(r, OVERALL, id);
+    if (category != OVERALL) enter(r, category, id);
+    return SG_OK;
 }
 
 static void leave(sg_recent *r, uint32_t list, uint32_t id) {
@@ -189,29 +200,19 @@ static int find_or_add_list(sg_recent *r, uint64_t category, uint32_t *list) {
     return rc;
 }
 
-static void enter_lists(sg_recent *r, uint32_t id) {
-    enter(r, OVERALL, id);
-    if (r->items[id].category != OVERALL) enter(r, r->items[id].category, id);
-}
-
 static int observe(sg_recent *r, uint64_t key, age at, double weight) {
     uint32_t id;
     int rc = find_or_add_item(r, key, &id);
     if (rc != SG_OK) return rc;
-    uint32_t category = r->items[id].category;
-    if (r->items[id].count == UINT32_MAX) return SG_ERR_RANGE;
-    if (r->items[id].count == 0 && (rc = make_room(r, OVERALL)) != SG_OK) return rc;
-    if (r->items[id].count == 0 && (rc = make_room(r, category)) != SG_OK) return rc;
-    if (r->lists[OVERALL].live == 0) r->landmark = at.whole;
-    else if (at.whole - r->landmark > SG_RECENT_REACH) move_landmark(r, at.whole);
     item *it = &r->items[id];
+    if (it->count == UINT32_MAX) return SG_ERR_RANGE;
+    if (r->lists[OVERALL].live == 0) r->landmark = at.whole;
+    if (at.whole - r->landmark > SG_RECENT_REACH) move_landmark(r, at.whole);
+    if (it->count == 0 && (rc = enter_lists(r, id)) != SG_OK) return rc;
+    it->count++;
     it->weight += contribution(r, weight, at);
-    if (it->count++ == 0) {
-        enter_lists(r, id);
-        return SG_OK;
-    }
     sift_up(r, OVERALL, it->place[0]);
-    if (category != OVERALL) sift_up(r, category, it->place[1]);
+    if (it->category != OVERALL) sift_up(r, it->category, it->place[1]);
     return SG_OK;
 }
 
@@ -373,19 +374,18 @@ static bool sound(const item *it) {
 
 int sg_recent_load(sg_recent *r, const uint64_t *items, const uint32_t *counts, const double *weights,
                    const uint64_t *categories, size_t n, int64_t landmark) {
-    if (sg_table_live(r->keys) != 0 || llabs(landmark) > (int64_t)FARTHEST) return SG_ERR_VALUE;
+    if (sg_table_live(r->keys) != 0 || landmark < -(int64_t)FARTHEST || landmark > (int64_t)FARTHEST)
+        return SG_ERR_VALUE;
     r->landmark = landmark;
     for (size_t row = 0; row < n; row++) {
         int rc = categorise(r, items[row], categories[row]);
-        if (rc == SG_OK) rc = make_room(r, OVERALL);
-        if (rc == SG_OK && sg_table_live(r->keys) != row + 1) rc = SG_ERR_VALUE;
-        if (rc == SG_OK) rc = make_room(r, r->items[row].category);
         if (rc != SG_OK) return rc;
+        if (sg_table_live(r->keys) != row + 1) return SG_ERR_VALUE;
         item *it = &r->items[row];
         it->count = counts[row];
         it->weight = weights[row];
         if (!sound(it)) return SG_ERR_VALUE;
-        if (it->count > 0) enter_lists(r, (uint32_t)row);
+        if (it->count > 0 && (rc = enter_lists(r, (uint32_t)row)) != SG_OK) return rc;
     }
     return SG_OK;
 }

@@ -214,8 +214,8 @@ cdef class Users:
     def observe(self, users, items, times, sessions, kinds, offsets, events):
         """Keep n events; uint64[n], the session of each.
 
-        users, items uint64; times float64 (epoch s); sessions uint64, 0 = not given; kinds uint8; offsets int64;
-        events uint64, 0 = none. Raises ValueError, and nothing is applied, on unequal lengths or a time that is not finite.
+        users, items, sessions (0: not given), events (0: none) uint64[n]; times float64[n] in epoch s; kinds uint8[n];
+        offsets int64[n]. Raises ValueError, and nothing is applied, on unequal lengths or a time that is not finite.
         """
         cdef const uint64_t[::1] u = np.ascontiguousarray(users, np.uint64)
         cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64)
@@ -224,7 +224,9 @@ cdef class Users:
         cdef const uint8_t[::1] k = np.ascontiguousarray(kinds, np.uint8)
         cdef const int64_t[::1] o = np.ascontiguousarray(offsets, np.int64)
         cdef const uint64_t[::1] e = np.ascontiguousarray(events, np.uint64)
-        cdef size_t n = _of_one_length(u.shape[0], i.shape[0], t.shape[0], s.shape[0], k.shape[0], o.shape[0], e.shape[0])
+        cdef size_t n = _of_one_length(
+            u.shape[0], i.shape[0], t.shape[0], s.shape[0], k.shape[0], o.shape[0], e.shape[0]
+        )
         resolved = np.empty(n, np.uint64)
         cdef uint64_t[::1] r = resolved
         cdef int rc
@@ -319,10 +321,11 @@ cdef class Users:
         users, starts = _column(state, "users", np.uint64), _column(state, "starts", np.uint64)
         e = {name: _column(state, name, dtype) for name, (dtype, _) in _EVENT.fields.items()}
         n = _of_one_length(*map(len, e.values()))
-        if len(starts) != len(users) + 1 or starts[0] != 0 or starts[len(users)] != n or (np.diff(starts.astype(np.int64)) < 1).any():
+        lengths = np.diff(starts.astype(np.int64))
+        if len(starts) != len(users) + 1 or starts[0] != 0 or lengths.sum() != n or (lengths < 1).any():
             raise ValueError("the snapshot's starts do not cut its events into users")
         given = np.where(e["derived"] == 1, np.uint64(0), e["session"])
-        rows = np.repeat(users, np.diff(starts).astype(np.int64))
+        rows = np.repeat(users, lengths)
         cdef Users fresh = Users(self.session_gap)
         sessions = fresh.observe(rows, e["item"], e["time"], given, e["kind"], e["offset"], e["event"])
         if len(fresh) != len(users) or (sessions != e["session"]).any() or (e["derived"] > 1).any():

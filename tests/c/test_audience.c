@@ -1,0 +1,113 @@
+/* sg_audience against a matrix of counts. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sg_audience.h"
+
+#define CHECK(condition)                                                                                               \
+    if (!(condition)) {                                                                                                \
+        fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                                \
+        exit(1);                                                                                                       \
+    }
+
+enum { ITEMS = 6, USERS = 300 };
+
+static uint32_t touches[ITEMS][USERS];
+
+static void sound(const sg_audience *a) {
+    const char *why = "";
+    if (sg_audience_check(a, &why) != SG_OK) {
+        fprintf(stderr, "%s\n", why);
+        exit(1);
+    }
+}
+
+static void compare(const sg_audience *a) {
+    uint64_t all[ITEMS];
+    uint32_t counts[ITEMS], shared[ITEMS], limited[ITEMS];
+    size_t pairs = 0;
+    for (uint64_t item = 0; item < ITEMS; item++) all[item] = item;
+    sg_audience_count(a, all, ITEMS, counts);
+    for (int item = 0; item < ITEMS; item++) {
+        uint32_t limit = 1 + (uint32_t)rand() % 40;
+        sg_audience_shared(a, item, all, ITEMS, 0, shared);
+        sg_audience_shared(a, item, all, ITEMS, limit, limited);
+        for (int other = 0; other < ITEMS; other++) {
+            uint32_t both = 0;
+            for (int user = 0; user < USERS; user++) both += touches[item][user] && touches[other][user];
+            CHECK(shared[other] == both && limited[other] == (both < limit ? both : limit));
+        }
+        CHECK(shared[item] == counts[item]);
+        pairs += counts[item];
+    }
+    CHECK(pairs == sg_audience_pairs(a));
+}
+
+static sg_audience *reloaded(const sg_audience *a) {
+    static uint64_t items[ITEMS * USERS], users[ITEMS * USERS];
+    static uint32_t counts[ITEMS * USERS];
+    size_t n = sg_audience_pairs(a);
+    sg_audience_dump(a, items, users, counts);
+    for (size_t i = 0; i < n; i++) CHECK(counts[i] == touches[items[i]][users[i]]);
+    sg_audience *again = sg_audience_new();
+    CHECK(sg_audience_add(again, items, users, counts, n) == SG_OK && sg_audience_pairs(again) == n);
+    if (n > 0) {
+        counts[n - 1] = 0;
+        CHECK(sg_audience_add(again, items, users, counts, n) == SG_ERR_VALUE);
+        counts[0] = UINT32_MAX;
+        CHECK(sg_audience_add(again, items, users, counts, 1) == SG_ERR_RANGE);
+    }
+    sound(again);
+    return again;
+}
+
+/* Phases of mostly adding and mostly taking out; the users used grow with the phase, so rows grow and shrink. */
+static void test_random_steps(void) {
+    sg_audience *a = sg_audience_new();
+    for (int step = 0; step < 60000; step++) {
+        uint64_t item = (uint64_t)rand() % ITEMS, user = (uint64_t)rand() % (step < 20000 ? 8 : USERS);
+        if (rand() % 10 < (step / 5000 % 2 ? 8 : 2)) {
+            CHECK(sg_audience_sub(a, &item, &user, 1) == (touches[item][user] > 0));
+            touches[item][user] -= touches[item][user] > 0;
+        } else {
+            CHECK(sg_audience_add(a, &item, &user, NULL, 1) == SG_OK);
+            touches[item][user]++;
+        }
+        if (step % 16 == 0) sound(a);
+        if (step % 500 == 0) compare(a);
+        if (step % 6000 == 5999) {
+            sg_audience *again = reloaded(a);
+            sg_audience_free(a);
+            a = again;
+            compare(a);
+        }
+    }
+    sg_audience_free(a);
+}
+
+static void test_a_row_grows_and_shrinks(void) {
+    sg_audience *a = sg_audience_new();
+    uint64_t item = 1, none = 2;
+    uint32_t counts;
+    size_t empty = sg_audience_nbytes(a);
+    for (uint64_t user = 0; user < 100000; user++) CHECK(sg_audience_add(a, &item, &user, NULL, 1) == SG_OK);
+    sound(a);
+    size_t full = sg_audience_nbytes(a);
+    sg_audience_count(a, &item, 1, &counts);
+    CHECK(counts == 100000);
+    for (uint64_t user = 0; user < 99990; user++) CHECK(sg_audience_sub(a, &item, &user, 1) == 1);
+    sound(a);
+    CHECK(full > empty + 100000 * 8 && sg_audience_nbytes(a) < full - 100000 * 8);
+    CHECK(sg_audience_sub(a, &none, &none, 1) == 0);
+    for (uint64_t user = 99990; user < 100000; user++) CHECK(sg_audience_sub(a, &item, &user, 1) == 1);
+    sound(a);
+    CHECK(sg_audience_pairs(a) == 0);
+    sg_audience_free(a);
+}
+
+int main(void) {
+    test_random_steps();
+    test_a_row_grows_and_shrinks();
+    return 0;
+}

@@ -1,0 +1,146 @@
+/* sg_users against plain arrays whose sessions are derived from scratch after every step. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sg_users.h"
+
+#define CHECK(condition)                                                                                               \
+    if (!(condition)) {                                                                                                \
+        fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                                \
+        exit(1);                                                                                                       \
+    }
+
+enum { USERS = 5, EVENTS = 4000, GAP = 10 };
+
+static sg_event kept[USERS][EVENTS];
+static size_t len[USERS];
+
+static void sound(const sg_users *u) {
+    const char *why = "";
+    if (sg_users_check(u, &why) != SG_OK) {
+        fprintf(stderr, "%s\n", why);
+        exit(1);
+    }
+}
+
+static void derive_all(uint64_t user) {
+    for (size_t i = 0; i < len[user]; i++) {
+        sg_event *e = &kept[user][i];
+        if (!e->derived) continue;
+        int goes_on = i > 0 && e[-1].derived && fabs(e->time - e[-1].time) <= GAP;
+        e->session = goes_on ? e[-1].session : sg_users_session_key(user, e->time);
+    }
+}
+
+static void compare(const sg_users *u) {
+    size_t total = 0, users = 0, n;
+    for (uint64_t user = 0; user < USERS; user++) {
+        const sg_event *events = sg_users_events(u, user, &n);
+        CHECK(n == len[user]);
+        for (size_t i = 0; i < n; i++) {
+            const sg_event *e = &events[i], *k = &kept[user][i];
+            CHECK(e->item == k->item && e->time == k->time && e->session == k->session && e->offset == k->offset);
+            CHECK(e->event == k->event && e->kind == k->kind && e->derived == k->derived);
+        }
+        total += n;
+        users += n > 0;
+    }
+    CHECK(sg_users_total(u) == total && sg_users_count(u) == users);
+    uint64_t keys[USERS], starts[USERS + 1];
+    sg_users_list(u, keys, starts);
+    CHECK(starts[0] == 0 && starts[users] == total);
+    for (size_t i = 0; i < users; i++) CHECK(starts[i + 1] - starts[i] == len[keys[i]]);
+}
+
+static int64_t newest(uint64_t user, uint64_t item, uint32_t mask) {
+    int64_t found = -1;
+    for (size_t i = 0; i < len[user]; i++)
+        if (kept[user][i].item == item && kept[user][i].kind < 32 && mask >> kept[user][i].kind & 1) found = (int64_t)i;
+    return found;
+}
+
+static void observe_one(sg_users *u, uint64_t user, double clock, int64_t offset) {
+    sg_event e = {rand() % 4, clock + rand() % 30 - 10, rand() % 4 ? 0 : 1 + rand() % 2, offset, rand() % 3, 0, 0};
+    e.kind = (uint8_t)(rand() % 8 ? rand() % 5 : 40);
+    uint64_t resolved;
+    CHECK(sg_users_observe(u, &user, &e.item, &e.time, &e.session, &e.kind, &offset, &e.event, 1, &resolved) == SG_OK);
+    e.derived = e.session == 0;
+    kept[user][len[user]++] = e;
+    derive_all(user);
+    CHECK(resolved == kept[user][len[user] - 1].session);
+}
+
+static void remove_one(sg_users *u, uint64_t user) {
+    CHECK(sg_users_remove(u, user, len[user]) == SG_ERR_VALUE);
+    if (len[user] == 0) return;
+    size_t index = (size_t)rand() % len[user];
+    CHECK(sg_users_remove(u, user, index) == SG_OK);
+    memmove(&kept[user][index], &kept[user][index + 1], (--len[user] - index) * sizeof(sg_event));
+    derive_all(user);
+}
+
+static void test_random_steps(int steps, int removals) {
+    sg_users *u = sg_users_new(GAP);
+    memset(len, 0, sizeof len);
+    for (int step = 0; step < steps; step++) {
+        uint64_t user = (uint64_t)rand() % USERS;
+        if (rand() % 10 < removals) remove_one(u, user);
+        else if (rand() % 400 == 0) {
+            CHECK(sg_users_drop(u, user) == len[user]);
+            len[user] = 0;
+        } else observe_one(u, user, step, step);
+        uint64_t item = rand() % 4;
+        uint32_t mask = (uint32_t)rand() % 32;
+        CHECK(sg_users_newest(u, user, item, mask) == newest(user, item, mask));
+        int64_t at = sg_users_find(u, user, 2);
+        CHECK(at < 0 || kept[user][at].event == 2);
+        for (size_t i = (size_t)(at + 1); i < len[user]; i++) CHECK(kept[user][i].event != 2);
+        CHECK(sg_users_find(u, user, 0) == -1);
+        if (step % 20 == 0) sound(u), compare(u);
+    }
+    sg_users_free(u);
+}
+
+static void test_what_is_refused(void) {
+    CHECK(sg_users_new(-1) == NULL && sg_users_new(NAN) == NULL && sg_users_new(INFINITY) == NULL);
+    sg_users *u = sg_users_new(0);
+    uint64_t zeros[2] = {0}, resolved[2];
+    double times[2] = {0, NAN};
+    uint8_t kinds[2] = {0};
+    int64_t offsets[2] = {0};
+    CHECK(sg_users_observe(u, zeros, zeros, times, zeros, kinds, offsets, zeros, 2, resolved) == SG_ERR_VALUE);
+    CHECK(sg_users_total(u) == 0 && sg_users_drop(u, 0) == 0);
+    times[1] = -0.0;
+    CHECK(sg_users_session_key(9, 0.0) == sg_users_session_key(9, -0.0));
+    CHECK(sg_users_session_key(0, 0.0) != 0);
+    CHECK(sg_users_observe(u, zeros, zeros, times, zeros, kinds, offsets, zeros, 2, resolved) == SG_OK);
+    CHECK(resolved[0] == resolved[1]);
+    sound(u);
+    sg_users_free(u);
+}
+
+static void test_many_users(void) {
+    sg_users *u = sg_users_new(1);
+    uint64_t zero = 0, resolved;
+    uint8_t kind = 0;
+    int64_t offset = 0;
+    double time = 1;
+    for (uint64_t user = 0; user < 50000; user++)
+        CHECK(sg_users_observe(u, &user, &zero, &time, &zero, &kind, &offset, &zero, 1, &resolved) == SG_OK);
+    sound(u);
+    CHECK(sg_users_nbytes(u) < 50000 * (48 + 16 + 40) * 2);
+    for (uint64_t user = 0; user < 50000; user++) CHECK(sg_users_drop(u, user) == 1);
+    sound(u);
+    CHECK(sg_users_count(u) == 0 && sg_users_total(u) == 0);
+    sg_users_free(u);
+}
+
+int main(void) {
+    test_random_steps(20000, 5);
+    test_random_steps(3000, 1);
+    test_what_is_refused();
+    test_many_users();
+    return 0;
+}
