@@ -8,7 +8,7 @@ import shutil
 import threading
 import time
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
@@ -210,6 +210,20 @@ def running() -> Iterator[Running]:
 @pytest.fixture(scope="session")
 def base_url(running: Running) -> str:
     return f"http://127.0.0.1:{running.port}"
+
+
+@pytest.fixture
+def start_line() -> Iterator[Callable[..., Running]]:
+    """Starts scripted lines that a test may break and stop; ``ttl``: seconds that their tokens live."""
+    started: list[Running] = []
+
+    def start(ttl: float = 3600) -> Running:
+        started.append(Running(ttl))
+        return started[-1]
+
+    yield start
+    for app in started:
+        app.stop()
 
 
 @pytest.fixture(scope="module")  # its event loop would be in the way of other modules' tests

@@ -1,7 +1,7 @@
 """The demo shop in a real Chromium: the list follows every click, on a phone and on a desk, by hand and by keyboard.
 
 Elements are found by data-testid, so that any catalogue will do. Where a test needs the line to misbehave it starts
-one of its own.
+a scripted one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from conftest import Running
 
 pytestmark = pytest.mark.browser
 
@@ -79,14 +78,6 @@ def visit(browser: Any, base_url: str) -> Iterator[Callable[..., Visit]]:
     for context in contexts:
         context.close()
     assert errors == []
-
-
-@pytest.fixture
-def own_line(browser: Any) -> Iterator[Running]:
-    """A scripted line that a test may break and stop."""
-    app = Running()
-    yield app
-    app.stop()
 
 
 @SIZES
@@ -276,19 +267,16 @@ def test_a_token_that_no_longer_holds_makes_a_new_visitor(visit, kept):
     shop.errors.clear()  # the refused stream
 
 
-def test_a_token_is_renewed_before_it_ends(visit, browser):
-    short = Running(ttl=3)
-    try:
-        shop = visit(url=f"http://127.0.0.1:{short.port}")
-        token = "JSON.parse(localStorage.getItem('shopguide.visitor')).token"
-        user, first = shop.guide("user"), shop.page.evaluate(token)
-        shop.look_at(0)
-        shop.page.wait_for_timeout(3500)
-        assert shop.page.evaluate(token) != first
-        shop.await_list(shop.find("add-to-cart").click)
-        assert shop.guide("user") == user
-    finally:
-        short.stop()
+def test_a_token_is_renewed_before_it_ends(visit, start_line):
+    line = start_line(ttl=3)
+    shop = visit(url=f"http://127.0.0.1:{line.port}")
+    token = "JSON.parse(localStorage.getItem('shopguide.visitor')).token"
+    user, first = shop.guide("user"), shop.page.evaluate(token)
+    shop.look_at(0)
+    shop.page.wait_for_timeout(3500)
+    assert shop.page.evaluate(token) != first
+    shop.await_list(shop.find("add-to-cart").click)
+    assert shop.guide("user") == user
 
 
 def test_a_list_that_changed_out_of_sight_says_so(visit):
@@ -307,7 +295,8 @@ def test_little_moves_for_who_wants_it_so(visit):
     assert shop.page.evaluate("document.getAnimations().length") == 0
 
 
-def test_a_message_that_does_not_fit_brings_a_snapshot(visit, own_line):
+def test_a_message_that_does_not_fit_brings_a_snapshot(visit, start_line):
+    own_line = start_line()
     shop = visit(url=f"http://127.0.0.1:{own_line.port}")
     shop.look_at(0)
     shop.find("detail-close").click()
@@ -323,7 +312,8 @@ def test_a_message_that_does_not_fit_brings_a_snapshot(visit, own_line):
     assert all("1,0" in price for price in shop.find("pick").locator(".pick-price").all_inner_texts())
 
 
-def test_a_lost_line_is_said_and_found_again(visit, own_line, tmp_path):
+def test_a_lost_line_is_said_and_found_again(visit, start_line, tmp_path):
+    own_line = start_line()
     shop = visit(url=f"http://127.0.0.1:{own_line.port}")
     shop.look_at(0)
     before = shop.picks()
