@@ -79,3 +79,52 @@ cdef extern from "sg_audience.h":
     void sg_audience_dump(const sg_audience *a, uint64_t *items, uint64_t *users, uint32_t *counts) noexcept nogil
     size_t sg_audience_nbytes(const sg_audience *a) noexcept nogil
     int sg_audience_check(const sg_audience *a, const char **why) noexcept nogil
+
+cdef extern from "sg_simd.h":
+    ctypedef enum sg_level:
+        pass
+    sg_level sg_simd_choose() noexcept nogil
+    const char *sg_simd_name(sg_level level) noexcept nogil
+
+cdef extern from "sg_history.h":
+    ctypedef struct sg_history:
+        size_t len
+        uint64_t events, kept_events
+
+cdef extern from "sg_pairs.h":
+    ctypedef struct sg_pairs:
+        size_t len
+        uint64_t entries
+
+cdef extern from "sg_topk.h":
+    ctypedef struct sg_topk_stats:
+        uint64_t short_reads, list_reads, rescans, full_scans, cuts, admitted, touched_again
+    ctypedef struct sg_topk:
+        size_t lists
+        sg_topk_stats stats
+
+cdef extern from "sg_items.h":
+    ctypedef struct sg_items:
+        sg_history history
+        sg_pairs pairs
+        sg_topk topk
+        sg_level level
+    ctypedef struct sg_items_nbytes_of:
+        size_t tables, events, pairs, lists, pool_rest
+    int sg_items_new(uint32_t window, uint32_t k, double half_life, sg_level level, sg_items **out) noexcept nogil
+    void sg_items_free(sg_items *m) noexcept nogil
+    int sg_items_observe(sg_items *m, const uint64_t *units, const uint64_t *items, const double *times,
+                         size_t n) noexcept nogil
+    int sg_items_retract(sg_items *m, const uint64_t *units, const uint64_t *items, const double *times, size_t n,
+                         size_t *found) noexcept nogil
+    int sg_items_degrees(sg_items *m, const uint64_t *items, size_t n, size_t k, uint32_t *degrees) noexcept nogil
+    int sg_items_similar(sg_items *m, uint64_t item, size_t k, uint64_t *out_items, float *out_scores,
+                         size_t *n) noexcept nogil
+    int sg_items_supports(sg_items *m, const uint64_t *a, const uint64_t *b, size_t n,
+                          uint32_t *supports) noexcept nogil
+    void sg_items_counts(const sg_items *m, const uint64_t *items, size_t n, uint32_t *counts) noexcept nogil
+    int sg_items_events(const sg_items *m, uint64_t *units, uint64_t *items, double *times) noexcept nogil
+    int sg_items_compact(sg_items **m) noexcept nogil
+    int sg_items_checksum(sg_items *m, uint64_t *total) noexcept nogil
+    sg_items_nbytes_of sg_items_nbytes(const sg_items *m) noexcept nogil
+    int sg_items_check(sg_items *m, const char **why) noexcept nogil

@@ -1,1 +1,166 @@
-# (being written)
+cdef class Items:
+    """Item-item collaborative filtering, exact under adds and retracts, with exact lists at any time.
+
+    ``history``: how many of a unit's last kept items a new one pairs with; an item among them is skipped. ``k``: the
+    list length to keep ready. ``half_life`` in seconds; None: no decay. Score: support(i, j) / sqrt(n_i n_j), or with
+    decay w(i, j) / sqrt(w_i w_j), where an event at time t weighs 2^(t / half_life) (csrc/sg_items.h). Any uint64 is
+    a legal unit and item. Reads write to caches: one thread at a time. Raises ValueError for a setting out of range.
+    """
+
+    cdef sg_items *model
+
+    def __cinit__(self, history=50, k=50, half_life=None):
+        if not (1 <= history <= 1_000_000 and 1 <= k <= 1_000_000):
+            raise ValueError(f"history is {history}, k is {k}; both have to be 1..1000000")
+        if half_life is not None and not 0 < half_life < float("inf"):
+            raise ValueError(f"half_life is {half_life}; it has to be finite and above 0, or None")
+        check(sg_items_new(history, k, half_life or 0, sg_simd_choose(), &self.model))
+
+    def __dealloc__(self):
+        sg_items_free(self.model)
+
+    def observe(self, uint64_t unit, uint64_t item, double time):
+        """Learn one event (time in epoch s). Raises ValueError on a time that is not finite."""
+        check(sg_items_observe(self.model, &unit, &item, &time, 1))
+
+    def observe_many(self, units, items, times):
+        """Learn events in order: uint64[n], uint64[n], float64[n] (epoch s).
+
+        Raises ValueError, and nothing is applied, on unequal lengths or a time that is not finite; MemoryError and
+        OverflowError (2^30 events of one item) leave what came before the failing event applied.
+        """
+        cdef const uint64_t[::1] u = np.ascontiguousarray(units, np.uint64)
+        cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64)
+        cdef const double[::1] t = np.ascontiguousarray(times, np.float64)
+        cdef size_t n = _of_one_length(u.shape[0], i.shape[0], t.shape[0])
+        cdef int rc
+        with nogil:
+            rc = sg_items_observe(self.model, &u[0], &i[0], &t[0], n)
+        check(rc)
+
+    def retract_many(self, units, items, times):
+        """Take events back, as if they had never been; how many were there. An unknown event changes nothing; of
+        equal events the newest is taken. Arrays and errors as in observe_many."""
+        cdef const uint64_t[::1] u = np.ascontiguousarray(units, np.uint64)
+        cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64)
+        cdef const double[::1] t = np.ascontiguousarray(times, np.float64)
+        cdef size_t n = _of_one_length(u.shape[0], i.shape[0], t.shape[0]), found
+        cdef int rc
+        with nogil:
+            rc = sg_items_retract(self.model, &u[0], &i[0], &t[0], n, &found)
+        check(rc)
+        return found
+
+    def similar(self, uint64_t item, k=50):
+        """The k best neighbours (items uint64[<=k], scores float32[<=k]) by (score down, key up); an unknown item has
+        none. The order is that of the exact scores, which float32 may show as equal."""
+        cdef uint32_t degree
+        cdef size_t n
+        check(sg_items_degrees(self.model, &item, 1, max(k, 0), &degree))
+        items, scores = np.empty(degree, np.uint64), np.empty(degree, np.float32)
+        cdef uint64_t[::1] i = items
+        cdef float[::1] s = scores
+        check(sg_items_similar(self.model, item, degree, &i[0], &s[0], &n))
+        return items, scores
+
+    def neighbours(self, items, k):
+        """similar() of many items: (starts uint32[m+1], items uint64[...], scores float32[...]); those of item x are
+        at starts[x]:starts[x+1]."""
+        cdef const uint64_t[::1] of = np.ascontiguousarray(items, np.uint64)
+        cdef size_t m = of.shape[0], x, n, most = max(k, 0)
+        cdef int rc = SG_OK
+        starts = np.zeros(m + 1, np.uint32)
+        cdef uint32_t[::1] at = starts
+        check(sg_items_degrees(self.model, &of[0], m, most, &at[1]))
+        np.cumsum(starts, out=starts)
+        found, scores = np.empty(starts[m], np.uint64), np.empty(starts[m], np.float32)
+        cdef uint64_t[::1] i = found
+        cdef float[::1] s = scores
+        with nogil:
+            for x in range(m):
+                rc = sg_items_similar(self.model, of[x], at[x + 1] - at[x], &i[at[x]], &s[at[x]], &n)
+                if rc != SG_OK:
+                    break
+        check(rc)
+        return starts, found, scores
+
+    def support(self, items_a, items_b):
+        """uint32[n]: how often items_a[x] and items_b[x] occur together; 0 where either is unknown."""
+        cdef const uint64_t[::1] a = np.ascontiguousarray(items_a, np.uint64)
+        cdef const uint64_t[::1] b = np.ascontiguousarray(items_b, np.uint64)
+        cdef size_t n = _of_one_length(a.shape[0], b.shape[0])
+        supports = np.empty(n, np.uint32)
+        cdef uint32_t[::1] out = supports
+        cdef int rc
+        with nogil:
+            rc = sg_items_supports(self.model, &a[0], &b[0], n, &out[0])
+        check(rc)
+        return supports
+
+    def count(self, items):
+        """uint32[n]: n_i, how many kept events each item has."""
+        cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64)
+        counts = np.empty(i.shape[0], np.uint32)
+        cdef uint32_t[::1] out = counts
+        with nogil:
+            sg_items_counts(self.model, &i[0], i.shape[0], &out[0])
+        return counts
+
+    def events(self):
+        """(units uint64[n], items uint64[n], times float64[n]): every event held, each unit's together and in order.
+        A fresh model that observes them has the same checksum."""
+        cdef size_t n = self.model.history.events
+        units, items, times = np.empty(n, np.uint64), np.empty(n, np.uint64), np.empty(n, np.float64)
+        cdef uint64_t[::1] u = units, i = items
+        cdef double[::1] t = times
+        cdef int rc
+        with nogil:
+            rc = sg_items_events(self.model, &u[0], &i[0], &t[0])
+        check(rc)
+        return units, items, times
+
+    def compact(self):
+        """Learn everything anew from the events held: what has been taken back leaves no id, key or rounding behind.
+        Takes as long as observe_many of all events, and memory for both models."""
+        cdef int rc
+        with nogil:
+            rc = sg_items_compact(&self.model)
+        check(rc)
+
+    def checksum(self):
+        """32 hex digits, equal for equal supports, pair supports and units' items in order, whatever the way there."""
+        cdef uint64_t[2] total
+        cdef int rc
+        with nogil:
+            rc = sg_items_checksum(self.model, total)
+        check(rc)
+        return f"{total[0]:016x}{total[1]:016x}"
+
+    def check(self):
+        """Raises CoreError naming the first broken invariant."""
+        cdef const char *why = NULL
+        cdef int rc
+        with nogil:
+            rc = sg_items_check(self.model, &why)
+        if rc == SG_ERR_NOMEM:
+            check(rc)
+        if rc != SG_OK:
+            raise CoreError(why.decode())
+
+    @property
+    def nbytes(self):
+        """Bytes held, by part."""
+        return sg_items_nbytes(self.model)
+
+    def stats(self):
+        """Counters: units, items, events, pairs, lists; how lists were read and kept; the SIMD level in use."""
+        return {
+            "units": self.model.history.len,
+            "items": self.model.pairs.len,
+            "events": self.model.history.events,
+            "kept_events": self.model.history.kept_events,
+            "pairs": self.model.pairs.entries // 2,
+            "lists": self.model.topk.lists,
+            **self.model.topk.stats,
+            "simd": sg_simd_name(self.model.level).decode(),
+        }

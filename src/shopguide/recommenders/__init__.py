@@ -1,0 +1,1 @@
+from shopguide.recommenders.items import Items

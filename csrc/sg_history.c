@@ -1,0 +1,319 @@
+#include "sg_history.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { OLD = 1, NEW = 2 }; /* in whose window an item is */
+
+/* Two runs of a unit side by side, and what the last plan found. */
+struct sg_rerun {
+    uint8_t *marks; /* by item: OLD | NEW */
+    size_t marks_len;
+
+    uint32_t *items; /* the new window's run-up, then what is kept anew */
+    double *times;
+    size_t len, room, run_up;
+    sg_skipped *skipped; /* what is skipped anew */
+    size_t skipped_len, skipped_room;
+    sg_delta *deltas;
+    size_t deltas_len, deltas_room, added;
+
+    uint32_t unit;
+    size_t kept_from, kept_to;       /* the kept events that give way */
+    size_t skipped_from, skipped_to; /* the skipped ones */
+};
+
+int sg_history_init(sg_history *h, sg_pool *pool, uint32_t window) {
+    *h = (sg_history){.pool = pool, .window = window};
+    if (window < 1) return SG_ERR_VALUE;
+    h->rerun = calloc(1, sizeof *h->rerun);
+    return h->rerun ? SG_OK : SG_ERR_NOMEM;
+}
+
+void sg_history_clear(sg_history *h) {
+    if (h->rerun) {
+        free(h->rerun->marks);
+        free(h->rerun->items);
+        free(h->rerun->times);
+        free(h->rerun->skipped);
+        free(h->rerun->deltas);
+        free(h->rerun);
+    }
+    free(h->units);
+    *h = (sg_history){0};
+}
+
+/* *array has room for `need` elements. */
+static int make_room(void *array, size_t *room, size_t need, size_t size) {
+    if (need <= *room) return SG_OK;
+    size_t wider = *room * 2 > need ? *room * 2 : need + 16;
+    void *moved = realloc(*(void **)array, wider * size);
+    if (!moved) return SG_ERR_NOMEM;
+    *(void **)array = moved;
+    *room = wider;
+    return SG_OK;
+}
+
+int sg_history_grow(sg_history *h, size_t units, size_t items) {
+    sg_rerun *r = h->rerun;
+    size_t marked = r->marks_len;
+    if (make_room(&r->marks, &r->marks_len, items, sizeof *r->marks)) return SG_ERR_NOMEM;
+    memset(r->marks + marked, 0, r->marks_len - marked);
+    if (units <= h->len) return SG_OK;
+    if (make_room(&h->units, &h->room, units, sizeof *h->units)) return SG_ERR_NOMEM;
+    memset(h->units + h->len, 0, (units - h->len) * sizeof *h->units);
+    h->len = units;
+    return SG_OK;
+}
+
+int sg_history_reserve(sg_history *h, sg_unit *u, size_t kept) {
+    if (kept <= sg_unit_room(u->lg)) return SG_OK;
+    unsigned lg = u->lg ? u->lg + 1u : SG_POOL_SMALLEST;
+    while (sg_unit_room(lg) < kept) lg++;
+    sg_unit wider = {.items = sg_pool_take(h->pool, lg), .lg = (uint8_t)lg};
+    if (!wider.items) return SG_ERR_NOMEM;
+    if (u->lg) {
+        memcpy(wider.items, u->items, u->kept_len * sizeof *u->items);
+        memcpy(sg_unit_times(&wider), sg_unit_times(u), u->kept_len * sizeof(double));
+        sg_pool_give(h->pool, u->items, u->lg);
+    }
+    h->bytes += ((size_t)1 << lg) - (u->lg ? (size_t)1 << u->lg : 0);
+    u->items = wider.items;
+    u->lg = wider.lg;
+    return SG_OK;
+}
+
+static size_t skipped_room(const sg_unit *u) { return u->skipped_lg ? ((size_t)1 << u->skipped_lg) / 16 : 0; }
+
+static int reserve_skipped(sg_history *h, sg_unit *u, size_t skipped) {
+    if (skipped <= skipped_room(u)) return SG_OK;
+    unsigned lg = u->skipped_lg ? u->skipped_lg : SG_POOL_SMALLEST;
+    while (((size_t)1 << lg) / sizeof(sg_skipped) < skipped) lg++;
+    sg_skipped *wider = sg_pool_take(h->pool, lg);
+    if (!wider) return SG_ERR_NOMEM;
+    if (u->skipped_len) memcpy(wider, u->skipped, u->skipped_len * sizeof *wider);
+    if (u->skipped_lg) sg_pool_give(h->pool, u->skipped, u->skipped_lg);
+    h->bytes += ((size_t)1 << lg) - (u->skipped_lg ? (size_t)1 << u->skipped_lg : 0);
+    u->skipped = wider;
+    u->skipped_lg = (uint8_t)lg;
+    return SG_OK;
+}
+
+int sg_history_skip(sg_history *h, sg_unit *u, uint32_t item, double time) {
+    if (reserve_skipped(h, u, (size_t)u->skipped_len + 1)) return SG_ERR_NOMEM;
+    u->skipped[u->skipped_len++] = (sg_skipped){item, u->kept_len, time};
+    h->events++;
+    return SG_OK;
+}
+
+/* The newest event of (item, time): kept at *kept, or else skipped at *skipped. */
+static int locate(const sg_unit *u, uint32_t item, double time, size_t *kept, size_t *skipped) {
+    const double *times = u->lg ? sg_unit_times(u) : NULL;
+    size_t k = u->kept_len, s = u->skipped_len;
+    while (k > 0 && (u->items[k - 1] != item || times[k - 1] != time)) k--;
+    while (s > 0 && (u->skipped[s - 1].item != item || u->skipped[s - 1].time != time)) s--;
+    if (k == 0 && s == 0) return 0;
+    int is_kept = s == 0 || (k > 0 && u->skipped[s - 1].after < k);
+    *kept = is_kept ? k - 1 : SIZE_MAX;
+    *skipped = s - 1;
+    return 1;
+}
+
+static int push_delta(sg_rerun *r, uint32_t item, uint32_t other, int32_t sign, double time) {
+    if (make_room(&r->deltas, &r->deltas_room, r->deltas_len + 1, sizeof *r->deltas)) return SG_ERR_NOMEM;
+    sg_delta *at = &r->deltas[r->deltas_len++];
+    *at = (sg_delta){item, other, sign, time};
+    if (sign > 0) {
+        sg_delta first = r->deltas[r->added];
+        r->deltas[r->added++] = *at;
+        *at = first;
+    }
+    return SG_OK;
+}
+
+/* One pair with each item of a window, but for those that the other window has too (`both`: no exception). */
+static int push_pairs(sg_rerun *r, uint32_t item, double time, const uint32_t *window, size_t n, int32_t sign,
+                      unsigned except) {
+    for (size_t x = 0; x < n; x++)
+        if (!(r->marks[window[x]] & except) && push_delta(r, item, window[x], sign, time)) return SG_ERR_NOMEM;
+    return SG_OK;
+}
+
+static void mark(sg_rerun *r, const uint32_t *items, size_t n, unsigned which) {
+    for (size_t x = 0; x < n; x++) r->marks[items[x]] |= (uint8_t)which;
+}
+
+static void unmark(sg_rerun *r, const uint32_t *items, size_t n) {
+    for (size_t x = 0; x < n; x++) r->marks[items[x]] = 0;
+}
+
+/* A window over a growing list: its last `most` items. */
+typedef struct {
+    const uint32_t *items;
+    size_t from, to;
+} window;
+
+static void slide(sg_rerun *r, window *w, size_t most, unsigned which) {
+    if (w->to - w->from == most) r->marks[w->items[w->from++]] &= (uint8_t)~which;
+    r->marks[w->items[w->to++]] |= (uint8_t)which;
+}
+
+static int equal(const window *a, const window *b) {
+    size_t n = a->to - a->from;
+    return n == b->to - b->from && memcmp(a->items + a->from, b->items + b->from, n * sizeof *a->items) == 0;
+}
+
+/* One event in both runs: what changes by it, and both windows moved on. */
+static int step(sg_history *h, window *old, window *new, uint32_t item, double time, int was_kept) {
+    sg_rerun *r = h->rerun;
+    const uint32_t *before = old->items + old->from, *after = new->items + new->from;
+    size_t before_len = old->to - old->from, after_len = new->to - new->from;
+    int keep = !(r->marks[item] & NEW), rc = SG_OK;
+    if (was_kept && !keep) rc |= push_delta(r, item, SG_TABLE_NONE, -1, time);
+    if (keep && !was_kept) rc |= push_delta(r, item, SG_TABLE_NONE, +1, time);
+    if (was_kept) rc |= push_pairs(r, item, time, before, before_len, -1, keep ? NEW : 0);
+    if (keep) rc |= push_pairs(r, item, time, after, after_len, +1, was_kept ? OLD : 0);
+    if (rc) return SG_ERR_NOMEM;
+    if (was_kept) slide(r, old, h->window, OLD);
+    if (keep) {
+        r->items[r->len] = item;
+        r->times[r->len++] = time;
+        slide(r, new, h->window, NEW);
+    } else {
+        r->skipped[r->skipped_len++] = (sg_skipped){item, (uint32_t)(r->kept_from + r->len - r->run_up), time};
+    }
+    return SG_OK;
+}
+
+static int make_rerun_room(sg_rerun *r, size_t events) {
+    size_t items_room = r->room;
+    if (make_room(&r->items, &items_room, events, sizeof *r->items)) return SG_ERR_NOMEM;
+    if (make_room(&r->times, &r->room, events, sizeof *r->times)) return SG_ERR_NOMEM;
+    return make_room(&r->skipped, &r->skipped_room, events, sizeof *r->skipped);
+}
+
+/* Run on from kept event r->kept_from, which is taken out, until both windows are equal. */
+static int rerun(sg_history *h, const sg_unit *u) {
+    sg_rerun *r = h->rerun;
+    const double *times = sg_unit_times(u);
+    size_t out = r->kept_from, first = out > h->window ? out - h->window : 0;
+    r->run_up = r->len = out - first;
+    memcpy(r->items, u->items + first, r->run_up * sizeof *r->items);
+    window old = {u->items, first, out}, new = {r->items, 0, r->run_up};
+    mark(r, r->items, r->run_up, OLD | NEW);
+    int rc = push_delta(r, u->items[out], SG_TABLE_NONE, -1, times[out]);
+    rc |= push_pairs(r, u->items[out], times[out], u->items + first, r->run_up, -1, 0);
+    slide(r, &old, h->window, OLD);
+    size_t k = out + 1, s = r->skipped_from;
+    while (!rc && !equal(&old, &new) && (k < u->kept_len || s < u->skipped_len)) {
+        if (s < u->skipped_len && u->skipped[s].after <= k) {
+            rc = step(h, &old, &new, u->skipped[s].item, u->skipped[s].time, 0);
+            s++;
+        } else {
+            rc = step(h, &old, &new, u->items[k], times[k], 1);
+            k++;
+        }
+    }
+    unmark(r, old.items + old.from, old.to - old.from);
+    unmark(r, new.items + new.from, new.to - new.from);
+    r->kept_to = k;
+    r->skipped_to = s;
+    return rc;
+}
+
+int sg_history_plan(sg_history *h, uint32_t unit, uint32_t item, double time, int *found, sg_plan *plan) {
+    sg_rerun *r = h->rerun;
+    sg_unit *u = &h->units[unit];
+    size_t kept, skipped;
+    *plan = (sg_plan){0};
+    *found = locate(u, item, time, &kept, &skipped);
+    if (!*found) return SG_OK;
+    r->unit = unit;
+    r->len = r->run_up = r->skipped_len = r->deltas_len = r->added = 0;
+    if (kept == SIZE_MAX) {
+        r->kept_from = r->kept_to = u->kept_len;
+        r->skipped_from = skipped;
+        r->skipped_to = skipped + 1;
+        return SG_OK;
+    }
+    r->kept_from = kept;
+    r->skipped_from = 0;
+    while (r->skipped_from < u->skipped_len && u->skipped[r->skipped_from].after <= kept) r->skipped_from++;
+    if (make_rerun_room(r, (size_t)h->window + u->kept_len + u->skipped_len)) return SG_ERR_NOMEM;
+    int rc = rerun(h, u);
+    size_t skips = u->skipped_len - (r->skipped_to - r->skipped_from) + r->skipped_len;
+    if (!rc) rc = sg_history_reserve(h, u, kept + r->len - r->run_up + u->kept_len - r->kept_to);
+    if (!rc) rc = reserve_skipped(h, u, skips);
+    *plan = (sg_plan){r->deltas, r->deltas_len, r->added};
+    return rc ? SG_ERR_NOMEM : SG_OK;
+}
+
+void sg_history_commit(sg_history *h) {
+    sg_rerun *r = h->rerun;
+    sg_unit *u = &h->units[r->unit];
+    size_t anew = r->len - r->run_up, to = r->kept_from + anew, tail = u->kept_len - r->kept_to;
+    if (u->lg) {
+        double *times = sg_unit_times(u);
+        memmove(u->items + to, u->items + r->kept_to, tail * sizeof *u->items);
+        memmove(times + to, times + r->kept_to, tail * sizeof *times);
+        if (anew) memcpy(u->items + r->kept_from, r->items + r->run_up, anew * sizeof *u->items);
+        if (anew) memcpy(times + r->kept_from, r->times + r->run_up, anew * sizeof *times);
+    }
+    size_t skipped_tail = u->skipped_len - r->skipped_to, skipped_at = r->skipped_from + r->skipped_len;
+    if (skipped_tail) memmove(u->skipped + skipped_at, u->skipped + r->skipped_to, skipped_tail * sizeof *u->skipped);
+    for (size_t s = skipped_at; s < skipped_at + skipped_tail; s++)
+        u->skipped[s].after += (uint32_t)to - (uint32_t)r->kept_to; /* modulo 2^32: it may be less */
+    if (r->skipped_len) memcpy(u->skipped + r->skipped_from, r->skipped, r->skipped_len * sizeof *u->skipped);
+    h->kept_events += to + tail - u->kept_len;
+    h->events--;
+    u->kept_len = (uint32_t)(to + tail);
+    u->skipped_len = (uint32_t)(skipped_at + skipped_tail);
+}
+
+void sg_history_events(const sg_unit *u, uint32_t *items, double *times) {
+    size_t n = 0, s = 0;
+    for (size_t k = 0; k <= u->kept_len; k++) {
+        for (; s < u->skipped_len && u->skipped[s].after <= k; s++, n++) {
+            items[n] = u->skipped[s].item;
+            times[n] = u->skipped[s].time;
+        }
+        if (k == u->kept_len) break;
+        items[n] = u->items[k];
+        times[n++] = sg_unit_times(u)[k];
+    }
+}
+
+size_t sg_history_nbytes(const sg_history *h) {
+    const sg_rerun *r = h->rerun;
+    return h->room * sizeof *h->units + h->bytes + r->marks_len + r->room * 12 + r->skipped_room * sizeof *r->skipped +
+           r->deltas_room * sizeof *r->deltas;
+}
+
+static int in_window(const sg_unit *u, size_t kept, uint32_t most, uint32_t item) {
+    for (size_t k = kept > most ? kept - most : 0; k < kept; k++)
+        if (u->items[k] == item) return 1;
+    return 0;
+}
+
+int sg_history_check(const sg_history *h, const char **why) {
+    uint64_t events = 0, kept = 0;
+    for (size_t id = 0; id < h->len; id++) {
+        const sg_unit *u = &h->units[id];
+        *why = "sg_history I1: a unit's events do not fit their blocks, or are out of order";
+        if (u->kept_len > sg_unit_room(u->lg) || u->skipped_len > skipped_room(u)) return SG_ERR_VALUE;
+        for (size_t s = 0; s < u->skipped_len; s++)
+            if (u->skipped[s].after > u->kept_len || (s && u->skipped[s].after < u->skipped[s - 1].after))
+                return SG_ERR_VALUE;
+        *why = "sg_history I2: an event is kept or skipped that should not be";
+        for (size_t k = 0; k < u->kept_len; k++)
+            if (in_window(u, k, h->window, u->items[k])) return SG_ERR_VALUE;
+        for (size_t s = 0; s < u->skipped_len; s++)
+            if (!in_window(u, u->skipped[s].after, h->window, u->skipped[s].item)) return SG_ERR_VALUE;
+        events += u->kept_len + u->skipped_len;
+        kept += u->kept_len;
+    }
+    *why = "sg_history I3: the sums over the units are wrong";
+    if (events != h->events || kept != h->kept_events) return SG_ERR_VALUE;
+    *why = NULL;
+    return SG_OK;
+}

@@ -1,0 +1,111 @@
+/* sg_pairs -- how often two items occur together: support (integer) and, where the model decays, weight (double).
+ *
+ * Both directions, a hash row an item. A slot is 8 bytes, a bucket of 8 slots is a cache line and is compared at once
+ * (sg_simd). The id's hash names a bucket; a full one goes on to the next. Weights stand behind the slots:
+ *
+ *     slot   63      62 ...... 32  31 ...... 0
+ *            listed     support      other + 1         0: free
+ *
+ *     row of item 7   | 3:2  9:1  -  -  -  -  -  - |   live 2, lg 3: one bucket      (| weights 2.0 0.7 0 0 0 0 0 0 |)
+ *
+ * "listed", `gate` and `list` are sg_topk's; they are kept here because each update needs them in the same cache line.
+ * norm(i) is what scores divide by: support(i), or the item's weight where the model decays, and then never below
+ * DBL_MIN while support(i) > 0, so that a quotient is always a number.
+ *
+ * Invariants, checked by sg_pairs_check() in this order:
+ *   I1  live slots are at most 7/8 of a row, so every bucket chain ends at a bucket with a free slot.
+ *   I2  every slot is found from its home bucket; its support is at least 1; a free slot has weight 0.
+ *   I3  (i, j) and (j, i) both exist or neither, with equal support and weight.
+ *   I4  norm(i) = support(i) without decay; both are 0 or neither is; an item of support 0 has no pairs.
+ *   I5  entries and bytes are the sums over the rows.
+ * No removed pair leaves a trace: entries behind it move up (backward shift), so that no dead slots exist.
+ *
+ * support(i, j) <= support(i) + support(j), so a bound on the latter (SG_SUPPORT_MAX) keeps the former in 31 bits.
+ * Owns its arrays; rows are the owner's pool's. Cost: O(1) a pair and direction; 8 to 18 bytes (16 to 37 with weights).
+ * Fails: SG_ERR_NOMEM before anything is changed. Not thread-safe.
+ * Instead of one map of pairs: a list of neighbours is one scan, and the pairs of an event share rows; instead of
+ * sorted vectors: inserting moves the tail, which a popular item pays with every event. */
+#ifndef SG_PAIRS_H
+#define SG_PAIRS_H
+
+#include "sg_pool.h"
+#include "sg_simd.h"
+
+#define SG_LISTED ((uint64_t)1 << 63)
+#define SG_ONE ((uint64_t)1 << 32) /* support 1 */
+#define SG_SUPPORT_MAX ((uint32_t)1 << 30)
+
+typedef struct sg_list sg_list;
+
+typedef struct {
+    uint64_t *slots; /* 2^lg slots, then 2^lg weights */
+    uint32_t live, lg;
+    double gate; /* sg_topk: an unlisted entry below it changes nothing */
+    sg_list *list;
+} sg_row;
+
+typedef uint64_t *(*sg_find)(const sg_row *row, uint32_t other);
+
+typedef struct {
+    sg_pool *pool;
+    sg_row *rows; /* by item, as all that follow */
+    double *norm;
+    uint32_t *support;
+    size_t len, room;
+    uint64_t entries; /* slots in use, two a pair */
+    size_t bytes;     /* of the rows' blocks */
+    int decays;
+    sg_find find;
+} sg_pairs;
+
+void sg_pairs_init(sg_pairs *p, sg_pool *pool, int decays, sg_level level);
+void sg_pairs_clear(sg_pairs *p); /* the rows go with the pool */
+
+int sg_pairs_grow(sg_pairs *p, size_t items); /* ids below are legal from now on */
+int sg_pairs_widen(sg_pairs *p, sg_row *row); /* twice the slots */
+uint32_t sg_pairs_support(const sg_pairs *p, uint32_t i, uint32_t j);
+
+/* One direction. The slot's support falls by one; at 0 it goes, and *was_listed says whether the list had it. */
+int sg_pairs_lower(sg_pairs *p, uint32_t i, uint32_t j, double weight, int *was_listed); /* 1: gone */
+
+void sg_pairs_scale(sg_pairs *p, double factor); /* all weights times a power of two */
+size_t sg_pairs_nbytes(const sg_pairs *p);
+int sg_pairs_check(const sg_pairs *p, const char **why);
+
+static inline uint32_t sg_home(uint32_t id, uint32_t lg) { /* first slot of its bucket; Fibonacci hashing */
+    return (uint32_t)((uint64_t)(id * 0x9E3779B1u) >> (35 - lg)) * SG_BUCKET;
+}
+
+static inline int sg_row_is_full(const sg_row *row) { return row->live >= (((uint32_t)1 << row->lg) >> 3) * 7; }
+
+static inline size_t sg_row_slots(const sg_row *row) { return row->slots ? (size_t)1 << row->lg : 0; }
+
+static inline double *sg_row_weights(const sg_row *row) {
+    return (double *)(void *)(row->slots + ((size_t)1 << row->lg));
+}
+
+static inline uint32_t sg_slot_other(uint64_t slot) { return (uint32_t)slot - 1; }
+
+static inline uint32_t sg_slot_support(uint64_t slot) { return (uint32_t)((slot & ~SG_LISTED) >> 32); }
+
+/* What ranks an entry of row i: amount^2 / norm(j), the square of the cosine times norm(i), which the row shares.
+ * One correctly rounded division of integers (below 2^53): equal scores are equal doubles, no roots to tell them apart.
+ */
+static inline double sg_strength(const sg_pairs *p, const sg_row *row, const uint64_t *slot) {
+    double amount = p->decays ? sg_row_weights(row)[slot - row->slots] : (double)sg_slot_support(*slot);
+    return amount * amount / p->norm[sg_slot_other(*slot)];
+}
+
+static inline void sg_pairs_raise_norm(sg_pairs *p, uint32_t i, double weight) {
+    double raised = p->norm[i] + weight;
+    p->support[i]++;
+    p->norm[i] = p->decays && raised < 0x1p-1022 ? 0x1p-1022 : raised;
+}
+
+static inline void sg_pairs_lower_norm(sg_pairs *p, uint32_t i, double weight) {
+    double lowered = p->norm[i] - weight;
+    p->support[i]--;
+    p->norm[i] = p->support[i] == 0 ? 0 : p->decays && lowered < 0x1p-1022 ? 0x1p-1022 : lowered;
+}
+
+#endif
