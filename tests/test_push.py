@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import msgpack
@@ -528,7 +529,17 @@ class TestBinding:
     def test_any_free_port_has_the_gap_above(self, host):
         endpoint = self.start(f"tcp://{host}")
         assert int(endpoint.rpartition(":")[2]) > 0
-        assert self.start(endpoint.replace("localhost", "127.0.0.1")) == endpoint.replace("localhost", "127.0.0.1")
+
+    def test_a_given_port_is_that_port(self):
+        endpoint = self.start("tcp://127.0.0.1:*")
+        again: list[str] = []
+        until(lambda: self.restarts(endpoint, again))  # libzmq lets go of a port in its own time
+        assert again == [endpoint]
+
+    def restarts(self, endpoint: str, started: list[str]) -> bool:
+        with suppress(SettingError):
+            started.append(self.start(endpoint))
+        return bool(started)
 
     @pytest.mark.parametrize("host", ["*", "0.0.0.0", "[::]", "192.168.0.1", "shop.example", "10.0.0.1"])
     def test_open_to_the_world_is_refused_without_curve(self, host):
