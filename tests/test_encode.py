@@ -46,7 +46,9 @@ VALUES = st.one_of(
     st.integers(-5, 5),
     st.integers(-(2**70), 2**70),
     st.floats(),
-    st.sampled_from(["", " ", "u1", "i1", "view", "search", "item", "buy", "nan", "1e400", "2019-10-01", "stock", "no"]),
+    st.sampled_from(
+        ["", " ", "u1", "i1", "view", "search", "item", "buy", "nan", "1e400", "2019-10-01", "stock", "no"]
+    ),
     st.text(st.characters(), max_size=4),
     st.lists(st.integers(0, 3), max_size=2),
     st.dictionaries(st.text(max_size=2), st.integers(), max_size=2),

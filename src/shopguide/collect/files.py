@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qsl
@@ -24,7 +25,6 @@ from shopguide.errors import SourceError
 from shopguide.records import F64
 
 CHUNK = 8192  # most rows of a chunk
-FIRST = 5  # lines looked at to tell a format
 NAP = 0.5  # seconds that a paced source sleeps at most before it looks whether to stop
 
 Speed = float | Literal["max"]
@@ -36,7 +36,7 @@ class Found:
 
     path: Path
     format: type[Format]
-    first: list[str]
+    first: str
 
     @property
     def source(self) -> int:
@@ -194,16 +194,13 @@ def _recognise(path: Path, forced: str | None) -> Found:
     """The format of a file. Raises SourceError where it cannot be read or is in none."""
     try:
         lines = Lines(path)
-        first = next(filter(None, lines.blocks()), [])[:FIRST]
+        first = next(chain.from_iterable(lines.blocks()), b"")
     except OSError as e:
         raise SourceError(f"cannot read {path}: {e.strerror}") from None
     if not first:
         raise SourceError(f"{path} is {'damaged from its beginning on' if lines.damage else 'empty'}")
-    try:
-        text = [line.decode() for line in first]
-    except UnicodeDecodeError:
-        text = []
-    if not text or "\0" in text[0]:
+    text = first.decode(errors="replace")
+    if "\0" in text or "\ufffd" in text:
         raise SourceError(f"{path} is no text: formats are {', '.join(sorted({f.name for f in FORMATS}))}")
     candidates = [f for f in FORMATS if forced in (None, f.name)]
     try:

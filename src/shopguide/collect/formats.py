@@ -1,6 +1,6 @@
-"""Formats of files: each knows its own when it sees the first lines, and gives our columns.
+"""Formats of files: each knows its own when it sees the first line, and gives our columns.
 
-A format is a small class: ``sniff`` the first lines, then for one file ``parse`` blocks of lines into chunks. Adding
+A format is a small class: ``sniff`` the first line, then for one file ``parse`` blocks of lines into chunks. Adding
 one to FORMATS is all it takes.
 """
 
@@ -25,18 +25,18 @@ NOT_JSON = "no JSON object"
 
 
 class Format(ABC):
-    """One file of a format. ``first`` are its first lines, of which the header is ``skip``."""
+    """One file of a format. ``first`` is its first line; ``skip`` lines of it are its header."""
 
     name: ClassVar[str]
     skip: int = 0
 
     @classmethod
     @abstractmethod
-    def sniff(cls, first: Sequence[str]) -> bool:
-        """Whether a file that begins with these lines is of this format."""
+    def sniff(cls, first: str) -> bool:
+        """Whether a file that begins with this line is of this format."""
 
     @abstractmethod
-    def __init__(self, first: Sequence[str]) -> None:
+    def __init__(self, first: str) -> None:
         """Raises SourceError where the header does not do."""
 
     @abstractmethod
@@ -52,12 +52,12 @@ class Table(Format):
     skip = 1
 
     @classmethod
-    def sniff(cls, first: Sequence[str]) -> bool:
-        return first[0].split(cls.delimiter) == list(cls.header)
+    def sniff(cls, first: str) -> bool:
+        return first.split(cls.delimiter) == list(cls.header)
 
-    def __init__(self, first: Sequence[str]) -> None:
+    def __init__(self, first: str) -> None:
         if self.skip and not self.sniff(first):
-            _demand(list(self.header), first[0].split(self.delimiter))
+            _demand(list(self.header), first.split(self.delimiter))
         self._fields = Fields(self.delimiter, len(self.header))
 
     def parse(self, lines: list[bytes], last: bool) -> Chunk:
@@ -77,11 +77,11 @@ class EventsTable(Table):
     name = "events"
 
     @classmethod
-    def sniff(cls, first: Sequence[str]) -> bool:
-        return not _missing(canonical(_header(first[0])[1]))
+    def sniff(cls, first: str) -> bool:
+        return not _missing(canonical(_header(first)[1]))
 
-    def __init__(self, first: Sequence[str]) -> None:
-        self.delimiter, self.header = _header(first[0])
+    def __init__(self, first: str) -> None:
+        self.delimiter, self.header = _header(first)
         self._ours = canonical(self.header)
         if missing := _missing(self._ours):
             _demand(missing, self.header)
@@ -96,7 +96,7 @@ class EventsTable(Table):
 class Jsonl(Format):
     """A JSON object a line."""
 
-    def __init__(self, first: Sequence[str]) -> None:
+    def __init__(self, first: str) -> None:
         pass
 
     def parse(self, lines: list[bytes], last: bool) -> Chunk:
@@ -123,8 +123,8 @@ class EventsJsonl(Jsonl):
     name = "events"
 
     @classmethod
-    def sniff(cls, first: Sequence[str]) -> bool:
-        found = _loads(first[0])
+    def sniff(cls, first: str) -> bool:
+        found = _loads(first)
         return (
             isinstance(found, dict)
             and "events" not in found
@@ -176,8 +176,8 @@ class Taobao(Table):
     skip = 0
 
     @classmethod
-    def sniff(cls, first: Sequence[str]) -> bool:
-        fields = first[0].split(",")
+    def sniff(cls, first: str) -> bool:
+        fields = first.split(",")
         return len(fields) == 5 and fields[3] in ("pv", "cart", "fav", "buy") and fields[4].isdecimal()
 
     def columns(self, fields: Mapping[str, Sequence[str]], problems: dict[int, str]) -> dict[str, Column]:
@@ -193,7 +193,7 @@ class OnlineRetail(Table):
         "InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country",
     )  # fmt: skip
 
-    def __init__(self, first: Sequence[str]) -> None:
+    def __init__(self, first: str) -> None:
         super().__init__(first)
         self._amounts = Cache(amount)
         self._customers = Cache(lambda text: (text or "").removesuffix(".0"))
@@ -236,8 +236,8 @@ class Otto(Jsonl):
     _kinds = {"clicks": "view", "carts": "cart", "orders": "purchase"}
 
     @classmethod
-    def sniff(cls, first: Sequence[str]) -> bool:
-        found = _loads(first[0])
+    def sniff(cls, first: str) -> bool:
+        found = _loads(first)
         return isinstance(found, dict) and "session" in found and isinstance(found.get("events"), list)
 
     def chunk(self, objects: list[dict[str, Any]], lines: list[bytes], problems: dict[int, str]) -> Chunk:

@@ -12,6 +12,7 @@ BLOCK = 1 << 19  # bytes of text in a block, at least, but for the last
 READ = 1 << 16  # bytes of the file taken at once
 MAX_LINE = 1 << 20  # bytes; of a longer line the first MAX_LINE + 1 are given
 MAX_SPAN = 100  # lines that one quoted field may span
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 TRUNCATED = "file is truncated"
 CORRUPT = "file is corrupt"
@@ -37,16 +38,16 @@ class Lines:
 
     def blocks(self) -> Iterator[list[bytes]]:
         """Lists of lines, in order."""
-        text = b""
+        text, mark = b"", BYTE_ORDER_MARK
         for data in self._texts():
             text += data
             if len(text) >= BLOCK:
                 whole, _, text = text.rpartition(b"\n")
-                yield _split(whole)
-                text = text[: MAX_LINE + 1]
+                yield _split(whole.removeprefix(mark))
+                text, mark = text[: MAX_LINE + 1], b""
         if self.damage:
             text, _, self.rest = text.rpartition(b"\n")
-        yield _split(text)
+        yield _split(text.removeprefix(mark))
 
     def _texts(self) -> Iterator[bytes]:
         with self._path.open("rb") as file:
@@ -54,9 +55,9 @@ class Lines:
             if data[:2] == b"\x1f\x8b":
                 yield from self._unpacked(file, data)
                 return
-            yield data.removeprefix(b"\xef\xbb\xbf")
-            while data := self._read(file):
+            while data:
                 yield data
+                data = self._read(file)
 
     def _unpacked(self, file: BinaryIO, data: bytes) -> Iterator[bytes]:
         """The text of gzip members, up to where they are damaged."""
@@ -152,7 +153,12 @@ class Fields:
         return None
 
     def _is_row(self, lines: list[bytes]) -> bool:
+        """Whether lines with balanced quotes are one row: not where one between the first and the last looks like a
+        row itself, for then two torn rows only happen to close each other's quotes."""
+        return self._has_width(b"\n".join(lines)) and not any(map(self._has_width, lines[1:-1]))
+
+    def _has_width(self, line: bytes) -> bool:
         try:
-            return [len(row) for row in self._rows([b"\n".join(lines).decode()])] == [self._width]
+            return [len(row) for row in self._rows([line.decode()])] == [self._width]
         except (UnicodeDecodeError, csv.Error):
             return False

@@ -1,0 +1,184 @@
+"""The collector: each row in its partition once, whatever the interruption."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shopguide.collect import files as files_module
+from shopguide.collect.collector import Collector, Receipt
+from shopguide.collect.files import open_source
+from shopguide.errors import StateError
+from shopguide.keys import Secret, item_key, partition_of
+from shopguide.log import Log
+from shopguide.records import Batch, Events, Kind, Names
+
+SECRET = Secret(b"a secret for the tests")
+PARTITIONS = 3
+NOW = 1_700_000_000.0
+
+
+def everything(log: Log) -> list[Batch]:
+    return [log.read(p, 0, 1 << 30) or Batch(p, 0, -1, Events(), Names()) for p in range(log.partitions)]
+
+
+def contents(log: Log) -> list[list[tuple[Any, ...]]]:
+    """Rows of each partition but for when they came."""
+    return [
+        [
+            (int(b.events.kind[r]), int(b.events.user[r]), int(b.events.item[r]), b.events.data.bytes_at(r))
+            for r in range(len(b.events))
+        ]
+        for b in everything(log)
+    ]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Log]:
+    log = Log(tmp_path / "log", PARTITIONS)
+    yield log
+    log.close()
+
+
+@pytest.fixture
+def collector(log: Log) -> Collector:
+    return Collector(log, SECRET, lambda: NOW)
+
+
+def row(user: str, item: str = "i1", **more: Any) -> dict[str, Any]:
+    return {"user": user, "item": item, "time": NOW, **more}
+
+
+def test_rows_go_to_the_partition_of_their_user_and_items_to_their_own(log: Log, collector: Collector) -> None:
+    rows = [row(f"u{n}", f"i{n % 5}", title=f"T{n % 5}", category="C") for n in range(40)]
+    assert collector.collect(rows) == Receipt(40, 0)
+    for batch in everything(log):
+        events = batch.events
+        owner = np.where(events.kind == Kind.ITEM, events.item, events.user)
+        assert {partition_of(int(key), PARTITIONS) for key in owner} == {batch.partition}
+        assert set(events.item.tolist()) <= set(batch.names.key.tolist())
+        assert len(set(batch.names.key.tolist())) == len(batch.names.key)
+        assert b"C" in map(bytes, batch.names.text)
+    assert sum(len(b.events) for b in everything(log)) == 45
+
+
+def test_a_user_stays_in_order(log: Log, collector: Collector) -> None:
+    collector.collect([row("u", f"i{n}") for n in range(50)])
+    (items,) = [b.events.item.tolist() for b in everything(log) if len(b.events)]
+    assert items == [item_key(f"i{n}") for n in range(50)]
+
+
+def test_receipts_count_refusals(collector: Collector, log: Log) -> None:
+    rows = [row("u"), row("u", consent=False), {}, row("u", consent=True), {"consent": "no"}]
+    assert collector.collect(rows) == Receipt(3, 2)
+    assert collector.collect([]) == Receipt(0, 0)
+    assert collector.collect([row("u", consent=False)]) == Receipt(0, 1)
+    assert sum(len(b.events) for b in everything(log)) == 3
+
+
+def test_a_row_without_a_time_is_of_now(collector: Collector, log: Log) -> None:
+    collector.collect([{"user": "u", "item": "i"}, {"user": "u", "item": "i", "time": None}, row("u", time="")])
+    (events,) = [b.events for b in everything(log) if len(b.events)]
+    assert events.time.tolist() == [NOW] * 3 and events.kind.tolist() == [1, 1, Kind.MALFORMED]
+
+
+def test_what_a_malformed_row_keeps(collector: Collector, log: Log) -> None:
+    bad = {"user": "u", "item": "", "ip": "192.0.2.7", "user_key": 5, "odd": object}
+    collector.collect([bad, {"user": "u"}], [b"given with 192.0.2.7", b"\x00given"])
+    collector.collect([{"user": "u"}])
+    kept = [b.events.details(r)["raw"] for b in everything(log) for r in range(len(b.events))]
+    assert sorted(kept) == sorted(
+        [b'{"user": "u", "item": "", "odd": "<class \'object\'>"}', b"\x00given", b'{"user":"u"}']
+    )
+
+
+def test_control_rows(log: Log, collector: Collector) -> None:
+    collector.control(Kind.WATCH, 7 << 32, expires=NOW + 60, slot="home", n=5)
+    collector.control(Kind.PICK, 1 << 32, 5 << 32, action="pin")
+    collector.control(Kind.FORGET, 7 << 32)
+    watch, pick = everything(log)[partition_of(7 << 32, PARTITIONS)], everything(log)[partition_of(5 << 32, PARTITIONS)]
+    assert watch.events.kind.tolist() == [Kind.WATCH, Kind.FORGET]
+    assert watch.events.details(0) == {"expires": NOW + 60, "slot": "home", "n": 5} and watch.events.details(1) == {}
+    assert pick.events.kind.tolist() == [Kind.PICK] and pick.events.item.tolist() == [5 << 32]
+
+
+def lines(n: int) -> str:
+    bad = ["u,i,never", "", "u,,5", "no", 'u,i,5,"']
+    rows = [bad[n % 5] if n % 7 == 3 else f"u{n % 11},i{n % 5},{1_700_000_000 + n},T{n % 3}" for n in range(n)]
+    return "user,item,time,title\n" + "\n".join(rows) + "\n"
+
+
+class Dying:
+    """A log that takes some appends and then no more."""
+
+    def __init__(self, log: Log, takes: int) -> None:
+        self.partitions, self.commit, self.last_row = log.partitions, log.commit, log.last_row
+        self._log, self._takes = log, takes
+
+    def append(self, *row: Any) -> int:
+        if not self._takes:
+            raise StateError("the log takes no more")
+        self._takes -= 1
+        return self._log.append(*row)
+
+
+@settings(max_examples=60)
+@given(rows=st.integers(0, 120), chunk=st.integers(1, 40), takes=st.lists(st.integers(0, 20), max_size=4))
+def test_a_file_is_in_the_log_once_whatever_interrupts(
+    tmp_path_factory, rows: int, chunk: int, takes: list[int]
+) -> None:
+    path = tmp_path_factory.mktemp("file")
+    file = path / "events.csv"
+    file.write_text(lines(rows))
+    logs = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files_module, "CHUNK", chunk)
+        for name, lives in (("straight", []), ("interrupted", takes)):
+            log = Log(path / name, PARTITIONS)
+            for life in lives:
+                dying = Collector(Dying(log, life), SECRET, lambda: NOW)
+                with contextlib.suppress(StateError):
+                    for part in open_source(f"file:{file}").chunks():
+                        dying.load(part)
+                log.close()
+                log = Log(path / name, PARTITIONS)
+            for _ in range(2):
+                collector = Collector(log, SECRET, lambda: NOW)
+                receipts = [collector.load(part) for part in open_source(f"file:{file}").chunks()]
+            assert sum(r.accepted for r in receipts) == 0  # the second reading
+            logs.append(contents(log))
+            log.close()
+    assert logs[0] == logs[1]
+    assert sum(r[0] != Kind.ITEM for part in logs[0] for r in part) == sum(bool(x) for x in lines(rows).split("\n")[1:])
+
+
+def test_a_file_that_grew_is_continued(tmp_path: Path, log: Log, collector: Collector) -> None:
+    file = tmp_path / "events.csv"
+    file.write_text(lines(20))
+    first = sum(collector.load(chunk).accepted for chunk in open_source(f"file:{file}").chunks())
+    file.write_text(lines(30))
+    more = sum(collector.load(chunk).accepted for chunk in open_source(f"file:{file}").chunks())
+    assert first + more == sum(bool(x) for x in lines(30).split("\n")[1:])
+
+
+def test_threads_share_a_collector(log: Log, collector: Collector) -> None:
+    def work(name: str) -> None:
+        for n in range(50):
+            collector.collect([row(f"{name}{n}", f"i{n}", title=f"T{n}")])
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    events = [b.events for b in everything(log)]
+    assert sum(int((e.kind == Kind.VIEW).sum()) for e in events) == 200
+    assert sum(int((e.kind == Kind.ITEM).sum()) for e in events) == 50
