@@ -1,0 +1,127 @@
+"""The simulated shop: the same for a seed, in order of time, readable, and with a structure that counts can find."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from itertools import combinations, islice
+from pathlib import Path
+from urllib.parse import unquote
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from shopguide.clean import clean
+from shopguide.cli.simulate import simulate
+from shopguide.collect.collector import Collector
+from shopguide.collect.files import open_source
+from shopguide.keys import Secret
+from shopguide.log import Log
+from shopguide.records import Kind
+from shopguide.simulate import CATEGORIES, Shop
+
+
+def test_the_same_seed_is_the_same_shop() -> None:
+    one, two, other = Shop(3), Shop(3), Shop(4)
+    assert one.catalogue() == two.catalogue() != other.catalogue()
+    events = list(one.events(2000))
+    assert events == list(two.events(2000)) == list(islice(one.events(), 2000)) != list(other.events(2000))
+    assert len({row["event"] for row in events}) == 2000
+
+
+def test_the_catalogue_is_plausible() -> None:
+    rows = Shop(1).catalogue()
+    assert len(rows) == 600 == len({row["item"] for row in rows}) == len({row["title"] for row in rows})
+    assert {row["category"] for row in rows} == {c.name for c in CATEGORIES} and 8 <= len(CATEGORIES) <= 12
+    assert all(0 < row["price"] < 1000 and row["brand"] for row in rows)
+    for row in rows:
+        head, _, svg = row["image"].partition(",")
+        assert head == "data:image/svg+xml" and len(svg) < 1000
+        assert ElementTree.fromstring(unquote(svg)).tag.endswith("svg")
+
+
+@pytest.mark.parametrize("products", [1, 7, 5000])
+def test_shops_of_any_size(products: int) -> None:
+    shop = Shop(2, products=products, shoppers=3)
+    assert len({p.title for p in shop.products}) == len(shop.products) == products
+    assert len(list(shop.events(300))) == 300
+    with pytest.raises(ValueError, match="at least one"):
+        Shop(1, products=0)
+
+
+def test_events_are_in_order_and_visits_make_sense() -> None:
+    rows = list(Shop(5, start=1000.0).events(20_000))
+    times = [row["time"] for row in rows]
+    assert times == sorted(times) and times[0] == 1000.0
+    counts = Counter(row["kind"] for row in rows)
+    assert counts["view"] > counts["search"] > counts["cart"] > counts["purchase"] > counts["remove"] > 0
+    visits = defaultdict(list)
+    for row in rows:
+        visits[row["session"]].append(row)
+    for visit in visits.values():
+        assert len({row["user"] for row in visit}) == 1
+        in_cart: Counter[str] = Counter()
+        for row in visit:
+            in_cart[row.get("item", "")] += row["kind"] == "cart"
+            if row["kind"] in ("purchase", "remove"):
+                in_cart[row["item"]] -= 1
+                assert in_cart[row["item"]] >= 0
+
+
+def test_items_of_a_style_are_seen_together() -> None:
+    shop = Shop(6)
+    style = {p.item: p.style for p in shop.products}
+    seen = defaultdict(set)
+    for row in shop.events(40_000):
+        if "item" in row:
+            seen[row["session"]].add(row["item"])
+    together: Counter[tuple[str, str]] = Counter()
+    for items in seen.values():
+        together.update(combinations(sorted(items), 2))
+    neighbours = defaultdict(list)
+    for (a, b), count in together.items():
+        neighbours[a].append((count, b))
+        neighbours[b].append((count, a))
+    right = [
+        style[item] == style[near] for item, found in neighbours.items() for _, near in sorted(found, reverse=True)[:5]
+    ]
+    assert np.mean(right) > 0.8  # by chance one in twelve
+
+
+def test_what_it_writes_is_read_back_whole(tmp_path: Path) -> None:
+    out = tmp_path / "shop.jsonl"
+    result = CliRunner().invoke(simulate, ["--events", "3000", "--seed", "7", "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    log = Log(tmp_path / "log", 2)
+    collector = Collector(log, Secret(b"a secret for the tests"))
+    chunks = list(open_source(f"file:{out}").chunks())
+    assert sum(collector.load(chunk).accepted for chunk in chunks) == 3600
+    kinds: Counter[int] = Counter()
+    for partition in range(2):
+        batch = log.read(partition, 0, 10_000)
+        assert batch is not None
+        kept, rejects = clean(batch)
+        assert not rejects.reason
+        kinds.update(kept.events.kind.tolist())
+    log.close()
+    assert kinds.total() == 3600 and kinds[Kind.ITEM] == 600
+
+
+def test_the_command_writes_the_same_for_a_seed() -> None:
+    first, second = (CliRunner().invoke(simulate, ["--events", "50", "--seed", "2"]).stdout_bytes for _ in range(2))
+    assert first == second and first.count(b"\n") == 650
+
+
+def test_the_seed_decides_alone_whatever_the_hash_seed() -> None:
+    code = "import zlib; from shopguide.simulate import Shop; "
+    code += "print(zlib.crc32(repr([Shop(1).catalogue(), *Shop(1).events(500)]).encode()))"
+    runs = {
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": seed}
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(runs) == 1
