@@ -19,7 +19,7 @@ import zmq
 import zmq.asyncio
 
 from shopguide import wire
-from shopguide.errors import GapError, PackingError, SettingError
+from shopguide.errors import GapError, PackingError, SettingError, TokenError
 
 __all__ = ["AsyncSubscriber", "Inbox", "Subscriber", "Update"]
 
@@ -59,10 +59,11 @@ class Inbox:
         self._asked = -ASK_AGAIN
 
     def receive(self, message: wire.Message, now: float) -> Update | None:
-        """The update that a message brings, if it does. ``now`` is any clock's seconds that never fall."""
+        """The update that a message brings, if it does. ``now`` is any clock's seconds that never fall. Raises
+        TokenError where the server says that it refuses the token."""
         self._heard = now
         if message["type"] == "error":
-            return None
+            raise TokenError(message["error"])
         seq = wire.seq_of(message)
         if seq[1] > 0:
             self._newest = max(self._newest, seq)
@@ -126,12 +127,17 @@ class Connection:
     def look_after(self, topic: bytes, inbox: Inbox) -> None:
         """Send what is due: a request for a snapshot, the subscription again."""
         now = time.monotonic()
-        if inbox.asks(now):
-            with suppress(zmq.Again):
-                self.dealer.send(topic, zmq.DONTWAIT)
-        if inbox.silent(now):
+        silent = inbox.silent(now)
+        if silent:
             self.sub.unsubscribe(topic)
             self.sub.subscribe(topic)
+        if silent or inbox.asks(now):
+            self.ask(topic)
+
+    def ask(self, topic: bytes) -> None:
+        """Request the newest list; it comes twice at most, and one is passed over."""
+        with suppress(zmq.Again):
+            self.dealer.send(topic, zmq.DONTWAIT)
 
     def close(self) -> None:
         self.sub.close(linger=0)
@@ -140,7 +146,8 @@ class Connection:
 
 class Subscriber:
     """The lists of a token's user. Iterating waits ``timeout`` seconds for each (None: forever), then ends; it can be
-    iterated again. Raises SettingError for an endpoint of no use."""
+    iterated again. Raises SettingError for an endpoint of no use; on receiving, TokenError where the token is refused
+    or has ended."""
 
     def __init__(
         self, token: str, endpoint: str = ENDPOINT, gap_endpoint: str | None = None, timeout: float | None = None
@@ -150,6 +157,7 @@ class Subscriber:
         self._inbox = Inbox(time.monotonic())
         self._connection = Connection(endpoint, gap_endpoint, HIGH_WATER_MARK)
         self._connection.sub.subscribe(self._topic)
+        self._connection.ask(self._topic)
         self._poller = zmq.Poller()
         for source in (self._connection.dealer, self._connection.sub):
             self._poller.register(source, zmq.POLLIN)
@@ -192,8 +200,9 @@ class Subscriber:
 
 
 class AsyncSubscriber:
-    """The lists of many tokens over one connection: ``async for token, update in subscriber``. Of one event loop.
-    Raises SettingError for an endpoint of no use."""
+    """The lists of many tokens over one connection: ``async for token, update in subscriber``. An update that is None
+    says that the server refuses the token, or that it has ended; it is dropped. Of one event loop. Raises SettingError
+    for an endpoint of no use."""
 
     def __init__(self, endpoint: str = ENDPOINT, gap_endpoint: str | None = None, high_water_mark: int = 1000) -> None:
         self._inboxes: dict[bytes, Inbox] = {}
@@ -218,7 +227,7 @@ class AsyncSubscriber:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> tuple[str, Update]:
+    async def __anext__(self) -> tuple[str, Update | None]:
         while True:
             if time.monotonic() - self._looked > TICK:
                 self._looked = time.monotonic()
@@ -231,11 +240,15 @@ class AsyncSubscriber:
             await asyncio.sleep(0)  # others have their turn, also while messages keep coming
             if found[0] not in self._inboxes:
                 continue
-            inbox = self._inboxes[found[0]]
-            update = inbox.receive(found[1], time.monotonic())
+            inbox, token = self._inboxes[found[0]], found[0].decode()
+            try:
+                update = inbox.receive(found[1], time.monotonic())
+            except TokenError:
+                self.unsubscribe(token)
+                return token, None
             self._connection.look_after(found[0], inbox)
             if update is not None:
-                return found[0].decode(), update
+                return token, update
 
     def close(self) -> None:
         self._connection.close()

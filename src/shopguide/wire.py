@@ -1,7 +1,7 @@
 """What goes over the wire: messages as dicts, frames as bytes. No sockets. docs/protocol.md says it byte by byte.
 
 A message is two frames, [token, JSON]. Its types are ``snapshot`` (a whole list), ``diff`` (against the list of
-``base``), ``heartbeat`` (the latest seq) and ``error`` (the answer to a request that was refused).
+``base``), ``heartbeat`` (the latest seq) and ``error`` (the answer to a request whose token is refused).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def heartbeat(seq: Seq, pushed: float) -> Message:
 
 
 def error(text: str) -> Message:
-    """Why a request got no list."""
+    """Why a token is refused."""
     return {"v": VERSION, "type": "error", "error": text}
 
 

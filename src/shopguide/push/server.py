@@ -220,11 +220,13 @@ class PushServer:
             return
         self._xpub.set(zmq.SUBSCRIBE, topic)
         longer = self._watchers.subscribe(topic, token)
-        now = time.time()
-        known = self._outbox.snapshot(token.user) or wire.heartbeat(self._outbox.seq(token.user), now)
-        self._send(topic, wire.dumps(known))
+        self._send(topic, wire.dumps(self._known(token.user)))
         if longer:
             self._tell(self._on_watch, token.user, token.expires)
+
+    def _known(self, user: int) -> wire.Message:
+        """The user's newest list; a heartbeat with n 0 where there is none."""
+        return self._outbox.snapshot(user) or wire.heartbeat(self._outbox.seq(user), time.time())
 
     def _unsubscribe(self, topic: bytes) -> None:
         if not self._doubt:
@@ -280,8 +282,7 @@ class PushServer:
                 return
             self.counts["gaps"] += 1
             try:
-                user = self.verify(topic).user
-                answer = self._outbox.snapshot(user) or wire.error("there is no list for this user yet")
+                answer = self._known(self.verify(topic).user)
             except TokenError as e:
                 answer = wire.error(str(e))
             try:

@@ -1,0 +1,51 @@
+"""``shopguide token``: mint a user's token."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from shopguide.cli.options import examples, json_option, state_option
+from shopguide.keys import Secret
+from shopguide.tokens import KeyRing, mint
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def seconds(context: click.Context, option: click.Parameter, value: str) -> float:
+    """A number and its unit, s, m, h or d; as seconds."""
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)([smhd])", value, re.ASCII)
+    if found is None or float(found[1]) == 0:
+        raise click.BadParameter(f"{value!r}: should be like 90s, 15m, 1h or 7d", context, option)
+    return float(found[1]) * UNITS[found[2]]
+
+
+@click.command(
+    epilog=examples(
+        "shopguide token --user 17850",
+        "shopguide token --user guest-1 --ttl 7d --json",
+        'curl -N "http://127.0.0.1:8080/v1/stream?token=$(shopguide token --user 17850)"',
+    )
+)
+@click.option("--user", required=True, help="User id.")
+@click.option("--ttl", callback=seconds, default="1h", show_default=True, help="How long it lives: 90s, 15m, 1h, 7d.")
+@state_option
+@json_option
+def token(user: str, ttl: float, state_path: Path, as_json: bool) -> None:
+    """Mint a token that opens a user's messages and routes.
+
+    Signed with the secret in SHOPGUIDE_SECRET, else with that of the state directory.
+    """
+    secret = Secret.load(state_path)
+    now = time.time()
+    text = mint(KeyRing.of(secret), secret.user_key(user), ttl, now)
+    if as_json:
+        ends = datetime.fromtimestamp(now + ttl, UTC).isoformat(timespec="seconds")
+        click.echo(json.dumps({"user": user, "token": text, "expires": now + ttl, "ends": ends}))
+    else:
+        click.echo(text)

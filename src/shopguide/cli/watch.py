@@ -1,0 +1,83 @@
+"""``shopguide watch``: a ZeroMQ subscriber, one line a message."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shopguide.cli.options import examples, json_option, state_option
+from shopguide.client import Subscriber, Update
+from shopguide.keys import Secret
+from shopguide.settings import PushSettings
+from shopguide.state import StateDir
+from shopguide.tokens import KeyRing, mint
+
+TTL = 3600.0  # seconds that a token for --user lives
+RENEW = TTL / 2  # seconds after which the next one is minted
+TITLES = 5  # titles on a line
+
+
+@click.command(
+    epilog=examples(
+        "shopguide watch --user 17850",
+        "shopguide watch --user 17850 --count 1 --json",
+        "shopguide watch --token TOKEN --connect tcp://127.0.0.1:7201",
+    )
+)
+@click.option("--user", help="User id; a token is minted with the state directory's secret.")
+@click.option("--token", help="A token, where the secret is not at hand.")
+@click.option("--connect", metavar="ENDPOINT", help="Where messages come from.  [default: the running process's]")
+@click.option("--count", type=click.IntRange(min=1), help="End after so many lists.")
+@state_option
+@json_option
+def watch(
+    user: str | None, token: str | None, connect: str | None, count: int | None, state_path: Path, as_json: bool
+) -> None:
+    """Follow a user's list: a line for each new one, until Ctrl-C."""
+    if (user is None) == (token is None):
+        raise click.UsageError("give either --user or --token")
+    running = StateDir(state_path).running() if connect is None else {}
+    endpoint = connect or running.get("push") or str(PushSettings.model_fields["endpoint"].default)
+    given = token or _mint(str(user), state_path)
+    with suppress(KeyboardInterrupt), Subscriber(given, endpoint, running.get("gap")) as lists:
+        _follow(lists, user, state_path, count, as_json)
+
+
+def _follow(lists: Subscriber, user: str | None, state_path: Path, count: int | None, as_json: bool) -> None:
+    shown, renewed = 0, time.monotonic()
+    while count is None or shown < count:
+        update = lists.receive(RENEW)
+        if update is not None:
+            shown += 1
+            click.echo(json.dumps(_report(update)) if as_json else _line(update))
+        if user is not None and time.monotonic() - renewed >= RENEW:
+            renewed = time.monotonic()
+            lists.renew(_mint(user, state_path))
+
+
+def _mint(user: str, state_path: Path) -> str:
+    secret = Secret.load(state_path)
+    return mint(KeyRing.of(secret), secret.user_key(user), TTL)
+
+
+def _report(update: Update) -> dict[str, Any]:
+    """The update as a snapshot, and how old its event is here."""
+    return {**update.snapshot(), "latency_ms": _latency(update), "brought": update.message["type"]}
+
+
+def _latency(update: Update) -> float:
+    """Milliseconds from the event to this line."""
+    event: float = update.message["times"]["event"]
+    return round((time.time() - event) * 1000, 1)
+
+
+def _line(update: Update) -> str:
+    epoch, n = update.seq
+    titles = " · ".join(item["title"] for item in update.items[:TITLES])
+    more = f" · … {len(update.items)}" if len(update.items) > TITLES else ""
+    return f"{epoch}-{n}  {update.message['slot']}  {_latency(update):.1f} ms  {titles or '(empty)'}{more}"
