@@ -1,5 +1,6 @@
 #include "sg_items.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -166,7 +167,7 @@ int sg_items_similar(sg_items *m, uint64_t item, size_t k, uint64_t *out_items, 
     double norm = m->pairs.norm[id];
     for (size_t x = 0; x < *n; x++) {
         out_items[x] = keys[best[x].id];
-        out_scores[x] = (float)sqrt(best[x].strength / norm);
+        out_scores[x] = (float)fmin(sqrt(best[x].strength / norm), FLT_MAX);
     }
     return SG_OK;
 }

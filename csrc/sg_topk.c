@@ -169,8 +169,12 @@ void sg_topk_settle(sg_topk *t, sg_pairs *p) {
         double from = t->fell_from[j], now = p->norm[j];
         t->fell_from[j] = 0;
         if (t->lists == 0 || p->support[j] == 0 || now >= from) continue;
-        if (p->support[j] <= SG_RARE) touch_column(t, p, j);
-        else t->inflation *= from / now * SLACK;
+        if (p->support[j] <= SG_RARE) {
+            touch_column(t, p, j);
+        } else {
+            t->inflation *= from / now * SLACK;
+            t->stats.inflations++;
+        }
     }
     t->fallen_len = 0;
     if (!(t->inflation < 1e200)) sg_topk_distrust(t, p);

@@ -38,7 +38,7 @@ typedef struct {
 } sg_candidate;
 
 typedef struct {
-    uint64_t short_reads, list_reads, rescans, full_scans, cuts, admitted, touched_again;
+    uint64_t short_reads, list_reads, rescans, full_scans, cuts, admitted, touched_again, inflations;
 } sg_topk_stats;
 
 typedef struct {

@@ -98,7 +98,7 @@ cdef extern from "sg_pairs.h":
 
 cdef extern from "sg_topk.h":
     ctypedef struct sg_topk_stats:
-        uint64_t short_reads, list_reads, rescans, full_scans, cuts, admitted, touched_again
+        uint64_t short_reads, list_reads, rescans, full_scans, cuts, admitted, touched_again, inflations
     ctypedef struct sg_topk:
         size_t lists
         sg_topk_stats stats

@@ -1,1 +1,3 @@
 from shopguide.recommenders.items import Items
+
+__all__ = ["Items"]

@@ -1,0 +1,435 @@
+"""Items against plain definitions: a dict that learns everything anew, and numpy counts for rows long enough to have
+lists. Keys are few, so that repeats, ties and equal events happen."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from numpy.typing import NDArray
+
+from shopguide.recommenders import Items
+
+TOP = 2**64 - 1
+UNITS = [0, 1, 2, 3, 2**32, 2**63, TOP - 1, TOP]
+ITEMS = [0, 1, 2, 3, 4, 5, 2**31, 2**32, 2**32 + 1, 2**63, TOP - 1, TOP]
+HALF_LIFE = 8.0
+UNKNOWN = 77
+
+Event = tuple[int, int, float]
+EVENT = st.tuples(st.sampled_from(UNITS), st.sampled_from(ITEMS), st.integers(0, 40).map(float))
+
+
+class Oracle:
+    """The definition, word by word, over all events in order."""
+
+    def __init__(self, events: list[Event], history: int, half_life: float | None) -> None:
+        kept: dict[int, list[int]] = defaultdict(list)
+        self.count: Counter[int] = Counter()
+        self.support: dict[int, Counter[int]] = defaultdict(Counter)
+        self.weight: Counter[int] = Counter()
+        self.pair_weight: dict[int, Counter[int]] = defaultdict(Counter)
+        for unit, item, time in events:
+            window = kept[unit][-history:]
+            if item in window:
+                continue
+            weight = 2.0 ** (time / half_life) if half_life else 1.0
+            self.count[item] += 1
+            self.weight[item] += weight  # type: ignore[assignment]
+            for other in window:
+                for i, j in ((item, other), (other, item)):
+                    self.support[i][j] += 1
+                    self.pair_weight[i][j] += weight  # type: ignore[assignment]
+            kept[unit].append(item)
+
+    def similar(self, item: int) -> list[tuple[int, float]]:
+        n = self.count
+        order = sorted(self.support[item].items(), key=lambda p: (-Fraction(p[1] ** 2, n[p[0]]), p[0]))
+        return [(j, c / math.sqrt(n[item] * n[j])) for j, c in order]
+
+    def decayed(self, item: int) -> dict[int, float]:
+        w = self.weight
+        return {j: x / math.sqrt(w[item] * w[j]) for j, x in self.pair_weight[item].items()}
+
+
+def columns(events: list[Event]) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.float64]]:
+    units, items, times = zip(*events, strict=True) if events else ((), (), ())
+    return np.array(units, np.uint64), np.array(items, np.uint64), np.array(times, np.float64)
+
+
+def fed(events: list[Event], history: int = 50, half_life: float | None = None) -> Items:
+    items = Items(history=history, k=50, half_life=half_life)
+    items.observe_many(*columns(events))
+    return items
+
+
+class ItemsMachine(RuleBasedStateMachine):
+    """Any mix of calls against the events that remain."""
+
+    @initialize(history=st.sampled_from([1, 2, 3, 50]), half_life=st.sampled_from([None, HALF_LIFE]))
+    def begin(self, history: int, half_life: float | None) -> None:
+        self.history, self.half_life = history, half_life
+        self.real = Items(history=history, k=50, half_life=half_life)
+        self.events: list[Event] = []
+
+    @rule(event=EVENT)
+    def observe(self, event: Event) -> None:
+        self.real.observe(*event)
+        self.events.append(event)
+
+    @rule(events=st.lists(EVENT, max_size=40))
+    def observe_many(self, events: list[Event]) -> None:
+        self.real.observe_many(*columns(events))
+        self.events += events
+
+    def take(self, event: Event) -> None:
+        newest = len(self.events) - 1 - self.events[::-1].index(event)
+        del self.events[newest]
+
+    @precondition(lambda self: self.events)
+    @rule(data=st.data())
+    def retract(self, data: st.DataObject) -> None:
+        event = data.draw(st.sampled_from(self.events))
+        assert self.real.retract_many(*columns([event])) == 1
+        self.take(event)
+
+    @precondition(lambda self: self.events)
+    @rule(data=st.data())
+    def retract_some_and_others_that_never_were(self, data: st.DataObject) -> None:
+        events = data.draw(st.permutations(self.events))[: data.draw(st.integers(0, 20))]
+        events += data.draw(st.lists(EVENT, max_size=3))
+        found = 0
+        for event in events:
+            if event in self.events:
+                found += 1
+                self.take(event)
+        assert self.real.retract_many(*columns(events)) == found
+
+    @rule(event=EVENT)
+    def retract_what_never_was(self, event: Event) -> None:
+        before = self.real.checksum()
+        assert self.real.retract_many(*columns([(event[0], event[1], -1.0), (UNKNOWN, event[1], event[2])])) == 0
+        assert self.real.checksum() == before
+
+    @rule()
+    def compact(self) -> None:
+        self.real.compact()
+        assert self.real.stats()["units"] == len({unit for unit, _, _ in self.events})
+        assert self.real.stats()["items"] == len({item for _, item, _ in self.events})
+
+    @rule(event=EVENT, time=st.sampled_from([math.nan, math.inf, -math.inf]))
+    def refuse_a_time_that_is_not_finite(self, event: Event, time: float) -> None:
+        columns_ = columns([event, (event[0], event[1], time)])
+        with pytest.raises(ValueError, match="finite"):
+            self.real.observe_many(*columns_)
+        with pytest.raises(ValueError, match="finite"):
+            self.real.retract_many(*columns_)
+
+    @invariant()
+    def is_the_definition(self) -> None:
+        self.real.check()
+        oracle = Oracle(self.events, self.history, self.half_life)
+        assert self.real.count(ITEMS).tolist() == [oracle.count[i] for i in ITEMS]
+        for item in ITEMS:
+            supports = [oracle.support[item][j] for j in ITEMS]
+            assert self.real.support([item] * len(ITEMS), ITEMS).tolist() == supports
+            keys, scores = self.real.similar(item, k=50)
+            if self.half_life is None:
+                expected = oracle.similar(item)
+                assert keys.tolist() == [j for j, _ in expected]
+                assert scores.tolist() == pytest.approx([s for _, s in expected], abs=1e-6)
+            else:
+                decayed = oracle.decayed(item)
+                assert sorted(keys.tolist()) == sorted(decayed)
+                assert scores.tolist() == pytest.approx(sorted(decayed.values(), reverse=True), rel=1e-6, abs=1e-6)
+                assert scores.tolist() == pytest.approx([decayed[j] for j in keys.tolist()], rel=1e-6, abs=1e-6)
+
+    @invariant()
+    def is_the_model_of_what_remains(self) -> None:
+        fresh = fed(self.events, self.history, self.half_life)
+        assert self.real.checksum() == fresh.checksum()
+        units, items, times = self.real.events()
+        again = Items(history=self.history, half_life=self.half_life)
+        again.observe_many(units, items, times)
+        assert again.checksum() == fresh.checksum()
+        by_unit: dict[int, list[tuple[int, float]]] = defaultdict(list)
+        for unit, item, time in self.events:
+            by_unit[unit].append((item, time))
+        held: dict[int, list[tuple[int, float]]] = defaultdict(list)
+        for unit, item, time in zip(units.tolist(), items.tolist(), times.tolist(), strict=True):
+            held[unit].append((item, time))
+        assert held == by_unit
+
+
+ItemsMachine.TestCase.settings = settings(
+    max_examples=150, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+)
+TestItems = ItemsMachine.TestCase
+
+
+class Counts:
+    """Supports as matrices, with an unbounded window: what a unit adds is the outer product of its distinct items."""
+
+    def __init__(self, n: int) -> None:
+        self.support = np.zeros((n, n), np.int64)
+
+    def add(self, items: list[int], sign: int) -> None:
+        self.support[np.ix_(items, items)] += sign
+
+    def similar(self, item: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Keys (of order KEYS) and scores, by (score down, key up)."""
+        n, c = np.diag(self.support), self.support[item].copy()
+        c[item] = 0
+        others = np.flatnonzero(c)
+        strength = c[others] ** 2 / n[others]
+        order = np.lexsort((KEYS[others], -strength))
+        return others[order], np.sqrt(strength[order] / n[item])
+
+
+WIDE = 400
+KEYS = np.random.default_rng(5).permutation(np.arange(WIDE, dtype=np.uint64) * np.uint64(0x0123456789ABCDEF))
+SEED = st.integers(0, 2**32 - 1)
+
+
+class LongRowsMachine(RuleBasedStateMachine):
+    """Rows of up to 400 entries, most of them ties: lists are made, cut, rescanned, and survive what is taken back."""
+
+    @initialize(half_life=st.sampled_from([None, 1e6]), k=st.sampled_from([1, 20, 50, 200]))
+    def begin(self, half_life: float | None, k: int) -> None:
+        self.exact_order = half_life is None
+        self.real = Items(history=WIDE, k=k, half_life=half_life)
+        self.counts = Counts(WIDE)
+        self.units: dict[int, list[int]] = {}
+        self.next_unit = 0
+
+    def observe(self, items: list[int]) -> None:
+        unit, self.next_unit = self.next_unit, self.next_unit + 1
+        self.units[unit] = items
+        self.counts.add(items, +1)
+        self.real.observe_many(np.full(len(items), unit), KEYS[items], np.zeros(len(items)))
+
+    @rule(seed=SEED, size=st.integers(130, WIDE))
+    def one_wide_unit(self, seed: int, size: int) -> None:
+        self.observe(np.random.default_rng(seed).permutation(WIDE)[:size].tolist())
+
+    @rule(seed=SEED, size=st.integers(2, 12), units=st.integers(1, 150), popular=st.sampled_from([0, 3]))
+    def narrow_units(self, seed: int, size: int, units: int, popular: int) -> None:
+        random = np.random.default_rng(seed)
+        for _ in range(units):
+            items = list(dict.fromkeys([*range(popular), *random.integers(0, WIDE, size).tolist()]))
+            random.shuffle(items)
+            self.observe(items)
+
+    @precondition(lambda self: self.units)
+    @rule(seed=SEED, share=st.sampled_from([0.02, 0.3, 0.9]))
+    def take_units_back(self, seed: int, share: float) -> None:
+        random = np.random.default_rng(seed)
+        for unit in [u for u in self.units if random.random() < share]:
+            items = self.units.pop(unit)
+            self.counts.add(items, -1)
+            order = random.permutation(items)
+            assert self.real.retract_many(np.full(len(items), unit), KEYS[order], np.zeros(len(items))) == len(items)
+
+    @precondition(lambda self: self.units)
+    @rule(seed=SEED)
+    def take_an_item_out_of_some_units(self, seed: int) -> None:
+        random = np.random.default_rng(seed)
+        item = int(random.integers(0, 3)) if random.random() < 0.5 else int(random.integers(0, WIDE))
+        for unit in [u for u, items in self.units.items() if item in items and random.random() < 0.5]:
+            self.counts.add(self.units[unit], -1)
+            self.units[unit] = [i for i in self.units[unit] if i != item]
+            self.counts.add(self.units[unit], +1)
+            assert self.real.retract_many([unit], KEYS[[item]], [0.0]) == 1
+
+    @rule()
+    def compact(self) -> None:
+        self.real.compact()
+
+    @rule(seed=SEED, k=st.sampled_from([0, 1, 50, 88, 89, 150, WIDE]), n=st.integers(1, 60))
+    def similar(self, seed: int, k: int, n: int) -> None:
+        self.compare(np.random.default_rng(seed).integers(0, WIDE, n).tolist(), k)
+
+    @rule(k=st.sampled_from([1, 20, 50]))
+    def similar_of_all(self, k: int) -> None:
+        self.compare(range(WIDE), k)
+
+    def compare(self, items: list[int] | range, k: int) -> None:
+        starts, found, scores = self.real.neighbours(KEYS[list(items)], k)
+        for x, item in enumerate(items):
+            others, expected = self.counts.similar(item)
+            keys = found[starts[x] : starts[x + 1]]
+            if self.exact_order:
+                assert keys.tolist() == KEYS[others[:k]].tolist()
+            assert scores[starts[x] : starts[x + 1]] == pytest.approx(expected[:k], abs=1e-6)
+            assert self.real.similar(int(KEYS[item]), k)[0].tolist() == keys.tolist()
+
+    @invariant()
+    def sound(self) -> None:
+        self.real.check()
+        assert self.real.count(KEYS).tolist() == np.diag(self.counts.support).tolist()
+
+
+LongRowsMachine.TestCase.settings = settings(
+    max_examples=40, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
+)
+TestLongRows = LongRowsMachine.TestCase
+
+
+@pytest.mark.parametrize("half_life", [None, 1e6])
+def test_long_rows_go_every_way(half_life: float | None) -> None:
+    """The machine's rules with seeds of our own, until every path of the lists has been taken."""
+    machine, random = LongRowsMachine(), np.random.default_rng(8)
+    machine.begin(half_life=half_life, k=50)
+    for step in range(40):
+        seeds = random.integers(0, 2**32, 4).tolist()
+        if step % 3 == 0:
+            machine.one_wide_unit(seed=seeds[0], size=300)
+        machine.narrow_units(seed=seeds[1], size=8, units=60, popular=3)
+        if step % 4 == 1:
+            machine.take_units_back(seed=seeds[2], share=0.1)
+        machine.take_an_item_out_of_some_units(seed=seeds[3])
+        machine.similar(seed=seeds[2], k=[50, 88, 89, WIDE][step % 4], n=60)
+        machine.sound()
+    machine.similar_of_all(k=50)
+    ways = ("short_reads", "list_reads", "rescans", "full_scans", "cuts", "admitted", "touched_again", "inflations")
+    stats = machine.real.stats()
+    assert [way for way in ways if not stats[way]] == []
+    assert stats["rescans"] < stats["list_reads"]
+
+
+def stream(seed: int, n: int = 4000, units: int = 60, items: int = 300) -> list[Event]:
+    random = np.random.default_rng(seed)
+    popular = np.minimum(random.zipf(1.3, n), items)
+    return list(
+        zip(random.integers(0, units, n).tolist(), popular.tolist(), random.uniform(0, 1e6, n).tolist(), strict=True)
+    )
+
+
+def test_a_long_stream_with_repeats_equals_the_definition_before_and_after_taking_back() -> None:
+    events = stream(1)
+    model = fed(events)
+    random = np.random.default_rng(2)
+    for _ in range(4):
+        oracle = Oracle(events, 50, None)
+        for item in oracle.count:
+            expected = oracle.similar(item)[:50]
+            keys, scores = model.similar(item)
+            assert keys.tolist() == [j for j, _ in expected]
+            assert scores.tolist() == pytest.approx([s for _, s in expected], abs=1e-6)
+        gone = [events[x] for x in random.permutation(len(events))[:700]]
+        assert model.retract_many(*columns(gone)) == 700
+        model.check()
+        remaining = Counter(events) - Counter(gone)
+        events = [e for e in events if remaining[e] > 0]
+        assert model.checksum() == fed(events).checksum()
+
+
+def test_the_checksum_does_not_depend_on_batches_interleaving_or_what_was_taken_back() -> None:
+    events = stream(3, 600, 20, 40)
+    expected = fed(events).checksum()
+    one_by_one = Items()
+    for event in events:
+        one_by_one.observe(*event)
+    by_unit = fed(sorted(events, key=lambda e: e[0]))
+    visitors = [(unit + 1000, item + 7, time) for unit, item, time in events[:200]]
+    visited = fed(visitors + events)
+    visited.retract_many(*columns(visitors))
+    assert {m.checksum() for m in (one_by_one, by_unit, visited)} == {expected}
+    assert fed(events[::-1]).checksum() != expected
+    assert fed(events[:-1]).checksum() != expected
+    assert fed([(u + 1, i, t) for u, i, t in events]).checksum() != expected
+
+
+@pytest.mark.parametrize("level", ["scalar", "avx2", "avx512"])
+def test_every_simd_level_makes_the_same_lists(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    best = fed(stream(4))
+    monkeypatch.setenv("SHOPGUIDE_SIMD", level)
+    forced = fed(stream(4))
+    if forced.stats()["simd"] != level:
+        pytest.skip(f"this processor has no {level}")
+    keys = np.arange(1, 301)
+    for model in (best, forced):
+        model.neighbours(keys, 50)
+        model.retract_many(*columns(stream(4)[::3]))
+    for mine, theirs in zip(best.neighbours(keys, 50), forced.neighbours(keys, 50), strict=True):
+        assert mine.tolist() == theirs.tolist()
+    assert best.checksum() == forced.checksum()
+
+
+def test_decay_keeps_scores_over_many_landmarks_and_takes_back_exactly() -> None:
+    events = [(u, i, 3000.0 * (x // 50) + x) for x, (u, i, _) in enumerate(stream(6, 2000, 40, 30))]
+    model, live = fed(events[:1], half_life=1000.0), events[-300:]
+    for at in range(1, len(events), 100):
+        model.observe_many(*columns(events[at : at + 100]))
+    model.check()
+    assert model.retract_many(*columns(events[:-300])) == len(events) - 300
+    model.check()
+    oracle = Oracle([(u, i, t - live[-1][2]) for u, i, t in live], 50, 1000.0)
+    for item in oracle.count:
+        decayed = oracle.decayed(item)
+        keys, scores = model.similar(item, 50)
+        assert scores.tolist() == pytest.approx([decayed[j] for j in keys.tolist()], rel=1e-6)
+    assert model.checksum() == fed(live, half_life=1000.0).checksum()
+
+
+@pytest.mark.parametrize("time", [1e300, -1e300, 1.7e9, 5e-324])
+def test_absurd_times_stay_numbers(time: float) -> None:
+    model = fed([(1, 1, 0.0), (1, 2, time), (2, 1, 0.0), (2, 2, 0.0), (2, 3, -time)], half_life=1e-3)
+    model.check()
+    for item in (1, 2, 3):
+        assert np.isfinite(model.similar(item)[1]).all()
+    assert model.retract_many([1, 2], [2, 3], [time, -time]) == 2
+    model.compact()
+    assert model.similar(1)[1].tolist() == pytest.approx([math.sqrt(0.5)], rel=1e-6)
+    model.check()
+
+
+def test_unknown_and_empty() -> None:
+    model = Items()
+    keys, scores = model.similar(5)
+    assert (keys.dtype, len(keys), scores.dtype, len(scores)) == (np.uint64, 0, np.float32, 0)
+    assert [a.tolist() for a in model.neighbours([], 5)] == [[0], [], []]
+    assert model.neighbours([1, 2], 5)[0].tolist() == [0, 0, 0]
+    assert model.retract_many([], [], []) == 0
+    assert [len(a) for a in model.events()] == [0, 0, 0]
+    assert model.checksum() == "0" * 32
+    assert model.support([1], [2]).tolist() == [0]
+    model.compact()
+    model.check()
+    assert set(model.nbytes) == {"tables", "events", "pairs", "lists", "pool_rest"}
+
+
+def test_unequal_lengths_change_nothing() -> None:
+    model = fed([(1, 2, 3.0)])
+    before = model.checksum()
+    with pytest.raises(ValueError, match="length"):
+        model.observe_many([1, 2], [1, 2], [0.0])
+    with pytest.raises(ValueError, match="length"):
+        model.retract_many([1], [2, 3], [3.0])
+    with pytest.raises(ValueError, match="length"):
+        model.support([1], [2, 3])
+    assert model.checksum() == before
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"history": 0}, {"k": 0}, {"half_life": 0}, {"half_life": -1.0}, {"half_life": math.nan}]
+)
+def test_settings_out_of_range_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Items(**wrong)  # type: ignore[arg-type]
+
+
+def test_compacting_gives_memory_back() -> None:
+    events = stream(7, 20_000, 500, 2000)
+    model = fed(events)
+    full = sum(model.nbytes.values())
+    model.retract_many(*columns(events[200:]))
+    model.compact()
+    assert sum(model.nbytes.values()) < full / 4
+    assert model.checksum() == fed(events[:200]).checksum()
