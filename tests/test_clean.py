@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shopguide.clean import DAY, OLDEST, clean
-from shopguide.records import Batch, Events, Kind, Names, Ragged
+from shopguide.clean import clean
+from shopguide.records import AHEAD, EARLIEST, Batch, Events, Kind, Names, Ragged
 
 NOW = 1_700_000_000.0
 GOOD: dict[str, Any] = {"arrived": NOW, "kind": Kind.VIEW, "user": 1, "item": 2, "time": NOW, "data": b""}
@@ -74,10 +74,10 @@ def test_what_a_typed_row_said() -> None:
 @pytest.mark.parametrize(
     ("time", "why"),
     [
-        (NOW + DAY, ""),
-        (NOW + DAY + 1, "time is in the future"),
-        (OLDEST, ""),
-        (OLDEST - 1, "time is too long ago"),
+        (NOW + AHEAD, ""),
+        (NOW + AHEAD + 1, "time is in the future"),
+        (EARLIEST, ""),
+        (EARLIEST - 1, "time is too long ago"),
         (math.nan, "time is not finite"),
         (-math.inf, "time is not finite"),
     ],
@@ -150,7 +150,7 @@ ROW = st.fixed_dictionaries(
         "kind": st.integers(0, 20),
         "user": st.sampled_from([0, 1]),
         "item": st.sampled_from([0, 2, 3]),
-        "time": st.sampled_from([NOW, math.nan, math.inf, 0.0, NOW + 2 * DAY]),
+        "time": st.sampled_from([NOW, math.nan, math.inf, 0.0, NOW + 2 * AHEAD]),
         "value": st.sampled_from([0.0, 1.0, math.nan, -math.inf]),
         "arrived": st.sampled_from([NOW, math.nan]),
         "data": DATA,

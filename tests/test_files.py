@@ -12,6 +12,7 @@ from shopguide.collect.files import Files, Pace, open_source
 from shopguide.errors import SourceError
 
 HEADER = "user,item,time\n"
+T = 1_700_000_000.0
 
 
 def write(path: Path, times: list[object]) -> Path:
@@ -26,6 +27,7 @@ def write(path: Path, times: list[object]) -> Path:
         ("file:", "should be file:PATH"),
         ("file:/nowhere/at-all.csv", "cannot read /nowhere/at-all.csv: No such file"),
         ("file:x?colour=red", "no option colour"),
+        ("file:/dev/null", "/dev/null is no regular file"),
         ("file:x?format=excel", "'excel' is none of events, online-retail"),
     ],
 )
@@ -108,13 +110,14 @@ class Clock:
 def paced(times: list[object], speed: float, sent: int = -1) -> tuple[list[tuple[float, list[str]]], Clock]:
     """When each piece went, and what was in it."""
     clock = Clock()
+    times = [T + t if isinstance(t, (int, float)) else t for t in times]
     chunk = Chunk(len(times), {"time": times, "item": [f"i{n}" for n in range(len(times))]}, bytes, first=0)
     pace = Pace(speed, clock.wait, clock)
     return [(round(clock.now - 100, 6), list(p.columns["item"])) for p in pace.pieces(chunk, sent)], clock
 
 
 def test_rows_go_when_they_are_due() -> None:
-    pieces, clock = paced(["1000", "1000", "1060", "1059", "never", "1120.6"], 60)
+    pieces, clock = paced([0, 0, 60, 59, "never", 120.6], 60)
     assert pieces == [(0, ["i0", "i1"]), (1.0, ["i2", "i3", "i4"]), (2.01, ["i5"])]
     assert max(clock.waits) <= files_module.NAP
 
@@ -124,8 +127,13 @@ def test_rows_that_were_sent_before_are_not_paced() -> None:
     assert pieces == [(0, ["i0", "i1"]), (0, ["i2"]), (1.0, ["i3"])]
 
 
+def test_rows_whose_time_makes_no_sense_hold_up_nothing() -> None:
+    pieces, _ = paced(["", "never", "1", 0, "9999-01-01", 60], 60)
+    assert pieces == [(0, ["i0", "i1", "i2"]), (0, ["i3", "i4"]), (1.0, ["i5"])]
+
+
 def test_a_paced_source_can_be_stopped(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.csv", [0, 10_000, 20_000])
+    path = write(tmp_path / "a.csv", [T, T + 10_000, T + 20_000])
     source = open_source(f"file:{path}?speed=1")
     assert [chunk.rows for chunk in source.chunks(wait=lambda seconds: True)] == [1]
 

@@ -159,6 +159,7 @@ def test_otto(tmp_path: Path) -> None:
         (b"user,item\nu,i\n", "the header lacks time; it has user, item"),
         (bytes(range(256)) * 9, "is no text"),
         (gzip.compress(b"x" * 99)[:12], "damaged from its beginning"),
+        (b"x" * (2 << 20), "its first line does not end"),
     ],
 )
 @pytest.mark.parametrize("forced", ["", "?format=events"])

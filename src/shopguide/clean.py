@@ -12,10 +12,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from shopguide.records import I64, SIMILAR, TRENDING, Batch, Events, Kind
+from shopguide.records import AHEAD, EARLIEST, I64, SIMILAR, TRENDING, Batch, Events, Kind
 
-DAY = 86400.0
-OLDEST = 631152000.0  # 1990-01-01 in epoch seconds
 MOST = 100  # items in a list
 
 Bools = NDArray[np.bool_]
@@ -93,8 +91,8 @@ def clean(batch: Batch) -> tuple[Batch, Rejects]:
     reject(events.kind == Kind.MALFORMED, "malformed")
     reject(~_KNOWN[events.kind], "unknown kind")
     reject(~np.isfinite(events.time), "time is not finite")
-    reject(events.time > events.arrived + DAY, "time is in the future")
-    reject(events.time < OLDEST, "time is too long ago")
+    reject(events.time > events.arrived + AHEAD, "time is in the future")
+    reject(events.time < EARLIEST, "time is too long ago")
     reject(_NEED_ITEM[events.kind] & (events.item == 0), "no item")
     reject(_NEED_USER[events.kind] & (events.user == 0), "no user")
     reject(~np.isfinite(events.value), "value is not a finite number")

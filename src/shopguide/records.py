@@ -33,6 +33,10 @@ I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
 
 
+EARLIEST = 631_152_000.0  # 1990-01-01 in epoch seconds: what is before it is no event's time
+AHEAD = 86_400.0  # seconds that an event's time may be ahead of its arrival
+
+
 class Kind(IntEnum):
     """What a row of the log says. Up to DISMISS a shopper did it; ITEM is the catalogue's; the rest control us."""
 

@@ -97,6 +97,7 @@ class _Encoding:
         self.why: dict[int, str] = {}
         self.good = np.ones(self.n, bool)
         self.attributes = Attributes(chunk, encoder.amounts)
+        self.words: dict[str, Sequence[str | None]] = {}
 
     def result(self) -> Encoded:
         consent = self._consent()
@@ -151,8 +152,10 @@ class _Encoding:
         return self.chunk.columns.get(name)
 
     def _texts(self, name: str) -> Sequence[str | None]:
-        column = self._column(name)
-        return [None] * self.n if column is None else texts(column)
+        if name not in self.words:
+            column = self._column(name)
+            self.words[name] = [None] * self.n if column is None else texts(column)
+        return self.words[name]
 
     def _reject(self, rows: Sequence[int] | NDArray[Any], why: str) -> None:
         """Rows (a boolean mask or indices) cannot be read; the first reason of a row stays."""
@@ -171,10 +174,9 @@ class _Encoding:
 
     def _keys(self, name: str, cache: Cache[int]) -> U64:
         """The keys of a column of ids; 0 where there is none. What is there but is no id is rejected."""
-        column = self._column(name)
-        if column is None:
+        if self._column(name) is None:
             return np.zeros(self.n, np.uint64)
-        ids = texts(column)
+        ids = self._texts(name)
         found = keys(ids, cache)
         none = np.flatnonzero(found == 0).tolist()
         if not set(map(ids.__getitem__, none)) <= {None, ""}:

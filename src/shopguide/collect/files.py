@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qsl
@@ -22,7 +21,7 @@ from shopguide.collect.formats import FORMATS, Format
 from shopguide.collect.lines import Lines
 from shopguide.collect.values import Cache, epoch, times
 from shopguide.errors import SourceError
-from shopguide.records import F64
+from shopguide.records import AHEAD, EARLIEST, F64
 
 CHUNK = 8192  # most rows of a chunk
 NAP = 0.5  # seconds that a paced source sleeps at most before it looks whether to stop
@@ -98,7 +97,8 @@ class Pace:
     def pieces(self, chunk: Chunk, sent: int) -> Iterator[Chunk]:
         """The chunk in pieces, each when its rows are due; rows up to number ``sent`` at once."""
         due = self._due(chunk)
-        at = min(max(sent + 1 - chunk.first, 0), chunk.rows)
+        timeless = int(np.searchsorted(due, -np.inf, side="right"))
+        at = min(max(sent + 1 - chunk.first, timeless), chunk.rows)
         if at:
             yield chunk.slice(0, at)
         while at < chunk.rows:
@@ -115,10 +115,10 @@ class Pace:
                 return
 
     def _due(self, chunk: Chunk) -> F64:
-        """Event times, never falling; a row without one goes with the row before it."""
+        """Event times, never falling; a row whose time makes no sense goes with the row before it."""
         column = chunk.columns.get("time")
         event = np.full(chunk.rows, np.nan) if column is None else times(column, self._times)
-        event = np.where(np.isfinite(event), event, -np.inf)
+        event = np.where((event >= EARLIEST) & (event <= time.time() + AHEAD), event, -np.inf)
         due = np.maximum.accumulate(np.concatenate([[self._newest], event]))[1:]
         self._newest = due[-1] if len(due) else self._newest
         return due
@@ -162,7 +162,10 @@ def _speed_of(spec: str, text: str) -> Speed:
 
 def _folder(folder: Path, forced: str | None) -> tuple[list[Found], list[Path]]:
     """The files of a folder that belong together, and the others."""
-    paths = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+    try:
+        paths = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+    except OSError as e:
+        raise SourceError(f"cannot read {folder}: {e.strerror}") from None
     found: list[Found] = []
     for path in paths:
         try:
@@ -192,11 +195,10 @@ def _train_and_test(found: list[Found]) -> list[Found]:
 
 def _recognise(path: Path, forced: str | None) -> Found:
     """The format of a file. Raises SourceError where it cannot be read or is in none."""
-    try:
-        lines = Lines(path)
-        first = next(chain.from_iterable(lines.blocks()), b"")
-    except OSError as e:
-        raise SourceError(f"cannot read {path}: {e.strerror}") from None
+    lines = Lines(path)
+    first = next(iter(next(lines.blocks())), b"")
+    if not first and lines.position < lines.total:
+        raise SourceError(f"{path} is no text: its first line does not end")
     if not first:
         raise SourceError(f"{path} is {'damaged from its beginning on' if lines.damage else 'empty'}")
     text = first.decode(errors="replace")

@@ -9,7 +9,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from itertools import repeat
-from operator import itemgetter
 from typing import Any, ClassVar
 
 import numpy as np
@@ -53,11 +52,11 @@ class Table(Format):
 
     @classmethod
     def sniff(cls, first: str) -> bool:
-        return first.split(cls.delimiter) == list(cls.header)
+        return _split(first, cls.delimiter) == list(cls.header)
 
     def __init__(self, first: str) -> None:
         if self.skip and not self.sniff(first):
-            _demand(list(self.header), first.split(self.delimiter))
+            _demand(list(self.header), _split(first, self.delimiter))
         self._fields = Fields(self.delimiter, len(self.header))
 
     def parse(self, lines: list[bytes], last: bool) -> Chunk:
@@ -196,6 +195,7 @@ class OnlineRetail(Table):
     def __init__(self, first: str) -> None:
         super().__init__(first)
         self._amounts = Cache(amount)
+        self._products = Cache(lambda code: (code or "")[:1].isdigit())
         self._customers = Cache(lambda text: (text or "").removesuffix(".0"))
         self._prices: dict[str | None, str] = {}
 
@@ -204,7 +204,7 @@ class OnlineRetail(Table):
         quantity = floats(fields["Quantity"], self._amounts)
         price = floats(fields["UnitPrice"], self._amounts)
         back = np.fromiter(map(str.startswith, invoices, repeat("C")), bool, len(invoices))
-        product = np.fromiter(map(str.isdigit, map(itemgetter(slice(0, 1)), codes)), bool, len(codes))
+        product = np.fromiter(map(self._products.__getitem__, codes), bool, len(codes))
         for bad, why in (
             (~product, "not a product"),
             (np.isnan(quantity), "quantity is not a finite number"),
@@ -216,9 +216,8 @@ class OnlineRetail(Table):
         sold: list[str | None] = list(codes)
         for row in problems:
             sold[row] = None
-        kinds = np.where(back, "remove", "purchase")
         return {
-            "kind": kinds.tolist(),
+            "kind": list(map(("purchase", "remove").__getitem__, back.tolist())),
             "user": list(map(self._customers.__getitem__, fields["CustomerID"])),
             "session": invoices,
             "item": codes,
@@ -272,7 +271,11 @@ def _loads(line: bytes | str) -> Any:
 def _header(line: str) -> tuple[str, list[str]]:
     """The delimiter and the names of a header line."""
     delimiter = max(DELIMITERS, key=line.count)
-    return delimiter, [name.strip().strip('"') for name in line.split(delimiter)]
+    return delimiter, _split(line, delimiter)
+
+
+def _split(header: str, delimiter: str) -> list[str]:
+    return [name.strip().strip('"') for name in header.split(delimiter)]
 
 
 def _missing(ours: Mapping[str, Any]) -> list[str]:

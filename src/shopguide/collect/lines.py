@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import stat
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+from shopguide.errors import SourceError
 
 BLOCK = 1 << 19  # bytes of text in a block, at least, but for the last
 READ = 1 << 16  # bytes of the file taken at once
@@ -26,12 +29,18 @@ class Lines:
     """The lines of a file without their ends, blank ones left out.
 
     ``position`` of ``total`` bytes are read. ``damage`` says at the end why the file cannot be read on; ``rest`` is
-    then the piece of a line before that place.
+    then the piece of a line before that place. Raises SourceError where the file cannot be read at all.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.total = path.stat().st_size
+        try:
+            found = path.stat()
+        except OSError as e:
+            raise SourceError(f"cannot read {path}: {e.strerror}") from None
+        if not stat.S_ISREG(found.st_mode):
+            raise SourceError(f"{path} is no regular file")
+        self.total = found.st_size
         self.position = 0
         self.damage: str | None = None
         self.rest = b""
@@ -50,14 +59,17 @@ class Lines:
         yield _split(text.removeprefix(mark))
 
     def _texts(self) -> Iterator[bytes]:
-        with self._path.open("rb") as file:
-            data = self._read(file)
-            if data[:2] == b"\x1f\x8b":
-                yield from self._unpacked(file, data)
-                return
-            while data:
-                yield data
+        try:
+            with self._path.open("rb") as file:
                 data = self._read(file)
+                if data[:2] == b"\x1f\x8b":
+                    yield from self._unpacked(file, data)
+                    return
+                while data:
+                    yield data
+                    data = self._read(file)
+        except OSError as e:
+            raise SourceError(f"cannot read {self._path}: {e.strerror}") from None
 
     def _unpacked(self, file: BinaryIO, data: bytes) -> Iterator[bytes]:
         """The text of gzip members, up to where they are damaged."""

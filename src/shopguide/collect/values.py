@@ -44,7 +44,7 @@ _YES = frozenset(("", "true", "t", "yes", "y", "1", "on", "granted", "given"))
 class Cache(dict[Any, V], Generic[V]):
     """``work`` of a text, once for each distinct one; begins afresh at ``limit`` entries."""
 
-    def __init__(self, work: Callable[[str | None], V], limit: int = 1 << 18) -> None:
+    def __init__(self, work: Callable[[str | None], V], limit: int = 1 << 16) -> None:
         super().__init__()
         self._work = work
         self._limit = limit
@@ -72,7 +72,7 @@ def _text_of(value: Any) -> str:
 def id_text(text: str | None) -> str:
     """The id in a text, without the blanks around it; empty where there is none, or none that can be used."""
     stripped = (text or "").strip()
-    return stripped if len(stripped) <= MAX_ID and _is_utf8(stripped) else ""
+    return stripped if len(stripped) <= MAX_ID and (stripped.isascii() or _is_utf8(stripped)) else ""
 
 
 def _is_utf8(text: str) -> bool:
