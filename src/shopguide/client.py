@@ -48,7 +48,7 @@ class Update:
 class Inbox:
     """The list of one user, kept from their messages: doubles and older ones change nothing. No sockets.
 
-    ``newest`` is the highest seq heard of, ``seq`` that of the list at hand; where they differ a snapshot is due.
+    ``seq`` is that of the list at hand; where a higher one was heard of, the inbox is behind and asks for a snapshot.
     """
 
     def __init__(self, now: float) -> None:
@@ -65,8 +65,8 @@ class Inbox:
         if message["type"] == "error":
             raise TokenError(message["error"])
         seq = wire.seq_of(message)
-        if seq[1] > 0:
-            self._newest = max(self._newest, seq)
+        no_list = seq[1] == 0 and seq[0] >= self._newest[0]  # of what was heard of before nothing is to be had
+        self._newest = seq if no_list else max(self._newest, seq)
         if message["type"] == "heartbeat" or (self.seq is not None and seq <= self.seq):
             return None
         try:
@@ -79,7 +79,7 @@ class Inbox:
     @property
     def behind(self) -> bool:
         """Whether there is a newer list than the one at hand."""
-        return self._newest > (self.seq or (0, 0))
+        return self._newest[1] > 0 and self._newest > (self.seq or (0, 0))
 
     def asks(self, now: float) -> bool:
         """Whether to ask for a snapshot now; then it counts as asked."""

@@ -90,9 +90,10 @@ class PushServer:
         self.intake = real_endpoint(self._pull)
         for public in (self._xpub, self._router):
             public.set(zmq.LINGER, 0)
-            public.set(zmq.SNDHWM, self._settings.high_water_mark)
             public.set(zmq.MAXMSGSIZE, wire.MAX_FRAME)
         self._xpub.set(zmq.XPUB_MANUAL, 1)
+        self._xpub.set(zmq.SNDHWM, self._settings.high_water_mark)
+        self._router.set(zmq.SNDHWM, TURN)
         try:
             self.endpoint, self.gap_endpoint = bind_pair(self._xpub, self._router, self._settings.endpoint)
         except Exception:
@@ -262,6 +263,7 @@ class PushServer:
 
     def _send(self, topic: bytes, body: bytes) -> None:
         """To every connection that was given the topic; for one that is full libzmq drops it."""
+        self._xpub.get(zmq.EVENTS)  # else libzmq learns once a millisecond what has left, and drops till then
         self._xpub.send_multipart([topic, body], zmq.DONTWAIT)
         self.counts["pushed"] += 1
 
