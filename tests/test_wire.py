@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import copy
 import json
+import re
+from base64 import urlsafe_b64decode
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shopguide import wire
+from shopguide.client import Inbox
 from shopguide.errors import GapError, PackingError, SettingError
+from shopguide.tokens import KeyRing, mint, verify
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 REASONS = st.fixed_dictionaries({"text": st.text(max_size=5), "because": st.text(max_size=3), "share": NUMBERS})
@@ -215,3 +220,29 @@ def test_gap_endpoints():
 def test_endpoints_that_are_none(endpoint):
     with pytest.raises(SettingError, match="endpoint"):
         wire.gap_endpoint(endpoint)
+
+
+def test_the_documents_example_is_true():
+    text = (Path(__file__).parent.parent / "docs" / "protocol.md").read_text()
+    blocks = re.findall(r"```(bytes|token|frame|json)\n(.*?)\n```", text, re.DOTALL)
+    assert [kind for kind, _ in blocks] == ["bytes", "token", "frame", "json", "json", "json", "json"]
+    raw, token, frame, *bodies = (block for _, block in blocks)
+    keys = KeyRing(b"the key of docs/protocol.md")
+    assert mint(keys, 0x0123456789ABCDEF, 3600, 1_700_000_000.0) == token
+    assert urlsafe_b64decode(token).hex() == raw and bytes.fromhex(frame) == b"\1" + token.encode()
+    said = verify(keys, token, 1_700_000_000.0)
+    assert (said.user, said.expires) == (0x0123456789ABCDEF, 1_700_003_600.0)
+    messages = [wire.decode([token.encode(), body.encode()])[1] for body in bodies]
+    assert [m["type"] for m in messages] == ["heartbeat", "snapshot", "diff", "heartbeat"]
+    inbox = Inbox(0.0)
+    lists = [[i["item"] for i in update.items] for m in messages if (update := inbox.receive(m, 0.0))]
+    assert lists == [["A", "B"], ["B", "C"]] and inbox.asks(0.0)
+    assert all(wire.encode(token.encode(), m)[1] == body.encode() for m, body in zip(messages, bodies, strict=True))
+
+
+def test_the_document_names_every_member():
+    text = (Path(__file__).parent.parent / "docs" / "protocol.md").read_text()
+    for message in (a_snapshot(), DIFF, wire.heartbeat((3, 7), 4.0), wire.error("no")):
+        nested = [*message.get("at", ()), *(m for i in message.get("items", ()) for m in (*i, *i["reasons"][0]))]
+        for member in (*message, *nested, *(f"times.{t}" for t in message.get("times", ()))):
+            assert f"`{member}`" in text or member == "times", member
