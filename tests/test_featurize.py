@@ -153,9 +153,13 @@ def test_a_gap_is_refused_and_rejected_rows_are_no_gap() -> None:
 
 
 def test_sessions_are_cut_by_inactivity_or_given() -> None:
-    lessons = featurizer().featurize(
-        batch([view(1, 1, 0), view(1, 2, GAP), view(1, 3, 3 * GAP), view(1, 4, 3 * GAP, session=77), view(2, 1, 0)])
-    ).lessons
+    lessons = (
+        featurizer()
+        .featurize(
+            batch([view(1, 1, 0), view(1, 2, GAP), view(1, 3, 3 * GAP), view(1, 4, 3 * GAP, session=77), view(2, 1, 0)])
+        )
+        .lessons
+    )
     a, b, c, d, e = lessons.unit.tolist()
     assert a == b and len({a, c, d, e}) == 4 and d == 77
     assert featurizer("user").featurize(batch([view(1, 1, 0), view(1, 2, 1e6)])).lessons.unit.tolist() == [1, 1]
@@ -208,7 +212,11 @@ def test_a_look_names_recent_bought_and_dismissed() -> None:
     one = featurizer()
     one.featurize(batch(rows))
     look = one.look(1, "home", 5, 4 * GAP)
-    assert look.recent[0].tolist() == [3, 1, 2] and look.recent_kind[0].tolist() == [Kind.VIEW, Kind.CART, Kind.PURCHASE]
+    assert look.recent[0].tolist() == [3, 1, 2] and look.recent_kind[0].tolist() == [
+        Kind.VIEW,
+        Kind.CART,
+        Kind.PURCHASE,
+    ]
     assert look.recent_time[0].tolist() == [3 * GAP, 2, 1] and look.here[0].tolist() == [1, 0, 0]
     assert look.bought[0].tolist() == [2] and look.dismissed[0].tolist() == [4]
     empty = one.look(5, "home", 5, 0)

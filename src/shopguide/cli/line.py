@@ -63,6 +63,7 @@ class RunningLine:
         self._thread.join()
         if self._error is None:
             self._save()
+        self.runner.close()
         if self.push is not None:
             self.push.stop()
         self.log.close()

@@ -77,6 +77,9 @@ class RejectBolt(Bolt):
     def process(self, tup: Any) -> None:
         self.stage.write(*tup.values)
 
+    def close(self) -> None:
+        self.stage.close()
+
 
 class FeaturizeBolt(StageBolt):
     """Turns events into lessons and looks."""
@@ -141,3 +144,7 @@ class PushBolt(Bolt):
                 self.socket.send(msgpack.packb(recommendation), zmq.DONTWAIT)
             except zmq.Again:
                 self.logger.warning("the push server is slow: dropped a list of partition %s", tup.values[0])
+
+    def close(self) -> None:
+        if self.socket is not None:
+            self.socket.close()

@@ -93,6 +93,12 @@ class LocalRunner:
         while self.step() or self._waiting:
             pass
 
+    def close(self) -> None:
+        """Let every component that holds files or sockets go of them."""
+        for task in self._tasks:
+            if hasattr(task.component, "close"):
+                task.component.close()
+
     def stages(self) -> dict[str, Any]:
         """The stage object of each task that holds state, by ``component-index``."""
         return {
@@ -176,6 +182,7 @@ class LocalRunner:
         if self.crashes > CRASHES:
             raise WorkerError(f"{task.name} raised {self.crashes} times at the same place: {error}") from error
         logger.warning("worker begins again from the newest snapshot")
+        self.close()
         self._build()
 
     def _tick(self) -> None:

@@ -22,7 +22,7 @@ class LogSpout(Spout):
         start = deployment.part("position")
         mine = range(deployment.index, self.log_read.partitions, deployment.width)
         self.positions = {p: int(start["position"][p]) if start else 0 for p in mine}
-        self.epochs = dict.fromkeys(mine, 0)  # grows with every rewind: fails of an older one are stale
+        self.rewinds: dict[int, list[int]] = {p: [] for p in mine}  # where to, in order
         self.turn = list(mine)
 
     def next_tuple(self) -> None:
@@ -32,11 +32,12 @@ class LogSpout(Spout):
             batch = self.log_read.read(partition, self.positions[partition], self.limit)
             if batch is not None:
                 self.positions[partition] = batch.last + 1
-                self.emit([partition, pack(batch)], tup_id=f"{partition}:{batch.first}:{self.epochs[partition]}")
+                self.emit([partition, pack(batch)], tup_id=f"{partition}:{batch.first}:{len(self.rewinds[partition])}")
                 return
 
     def fail(self, tup_id: str) -> None:
-        partition, first, epoch = map(int, tup_id.split(":"))
-        if epoch == self.epochs[partition]:
+        """Go back to the batch, unless a rewind since it was emitted went as far: then it comes again anyhow."""
+        partition, first, rewinds = map(int, tup_id.split(":"))
+        if all(first < to for to in self.rewinds[partition][rewinds:]):
             self.positions[partition] = first
-            self.epochs[partition] += 1
+            self.rewinds[partition].append(first)
