@@ -74,27 +74,29 @@ static int index_keys(sg_table *table, const uint64_t *keys, size_t n, uint32_t 
     return SG_OK;
 }
 
-static int grow(sg_items *m) {
-    size_t units = sg_table_live(m->units), items = sg_table_live(m->items);
-    m->topk.keys = sg_table_keys(m->items);
+/* Room for the ids that the keys may get, before they get them. */
+static int make_room(sg_items *m, size_t n) {
+    size_t units = sg_table_live(m->units) + n, items = sg_table_live(m->items) + n;
     int rc = sg_history_grow(&m->history, units, items);
     if (!rc) rc = sg_pairs_grow(&m->pairs, items);
     if (!rc) rc = sg_topk_grow(&m->topk, items);
     return rc;
 }
 
-int sg_items_observe(sg_items *m, const uint64_t *units, const uint64_t *items, const double *times, size_t n) {
+static int observe_chunk(sg_items *m, const uint64_t *units, const uint64_t *items, const double *times, size_t n) {
     uint32_t unit_ids[CHUNK], item_ids[CHUNK];
+    int rc = make_room(m, n);
+    if (!rc) rc = index_keys(m->units, units, n, unit_ids);
+    if (!rc) rc = index_keys(m->items, items, n, item_ids);
+    m->topk.keys = sg_table_keys(m->items);
+    return rc ? rc : m->learn->observe(m, unit_ids, item_ids, times, n);
+}
+
+int sg_items_observe(sg_items *m, const uint64_t *units, const uint64_t *items, const double *times, size_t n) {
     if (!all_finite(times, n)) return SG_ERR_VALUE;
     int rc = move_landmark(m, times, n);
-    for (size_t at = 0; at < n && !rc; at += CHUNK) {
-        size_t len = n - at < CHUNK ? n - at : CHUNK;
-        rc = index_keys(m->units, units + at, len, unit_ids);
-        if (!rc) rc = index_keys(m->items, items + at, len, item_ids);
-        int grown = grow(m);
-        if (!rc) rc = grown;
-        if (!rc) rc = m->learn->observe(m, unit_ids, item_ids, times + at, len);
-    }
+    for (size_t at = 0; at < n && !rc; at += CHUNK)
+        rc = observe_chunk(m, units + at, items + at, times + at, n - at < CHUNK ? n - at : CHUNK);
     return rc;
 }
 
@@ -318,9 +320,9 @@ int sg_items_check(sg_items *m, const char **why) {
     if (!rc) rc = sg_pairs_check(&m->pairs, why);
     if (!rc) rc = sg_topk_check(&m->topk, &m->pairs, why);
     if (rc) return rc;
-    *why = "sg_items I1: the parts know different numbers of units or items";
+    *why = "sg_items I1: a part has no room for an id";
     size_t items = sg_table_live(m->items);
-    if (m->history.len != sg_table_live(m->units) || m->pairs.len != items || m->topk.len != items) return SG_ERR_VALUE;
+    if (m->history.len < sg_table_live(m->units) || m->pairs.len < items || m->topk.len < items) return SG_ERR_VALUE;
     *why = "sg_items I2: supports are not those of the kept events";
     if (!check_sums(m)) return SG_ERR_VALUE;
     *why = NULL;

@@ -19,7 +19,7 @@
  * 0 while their support stays, until sg_items_compact() makes them anew.
  *
  * Invariants, checked by sg_items_check(), which empties the queue first: those of the parts, in the order above; then
- *   I1  tables, history, pairs and lists know the same numbers of units and items.
+ *   I1  history, pairs and lists have room for every id of the tables.
  *   I2  supports and pair supports are those of the units' kept events, in sum.
  *
  * Owns everything. Arrays are borrowed until return. Cost: an event O(window) updates; see the parts.

@@ -88,12 +88,10 @@ cdef extern from "sg_simd.h":
 
 cdef extern from "sg_history.h":
     ctypedef struct sg_history:
-        size_t len
         uint64_t events, kept_events
 
 cdef extern from "sg_pairs.h":
     ctypedef struct sg_pairs:
-        size_t len
         uint64_t entries
 
 cdef extern from "sg_topk.h":
@@ -105,6 +103,8 @@ cdef extern from "sg_topk.h":
 
 cdef extern from "sg_items.h":
     ctypedef struct sg_items:
+        sg_table *units
+        sg_table *items
         sg_history history
         sg_pairs pairs
         sg_topk topk

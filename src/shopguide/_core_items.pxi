@@ -155,8 +155,8 @@ cdef class Items:
     def stats(self):
         """Counters: units, items, events, pairs, lists; how lists were read and kept; the SIMD level in use."""
         return {
-            "units": self.model.history.len,
-            "items": self.model.pairs.len,
+            "units": sg_table_live(self.model.units),
+            "items": sg_table_live(self.model.items),
             "events": self.model.history.events,
             "kept_events": self.model.history.kept_events,
             "pairs": self.model.pairs.entries // 2,
