@@ -285,6 +285,32 @@ class TestSubscriber:
             Subscriber("T", endpoint)
 
 
+class TestCurve:
+    def test_an_open_endpoint_speaks_to_those_who_have_its_key(self):
+        server = PushServer(PushSettings(endpoint="tcp://0.0.0.0:*", curve=True), KEYS, None, print, print)
+        server.start()
+        try:
+            with zmq.Context.instance().socket(zmq.PUSH) as bolt:
+                bolt.connect(server.intake)
+                bolt.send(msgpack.packb(recommendation(ANN, 0, "ab")))
+                endpoint, token = server.endpoint.replace("0.0.0.0", "127.0.0.1"), mint(KEYS, ANN, 60)
+                other = KeyRing(b"another").curve()[0].decode()
+                with (
+                    Subscriber(token, endpoint, server_key=server.server_key) as ours,
+                    Subscriber(token, endpoint) as plain,
+                    Subscriber(token, endpoint, server_key=other) as mistaken,
+                ):
+                    until(ours, "ab")
+                    assert plain.receive(0.2) is None and mistaken.receive(0.2) is None
+        finally:
+            server.stop()
+
+    @pytest.mark.parametrize("key", ["", "x", "x" * 40 + "y", "\N{SNOWMAN}" * 40])
+    def test_a_key_of_no_use_is_one_line(self, key):
+        with pytest.raises(SettingError):
+            Subscriber("T", server_key=key)
+
+
 class TestAsyncSubscriber:
     async def test_holds_many_tokens(self, line):
         users = range(1, 101)

@@ -99,7 +99,7 @@ class Inbox:
 class Connection:
     """A SUB and a DEALER socket to one server; never waits by itself. Raises SettingError for an endpoint of no use."""
 
-    def __init__(self, endpoint: str, gap_endpoint: str | None, high_water_mark: int) -> None:
+    def __init__(self, endpoint: str, gap_endpoint: str | None, server_key: str | None, high_water_mark: int) -> None:
         gap_endpoint = gap_endpoint or wire.gap_endpoint(endpoint)
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
         self.sub, self.dealer = context.socket(zmq.SUB), context.socket(zmq.DEALER)
@@ -108,11 +108,20 @@ class Connection:
         for each in (self.sub, self.dealer):
             each.set(zmq.IPV6, int("[" in endpoint))
         try:
+            if server_key is not None:
+                self._encrypt(server_key)
             self.sub.connect(endpoint)
             self.dealer.connect(gap_endpoint)
-        except zmq.ZMQError as e:
+        except (zmq.ZMQError, ValueError) as e:
             self.close()
             raise SettingError(f"cannot connect to {endpoint} and {gap_endpoint}: {e}") from None
+
+    def _encrypt(self, server_key: str) -> None:
+        public, secret = zmq.curve_keypair()
+        for each in (self.sub, self.dealer):
+            each.set(zmq.CURVE_SERVERKEY, server_key.encode())
+            each.set(zmq.CURVE_PUBLICKEY, public)
+            each.set(zmq.CURVE_SECRETKEY, secret)
 
     def read(self) -> tuple[bytes, wire.Message] | None:
         """(token, message) that is waiting, answers to gaps first; None where none is. Passes over rubbish."""
@@ -146,16 +155,21 @@ class Connection:
 
 class Subscriber:
     """The lists of a token's user. Iterating waits ``timeout`` seconds for each (None: forever), then ends; it can be
-    iterated again. Raises SettingError for an endpoint of no use; on receiving, TokenError where the token is refused
-    or has ended."""
+    iterated again. ``server_key`` is the server's CURVE key (Z85) where it encrypts. Raises SettingError for an
+    endpoint or key of no use; on receiving, TokenError where the token is refused or has ended."""
 
     def __init__(
-        self, token: str, endpoint: str = ENDPOINT, gap_endpoint: str | None = None, timeout: float | None = None
+        self,
+        token: str,
+        endpoint: str = ENDPOINT,
+        gap_endpoint: str | None = None,
+        timeout: float | None = None,
+        server_key: str | None = None,
     ) -> None:
         self._timeout = timeout
         self._topic = token.encode()
         self._inbox = Inbox(time.monotonic())
-        self._connection = Connection(endpoint, gap_endpoint, HIGH_WATER_MARK)
+        self._connection = Connection(endpoint, gap_endpoint, server_key, HIGH_WATER_MARK)
         self._connection.sub.subscribe(self._topic)
         self._connection.ask(self._topic)
         self._poller = zmq.Poller()
@@ -204,9 +218,15 @@ class AsyncSubscriber:
     says that the server refuses the token, or that it has ended; it is dropped. Of one event loop. Raises SettingError
     for an endpoint of no use."""
 
-    def __init__(self, endpoint: str = ENDPOINT, gap_endpoint: str | None = None, high_water_mark: int = 1000) -> None:
+    def __init__(
+        self,
+        endpoint: str = ENDPOINT,
+        gap_endpoint: str | None = None,
+        high_water_mark: int = 1000,
+        server_key: str | None = None,
+    ) -> None:
         self._inboxes: dict[bytes, Inbox] = {}
-        self._connection = Connection(endpoint, gap_endpoint, high_water_mark)
+        self._connection = Connection(endpoint, gap_endpoint, server_key, high_water_mark)
         self._poller = zmq.asyncio.Poller()
         for source in (self._connection.dealer, self._connection.sub):
             self._poller.register(source, zmq.POLLIN)

@@ -17,7 +17,7 @@ ENVIRONMENT = "SHOPGUIDE_"
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 class LogSettings(Section):
@@ -57,6 +57,7 @@ class PushSettings(Section):
     endpoint: str = Field(
         "tcp://127.0.0.1:7201", description="where subscribers connect; gaps are asked one port above"
     )
+    curve: bool = Field(False, description="encrypt with CURVE; only then may the endpoint be open to other hosts")
     heartbeat: float = Field(5.0, gt=0, le=60, description="seconds between heartbeats to each live token")
     high_water_mark: int = Field(16, ge=1, description="messages kept for a slow client before newer ones are dropped")
     token_ttl: float = Field(3600, gt=0, description="seconds that a token minted here lives")

@@ -21,6 +21,9 @@ import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 
+import zmq
+from zmq.utils import z85
+
 from shopguide.errors import TokenError
 from shopguide.keys import Secret
 
@@ -58,6 +61,12 @@ class KeyRing:
     def of(cls, newest: Secret, *older: Secret) -> KeyRing:
         """The ring of a deployment's secret, and of those it had before."""
         return cls(newest.token, *(secret.token for secret in older))
+
+    def curve(self) -> tuple[bytes, bytes]:
+        """The push server's CURVE key pair (public, secret), Z85: derived from the newest key, so that there is no file
+        to keep. Clients need the public one."""
+        secret = z85.encode(hmac.digest(self._keys[self.newest], b"shopguide/curve", "sha256"))
+        return zmq.curve_public(secret), secret
 
     @staticmethod
     def id_of(key: bytes) -> int:

@@ -39,13 +39,25 @@ def seconds(context: click.Context, option: click.Parameter, value: str) -> floa
 def token(user: str, ttl: float, state_path: Path, as_json: bool) -> None:
     """Mint a token that opens a user's messages and routes.
 
+    The JSON also has the push server's public CURVE key, which clients need where it encrypts (push.curve).
     Signed with the secret in SHOPGUIDE_SECRET, else with that of the state directory.
     """
     secret = Secret.load(state_path)
     now = time.time()
-    text = mint(KeyRing.of(secret), secret.user_key(user), ttl, now)
+    keys = KeyRing.of(secret)
+    text = mint(keys, secret.user_key(user), ttl, now)
     if as_json:
         ends = datetime.fromtimestamp(now + ttl, UTC).isoformat(timespec="seconds")
-        click.echo(json.dumps({"user": user, "token": text, "expires": now + ttl, "ends": ends}))
+        click.echo(
+            json.dumps(
+                {
+                    "user": user,
+                    "token": text,
+                    "expires": now + ttl,
+                    "ends": ends,
+                    "server_key": keys.curve()[0].decode(),
+                }
+            )
+        )
     else:
         click.echo(text)

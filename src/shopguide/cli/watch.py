@@ -32,11 +32,20 @@ TITLES = 5  # titles on a line
 @click.option("--user", help="User id; a token is minted with the state directory's secret.")
 @click.option("--token", help="A token, where the secret is not at hand.")
 @click.option("--connect", metavar="ENDPOINT", help="Where messages come from.  [default: the running process's]")
+@click.option(
+    "--server-key", metavar="KEY", help="The server's CURVE key (see `shopguide token --json`), if it has one."
+)
 @click.option("--count", type=click.IntRange(min=1), help="End after so many lists.")
 @state_option
 @json_option
 def watch(
-    user: str | None, token: str | None, connect: str | None, count: int | None, state_path: Path, as_json: bool
+    user: str | None,
+    token: str | None,
+    connect: str | None,
+    server_key: str | None,
+    count: int | None,
+    state_path: Path,
+    as_json: bool,
 ) -> None:
     """Follow a user's list: a line for each new one, until Ctrl-C."""
     if (user is None) == (token is None):
@@ -44,7 +53,8 @@ def watch(
     running = StateDir(state_path).running() if connect is None else {}
     endpoint = connect or running.get("push") or str(PushSettings.model_fields["endpoint"].default)
     given = token or _mint(str(user), state_path)
-    with suppress(KeyboardInterrupt), Subscriber(given, endpoint, running.get("gap")) as lists:
+    subscriber = Subscriber(given, endpoint, running.get("gap"), server_key=server_key or running.get("server_key"))
+    with suppress(KeyboardInterrupt), subscriber as lists:
         _follow(lists, user, state_path, count, as_json)
 
 

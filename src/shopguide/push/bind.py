@@ -13,12 +13,12 @@ from shopguide.wire import gap_endpoint
 TRIES = 32  # pairs of free ports looked for
 
 
-def bind_pair(xpub: zmq.Socket[bytes], router: zmq.Socket[bytes], endpoint: str) -> tuple[str, str]:
+def bind_pair(xpub: zmq.Socket[bytes], router: zmq.Socket[bytes], endpoint: str, encrypted: bool) -> tuple[str, str]:
     """Bind both; their real endpoints. Port ``*`` or 0: any free one that has a free one above.
 
-    Raises SettingError where the endpoint is malformed, in use, or not of this host's loopback.
+    Raises SettingError where the endpoint is malformed, in use, or open to other hosts and not encrypted.
     """
-    host, any_port = _allowed(endpoint)
+    host, any_port = _allowed(endpoint, encrypted)
     for public in (xpub, router):
         public.set(zmq.IPV6, int(host.startswith("[")))
     tries = TRIES if any_port else 1
@@ -41,7 +41,7 @@ def real_endpoint(bound: zmq.Socket[bytes]) -> str:
     return str(bound.get_string(zmq.LAST_ENDPOINT)).rstrip("\0")
 
 
-def _allowed(endpoint: str) -> tuple[str, bool]:
+def _allowed(endpoint: str, encrypted: bool) -> tuple[str, bool]:
     """(host, whether any port will do)."""
     transport, _, address = endpoint.partition("://")
     if transport == "ipc" and address:
@@ -52,9 +52,10 @@ def _allowed(endpoint: str) -> tuple[str, bool]:
         raise SettingError(f"push.endpoint = {endpoint!r}: should be tcp://HOST:PORT or ipc://PATH")
     if not any_port:
         gap_endpoint(endpoint)
-    if not _loopback(host):
+    if not encrypted and not _loopback(host):
         raise SettingError(
-            f"push.endpoint = {endpoint!r}: without CURVE messages travel in the clear; should be 127.0.0.1 or ipc://"
+            f"push.endpoint = {endpoint!r}: without CURVE messages travel in the clear; should be 127.0.0.1 or ipc://, "
+            "or set push.curve = true"
         )
     return host, any_port
 

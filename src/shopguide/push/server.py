@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
 import socket
 import threading
 import time
@@ -39,6 +40,7 @@ from shopguide.tokens import KeyRing, Token, verify
 
 logger = logging.getLogger(__name__)
 
+IDLE = 60.0  # seconds that the thread waits where nothing is due
 TURN = 256  # most frames taken from one socket before the others have their turn
 USERLESS = (SIMILAR.decode(), TRENDING.decode())  # answers to a question; no user's list
 _numbers = itertools.count()
@@ -50,6 +52,7 @@ Unwatched = Callable[[int], None]
 class PushServer:
     """Pushes recommendations to the subscribers of their user. :meth:`start` binds and raises SettingError where the
     endpoint is wrong, in use, or open to the world without CURVE; then ``endpoint`` and ``gap_endpoint`` are real.
+    ``server_key`` is what clients need of a server that encrypts (Z85).
 
     ``on_watch(user, expires)`` when a user is watched anew or for longer, ``on_unwatch(user)`` when their last token
     is gone: both from the server's thread; they must not block. ``intake`` is a PULL endpoint; None: an inproc one
@@ -69,9 +72,11 @@ class PushServer:
         self._on_watch, self._on_unwatch = on_watch, on_unwatch
         self.intake = intake or f"inproc://shopguide-push-{next(_numbers)}"
         self.endpoint, self.gap_endpoint = settings.endpoint, ""
+        self.server_key = keys.curve()[0].decode() if settings.curve else None
         self.counts: Counter[str] = Counter()
         self._outbox = Outbox(next_epoch(state))
         self._watchers = Watchers()
+        self._beats: dict[int, float] = {}  # user: when the next heartbeat is due (monotonic s), soonest first
         self._revoked: dict[int, float] = {}  # user: tokens issued until then are void
         self._waiters: dict[int, list[tuple[asyncio.AbstractEventLoop, asyncio.Future[Any]]]] = {}
         self._waiting = threading.Lock()
@@ -91,11 +96,16 @@ class PushServer:
         for public in (self._xpub, self._router):
             public.set(zmq.LINGER, 0)
             public.set(zmq.MAXMSGSIZE, wire.MAX_FRAME)
+            if self._settings.curve:
+                public.set(zmq.CURVE_SERVER, 1)
+                public.set(zmq.CURVE_SECRETKEY, self._keys.curve()[1])
         self._xpub.set(zmq.XPUB_MANUAL, 1)
         self._xpub.set(zmq.SNDHWM, self._settings.high_water_mark)
         self._router.set(zmq.SNDHWM, TURN)
         try:
-            self.endpoint, self.gap_endpoint = bind_pair(self._xpub, self._router, self._settings.endpoint)
+            self.endpoint, self.gap_endpoint = bind_pair(
+                self._xpub, self._router, self._settings.endpoint, self._settings.curve
+            )
         except Exception:
             self._close()
             raise
@@ -170,11 +180,11 @@ class PushServer:
         poller = zmq.Poller()
         for source in (self._woken, self._pull, self._xpub, self._router):
             poller.register(source, zmq.POLLIN)
-        beat = time.monotonic() + self._settings.heartbeat
         try:
             while self._running:
+                until_beat = next(iter(self._beats.values()), math.inf) - time.monotonic()
                 until_end = self._watchers.next_end - time.time()
-                wait = max(0.0, min(beat - time.monotonic(), until_end))
+                wait = max(0.0, min(until_beat, until_end, IDLE))
                 ready = dict(poller.poll(0 if self._doubt else int(wait * 1000) + 1))
                 if self._woken.fileno() in ready:
                     self._woken.recv(4096)
@@ -185,9 +195,7 @@ class PushServer:
                 self._take_subscriptions()
                 self._take_recommendations()
                 self._answer_gaps()
-                if time.monotonic() >= beat:
-                    beat = time.monotonic() + self._settings.heartbeat
-                    self._send_heartbeats()
+                self._send_heartbeats()
         finally:
             self._close()
 
@@ -221,6 +229,7 @@ class PushServer:
             return
         self._xpub.set(zmq.SUBSCRIBE, topic)
         longer = self._watchers.subscribe(topic, token)
+        self._beats.setdefault(token.user, time.monotonic() + self._settings.heartbeat)
         self._send(topic, wire.dumps(self._known(token.user)))
         if longer:
             self._tell(self._on_watch, token.user, token.expires)
@@ -293,11 +302,18 @@ class PushServer:
                 logger.debug("gap answer dropped: %s", e)
 
     def _send_heartbeats(self) -> None:
-        now = time.time()
-        for user in self._watchers.users():
-            body = wire.dumps(wire.heartbeat(self._outbox.seq(user), now))
-            for topic in self._watchers.topics(user):
-                self._send(topic, body)
+        """To those whose time it is; few a turn, since on a connection with many tokens a burst would be dropped."""
+        now = time.monotonic()
+        for user in list(itertools.islice(self._beats, max(1, self._settings.high_water_mark // 2))):
+            if self._beats[user] > now:
+                return
+            del self._beats[user]
+            topics = self._watchers.topics(user)
+            if topics:
+                self._beats[user] = now + self._settings.heartbeat
+                body = wire.dumps(wire.heartbeat(self._outbox.seq(user), time.time()))
+                for topic in topics:
+                    self._send(topic, body)
 
     def _forget(self, user: int) -> None:
         self._outbox.forget(user)
