@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 TESTS = sorted((ROOT / "tests" / "c").glob("test_*.c"))
 FLAGS = ["-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined"]
 FLAGS += ["-fno-sanitize-recover=all", "-fno-omit-frame-pointer", f"-I{ROOT / 'csrc'}"]
-WRAPPED = [f"-Wl,--wrap={name}" for name in ("malloc", "calloc", "realloc", "mmap")]
+WRAPPED = [f"-Wl,--wrap={name}" for name in ("malloc", "calloc", "realloc", "mmap", "sg_pool_take")]
 
 
 def run(command: list[str], cwd: Path) -> None:

@@ -23,7 +23,7 @@
         }                                                                                                              \
     } while (0)
 
-/* After so many more allocations (malloc, calloc, realloc, mmap) one fails, once. Negative: none does. */
+/* After so many more allocations (malloc, calloc, realloc, mmap, sg_pool_take) one fails, once. Negative: none does. */
 extern long fail_after;
 
 static inline unsigned below(unsigned n) { return (unsigned)rand() % n; }

@@ -16,6 +16,9 @@ static int fails(void) {
     return fail_after-- == 0;
 }
 
+struct sg_pool;
+void *__real_sg_pool_take(struct sg_pool *pool, unsigned lg);
+
 void *__wrap_malloc(size_t size) { return fails() ? NULL : __real_malloc(size); }
 
 void *__wrap_calloc(size_t n, size_t size) { return fails() ? NULL : __real_calloc(n, size); }
@@ -25,3 +28,5 @@ void *__wrap_realloc(void *block, size_t size) { return fails() ? NULL : __real_
 void *__wrap_mmap(void *at, size_t size, int protection, int flags, int file, long offset) {
     return fails() ? MAP_FAILED : __real_mmap(at, size, protection, flags, file, offset);
 }
+
+void *__wrap_sg_pool_take(struct sg_pool *pool, unsigned lg) { return fails() ? NULL : __real_sg_pool_take(pool, lg); }
