@@ -496,7 +496,7 @@ class TestIntake:
         line.send(3, "pq", slot="similar")
         assert names(await answer) == "pq"
         assert line.server.latest(3) is None, "an answer to a question is no list of a user"
-        assert not line.server._waiters
+        assert len(line.server._waiters) == 0
 
     def test_of_another_process(self, tmp_path):
         server = PushServer(
@@ -552,6 +552,12 @@ class TestBinding:
     def test_rubbish_is_refused(self, endpoint):
         with pytest.raises(SettingError, match="endpoint"):
             self.start(endpoint)
+
+    def test_an_intake_of_no_use_is_refused(self):
+        server = PushServer(PushSettings(), KEYS, None, print, print, "nowhere")
+        with pytest.raises(SettingError, match="intake 'nowhere'"):
+            server.start()
+        server.stop()
 
     def test_a_port_in_use_is_one_line(self):
         with socket.socket() as taken:

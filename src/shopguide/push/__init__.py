@@ -1,6 +1,7 @@
 """push: every new list goes to those who look, over ZeroMQ. docs/protocol.md is the contract.
 
-Its files: `outbox` what each user was last sent, `watchers` whose tokens are live, `server` the sockets.
+Its files: `outbox` what each user was last sent, `watchers` whose tokens are live, `waiters` who pulls, `bind`
+where it listens, `server` the sockets.
 """
 
 from shopguide.push.outbox import Outbox, next_epoch

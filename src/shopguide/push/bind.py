@@ -26,17 +26,26 @@ def bind_pair(xpub: zmq.Socket[bytes], router: zmq.Socket[bytes], endpoint: str,
         tries -= 1
         try:
             xpub.bind(f"tcp://{host}:*" if any_port else endpoint)
-            bound = real_endpoint(xpub)
+            bound = _real_endpoint(xpub)
             router.bind(gap_endpoint(bound))
             return bound, gap_endpoint(bound)
         except (zmq.ZMQError, SettingError) as e:
             if not tries:
                 raise SettingError(f"push.endpoint = {endpoint!r}: cannot bind it and the port above: {e}") from None
             with suppress(zmq.ZMQError):
-                xpub.unbind(real_endpoint(xpub))
+                xpub.unbind(_real_endpoint(xpub))
 
 
-def real_endpoint(bound: zmq.Socket[bytes]) -> str:
+def bind_intake(pull: zmq.Socket[bytes], endpoint: str) -> str:
+    """Bind the socket that recommendations come to; its real endpoint. Raises SettingError where that cannot be."""
+    try:
+        pull.bind(endpoint)
+    except zmq.ZMQError as e:
+        raise SettingError(f"cannot bind the push server's intake {endpoint!r}: {e}") from None
+    return _real_endpoint(pull)
+
+
+def _real_endpoint(bound: zmq.Socket[bytes]) -> str:
     """Where a socket was bound last."""
     return str(bound.get_string(zmq.LAST_ENDPOINT)).rstrip("\0")
 

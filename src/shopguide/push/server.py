@@ -13,7 +13,6 @@ passed over hears no heartbeat and subscribes again.
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import logging
 import math
@@ -30,9 +29,10 @@ import msgpack
 import zmq
 
 from shopguide import wire
-from shopguide.errors import TokenError
-from shopguide.push.bind import bind_pair, real_endpoint
+from shopguide.errors import SettingError, TokenError
+from shopguide.push.bind import bind_intake, bind_pair
 from shopguide.push.outbox import Outbox, next_epoch
+from shopguide.push.waiters import Waiters
 from shopguide.push.watchers import Watchers
 from shopguide.records import SIMILAR, TRENDING
 from shopguide.settings import PushSettings
@@ -78,8 +78,7 @@ class PushServer:
         self._watchers = Watchers()
         self._beats: dict[int, float] = {}  # user: when the next heartbeat is due (monotonic s), soonest first
         self._revoked: dict[int, float] = {}  # user: tokens issued until then are void
-        self._waiters: dict[int, list[tuple[asyncio.AbstractEventLoop, asyncio.Future[Any]]]] = {}
-        self._waiting = threading.Lock()
+        self._waiters = Waiters()
         self._todo: deque[Callable[[], None]] = deque()
         self._wake, self._woken = socket.socketpair()
         self._wake.setblocking(False)
@@ -91,8 +90,6 @@ class PushServer:
         self._pull = context.socket(zmq.PULL)
         self._xpub = context.socket(zmq.XPUB)
         self._router = context.socket(zmq.ROUTER)
-        self._pull.bind(self.intake)
-        self.intake = real_endpoint(self._pull)
         for public in (self._xpub, self._router):
             public.set(zmq.LINGER, 0)
             public.set(zmq.MAXMSGSIZE, wire.MAX_FRAME)
@@ -103,10 +100,11 @@ class PushServer:
         self._xpub.set(zmq.SNDHWM, self._settings.high_water_mark)
         self._router.set(zmq.SNDHWM, TURN)
         try:
+            self.intake = bind_intake(self._pull, self.intake)
             self.endpoint, self.gap_endpoint = bind_pair(
                 self._xpub, self._router, self._settings.endpoint, self._settings.curve
             )
-        except Exception:
+        except SettingError:
             self._close()
             raise
         self._thread.start()
@@ -145,28 +143,11 @@ class PushServer:
     def next(self, user: int, timeout: float) -> Awaitable[dict[str, Any] | None]:
         """The next recommendation for the user (or the key that a question was asked under); None where none comes in
         ``timeout`` seconds. Call from a running loop; it counts from the call, so ask first and await later."""
-        loop = asyncio.get_running_loop()
-        waiter: tuple[asyncio.AbstractEventLoop, asyncio.Future[Any]] = (loop, loop.create_future())
-        with self._waiting:
-            self._waiters.setdefault(user, []).append(waiter)
-        return self._wait(user, waiter, timeout)
+        return self._waiters.next(user, timeout)
 
     def watched(self) -> int:
         """How many users are watched."""
         return len(self._watchers.users())
-
-    async def _wait(self, user: int, waiter: Any, timeout: float) -> dict[str, Any] | None:
-        try:
-            return await asyncio.wait_for(waiter[1], timeout)
-        except TimeoutError:
-            return None
-        finally:
-            with self._waiting:
-                waiters = self._waiters.get(user, [])
-                if waiter in waiters:
-                    waiters.remove(waiter)
-                if not waiters:
-                    self._waiters.pop(user, None)
 
     def _soon(self, call: Callable[[], None]) -> None:
         self._todo.append(call)
@@ -261,7 +242,7 @@ class PushServer:
                 continue
             if message is not None:
                 self._push(user, message)
-            self._wake_waiters(user, recommendation)
+            self._waiters.wake(user, recommendation)
 
     def _push(self, user: int, message: wire.Message) -> None:
         topics = self._watchers.topics(user)
@@ -275,15 +256,6 @@ class PushServer:
         self._xpub.get(zmq.EVENTS)  # else libzmq learns once a millisecond what has left, and drops till then
         self._xpub.send_multipart([topic, body], zmq.DONTWAIT)
         self.counts["pushed"] += 1
-
-    def _wake_waiters(self, user: int, recommendation: dict[str, Any]) -> None:
-        with self._waiting:
-            waiters = self._waiters.pop(user, [])
-        for loop, future in waiters:
-            try:
-                loop.call_soon_threadsafe(_resolve, future, recommendation)
-            except RuntimeError:
-                logger.debug("a loop was closed while it waited for a list")
 
     def _answer_gaps(self) -> None:
         for _ in range(TURN):
@@ -327,8 +299,3 @@ class PushServer:
             callback(*arguments)
         except Exception:
             logger.exception("%s failed", callback)
-
-
-def _resolve(future: asyncio.Future[Any], value: Any) -> None:
-    if not future.done():
-        future.set_result(value)
