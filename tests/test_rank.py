@@ -151,7 +151,7 @@ def test_reasons_are_the_parts_of_the_score_in_words() -> None:
         "because": "i1",
         "share": 0.6,
     }
-    assert [r["text"] for r in item["reasons"][1:]] == ["popular now", "it goes with other things you looked at"]
+    assert [r["text"] for r in item["reasons"][1:]] == ["popular now", "goes with other things you looked at"]
     assert sum(p["amount"] for p in item["why"]) == pytest.approx(item["score"], abs=1e-6)
     assert recommendation["offset"] == 3 and recommendation["times"]["scored"] == 12.0
 

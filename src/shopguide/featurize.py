@@ -84,6 +84,7 @@ class Featurizer:
         self._given: dict[int, deque[Given]] = {}
         self.frontier = Frontier()
         self.counts: Counter[str] = Counter()
+        self.newest = 0.0  # time of the newest event
 
     def featurize(self, batch: Batch) -> Update:
         """Learn the batch's new rows; the lessons of all its rows, and a look for each watching user among them.
@@ -109,6 +110,7 @@ class Featurizer:
         meta = {
             "frontier": list(self.frontier.reached.items()),
             "counts": dict(self.counts),
+            "newest": self.newest,
             "watches": [(user, w.expires, w.slot, w.n) for user, w in self._watches.items()],
         }
         users = {f"users.{name}": column for name, column in self._users.dump().items()}
@@ -122,6 +124,7 @@ class Featurizer:
             self._watches = {user: Watch(*watch) for user, *watch in meta["watches"]}
             self.frontier = Frontier(dict(meta["frontier"]))
             self.counts = Counter(meta["counts"])
+            self.newest = meta["newest"]
         except (KeyError, ValueError, TypeError) as e:
             raise StateError(f"featurize's snapshot is broken: {e}") from None
 
@@ -137,6 +140,7 @@ class Featurizer:
     def _take_in(self, events: Events) -> Lessons:
         """Learn rows in order: runs of plain rows in one go, rows that take something back one by one."""
         events = self._drop_doubles(events)
+        self.newest = max(self.newest, float(events.time.max(initial=0.0)))
         for kind, count in zip(*np.unique(events.kind, return_counts=True), strict=True):
             self.counts[Kind(kind).name.lower()] += int(count)
         lessons: list[Lessons] = []
@@ -180,42 +184,44 @@ class Featurizer:
 
     def _take_back(self, events: Events, row: int) -> Lessons:
         """A return, a retracted event, a forgotten user; one that matches nothing is a counted no-op."""
-        user, kind = int(events.user[row]), Kind(events.kind[row])
+        user, kind, offset = int(events.user[row]), Kind(events.kind[row]), int(events.offset[row])
         before = self._users.events(user)
         if kind == Kind.FORGET:
             self._users.drop(user)
             self._watches.pop(user, None)
+            return self._lessons(user, before, np.arange(len(before["item"])), -1, offset)
+        if kind == Kind.REMOVE:
+            index = self._users.newest(user, int(events.item[row]), _BOUGHT_OR_IN_CART)
         else:
-            if kind == Kind.REMOVE:
-                index = self._users.newest(user, int(events.item[row]), _BOUGHT_OR_IN_CART)
-            else:
-                index = self._users.find(user, int(events.details(row).get("target", 0)))
-            if index < 0:
-                self.counts["nothing to take back"] += 1
-                return Lessons()
-            self._users.remove(user, index)
-        return self._difference(user, before, self._users.events(user), int(events.offset[row]))
+            index = self._users.find(user, int(events.details(row).get("target", 0)))
+        if index < 0:
+            self.counts["nothing to take back"] += 1
+            return Lessons()
+        self._users.remove(user, index)
+        after = self._users.events(user)
+        moved = np.flatnonzero(before["session"][index + 1 :] != after["session"][index:]) if self._by_session else []
+        gone = np.concatenate(([index], np.asarray(moved, np.int64) + index + 1))
+        return Lessons.join(
+            [
+                self._lessons(user, before, gone, -1, offset),
+                self._lessons(user, after, gone[1:] - 1, 1, offset),
+            ]
+        )
 
-    def _difference(self, user: int, before: dict[str, Any], after: dict[str, Any], offset: int) -> Lessons:
-        """The lessons that lead from a user's events before to those after: taking one out can cut sessions anew."""
-
-        def learned(events: dict[str, Any]) -> list[tuple[int, int, int, int, float]]:
-            unit = events["session"] if self._by_session else np.full(len(events["item"]), user, np.uint64)
-            rows = zip(events["offset"], events["kind"], unit, events["item"], events["time"], strict=True)
-            return [(int(o), int(k), int(u), int(i), float(t)) for o, k, u, i, t in rows if _LEARNED[k]]
-
-        had, has = learned(before), learned(after)
-        stays = set(had) & set(has)
-        rows = [(-1, *r) for r in had if r not in stays] + [(1, *r) for r in has if r not in stays]
-        sign, _, kind, unit, item, time = zip(*rows, strict=True) if rows else ((),) * 6
+    def _lessons(
+        self, user: int, events: dict[str, Any], rows: NDArray[np.int64], sign: int, offset: int
+    ) -> Lessons:
+        """Lessons of some of a user's events, all caused by the row at ``offset``."""
+        rows = rows[_LEARNED[events["kind"][rows]]]
+        users = np.full(len(rows), user, np.uint64)
         return Lessons(
             offset=np.full(len(rows), offset),
-            sign=sign,
-            kind=kind,
-            unit=np.array(unit, np.uint64),
-            user=np.full(len(rows), user, np.uint64),
-            item=np.array(item, np.uint64),
-            time=time,
+            sign=np.full(len(rows), sign),
+            kind=events["kind"][rows],
+            unit=events["session"][rows] if self._by_session else users,
+            user=users,
+            item=events["item"][rows],
+            time=events["time"][rows],
         )
 
     def _looks(self, events: Events) -> Looks:

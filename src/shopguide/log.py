@@ -127,6 +127,9 @@ class Log:
     def read(self, partition: int, offset: int, limit: int) -> Batch | None:
         """Up to ``limit`` rows of a partition from ``offset`` on, in order; None where there are none yet.
 
+        The names of a frame come with its first row: who reads a partition from its beginning, or from a state that
+        did, has them all.
+
         Raises StateError where a frame before the end is corrupt.
         """
         part = self._parts[partition]
@@ -150,7 +153,7 @@ class Log:
         begin = offset - batches[0].first
         if begin or len(events) > limit:
             events = events.slice(begin, begin + limit)
-        names = batches[0].names if len(batches) == 1 else Names.join([b.names for b in batches])
+        names = Names.join([b.names for b in batches if b.first >= offset])
         return Batch(partition, offset, offset + len(events) - 1, events, names)
 
     def end(self, partition: int) -> int:

@@ -151,7 +151,7 @@ class Ranker:
                 }
             )
         for name, amount in unnamed.items():
-            text = "it goes with other things you looked at"
+            text = "goes with it" if name == SIMILAR.decode() else "goes with other things you looked at"
             parts.append({"signal": name, "because": "", "title": "", "amount": amount, "text": text})
         return parts
 

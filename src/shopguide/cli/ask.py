@@ -101,7 +101,8 @@ def _print_list(found: dict[str, Any], what: str, as_json: bool) -> None:
         return
     click.echo(f"{len(found['items'])} items {what}")
     for place, item in enumerate(found["items"], 1):
-        click.echo(f"{place:3}. {item['title']}  ({item['item']})  {item['score']:.3f}")
+        title = "" if item["title"] == item["item"] else f"{item['title']}  "
+        click.echo(f"{place:3}. {title}({item['item']})  {item['score']:.3f}")
         for reason in item["reasons"]:
             click.echo(f"       {reason['share']:4.0%}  {reason['text']}")
 

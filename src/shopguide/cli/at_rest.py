@@ -87,18 +87,16 @@ class AtRest:
 
     def _now(self) -> float:
         """Now; for a log of long ago the time of its newest event, so that its trends are still to be seen."""
-        return self._newest or time.time()
+        return self.featurizer.newest or time.time()
 
     def _restore(self) -> list[int]:
         widths = {spec.name: spec.par for spec in Recommend.specs}
         parts = self.state.newest(fits(self.settings, widths))
-        self._newest = 0.0
         if parts is None:
             return [0] * self.log.partitions
         self.featurizer.load(parts["featurize-0"])
         self.scorer.load(parts["score-0"])
         self.ranker.load(parts["rank-0"])
-        self._newest = float(parts["position"]["newest"])
         return [int(p) for p in parts["position"]["position"]]
 
     def _replay(self, partition: int, position: int) -> None:
@@ -108,5 +106,4 @@ class AtRest:
             self.ranker.learn(kept)
             update = self.featurizer.featurize(kept)
             self.scorer.learn(update)
-            self._newest = max(self._newest, float(kept.events.time.max(initial=0)))
             position = batch.last + 1
