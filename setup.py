@@ -1,14 +1,16 @@
 """The one C extension; everything else is in pyproject.toml."""
 
-from glob import glob
+from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
+HERE = Path()
+
 core = Extension(
     "shopguide._core",
-    sources=["src/shopguide/_core.pyx", *sorted(glob("csrc/*.c"))],
-    depends=[*glob("csrc/*.h"), *glob("src/shopguide/*.pxi"), "src/shopguide/_core.pxd"],
+    sources=["src/shopguide/_core.pyx", *sorted(map(str, HERE.glob("csrc/*.c")))],
+    depends=["src/shopguide/_core.pxd", *map(str, [*HERE.glob("csrc/*.h"), *HERE.glob("src/shopguide/*.pxi")])],
     include_dirs=["csrc"],
     extra_compile_args=["-std=c11", "-O3", "-fno-math-errno", "-Wall", "-Wextra", "-Wno-unused-parameter"],
     libraries=["m"],

@@ -149,7 +149,7 @@ def test_a_crash_takes_the_worker_along_and_it_begins_again() -> None:
 
 
 def test_a_batch_that_always_crashes_ends_the_run_with_its_reason() -> None:
-    with pytest.raises(WorkerError, match="raises raised .* planted"):
+    with pytest.raises(WorkerError, match=r"raises raised .* planted"):
         run(Raising, 1 + 2, **{"raise": 99})
 
 

@@ -46,7 +46,7 @@ def test_a_mistake_is_one_line(tmp_path: Path, text: str, line: str) -> None:
 
 
 def test_missing_file_and_unknown_preset(tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match="cannot read the settings file .*No such file"):
+    with pytest.raises(SettingError, match=r"cannot read the settings file .*No such file"):
         load("shop", tmp_path / "none.toml")
     with pytest.raises(SettingError, match=r"preset = 'zoo': allowed are shop, news, live"):
         load("zoo")

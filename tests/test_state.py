@@ -88,5 +88,5 @@ def test_settings_are_kept_and_checked(tmp_path: Path) -> None:
 
 def test_a_directory_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StateError, match="cannot use .* as a state directory"):
+    with pytest.raises(StateError, match=r"cannot use .* as a state directory"):
         StateDir(tmp_path / "file" / "below").take()

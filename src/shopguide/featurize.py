@@ -199,8 +199,8 @@ class Featurizer:
             return Lessons()
         self._users.remove(user, index)
         after = self._users.events(user)
-        moved = np.flatnonzero(before["session"][index + 1 :] != after["session"][index:]) if self._by_session else []
-        gone = np.concatenate(([index], np.asarray(moved, np.int64) + index + 1))
+        moved = (before["session"][index + 1 :] != after["session"][index:]) & self._by_session
+        gone = np.concatenate(([index], np.flatnonzero(moved) + index + 1))
         return Lessons.join(
             [
                 self._lessons(user, before, gone, -1, offset),
@@ -208,9 +208,7 @@ class Featurizer:
             ]
         )
 
-    def _lessons(
-        self, user: int, events: dict[str, Any], rows: NDArray[np.int64], sign: int, offset: int
-    ) -> Lessons:
+    def _lessons(self, user: int, events: dict[str, Any], rows: NDArray[np.int64], sign: int, offset: int) -> Lessons:
         """Lessons of some of a user's events, all caused by the row at ``offset``."""
         rows = rows[_LEARNED[events["kind"][rows]]]
         users = np.full(len(rows), user, np.uint64)

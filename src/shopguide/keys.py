@@ -1,4 +1,4 @@
-"""64-bit keys for ids. Items and events: xxh3 of the id. Users: keyed BLAKE2b, so that nothing stored names a person."""
+"""64-bit keys for ids. Items and events: xxh3 of the id. Users: keyed BLAKE2b, so that nothing stored names them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where rejected rows go: ``DIR/rejects/p0003.jsonl``, one JSON object a row, raw bytes in base64 where they are no text.
+"""Where rejected rows go: ``DIR/rejects/p0003.jsonl``, a JSON object a row, raw bytes in base64 where they are no text.
 
 A row is written once: rows at or below the last offset of the file are a replay.
 """

@@ -75,7 +75,7 @@ class Scorer:
 
     def dump(self) -> dict[str, NDArray[Any]]:
         items, users, counts = self.audience.dump()
-        state = {"audience.items": items, "audience.users": users, "audience.counts": counts}
+        state: dict[str, NDArray[Any]] = {"audience.items": items, "audience.users": users, "audience.counts": counts}
         for name, (recommender, _) in self._blend.items():
             state |= {f"{name}.{column}": array for column, array in recommender.dump().items()}
         meta = json.dumps({"frontier": list(self.frontier.reached.items())}).encode()

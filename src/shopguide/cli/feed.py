@@ -15,10 +15,10 @@ class Listener:
     """A browser that waits. Only the newest update is kept for it: a slow one misses lists, not the last."""
 
     def __init__(self) -> None:
-        self.update: Update | None = None
+        self.update: Update | None = None  # None once it has arrived: the token has ended
         self.arrived = asyncio.Event()
 
-    def give(self, update: Update) -> None:
+    def give(self, update: Update | None) -> None:
         self.update = update
         self.arrived.set()
 
@@ -26,8 +26,8 @@ class Listener:
 class Feed:
     """Of one event loop."""
 
-    def __init__(self, endpoint: str, gap_endpoint: str) -> None:
-        self._subscriber = AsyncSubscriber(endpoint, gap_endpoint)
+    def __init__(self, endpoint: str, gap_endpoint: str, server_key: str | None) -> None:
+        self._subscriber = AsyncSubscriber(endpoint, gap_endpoint, server_key=server_key)
         self._listeners: dict[str, set[Listener]] = {}
         self._newest: dict[str, Update] = {}
         self._reader = asyncio.create_task(self._read())
@@ -48,7 +48,8 @@ class Feed:
                     return
                 listener.arrived.clear()
                 update = listener.update
-                assert update is not None
+                if update is None:
+                    return
                 fits = update.message["type"] == "diff" and sent == (update.seq[0], update.message["base"])
                 message = update.message if fits else update.snapshot()
                 sent = update.seq
@@ -72,7 +73,7 @@ class Feed:
 
     async def _read(self) -> None:
         async for token, update in self._subscriber:
-            if token in self._listeners:
+            if update is not None and token in self._listeners:
                 self._newest[token] = update
-                for listener in self._listeners[token]:
-                    listener.give(update)
+            for listener in self._listeners.get(token, ()):
+                listener.give(update)

@@ -98,7 +98,8 @@ def serve(
     assert line.push is not None
 
     address = f"http://{settings.http.host}:{server.port}"
-    line.state.announce(http=address, push=line.push.endpoint, gap=line.push.gap_endpoint)
+    push = line.push
+    line.state.announce(http=address, push=push.endpoint, gap=push.gap_endpoint, server_key=push.server_key)
 
     async def until_stopped() -> None:
         serving = asyncio.create_task(server.serve())

@@ -90,7 +90,7 @@ class ServedLine:
     def subscribe(self, token: str) -> AsyncGenerator[tuple[str, str], None]:
         expires = self._push.verify(token).expires
         if self._feed is None:
-            self._feed = Feed(self._push.endpoint, self._push.gap_endpoint)
+            self._feed = Feed(self._push.endpoint, self._push.gap_endpoint, self._push.server_key)
         return self._feed.lists(token, expires)
 
     async def close(self) -> None:
