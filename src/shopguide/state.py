@@ -54,6 +54,7 @@ class StateDir:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            (self.path / "run.json").unlink(missing_ok=True)  # of a process that was killed
         except BlockingIOError:
             raise StateError(f"{self.path} is in use by process {self.running().get('pid', '?')}") from None
         except OSError as e:
@@ -71,6 +72,19 @@ class StateDir:
 
     def running(self) -> dict[str, Any]:
         """What the running process announced; empty where none runs."""
+        try:
+            lock = os.open(self.path / "lock", os.O_RDONLY)
+        except OSError:
+            return {}
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return self._announced()
+        finally:
+            os.close(lock)
+        return {}
+
+    def _announced(self) -> dict[str, Any]:
         try:
             return dict(json.loads((self.path / "run.json").read_text()))
         except (OSError, ValueError):
