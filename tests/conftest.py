@@ -13,6 +13,8 @@ from hypothesis import settings
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("SHOPGUIDE_DATA", ROOT / ".." / "shared" / "data"))
 
+os.environ["SHOPGUIDE_SECRET"] = "a secret for the tests only"  # of every process that a test starts
+
 settings.register_profile("default", deadline=None)
 settings.load_profile("default")
 
@@ -36,11 +38,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     if report.skipped and os.environ.get("SHOPGUIDE_NO_SKIP"):
         report.outcome = "failed"
         report.longrepr = f"skipped where nothing may skip: {report.longrepr}"
-
-
-@pytest.fixture(autouse=True)
-def _a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SHOPGUIDE_SECRET", "a secret for the tests only")
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -64,7 +63,6 @@ def write_shop(path: Path, rows: int = 3000, seed: int = 1) -> Path:
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A state directory after a finished run."""
-    os.environ["SHOPGUIDE_SECRET"] = "a secret for the tests only"
     path = tmp_path_factory.mktemp("shop")
     summary = json.loads(said("run", "--source", f"file:{write_shop(path / 'a.csv')}", "--state", path / "s", "--json"))
     assert (summary["rows"], summary["rejected"], summary["reasons"]) == (3000, 6, {"time cannot be read": 6})

@@ -1,10 +1,12 @@
-"""A page to test: the app over a scripted line, whose list follows each event by a plain rule."""
+"""A page to test: that of the real demo; and the app over a scripted line, for tests that need a line to misbehave."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections import defaultdict
@@ -19,6 +21,7 @@ import pytest
 from shopguide.display import Server, create_app
 from shopguide.errors import TokenError
 from shopguide.settings import Settings
+from shopguide.state import StateDir
 
 SHELVES = {
     "outdoor": ("Trail shoe", "Rain jacket", "Dome tent", "Headlamp", "Trekking poles", "Camp stove"),
@@ -201,15 +204,25 @@ class Running:
 
 
 @pytest.fixture(scope="session")
-def running() -> Iterator[Running]:
-    app = Running()
-    yield app
-    app.stop()
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """A real ``shopguide demo`` in a process of its own: where it can be reached, and its ``state`` directory."""
+    state = tmp_path_factory.mktemp("demo")
+    command = [sys.executable, "-c", "from shopguide.cli import main; main()", "demo", "--port", "0", "--state", state]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while "http" not in StateDir(state).running():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    yield {**StateDir(state).running(), "state": state}
+    process.terminate()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0 and b"Traceback" not in err, (out, err)
 
 
 @pytest.fixture(scope="session")
-def base_url(running: Running) -> str:
-    return f"http://127.0.0.1:{running.port}"
+def base_url(demo: dict[str, Any]) -> str:
+    return str(demo["http"])
 
 
 @pytest.fixture

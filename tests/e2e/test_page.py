@@ -6,6 +6,9 @@ a scripted one.
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -116,6 +119,18 @@ def test_it_fits_the_screen_in_both_schemes(visit, size, scheme, tmp_path):
     assert (paper < ink) == (scheme == "dark")
     assert abs(paper - ink) > 500
     shop.page.screenshot(path=tmp_path / "shop.png")
+
+
+def test_a_subscriber_in_another_terminal_sees_the_same_lists(visit, demo):
+    page = visit()
+    page.look_at(2)
+    user = page.guide("user")
+    command = [sys.executable, "-c", "from shopguide.cli import main; main()"]
+    watch = [*command, "watch", "--user", user, "--state", str(demo["state"]), "--json", "--count", "1"]
+    printed = subprocess.run(watch, capture_output=True, text=True, timeout=30, check=True).stdout
+    newest = json.loads(printed.splitlines()[-1])
+    assert newest["seq"] == page.guide("seq")
+    assert [item["item"] for item in newest["items"]] == page.picks()
 
 
 @SIZES
