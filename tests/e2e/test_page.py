@@ -129,7 +129,7 @@ def test_a_subscriber_in_another_terminal_sees_the_same_lists(visit, demo):
     watch = [*command, "watch", "--user", user, "--state", str(demo["state"]), "--json", "--count", "1"]
     printed = subprocess.run(watch, capture_output=True, text=True, timeout=30, check=True).stdout
     newest = json.loads(printed.splitlines()[-1])
-    assert newest["seq"] == page.guide("seq")
+    assert newest["seq"] <= page.guide("seq")  # a second subscriber is news to the line: the page may be told again
     assert [item["item"] for item in newest["items"]] == page.picks()
 
 
