@@ -40,7 +40,8 @@ def recommend(user: str, n: int, slot: str, state_path: Path, connect: str | Non
         found = {"user": user, **found}
     else:
         found = AtRest(state_path).recommend(user, slot, n)
-    _print_list(found, f"for {user}", as_json)
+    unknown = "" if found.get("known", True) else ", of whom nothing is known: what is popular"
+    _print_list(found, f"for {user}{unknown}", as_json)
 
 
 @click.command(epilog=examples("shopguide similar --item 85123A", "shopguide similar --item 85123A -n 5 --json"))

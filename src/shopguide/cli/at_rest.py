@@ -50,7 +50,8 @@ class AtRest:
         """The list that the user would get now."""
         key = Secret.load(self.state.path).user_key(user)
         looks = self.featurizer.look(key, slot, n, self._now())
-        return {"user": user, **self._answer(looks)}
+        known = len(self.featurizer.events_of(key)["item"]) > 0
+        return {"user": user, "known": known, **self._answer(looks)}
 
     def similar(self, item: str, n: int) -> dict[str, Any]:
         """Items that occur together with this one. Raises StateError where the item is unknown."""
