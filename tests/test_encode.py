@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
 from typing import Any
 
@@ -126,6 +127,15 @@ def test_times_of_many_forms(given: Any, seconds: float) -> None:
     assert one(user="u", item="i", time=given)[0].events.time[0] == seconds
     mixed = encode([{"user": "u", "item": "i", "time": t} for t in (given, 7, "2019-10-01", "8")])
     assert mixed.events.time.tolist() == [seconds, 7, 1569888000, 8]
+
+
+def test_a_time_without_a_zone_is_utc_wherever_we_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as here:
+        here.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        found = one(user="u", item="i", time="2019-10-01 00:00:00")[0].events.time[0]
+    time.tzset()
+    assert found == 1569888000
 
 
 @pytest.mark.parametrize(

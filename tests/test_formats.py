@@ -103,9 +103,10 @@ C536379,85123A,WHITE HEART,-1,2010-12-01 09:41:00,2.55,17850.0,United Kingdom
 536372,22728,damaged,-4,2010-12-01 08:45:00,0.0,,France
 536373,22729,free,4,2010-12-01 08:45:00,0.0,,France
 536374,22729,CLOCK,many,2010-12-01 08:45:00,1.0,,France
+536375,22729,CLOCK,1,2010-12-01 08:45:00,4.25,,France
 """
     events, _, kinds, reasons = read(write(tmp_path, text))
-    assert kinds == {"PURCHASE": 3, "REMOVE": 1, "MALFORMED": 4}
+    assert kinds == {"PURCHASE": 4, "REMOVE": 1, "MALFORMED": 4}
     assert reasons == {
         "not a product": 1,
         "quantity is not positive": 1,
@@ -113,12 +114,13 @@ C536379,85123A,WHITE HEART,-1,2010-12-01 09:41:00,2.55,17850.0,United Kingdom
         "quantity is not a finite number": 1,
     }
     own = events.take(events.kind == Kind.PURCHASE)
-    assert [int(u) for u in own.user] == [user("17850"), user("17850"), user("anonymous:536370")]
-    assert own.value.tolist() == pytest.approx([15.3, 5.9, 3.75]) and own.time[0] == 1291191960
+    assert [int(u) for u in own.user] == [user(u) for u in ("17850", "17850", "anonymous:536370", "anonymous:536375")]
+    assert own.value.tolist() == pytest.approx([15.3, 5.9, 3.75, 4.25]) and own.time[0] == 1291191960
     assert int(events.user[events.kind == Kind.REMOVE][0]) == user("17850")
     items = [events.details(r) for r in np.flatnonzero(events.kind == Kind.ITEM).tolist()]
     assert items[0] == {"op": "upsert", "title": 'WHITE "HEART", HOLDER', "price": 2.55}
     assert items[1] == {"op": "upsert", "title": "WHITE HEART", "price": 2.55}
+    assert items[-1] == {"op": "upsert", "title": "CLOCK", "price": 4.25}  # not that of the rows that make no sense
 
 
 def test_rees46_with_its_end_cut_off(tmp_path: Path) -> None:
