@@ -29,6 +29,7 @@ from shopguide.errors import SettingError, TokenError
 from shopguide.keys import Secret
 from shopguide.push import Outbox, PushServer
 from shopguide.settings import PushSettings
+from shopguide.state import StateDir
 from shopguide.tokens import KeyRing, mint, verify
 
 KEYS = KeyRing(b"the key of the client tests")
@@ -370,11 +371,13 @@ class TestCommands:
         secret = Secret.load(tmp_path)
         monkeypatch.setattr(sys.modules[__name__], "KEYS", KeyRing.of(secret))
         made = Line()
-        where = {"pid": 1, "http": "", "push": made.server.endpoint, "gap": made.server.gap_endpoint}
-        (tmp_path / "run.json").write_text(json.dumps(where))
+        state = StateDir(tmp_path)
+        state.take()
+        state.announce(push=made.server.endpoint, gap=made.server.gap_endpoint)
         self.ann = secret.user_key("ann")
         yield made
         made.stop()
+        state.release()
 
     def test_watch_prints_a_line_a_list(self, running, tmp_path):
         running.send(self.ann, "abcdefg")

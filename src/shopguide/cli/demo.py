@@ -22,6 +22,7 @@ from shopguide.state import StateDir
 SEED = 7
 HISTORY = 60_000  # events that the shop has seen before the demo begins
 PACE = 20.0  # events a second of the simulated shoppers
+ANY_PORT = "tcp://127.0.0.1:*"  # subscribers find it in the state directory
 STEP = 0.1  # seconds between their events being handed over
 ROWS = 2000  # rows handed over at once while the history is read
 
@@ -50,7 +51,7 @@ class DemoShop(ServedLine):
 )
 def demo(port: int, seconds: float | None, state_path: Path) -> None:
     """A simulated shop, live, in one process: open the page, click products, see the list follow."""
-    settings = load("shop", flags={"http.port": port})
+    settings = load("shop", flags={"http.port": port, "push.endpoint": ANY_PORT})
     line = RunningLine(StateDir(state_path), settings)
     shop = Shop(SEED, start=time.time())  # event ids are of a start: a later demo's are new
     stopped = stop_on_signals()
