@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -90,3 +92,19 @@ def test_a_directory_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StateError, match=r"cannot use .* as a state directory"):
         StateDir(tmp_path / "file" / "below").take()
+
+
+def test_a_full_disk_leaves_the_snapshots_that_were(tmp_path: Path) -> None:
+    state = StateDir(tmp_path)
+    state.save(parts(1), "x")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300, hard))
+        with pytest.raises(StateError, match=r"no snapshot in .*: File too large; the log holds everything"):
+            state.save(parts(1000), "x")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert [p.name for p in (tmp_path / "snapshots").iterdir()] == ["00000001"]
+    assert state.newest("x")["score-0"]["b"].tolist() == [1]  # type: ignore[index]

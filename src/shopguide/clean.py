@@ -58,9 +58,7 @@ _ATTRIBUTES: dict[str, Check] = {
 REQUIRED: dict[int, dict[str, Check]] = {
     Kind.SEARCH: {"query": _is_text},
     Kind.PICK: {"action": _one_of("pin", "boost", "bury", "block", "clear")},
-    Kind.ACTIVATE: {"model": _is_text, "version": _is_text},
     Kind.RETRACT: {"target": _is_key},
-    Kind.ALIAS: {"account": _is_key},
 }
 OPTIONAL: dict[int, dict[str, Check]] = {
     Kind.ITEM: {"op": _one_of("upsert", "delete", "stock"), **_ATTRIBUTES},
@@ -75,8 +73,9 @@ def _kinds(*kinds: Kind) -> Bools:
 
 _SHOPPERS = tuple(kind for kind in Kind if Kind.VIEW <= kind <= Kind.DISMISS)
 _KNOWN = _kinds(*Kind)
+_NOT_YET = _kinds(Kind.ACTIVATE, Kind.ALIAS)
 _NEED_ITEM = _kinds(*(kind for kind in _SHOPPERS if kind != Kind.SEARCH), Kind.ITEM, Kind.PICK)
-_NEED_USER = _kinds(*_SHOPPERS, Kind.UNWATCH, Kind.FORGET, Kind.RETRACT, Kind.ALIAS)
+_NEED_USER = _kinds(*_SHOPPERS, Kind.UNWATCH, Kind.FORGET, Kind.RETRACT)
 _JUDGED = _kinds(Kind.WATCH, *(Kind(kind) for kind in REQUIRED))
 
 
@@ -90,6 +89,7 @@ def clean(batch: Batch) -> tuple[Batch, Rejects]:
 
     reject(events.kind == Kind.MALFORMED, "malformed")
     reject(~_KNOWN[events.kind], "unknown kind")
+    reject(_NOT_YET[events.kind], "kind is not served by this version")
     reject(~np.isfinite(events.time), "time is not finite")
     reject(events.time > events.arrived + AHEAD, "time is in the future")
     reject(events.time < EARLIEST, "time is too long ago")

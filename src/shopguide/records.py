@@ -54,10 +54,10 @@ class Kind(IntEnum):
     WATCH = 11  # data: {"expires": float, "slot": str, "n": int}; see Looks; expires 0: answer once
     UNWATCH = 12
     PICK = 13  # data: {"action": "pin" | "boost" | "bury" | "block", "slot", "until", "by", "why"}
-    ACTIVATE = 14  # data: {"model": str, "version": str}
+    ACTIVATE = 14  # data: {"model": str, "version": str}; reserved: clean rejects it
     FORGET = 15
     RETRACT = 16  # data: {"target": int}: the key of the event id to take out
-    ALIAS = 17  # data: {"account": int}: the user key that this visitor is
+    ALIAS = 17  # data: {"account": int}: the user key that this visitor is; reserved: clean rejects it
 
 
 class Events(Table):

@@ -106,22 +106,22 @@ class StateDir:
         _replace(self.path / "settings.json", settings.model_dump_json(indent=2).encode())
 
     def save(self, parts: dict[str, State], fits: str) -> Path:
-        """Write a snapshot of all tasks' states and drop those beyond the newest two."""
+        """Write a snapshot of all tasks' states and drop those beyond the newest two.
+
+        Raises StateError, and leaves nothing behind, where the disk refuses.
+        """
         number = 1 + max((int(p.name) for p in self._all()), default=0)
         temporary = self._snapshots / f".{number:08d}"
         shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        manifest: dict[str, Any] = {"fits": fits, "parts": {}}
-        for name, state in parts.items():
-            buffer = io.BytesIO()
-            np.savez(buffer, **state)  # type: ignore[arg-type]
-            data = buffer.getvalue()
-            _write(temporary / f"{name}.npz", data)
-            manifest["parts"][name] = {"bytes": len(data), "crc32": zlib.crc32(data)}
-        _write(temporary / "manifest.json", json.dumps(manifest).encode())
         final = self._snapshots / f"{number:08d}"
-        temporary.rename(final)
-        _sync(self._snapshots)
+        try:
+            temporary.mkdir(parents=True)
+            _write_parts(temporary, parts, fits)
+            temporary.rename(final)
+            _sync(self._snapshots)
+        except OSError as e:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise StateError(f"no snapshot in {self._snapshots}: {e.strerror}; the log holds everything") from None
         for old in self._all()[:-KEPT_SNAPSHOTS]:
             shutil.rmtree(old, ignore_errors=True)
         return final
@@ -155,6 +155,17 @@ def fits(settings: Settings, tasks: dict[str, int]) -> str:
     """What a snapshot depends on: how the model learns, and how the work was divided."""
     learn = settings.learn.model_dump()
     return json.dumps({"format": 1, "learn": learn, "partitions": settings.log.partitions, "tasks": tasks})
+
+
+def _write_parts(path: Path, parts: dict[str, State], fits: str) -> None:
+    manifest: dict[str, Any] = {"fits": fits, "parts": {}}
+    for name, state in parts.items():
+        buffer = io.BytesIO()
+        np.savez(buffer, **state)  # type: ignore[arg-type]
+        data = buffer.getvalue()
+        _write(path / f"{name}.npz", data)
+        manifest["parts"][name] = {"bytes": len(data), "crc32": zlib.crc32(data)}
+    _write(path / "manifest.json", json.dumps(manifest).encode())
 
 
 def _read(path: Path, fits: str) -> dict[str, State]:

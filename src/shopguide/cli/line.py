@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from shopguide.collect.collector import Collector
-from shopguide.errors import ShopguideError
+from shopguide.errors import ShopguideError, StateError
 from shopguide.keys import Secret
 from shopguide.log import Log
 from shopguide.push import PushServer
@@ -61,8 +61,11 @@ class RunningLine:
         self._stopping.set()
         self.log.appended.set()
         self._thread.join()
-        if self._error is None:
-            self._save()
+        try:
+            if self._error is None:
+                self._save()
+        except StateError as e:
+            logger.warning("%s", e)
         self.runner.close()
         if self.push is not None:
             self.push.stop()
