@@ -15,8 +15,8 @@
  * that is more than SG_SHIFT_AT half-lives beyond it, the landmark moves to it, and all weights are multiplied by that
  * power of two, which is exact. So what an event adds and what taking it back subtracts is the same but for that
  * factor. A pair weighs by its newer event, an item by its own events, so a decayed cosine may pass 1 where a unit
- * spans half-lives; scores end at FLT_MAX. Beyond 50 half-lives order may be lost; weights may fall to 0, and then score
- * 0 while their support stays, until sg_items_compact() makes them anew.
+ * spans half-lives; scores end at FLT_MAX. Beyond 50 half-lives order may be lost; weights may fall to 0, and then
+ * score 0 while their support stays, until sg_items_compact() makes them anew.
  *
  * Invariants, checked by sg_items_check(), which empties the queue first: those of the parts, in the order above; then
  *   I1  history, pairs and lists have room for every id of the tables.
