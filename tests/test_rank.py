@@ -147,7 +147,7 @@ def test_reasons_are_the_parts_of_the_score_in_words() -> None:
     item = recommendation["items"][0]
     assert (item["title"], item["price"], item["score"]) == ("Cup", 4.0, pytest.approx(1.0))
     assert item["reasons"][0] == {
-        "text": "because you put in your cart Teapot; 12 shoppers chose both",
+        "text": "because you put Teapot in your cart; 12 shoppers chose both",
         "because": "i1",
         "share": 0.6,
     }

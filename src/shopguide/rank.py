@@ -19,11 +19,11 @@ REASONS = 3  # most reasons on an item
 NAMED_SHARE = 0.05  # a cause below this share of the score is not worth a reason
 
 _DID = {
-    Kind.VIEW: "looked at",
-    Kind.CLICK: "looked at",
-    Kind.FAVOURITE: "liked",
-    Kind.CART: "put in your cart",
-    Kind.PURCHASE: "bought",
+    Kind.VIEW: "looked at {}",
+    Kind.CLICK: "looked at {}",
+    Kind.FAVOURITE: "liked {}",
+    Kind.CART: "put {} in your cart",
+    Kind.PURCHASE: "bought {}",
 }
 
 
@@ -147,7 +147,7 @@ class Ranker:
                     "because": self.catalogue.name(because) or "" if because else "",
                     "title": title,
                     "amount": amount,
-                    "text": _words(name, title, _DID.get(did.get(because, Kind.VIEW), "looked at"), shared),
+                    "text": _words(name, title, _DID.get(did.get(because, Kind.VIEW), _DID[Kind.VIEW]), shared),
                 }
             )
         for name, amount in unnamed.items():
@@ -159,9 +159,9 @@ class Ranker:
 def _words(signal: str, title: str, did: str, shared: int) -> str:
     """A part of a score in words."""
     if signal == "items":
-        return f"because you {did} {title}; {shared} shoppers chose both"
+        return f"because you {did.format(title)}; {shared} shoppers chose both"
     if signal == "session":
-        return f"you {did} it on this visit"
+        return f"you {did.format('it')} on this visit"
     if signal == SIMILAR.decode():
         return f"{shared} shoppers chose both this and {title}"
     if signal == TRENDING.decode():
