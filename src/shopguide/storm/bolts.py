@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, cast
 
 import msgpack
@@ -22,7 +23,7 @@ CATALOGUE = "catalogue"
 BATCH = ["partition", "batch"]
 
 
-class StageBolt(Bolt):
+class StageBolt(Bolt, ABC):
     """Makes its stage, gives it its part of the newest snapshot, and fails a tuple that comes too early."""
 
     auto_ack = False
@@ -34,11 +35,13 @@ class StageBolt(Bolt):
         if part is not None:
             self.stage.load(part)
 
+    @abstractmethod
     def make(self, deployment: Deployment) -> Any:
-        raise NotImplementedError
+        """The stage object."""
 
+    @abstractmethod
     def handle(self, tup: Any) -> None:
-        raise NotImplementedError
+        """Call the stage and emit. Raises GapError for a tuple that has to come again."""
 
     def process(self, tup: Any) -> None:
         try:
