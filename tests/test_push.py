@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from shopguide import wire
 from shopguide.errors import PackingError, SettingError, TokenError
-from shopguide.push import Outbox, PushServer, Watchers, next_epoch
+from shopguide.push import Intake, Outbox, PushServer, Watchers, next_epoch
 from shopguide.settings import PushSettings
 from shopguide.tokens import KeyRing, Token, mint
 
@@ -566,3 +566,18 @@ class TestBinding:
             endpoint = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
             with pytest.raises(SettingError, match="cannot bind"):
                 self.start(endpoint)
+
+
+def test_the_intake_never_waits_and_counts_what_it_drops() -> None:
+    nobody = Intake(None)
+    assert nobody.send([{"user": 1}]) == 0
+    nobody.close()
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
+    with context.socket(zmq.PULL) as server:
+        server.set(zmq.RCVHWM, 5)
+        server.bind("inproc://an-intake")
+        intake = Intake("inproc://an-intake")
+        assert intake.send([{"user": 1, "items": []}]) == 0
+        assert msgpack.unpackb(server.recv()) == {"user": 1, "items": []}
+        assert intake.send({"user": n} for n in range(5000)) > 0
+        intake.close()

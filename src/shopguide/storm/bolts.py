@@ -2,55 +2,24 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import Any, cast
 
 import msgpack
-import zmq
 from streamparse import Bolt, Stream
 
 from shopguide import catalogue
 from shopguide.clean import clean
-from shopguide.errors import GapError
 from shopguide.featurize import Featurizer
+from shopguide.push import Intake
 from shopguide.rank import Ranker
 from shopguide.records import Batch, Slate, Update, pack, unpack
 from shopguide.rejects import RejectFiles
 from shopguide.score import Scorer
 from shopguide.storm.deployment import Deployment
+from shopguide.storm.stage import StageBolt
 
 CATALOGUE = "catalogue"
 BATCH = ["partition", "batch"]
-
-
-class StageBolt(Bolt, ABC):
-    """Makes its stage, gives it its part of the newest snapshot, and fails a tuple that comes too early."""
-
-    auto_ack = False
-
-    def initialize(self, storm_conf: dict[str, Any], context: dict[str, Any]) -> None:
-        deployment = Deployment(storm_conf, context)
-        self.stage = self.make(deployment)
-        part = deployment.part()
-        if part is not None:
-            self.stage.load(part)
-
-    @abstractmethod
-    def make(self, deployment: Deployment) -> Any:
-        """The stage object."""
-
-    @abstractmethod
-    def handle(self, tup: Any) -> None:
-        """Call the stage and emit. Raises GapError for a tuple that has to come again."""
-
-    def process(self, tup: Any) -> None:
-        try:
-            self.handle(tup)
-        except GapError as e:
-            self.logger.info("%s; asking for them", e)
-            self.fail(tup)
-        else:
-            self.ack(tup)
 
 
 class CleanBolt(Bolt):
@@ -130,24 +99,15 @@ class RankBolt(StageBolt):
 
 
 class PushBolt(Bolt):
-    """Hands lists to the push server. What it cannot take at once is dropped: a newer list is on its way."""
+    """Hands lists to the push server."""
 
     def initialize(self, storm_conf: dict[str, Any], context: dict[str, Any]) -> None:
-        intake = Deployment(storm_conf, context).intake
-        self.socket = zmq.Context.instance().socket(zmq.PUSH) if intake else None
-        if self.socket is not None:
-            self.socket.set(zmq.LINGER, 0)
-            self.socket.connect(intake)
+        self.stage = Intake(Deployment(storm_conf, context).intake)
 
     def process(self, tup: Any) -> None:
-        if self.socket is None:
-            return
-        for recommendation in msgpack.unpackb(tup.values[1]):
-            try:
-                self.socket.send(msgpack.packb(recommendation), zmq.DONTWAIT)
-            except zmq.Again:
-                self.logger.warning("the push server is slow: dropped a list of partition %s", tup.values[0])
+        dropped = self.stage.send(msgpack.unpackb(tup.values[1]))
+        if dropped:
+            self.logger.warning("the push server is slow: dropped %s lists of partition %s", dropped, tup.values[0])
 
     def close(self) -> None:
-        if self.socket is not None:
-            self.socket.close()
+        self.stage.close()

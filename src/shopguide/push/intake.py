@@ -1,0 +1,34 @@
+"""The way from the push bolts to the push server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgpack
+import zmq
+
+
+class Intake:
+    """Hands recommendations to the server at an endpoint; None: nobody subscribes, nothing is sent."""
+
+    def __init__(self, endpoint: str | None) -> None:
+        self._socket: zmq.Socket[bytes] | None = None
+        if endpoint is not None:
+            self._socket = zmq.Context.instance().socket(zmq.PUSH)
+            self._socket.set(zmq.LINGER, 0)
+            self._socket.connect(endpoint)
+
+    def send(self, recommendations: Iterable[dict[str, Any]]) -> int:
+        """Never waits; returns how many the server could not take, of which newer ones are on their way."""
+        dropped = 0
+        for recommendation in recommendations if self._socket is not None else ():
+            try:
+                self._socket.send(msgpack.packb(recommendation), zmq.DONTWAIT)  # type: ignore[union-attr]
+            except zmq.Again:
+                dropped += 1
+        return dropped
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
