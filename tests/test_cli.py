@@ -283,6 +283,14 @@ def test_a_click_changes_the_list_of_a_subscriber(demo: Process) -> None:
     assert code == 0 and "Traceback" not in text, text
 
 
+def test_a_simulated_shop_is_a_source_until_it_is_stopped(tmp_path: Path) -> None:
+    running = Process(tmp_path / "s", "run", "--source", "sim:", "--http", "127.0.0.1:0", "--push", "tcp://127.0.0.1:*")
+    with urllib.request.urlopen(running.where["http"] + "/v1/trending?n=3", timeout=10) as response:
+        assert len(json.load(response)["items"]) == 3
+    code, text = running.end()
+    assert code == 0 and "kept" in text and "Traceback" not in text, text
+
+
 def test_events_that_were_answered_survive_a_kill(tmp_path: Path) -> None:
     one = Process(tmp_path / "s", "run", "--source", "http:", "--http", "127.0.0.1:0", "--push", "tcp://127.0.0.1:*")
     events = [{"user": f"u{u}", "item": f"i{i}", "kind": "view", "id": f"{u}-{i}"} for u in range(20) for i in range(5)]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +13,12 @@ from shopguide.cli.line import RunningLine
 from shopguide.cli.options import examples
 from shopguide.cli.run import serve, stop_on_signals
 from shopguide.cli.serve import ServedLine
+from shopguide.cli.shoppers import SEED, open_shop
 from shopguide.settings import load
 from shopguide.simulate import Shop
 from shopguide.state import StateDir
 
-SEED = 7
-HISTORY = 60_000  # events that the shop has seen before the demo begins
-PACE = 20.0  # events a second of the simulated shoppers
 ANY_PORT = "tcp://127.0.0.1:*"  # subscribers find it in the state directory
-STEP = 0.1  # seconds between their events being handed over
-ROWS = 2000  # rows handed over at once while the history is read
 
 
 class DemoShop(ServedLine):
@@ -57,43 +51,19 @@ def demo(port: int, seconds: float | None, state_path: Path) -> None:
     stopped = stop_on_signals()
     line.start()
     try:
-        events = _history(line, shop)
+        began = time.monotonic()
+        shoppers = open_shop(line, shop, stopped)
+        click.echo(f"the shop's past read in {time.monotonic() - began:.1f} s")
         if seconds is not None:
             timer = threading.Timer(seconds, stopped.set)
             timer.daemon = True
             timer.start()
-        shoppers = threading.Thread(target=_shoppers, args=(line, events, stopped), daemon=True)
-        shoppers.start()
         products = [{k: row[k] for k in row if k not in ("kind", "op", "time")} for row in shop.catalogue()]
         serve(line, settings, stopped, _announce, DemoShop(line, products))
         stopped.set()
         shoppers.join()
     finally:
         line.stop()
-
-
-def _history(line: RunningLine, shop: Shop) -> Iterator[dict[str, Any]]:
-    """Give a new log the catalogue and the shop's history, up to now; the shop's further events."""
-    events = shop.events()
-    history = list(islice(events, HISTORY))
-    if sum(line.log.end(p) for p in range(line.log.partitions)):
-        return events
-    began = time.monotonic()
-    late = time.time() - history[-1]["time"]
-    rows = [*shop.catalogue(), *({**row, "time": row["time"] + late} for row in history)]
-    for start in range(0, len(rows), ROWS):
-        line.collector.collect(rows[start : start + ROWS])
-    line.collector.commit()
-    line.catch_up()
-    click.echo(f"the shop's last {len(history):,} events read in {time.monotonic() - began:.1f} s")
-    return events
-
-
-def _shoppers(line: RunningLine, events: Iterator[dict[str, Any]], stopped: threading.Event) -> None:
-    """Simulated shoppers go on in the background, in the present."""
-    while not stopped.wait(STEP):
-        line.collector.collect([{**row, "time": time.time()} for row in islice(events, int(PACE * STEP))])
-        line.collector.commit()
 
 
 def _announce(address: str) -> None:

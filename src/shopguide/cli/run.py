@@ -18,11 +18,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from shopguide.cli.line import RunningLine
 from shopguide.cli.options import examples, json_option, settings_options, state_option
 from shopguide.cli.serve import ServedLine
+from shopguide.cli.shoppers import SEED, open_shop
 from shopguide.collect.files import Files, open_source
 from shopguide.display import Server, create_app
 from shopguide.errors import SettingError, SourceError
 from shopguide.records import Kind
 from shopguide.settings import Settings, load
+from shopguide.simulate import Shop
 from shopguide.state import StateDir
 
 AHEAD = 50_000  # rows that a source may be ahead of the line
@@ -36,6 +38,7 @@ Stopped = threading.Event
         "shopguide run --source 'file:online_retail?speed=max' --state DIR",
         "shopguide run --source http: --state DIR --http 127.0.0.1:8080",
         "shopguide run --source 'file:events.jsonl?speed=60' --push tcp://127.0.0.1:7201",
+        "shopguide run --source sim: --http 127.0.0.1:8080",
     )
 )
 @click.option(
@@ -43,7 +46,7 @@ Stopped = threading.Event
     "specs",
     multiple=True,
     metavar="SPEC",
-    help="file:PATH[?format=F&speed=1|60|max] or http: (repeatable).",
+    help="file:PATH[?format=F&speed=1|60|max], http: or sim: (repeatable).",
 )
 @settings_options
 @state_option
@@ -63,13 +66,14 @@ def run(
     settings = load(preset, config_path, {**_address(http), "push.endpoint": push})
     if not specs:
         raise SourceError("nothing to run: give at least one --source")
-    serves = http is not None or any(spec == "http:" for spec in specs)
-    files = [open_source(spec) for spec in specs if spec != "http:"]
+    serves = http is not None or "http:" in specs
+    files = [open_source(spec) for spec in specs if spec not in ("http:", "sim:")]
     line = RunningLine(StateDir(state_path), settings, push=serves or push is not None)
     stopped = stop_on_signals()
     began, before = time.monotonic(), _counts(line)
     line.start()
     try:
+        shoppers = open_shop(line, Shop(SEED, start=time.time()), stopped) if "sim:" in specs else None
         if serves:
             feeder = threading.Thread(target=_feed, args=(line, files, stopped), daemon=True)
             feeder.start()
@@ -78,6 +82,8 @@ def run(
             feeder.join()
         else:
             _feed(line, files, stopped)
+        if shoppers is not None:
+            shoppers.join()
         line.catch_up()
     finally:
         line.stop()
