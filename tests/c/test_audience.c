@@ -1,27 +1,12 @@
 /* sg_audience against a matrix of counts. */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
 #include "sg_audience.h"
-
-#define CHECK(condition)                                                                                               \
-    if (!(condition)) {                                                                                                \
-        fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                                \
-        exit(1);                                                                                                       \
-    }
 
 enum { ITEMS = 6, USERS = 300 };
 
 static uint32_t touches[ITEMS][USERS];
-
-static void sound(const sg_audience *a) {
-    const char *why = "";
-    if (sg_audience_check(a, &why) != SG_OK) {
-        fprintf(stderr, "%s\n", why);
-        exit(1);
-    }
-}
 
 static void compare(const sg_audience *a) {
     uint64_t all[ITEMS];
@@ -58,7 +43,7 @@ static sg_audience *reloaded(const sg_audience *a) {
         counts[0] = UINT32_MAX;
         CHECK(sg_audience_add(again, items, users, counts, 1) == SG_ERR_RANGE);
     }
-    sound(again);
+    SOUND(sg_audience, again);
     return again;
 }
 
@@ -74,7 +59,7 @@ static void test_random_steps(void) {
             CHECK(sg_audience_add(a, &item, &user, NULL, 1) == SG_OK);
             touches[item][user]++;
         }
-        if (step % 16 == 0) sound(a);
+        if (step % 16 == 0) SOUND(sg_audience, a);
         if (step % 500 == 0) compare(a);
         if (step % 6000 == 5999) {
             sg_audience *again = reloaded(a);
@@ -92,22 +77,48 @@ static void test_a_row_grows_and_shrinks(void) {
     uint32_t counts;
     size_t empty = sg_audience_nbytes(a);
     for (uint64_t user = 0; user < 100000; user++) CHECK(sg_audience_add(a, &item, &user, NULL, 1) == SG_OK);
-    sound(a);
+    SOUND(sg_audience, a);
     size_t full = sg_audience_nbytes(a);
     sg_audience_count(a, &item, 1, &counts);
     CHECK(counts == 100000);
     for (uint64_t user = 0; user < 99990; user++) CHECK(sg_audience_sub(a, &item, &user, 1) == 1);
-    sound(a);
+    SOUND(sg_audience, a);
     CHECK(full > empty + 100000 * 8 && sg_audience_nbytes(a) < full - 100000 * 8);
     CHECK(sg_audience_sub(a, &none, &none, 1) == 0);
     for (uint64_t user = 99990; user < 100000; user++) CHECK(sg_audience_sub(a, &item, &user, 1) == 1);
-    sound(a);
+    SOUND(sg_audience, a);
     CHECK(sg_audience_pairs(a) == 0);
     sg_audience_free(a);
+}
+
+static void test_out_of_memory_leaves_the_failing_row_out(void) {
+    for (long after = 0, failed = 1; failed; after++) {
+        fail_after = after;
+        failed = 0;
+        sg_audience *a = sg_audience_new();
+        if (a == NULL && (failed = 1)) continue;
+        for (uint64_t i = 0; i < 300; i++) {
+            uint64_t item = i < 200 ? 0 : i, user = i;
+            int rc = sg_audience_add(a, &item, &user, NULL, 1);
+            if (rc == SG_ERR_NOMEM) {
+                failed++;
+                SOUND(sg_audience, a);
+                CHECK(sg_audience_pairs(a) == i);
+                rc = sg_audience_add(a, &item, &user, NULL, 1);
+            }
+            CHECK(rc == SG_OK);
+        }
+        for (uint64_t user = 0, item = 0; user < 199; user++) CHECK(sg_audience_sub(a, &item, &user, 1) == 1);
+        SOUND(sg_audience, a);
+        sg_audience_free(a);
+        failed |= fail_after < 0; /* a shrink that finds no memory is none, and says nothing */
+    }
+    fail_after = -1;
 }
 
 int main(void) {
     test_random_steps();
     test_a_row_grows_and_shrinks();
+    test_out_of_memory_leaves_the_failing_row_out();
     return 0;
 }

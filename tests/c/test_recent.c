@@ -1,36 +1,21 @@
 /* sg_recent against sums over all observations. Times are whole half-lives, so that every sum is exact. */
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
 #include "sg_recent.h"
-
-#define CHECK(condition)                                                                                               \
-    if (!(condition)) {                                                                                                \
-        fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                                \
-        exit(1);                                                                                                       \
-    }
 
 enum { ITEMS = 40, TIMES = 30, CATEGORIES = 4 };
 
-static void sound(const sg_recent *r) {
-    const char *why = "";
-    if (sg_recent_check(r, &why) != SG_OK) {
-        fprintf(stderr, "%s\n", why);
-        exit(1);
-    }
-}
-
 static void observe(sg_recent *r, uint64_t item, double time, double weight) {
     CHECK(sg_recent_observe(r, &item, &time, &weight, 1) == SG_OK);
-    sound(r);
+    SOUND(sg_recent, r);
 }
 
 static size_t retract(sg_recent *r, uint64_t item, double time, double weight) {
     size_t found;
     CHECK(sg_recent_retract(r, &item, &time, &weight, 1, &found) == SG_OK);
-    sound(r);
+    SOUND(sg_recent, r);
     return found;
 }
 
@@ -51,7 +36,7 @@ static void test_the_example_of_the_header(void) {
     observe(r, b, 10, 1);
     observe(r, d, 30, 1);
     CHECK(sg_recent_categorise(r, &b, &c, 1) == SG_OK);
-    sound(r);
+    SOUND(sg_recent, r);
     CHECK(sg_recent_top(r, 3, 0, 0, top, weights, &got) == SG_OK && got == 3);
     CHECK(top[0] == d && top[1] == a && top[2] == b);
     CHECK(weights[0] == 8 && weights[1] == 6 && weights[2] == 2);
@@ -124,7 +109,7 @@ static sg_recent *reloaded(const sg_recent *r) {
     sg_recent_dump(r, s.items, s.counts, s.weights, s.categories, &s.landmark);
     sg_recent *again = sg_recent_new(1);
     CHECK(load(again, &s) == SG_OK);
-    sound(again);
+    SOUND(sg_recent, again);
     CHECK(load(again, &s) == SG_ERR_VALUE);
     broken = s, broken.weights[0] = -1, refuses(&broken);
     broken = s, broken.weights[0] = NAN, refuses(&broken);
@@ -195,10 +180,76 @@ static void test_random_steps(void) {
     sg_recent_free(r);
 }
 
+static void test_out_of_memory_leaves_the_failing_row_out(void) {
+    for (long after = 0, failed = 1; failed; after++) {
+        fail_after = after;
+        failed = 0;
+        sg_recent *r = sg_recent_new(1);
+        if (r == NULL && (failed = 1)) continue;
+        for (uint64_t item = 0; item < 150; item++) {
+            uint64_t category = item % 7;
+            double time = (double)item, weight = 1;
+            if (sg_recent_categorise(r, &item, &category, 1) == SG_ERR_NOMEM) {
+                failed++;
+                SOUND(sg_recent, r);
+                CHECK(sg_recent_categorise(r, &item, &category, 1) == SG_OK);
+            }
+            if (sg_recent_observe(r, &item, &time, &weight, 1) == SG_ERR_NOMEM) {
+                failed++;
+                SOUND(sg_recent, r);
+                CHECK(sg_recent_live(r) == item);
+                observe(r, item, time, weight);
+            }
+        }
+        uint64_t top[150], category = 3;
+        double weights[150];
+        size_t got;
+        if (sg_recent_top(r, 150, category, 0, top, weights, &got) == SG_ERR_NOMEM) {
+            failed++;
+            CHECK(got == 0 && sg_recent_top(r, 150, category, 0, top, weights, &got) == SG_OK);
+        }
+        CHECK(got == 21 && top[0] == 143 && top[20] == 3);
+        CHECK(sg_recent_categorise(r, top, &category, 1) == SG_OK && failed <= 1);
+        SOUND(sg_recent, r);
+        sg_recent_free(r);
+    }
+    fail_after = -1;
+}
+
+static void test_a_shift_orders_anew_what_has_become_equal(void) {
+    sg_recent *r = sg_recent_new(1);
+    for (uint64_t item = 0; item < 20; item++) observe(r, item, (double)item, 1);
+    observe(r, 99, 5000, 1);
+    observe(r, 98, 4999, 1);
+    uint64_t top[22];
+    double weights[22];
+    size_t got;
+    CHECK(sg_recent_top(r, 22, 0, 5000, top, weights, &got) == SG_OK && got == 22);
+    CHECK(top[0] == 99 && top[1] == 98);
+    for (uint64_t item = 0; item < 20; item++) CHECK(top[2 + item] == item && weights[2 + item] == 0);
+    sg_recent_free(r);
+}
+
+static void test_rounding_leaves_no_weight_below_zero(void) {
+    sg_recent *r = sg_recent_new(1);
+    observe(r, 1, 0, 0.1);
+    observe(r, 1, 0, 0.2);
+    observe(r, 1, 0, 0);
+    CHECK(retract(r, 1, 0, 0.2) == 1 && retract(r, 1, 0, 0.1) == 1 && weight_of(r, 1, 0) >= 0);
+    CHECK(retract(r, 1, 1e6, 1) == 1 && weight_of(r, 1, 0) == 0);
+    observe(r, 2, 0, 1);
+    observe(r, 2, 0, 1);
+    CHECK(retract(r, 2, 1e6, 1) == 1 && weight_of(r, 2, 0) == 0); /* never seen so: no more than all of it */
+    sg_recent_free(r);
+}
+
 int main(void) {
     test_the_example_of_the_header();
     test_times_far_apart_stay_finite();
     test_what_is_refused();
     test_random_steps();
+    test_out_of_memory_leaves_the_failing_row_out();
+    test_a_shift_orders_anew_what_has_become_equal();
+    test_rounding_leaves_no_weight_below_zero();
     return 0;
 }

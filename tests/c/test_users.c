@@ -1,29 +1,14 @@
 /* sg_users against plain arrays whose sessions are derived from scratch after every step. */
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
 #include "sg_users.h"
-
-#define CHECK(condition)                                                                                               \
-    if (!(condition)) {                                                                                                \
-        fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                                \
-        exit(1);                                                                                                       \
-    }
 
 enum { USERS = 5, EVENTS = 4000, GAP = 10 };
 
 static sg_event kept[USERS][EVENTS];
 static size_t len[USERS];
-
-static void sound(const sg_users *u) {
-    const char *why = "";
-    if (sg_users_check(u, &why) != SG_OK) {
-        fprintf(stderr, "%s\n", why);
-        exit(1);
-    }
-}
 
 static void derive_all(uint64_t user) {
     for (size_t i = 0; i < len[user]; i++) {
@@ -98,7 +83,9 @@ static void test_random_steps(int steps, int removals) {
         CHECK(at < 0 || kept[user][at].event == 2);
         for (size_t i = (size_t)(at + 1); i < len[user]; i++) CHECK(kept[user][i].event != 2);
         CHECK(sg_users_find(u, user, 0) == -1);
-        if (step % 20 == 0) sound(u), compare(u);
+        if (step % 20 > 0) continue;
+        SOUND(sg_users, u);
+        compare(u);
     }
     sg_users_free(u);
 }
@@ -117,7 +104,7 @@ static void test_what_is_refused(void) {
     CHECK(sg_users_session_key(0, 0.0) != 0);
     CHECK(sg_users_observe(u, zeros, zeros, times, zeros, kinds, offsets, zeros, 2, resolved) == SG_OK);
     CHECK(resolved[0] == resolved[1]);
-    sound(u);
+    SOUND(sg_users, u);
     sg_users_free(u);
 }
 
@@ -129,12 +116,38 @@ static void test_many_users(void) {
     double time = 1;
     for (uint64_t user = 0; user < 50000; user++)
         CHECK(sg_users_observe(u, &user, &zero, &time, &zero, &kind, &offset, &zero, 1, &resolved) == SG_OK);
-    sound(u);
+    SOUND(sg_users, u);
     CHECK(sg_users_nbytes(u) < 50000 * (48 + 16 + 40) * 2);
     for (uint64_t user = 0; user < 50000; user++) CHECK(sg_users_drop(u, user) == 1);
-    sound(u);
+    SOUND(sg_users, u);
     CHECK(sg_users_count(u) == 0 && sg_users_total(u) == 0);
     sg_users_free(u);
+}
+
+static void test_out_of_memory_leaves_the_failing_row_out(void) {
+    for (long after = 0, failed = 1; failed; after++) {
+        fail_after = after;
+        failed = 0;
+        sg_users *u = sg_users_new(GAP);
+        if (u == NULL && (failed = 1)) continue;
+        for (int64_t i = 0; i < 300; i++) {
+            uint64_t user = (uint64_t)i % 90, zero = 0, resolved;
+            double time = (double)i;
+            uint8_t kind = 1;
+            int rc = sg_users_observe(u, &user, &zero, &time, &zero, &kind, &i, &zero, 1, &resolved);
+            if (rc == SG_ERR_NOMEM) {
+                failed++;
+                SOUND(sg_users, u);
+                CHECK(sg_users_total(u) == (size_t)i);
+                rc = sg_users_observe(u, &user, &zero, &time, &zero, &kind, &i, &zero, 1, &resolved);
+            }
+            CHECK(rc == SG_OK && failed <= 1);
+        }
+        CHECK(sg_users_count(u) == 90 && sg_users_total(u) == 300);
+        SOUND(sg_users, u);
+        sg_users_free(u);
+    }
+    fail_after = -1;
 }
 
 int main(void) {
@@ -142,5 +155,6 @@ int main(void) {
     test_random_steps(3000, 1);
     test_what_is_refused();
     test_many_users();
+    test_out_of_memory_leaves_the_failing_row_out();
     return 0;
 }
