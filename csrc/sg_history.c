@@ -1,5 +1,6 @@
 #include "sg_history.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,10 @@ struct sg_rerun {
     size_t skipped_len, skipped_room;
     sg_delta *deltas;
     size_t deltas_len, deltas_room, added;
+
+    size_t out_kept, out_skipped; /* the event that is taken out, and all before a time are */
+    double out_before;
+    size_t out;
 
     uint32_t unit;
     size_t kept_from, kept_to;       /* the kept events that give way */
@@ -39,6 +44,7 @@ void sg_history_clear(sg_history *h) {
         free(h->rerun->deltas);
         free(h->rerun);
     }
+    sg_due_clear(&h->due);
     free(h->units);
     *h = (sg_history){0};
 }
@@ -104,19 +110,6 @@ int sg_history_skip(sg_history *h, sg_unit *u, uint32_t item, double time) {
     u->skipped[u->skipped_len++] = (sg_skipped){item, u->kept_len, time};
     h->events++;
     return SG_OK;
-}
-
-/* The newest event of (item, time): kept at *kept, or else skipped at *skipped. */
-static int locate(const sg_unit *u, uint32_t item, double time, size_t *kept, size_t *skipped) {
-    const double *times = u->lg ? sg_unit_times(u) : NULL;
-    size_t k = u->kept_len, s = u->skipped_len;
-    while (k > 0 && (u->items[k - 1] != item || times[k - 1] != time)) k--;
-    while (s > 0 && (u->skipped[s - 1].item != item || u->skipped[s - 1].time != time)) s--;
-    if (k == 0 && s == 0) return 0;
-    int is_kept = s == 0 || (k > 0 && u->skipped[s - 1].after < k);
-    *kept = is_kept ? k - 1 : SIZE_MAX;
-    *skipped = s - 1;
-    return 1;
 }
 
 static int push_delta(sg_rerun *r, uint32_t item, uint32_t other, int32_t sign, double time) {
@@ -192,25 +185,35 @@ static int make_rerun_room(sg_rerun *r, size_t events) {
     return make_room(&r->skipped, &r->skipped_room, events, sizeof *r->skipped);
 }
 
-/* Run on from kept event r->kept_from, which is taken out, until both windows are equal. */
+/* An event that is taken out, in the old run only. */
+static int leave(sg_history *h, window *old, uint32_t item, double time) {
+    sg_rerun *r = h->rerun;
+    int rc = push_delta(r, item, SG_TABLE_NONE, -1, time);
+    rc |= push_pairs(r, item, time, old->items + old->from, old->to - old->from, -1, 0);
+    slide(r, old, h->window, OLD);
+    return rc;
+}
+
+/* Run on from kept event r->kept_from and skipped event r->skipped_from, until all that is to go has gone and both
+ * windows are equal. */
 static int rerun(sg_history *h, const sg_unit *u) {
     sg_rerun *r = h->rerun;
     const double *times = sg_unit_times(u);
-    size_t out = r->kept_from, first = out > h->window ? out - h->window : 0;
-    r->run_up = r->len = out - first;
+    size_t k = r->kept_from, s = r->skipped_from, first = k > h->window ? k - h->window : 0, left = r->out;
+    r->run_up = r->len = k - first;
     memcpy(r->items, u->items + first, r->run_up * sizeof *r->items);
-    window old = {u->items, first, out}, new = {r->items, 0, r->run_up};
+    window old = {u->items, first, k}, new = {r->items, 0, r->run_up};
     mark(r, r->items, r->run_up, OLD | NEW);
-    int rc = push_delta(r, u->items[out], SG_TABLE_NONE, -1, times[out]);
-    rc |= push_pairs(r, u->items[out], times[out], u->items + first, r->run_up, -1, 0);
-    slide(r, &old, h->window, OLD);
-    size_t k = out + 1, s = r->skipped_from;
-    while (!rc && !equal(&old, &new) && (k < u->kept_len || s < u->skipped_len)) {
+    int rc = SG_OK;
+    while (!rc && (left || !equal(&old, &new)) && (k < u->kept_len || s < u->skipped_len)) {
         if (s < u->skipped_len && u->skipped[s].after <= k) {
-            rc = step(h, &old, &new, u->skipped[s].item, u->skipped[s].time, 0);
+            if (s == r->out_skipped || u->skipped[s].time < r->out_before) left--;
+            else rc = step(h, &old, &new, u->skipped[s].item, u->skipped[s].time, 0);
             s++;
         } else {
-            rc = step(h, &old, &new, u->items[k], times[k], 1);
+            int goes = k == r->out_kept || times[k] < r->out_before;
+            rc = goes ? leave(h, &old, u->items[k], times[k]) : step(h, &old, &new, u->items[k], times[k], 1);
+            left -= (size_t)goes;
             k++;
         }
     }
@@ -221,24 +224,17 @@ static int rerun(sg_history *h, const sg_unit *u) {
     return rc;
 }
 
-int sg_history_plan(sg_history *h, uint32_t unit, uint32_t item, double time, int *found, sg_plan *plan) {
+/* r->out events are taken out, the first of them at kept event `kept` or at skipped event `skipped`. */
+static int plan_from(sg_history *h, uint32_t unit, size_t kept, size_t skipped, sg_plan *plan) {
     sg_rerun *r = h->rerun;
     sg_unit *u = &h->units[unit];
-    size_t kept, skipped;
-    *plan = (sg_plan){0};
-    *found = locate(u, item, time, &kept, &skipped);
-    if (!*found) return SG_OK;
+    if (skipped < u->skipped_len && u->skipped[skipped].after <= kept) kept = u->skipped[skipped].after;
+    size_t s = 0; /* skipped events before it stay as they are */
+    while (s < u->skipped_len && s < skipped && u->skipped[s].after <= kept) s++;
     r->unit = unit;
-    r->len = r->run_up = r->skipped_len = r->deltas_len = r->added = 0;
-    if (kept == SIZE_MAX) {
-        r->kept_from = r->kept_to = u->kept_len;
-        r->skipped_from = skipped;
-        r->skipped_to = skipped + 1;
-        return SG_OK;
-    }
+    r->len = r->skipped_len = r->deltas_len = r->added = 0;
     r->kept_from = kept;
-    r->skipped_from = 0;
-    while (r->skipped_from < u->skipped_len && u->skipped[r->skipped_from].after <= kept) r->skipped_from++;
+    r->skipped_from = s;
     if (make_rerun_room(r, (size_t)h->window + u->kept_len + u->skipped_len)) return SG_ERR_NOMEM;
     int rc = rerun(h, u);
     size_t skips = u->skipped_len - (r->skipped_to - r->skipped_from) + r->skipped_len;
@@ -246,6 +242,50 @@ int sg_history_plan(sg_history *h, uint32_t unit, uint32_t item, double time, in
     if (!rc) rc = reserve_skipped(h, u, skips);
     *plan = (sg_plan){r->deltas, r->deltas_len, r->added};
     return rc ? SG_ERR_NOMEM : SG_OK;
+}
+
+int sg_history_plan(sg_history *h, uint32_t unit, uint32_t item, double time, int *found, sg_plan *plan) {
+    sg_rerun *r = h->rerun;
+    const sg_unit *u = &h->units[unit];
+    const double *times = u->lg ? sg_unit_times(u) : NULL;
+    size_t k = u->kept_len, s = u->skipped_len;
+    *plan = (sg_plan){0};
+    while (k > 0 && (u->items[k - 1] != item || times[k - 1] != time)) k--;
+    while (s > 0 && (u->skipped[s - 1].item != item || u->skipped[s - 1].time != time)) s--;
+    *found = k > 0 || s > 0;
+    if (!*found) return SG_OK;
+    int is_kept = s == 0 || (k > 0 && u->skipped[s - 1].after < k);
+    r->out_kept = is_kept ? k - 1 : SIZE_MAX;
+    r->out_skipped = is_kept ? SIZE_MAX : s - 1;
+    r->out_before = -INFINITY;
+    r->out = 1;
+    return plan_from(h, unit, is_kept ? r->out_kept : u->kept_len, r->out_skipped, plan);
+}
+
+int sg_history_plan_expiry(sg_history *h, uint32_t unit, double before, size_t *found, sg_plan *plan) {
+    sg_rerun *r = h->rerun;
+    const sg_unit *u = &h->units[unit];
+    const double *times = u->lg ? sg_unit_times(u) : NULL;
+    size_t kept = u->kept_len, skipped = u->skipped_len;
+    *plan = (sg_plan){0};
+    *found = 0;
+    for (size_t k = u->kept_len; k > 0; k--)
+        if (times[k - 1] < before) kept = k - 1, ++*found;
+    for (size_t s = u->skipped_len; s > 0; s--)
+        if (u->skipped[s - 1].time < before) skipped = s - 1, ++*found;
+    if (!*found) return SG_OK;
+    r->out_kept = r->out_skipped = SIZE_MAX;
+    r->out_before = before;
+    r->out = *found;
+    return plan_from(h, unit, kept, skipped, plan);
+}
+
+const uint32_t *sg_history_planned(const sg_history *h, size_t *from, size_t *n, size_t *to) {
+    const sg_rerun *r = h->rerun;
+    *from = r->kept_from;
+    *n = r->len - r->run_up;
+    *to = r->kept_to;
+    return r->items + r->run_up;
 }
 
 void sg_history_commit(sg_history *h) {
@@ -265,9 +305,42 @@ void sg_history_commit(sg_history *h) {
         u->skipped[s].after += (uint32_t)to - (uint32_t)r->kept_to; /* modulo 2^32: it may be less */
     if (r->skipped_len) memcpy(u->skipped + r->skipped_from, r->skipped, r->skipped_len * sizeof *u->skipped);
     h->kept_events += to + tail - u->kept_len;
-    h->events--;
+    h->events -= r->out;
     u->kept_len = (uint32_t)(to + tail);
     u->skipped_len = (uint32_t)(skipped_at + skipped_tail);
+}
+
+/* INFINITY: the unit has no events. */
+static double oldest(const sg_unit *u) {
+    double time = INFINITY;
+    for (size_t k = 0; k < u->kept_len; k++) time = fmin(time, sg_unit_times(u)[k]);
+    for (size_t s = 0; s < u->skipped_len; s++) time = fmin(time, u->skipped[s].time);
+    return time;
+}
+
+int sg_history_expires(sg_history *h) {
+    for (size_t id = 0; id < h->len && !h->expires; id++)
+        if (h->units[id].kept_len && sg_due_push(&h->due, oldest(&h->units[id]), (uint32_t)id)) {
+            sg_due_clear(&h->due);
+            return SG_ERR_NOMEM;
+        }
+    h->expires = 1;
+    return SG_OK;
+}
+
+int sg_history_due(const sg_history *h, double before, uint32_t *unit) { return sg_due_first(&h->due, before, unit); }
+
+void sg_history_settled(sg_history *h, uint32_t unit) {
+    sg_due_pop(&h->due);
+    if (h->units[unit].kept_len) sg_due_push(&h->due, oldest(&h->units[unit]), unit); /* there is room */
+}
+
+void sg_history_release(sg_history *h, uint32_t unit) {
+    sg_unit *u = &h->units[unit];
+    if (u->lg) sg_pool_give(h->pool, u->items, u->lg);
+    if (u->skipped_lg) sg_pool_give(h->pool, u->skipped, u->skipped_lg);
+    h->bytes -= (u->lg ? (size_t)1 << u->lg : 0) + (u->skipped_lg ? (size_t)1 << u->skipped_lg : 0);
+    *u = (sg_unit){0};
 }
 
 void sg_history_events(const sg_unit *u, uint32_t *items, double *times) {
@@ -286,13 +359,29 @@ void sg_history_events(const sg_unit *u, uint32_t *items, double *times) {
 size_t sg_history_nbytes(const sg_history *h) {
     const sg_rerun *r = h->rerun;
     return h->room * sizeof *h->units + h->bytes + r->marks_len + r->room * 12 + r->skipped_room * sizeof *r->skipped +
-           r->deltas_room * sizeof *r->deltas;
+           r->deltas_room * sizeof *r->deltas + h->due.room * sizeof *h->due.entries;
 }
 
 static int in_window(const sg_unit *u, size_t kept, uint32_t most, uint32_t item) {
     for (size_t k = kept > most ? kept - most : 0; k < kept; k++)
         if (u->items[k] == item) return 1;
     return 0;
+}
+
+static int check_due(const sg_history *h, const char **why) {
+    int rc = sg_due_check(&h->due, why);
+    double *first = malloc((h->len + 1) * sizeof *first);
+    if (!first) rc = SG_ERR_NOMEM;
+    for (size_t id = 0; id < h->len && !rc; id++) first[id] = INFINITY;
+    for (size_t e = 0; e < h->due.len && !rc; e++) {
+        double *of = &first[h->due.entries[e].unit];
+        *of = fmin(*of, h->due.entries[e].time);
+    }
+    if (!rc) *why = "sg_history I4: a unit will not come up when it is due";
+    for (size_t id = 0; id < h->len && !rc; id++)
+        if (first[id] > oldest(&h->units[id])) rc = SG_ERR_VALUE;
+    free(first);
+    return rc;
 }
 
 int sg_history_check(const sg_history *h, const char **why) {
@@ -314,6 +403,7 @@ int sg_history_check(const sg_history *h, const char **why) {
     }
     *why = "sg_history I3: the sums over the units are wrong";
     if (events != h->events || kept != h->kept_events) return SG_ERR_VALUE;
-    *why = NULL;
-    return SG_OK;
+    int rc = h->expires ? check_due(h, why) : SG_OK;
+    if (!rc) *why = NULL;
+    return rc;
 }

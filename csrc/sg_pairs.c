@@ -134,6 +134,15 @@ int sg_pairs_lower(sg_pairs *p, uint32_t i, uint32_t j, double weight, int *was_
     return 1;
 }
 
+void sg_pairs_release(sg_pairs *p, uint32_t i) {
+    sg_row *row = &p->rows[i];
+    if (!row->slots) return;
+    p->bytes -= (size_t)1 << block_lg(p, row->lg);
+    sg_pool_give(p->pool, row->slots, block_lg(p, row->lg));
+    row->slots = NULL;
+    row->lg = 0;
+}
+
 void sg_pairs_scale(sg_pairs *p, double factor) {
     for (size_t i = 0; i < p->len; i++) {
         sg_row *row = &p->rows[i];

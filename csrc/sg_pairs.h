@@ -68,6 +68,7 @@ uint32_t sg_pairs_support(const sg_pairs *p, uint32_t i, uint32_t j);
 /* One direction. The slot's support falls by one; at 0 it goes, and *was_listed says whether the list had it. */
 int sg_pairs_lower(sg_pairs *p, uint32_t i, uint32_t j, double weight, int *was_listed); /* 1: gone */
 
+void sg_pairs_release(sg_pairs *p, uint32_t i);  /* a row without entries gives its block back */
 void sg_pairs_scale(sg_pairs *p, double factor); /* all weights times a power of two */
 size_t sg_pairs_nbytes(const sg_pairs *p);
 int sg_pairs_check(const sg_pairs *p, const char **why);

@@ -10,7 +10,8 @@ struct sg_table {
     uint64_t *keys;
     size_t capacity; /* slots */
     size_t room;     /* keys */
-    uint32_t live;
+    uint32_t live, used;
+    uint32_t free; /* the first free id, or SG_TABLE_NONE */
 };
 
 enum { SMALLEST = 8 };
@@ -25,6 +26,7 @@ sg_table *sg_table_new(void) {
         return NULL;
     }
     t->capacity = t->room = SMALLEST;
+    t->free = SG_TABLE_NONE;
     return t;
 }
 
@@ -46,10 +48,11 @@ static int grow_slots(sg_table *t) {
     size_t capacity = t->capacity * 2;
     uint32_t *slots = calloc(capacity, sizeof *slots);
     if (!slots) return SG_ERR_NOMEM;
-    for (uint32_t id = 0; id < t->live; id++) {
-        size_t at = sg_mix64(t->keys[id]) & (capacity - 1);
+    for (size_t from = 0; from < t->capacity; from++) {
+        if (!t->slots[from]) continue;
+        size_t at = sg_mix64(t->keys[t->slots[from] - 1]) & (capacity - 1);
         while (slots[at]) at = (at + 1) & (capacity - 1);
-        slots[at] = id + 1;
+        slots[at] = t->slots[from];
     }
     free(t->slots);
     t->slots = slots;
@@ -73,15 +76,34 @@ int sg_table_index(sg_table *t, uint64_t key, uint32_t *id, int *fresh) {
         return SG_OK;
     }
     if (t->live >= SG_TABLE_NONE - 1) return SG_ERR_RANGE;
-    if (t->live == t->room && grow_keys(t)) return SG_ERR_NOMEM;
+    if (t->free == SG_TABLE_NONE && t->used == t->room && grow_keys(t)) return SG_ERR_NOMEM;
     if (8 * ((size_t)t->live + 1) > 7 * t->capacity) {
         if (grow_slots(t)) return SG_ERR_NOMEM;
         at = locate(t, key);
     }
-    t->keys[t->live] = key;
-    *id = t->live++;
-    t->slots[at] = t->live;
+    *id = t->free == SG_TABLE_NONE ? t->used++ : t->free;
+    if (*id == t->free) t->free = (uint32_t)t->keys[*id];
+    t->keys[*id] = key;
+    t->slots[at] = *id + 1;
+    t->live++;
     return SG_OK;
+}
+
+uint32_t sg_table_remove(sg_table *t, uint64_t key) {
+    size_t mask = t->capacity - 1, hole = locate(t, key);
+    if (!t->slots[hole]) return SG_TABLE_NONE;
+    uint32_t id = t->slots[hole] - 1;
+    for (size_t at = (hole + 1) & mask; t->slots[at]; at = (at + 1) & mask) {
+        size_t home = sg_mix64(t->keys[t->slots[at] - 1]) & mask;
+        if (((at - home) & mask) < ((at - hole) & mask)) continue; /* it would stand before its home */
+        t->slots[hole] = t->slots[at];
+        hole = at;
+    }
+    t->slots[hole] = 0;
+    t->keys[id] = t->free;
+    t->free = id;
+    t->live--;
+    return id;
 }
 
 uint32_t sg_table_find(const sg_table *t, uint64_t key) {
@@ -95,6 +117,8 @@ void sg_table_prefetch(const sg_table *t, uint64_t key) {
 
 uint32_t sg_table_live(const sg_table *t) { return t->live; }
 
+uint32_t sg_table_used(const sg_table *t) { return t->used; }
+
 const uint64_t *sg_table_keys(const sg_table *t) { return t->keys; }
 
 size_t sg_table_nbytes(const sg_table *t) {
@@ -104,16 +128,19 @@ size_t sg_table_nbytes(const sg_table *t) {
 int sg_table_check(const sg_table *t, const char **why) {
     *why = "sg_table I1: capacity is no power of two, or too full";
     if (t->capacity & (t->capacity - 1) || 8 * (size_t)t->live > 7 * t->capacity) return SG_ERR_VALUE;
-    *why = "sg_table I2: taken slots are not the live ids";
+    *why = "sg_table I2: taken slots are not the live ids, or a key is not found under its id";
     size_t taken = 0;
     for (size_t at = 0; at < t->capacity; at++) {
-        taken += t->slots[at] != 0;
-        if (t->slots[at] > t->live) return SG_ERR_VALUE;
+        if (!t->slots[at]) continue;
+        if (t->slots[at] > t->used || locate(t, t->keys[t->slots[at] - 1]) != at) return SG_ERR_VALUE;
+        taken++;
     }
     if (taken != t->live) return SG_ERR_VALUE;
-    *why = "sg_table I3: a key is not found under its id";
-    for (uint32_t id = 0; id < t->live; id++)
-        if (sg_table_find(t, t->keys[id]) != id) return SG_ERR_VALUE;
+    *why = "sg_table I3: the free ids are not those that no key has";
+    size_t free_ids = 0;
+    for (uint32_t id = t->free; id != SG_TABLE_NONE; id = (uint32_t)t->keys[id])
+        if (id >= t->used || ++free_ids > t->used) return SG_ERR_VALUE;
+    if (free_ids + t->live != t->used) return SG_ERR_VALUE;
     *why = NULL;
     return SG_OK;
 }

@@ -4,22 +4,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What an entry was, by key: the entry may have gone and its id be another's. */
+typedef struct {
+    double strength;
+    uint64_t key;
+} bound;
+
 struct sg_list {
-    double inflation;      /* sg_topk's, when the list was made */
-    sg_candidate bar;      /* an entry must be better than this to be listed */
-    sg_candidate rejected; /* no unlisted entry is better than this */
+    double inflation; /* sg_topk's, when the list was made */
+    bound bar;        /* an entry must be better than this to be listed */
+    bound rejected;   /* no unlisted entry is better than this */
     uint32_t len;
     uint32_t ids[];
 };
 
-static const sg_candidate NOBODY = {-1, 0};        /* any entry is better */
-static const sg_candidate ANYBODY = {INFINITY, 0}; /* no entry is better */
+static const bound NOBODY = {-1, 0};        /* any entry is better */
+static const bound ANYBODY = {INFINITY, 0}; /* no entry is better */
 
 static const double SLACK = 1 + 0x1p-40; /* for the roundings of a quotient of norms */
 
-static int better(const sg_topk *t, sg_candidate a, sg_candidate b) {
-    return a.strength != b.strength ? a.strength > b.strength : t->keys[a.id] < t->keys[b.id];
+static int beats(const sg_topk *t, sg_candidate c, bound b) {
+    return c.strength != b.strength ? c.strength > b.strength : t->keys[c.id] < b.key;
 }
+
+static bound bound_of(const sg_topk *t, sg_candidate c) { return (bound){c.strength, t->keys[c.id]}; }
 
 int sg_topk_init(sg_topk *t, sg_pool *pool, uint32_t k) {
     *t = (sg_topk){.pool = pool, .lg = 9, .inflation = 1};
@@ -54,41 +62,6 @@ int sg_topk_grow(sg_topk *t, size_t items) {
     return SG_OK;
 }
 
-static void swap(sg_candidate *a, sg_candidate *b) {
-    sg_candidate c = *a;
-    *a = *b;
-    *b = c;
-}
-
-/* Quicksort that sorts only what falls among the first k: the k best come first, in order. */
-static void sort_best(const sg_topk *t, sg_candidate *c, size_t n, size_t k) {
-    while (n > 12 && k > 0) {
-        sg_candidate *mid = c + n / 2, *last = c + n - 1;
-        if (better(t, *mid, *c)) swap(mid, c);
-        if (better(t, *last, *c)) swap(last, c);
-        if (better(t, *last, *mid)) swap(last, mid);
-        sg_candidate pivot = *mid;
-        size_t i = 0, j = n - 1;
-        for (;;) {
-            while (better(t, c[i], pivot)) i++;
-            while (better(t, pivot, c[j])) j--;
-            if (i >= j) break;
-            swap(&c[i++], &c[j--]);
-        }
-        size_t left = j + 1; /* none in c[left..] is better than one in c[..left] */
-        sort_best(t, c, left, k);
-        c += left;
-        n -= left;
-        k -= k < left ? k : left;
-    }
-    for (size_t i = 1; i < n && k > 0; i++) {
-        sg_candidate moving = c[i];
-        size_t at = i;
-        for (; at > 0 && better(t, moving, c[at - 1]); at--) c[at] = c[at - 1];
-        c[at] = moving;
-    }
-}
-
 static void set_gate(sg_row *row) { row->gate = fmin(row->list->bar.strength, row->list->rejected.strength); }
 
 static void rescore(sg_topk *t, sg_pairs *p, const sg_row *row) {
@@ -107,11 +80,11 @@ static void rescore(sg_topk *t, sg_pairs *p, const sg_row *row) {
 static void cut(sg_topk *t, sg_pairs *p, sg_row *row) {
     sg_list *list = row->list;
     rescore(t, p, row);
-    sort_best(t, t->scratch, list->len, t->kept + 1);
+    sg_best_first(t->keys, t->scratch, list->len, t->kept + 1);
     for (uint32_t x = 0; x < t->kept; x++) list->ids[x] = t->scratch[x].id;
     for (uint32_t x = t->kept; x < list->len; x++) *p->find(row, t->scratch[x].id) &= ~SG_LISTED;
-    if (better(t, t->scratch[t->kept], list->rejected)) list->rejected = t->scratch[t->kept];
-    list->bar = t->scratch[t->kept - 1];
+    if (beats(t, t->scratch[t->kept], list->rejected)) list->rejected = bound_of(t, t->scratch[t->kept]);
+    list->bar = bound_of(t, t->scratch[t->kept - 1]);
     list->len = t->kept;
     t->stats.cuts++;
 }
@@ -120,13 +93,13 @@ void sg_topk_offer(sg_topk *t, sg_pairs *p, uint32_t i, uint64_t *slot, double s
     sg_row *row = &p->rows[i];
     sg_list *list = row->list;
     sg_candidate c = {strength, sg_slot_other(*slot)};
-    if (better(t, c, list->bar)) {
+    if (beats(t, c, list->bar)) {
         *slot |= SG_LISTED;
         list->ids[list->len++] = c.id;
         t->stats.admitted++;
         if (list->len == t->most) cut(t, p, row);
-    } else if (better(t, c, list->rejected)) {
-        list->rejected = c;
+    } else if (beats(t, c, list->rejected)) {
+        list->rejected = bound_of(t, c);
     }
     set_gate(row);
 }
@@ -136,6 +109,15 @@ void sg_topk_drop(sg_pairs *p, uint32_t i, uint32_t j) {
     uint32_t x = 0;
     while (list->ids[x] != j) x++;
     list->ids[x] = list->ids[--list->len];
+}
+
+void sg_topk_release(sg_topk *t, sg_pairs *p, uint32_t i) {
+    sg_row *row = &p->rows[i];
+    if (!row->list) return;
+    sg_pool_give(t->pool, row->list, t->lg);
+    row->list = NULL;
+    row->gate = 0;
+    t->lists--;
 }
 
 void sg_topk_fell(sg_topk *t, uint32_t j, double norm_before) {
@@ -211,7 +193,8 @@ static int is_exact(const sg_topk *t, const sg_list *list, size_t k) {
     sg_candidate worst = t->scratch[k - 1];
     double rise = t->inflation / list->inflation;
     if (rise > 1) return worst.strength > list->rejected.strength * rise * SLACK;
-    return !better(t, list->rejected, worst);
+    if (worst.strength != list->rejected.strength) return worst.strength > list->rejected.strength;
+    return t->keys[worst.id] <= list->rejected.key;
 }
 
 static int scan(sg_topk *t, sg_pairs *p, const sg_row *row, size_t k) {
@@ -225,7 +208,7 @@ static int scan(sg_topk *t, sg_pairs *p, const sg_row *row, size_t k) {
     for (size_t at = 0; at < sg_row_slots(row); at++)
         if (row->slots[at])
             t->scratch[n++] = (sg_candidate){sg_strength(p, row, &row->slots[at]), sg_slot_other(row->slots[at])};
-    sort_best(t, t->scratch, n, k);
+    sg_best_first(t->keys, t->scratch, n, k);
     return SG_OK;
 }
 
@@ -234,11 +217,11 @@ static int read_list(sg_topk *t, sg_pairs *p, uint32_t i, size_t k) {
     sg_topk_settle(t, p);
     if (!row->list && make_list(t, row)) return SG_ERR_NOMEM;
     rescore(t, p, row);
-    sort_best(t, t->scratch, row->list->len, k);
+    sg_best_first(t->keys, t->scratch, row->list->len, k);
     if (is_exact(t, row->list, k)) return SG_OK;
     rescan(t, p, i);
     rescore(t, p, row);
-    sort_best(t, t->scratch, row->list->len, k);
+    sg_best_first(t->keys, t->scratch, row->list->len, k);
     return SG_OK;
 }
 
@@ -277,7 +260,7 @@ static int check_row(const sg_topk *t, const sg_pairs *p, const sg_row *row, con
     for (size_t at = 0; at < sg_row_slots(row); at++) {
         if (!row->slots[at] || row->slots[at] & SG_LISTED) continue;
         sg_candidate c = {sg_strength(p, row, &row->slots[at]), sg_slot_other(row->slots[at])};
-        if (rise > 1 ? c.strength > list->rejected.strength * rise * SLACK : better(t, c, list->rejected)) return 0;
+        if (rise > 1 ? c.strength > list->rejected.strength * rise * SLACK : beats(t, c, list->rejected)) return 0;
     }
     *why = "sg_topk I3: the gate is above the bar or the best rejected entry";
     return row->gate <= list->bar.strength && row->gate <= list->rejected.strength;

@@ -1,6 +1,6 @@
 /* sg_topk -- the k strongest entries of any row, exactly, without scanning long rows.
  *
- * Entries of row i are ordered by (strength down, key of j up): a total order, `better` below. A row of at most
+ * Entries of row i are ordered by (strength down, key of j up): a total order, sg_best. A row of at most
  * SG_SHORT entries is scanned on read. A longer one gets a list at its first read: candidates (the "listed" bit in
  * their slots), an admission bar, and `rejected`, the best that any unlisted entry of the row has been since it was
  * last looked at. The lists' room is 2^lg bytes, candidates are cut down to 3/4 of it when it is full:
@@ -20,22 +20,18 @@
  *   I2  no unlisted entry of a row with a list is better than its `rejected`, inflated.
  *   I3  gate <= the strengths of bar and rejected: an unlisted entry below the gate need not be looked at.
  *
- * Owns its arrays; lists are the pool's. `keys` is borrowed: the owner renews it when items are added.
- * Cost: update O(1), cut O(room) every room/4 admissions; read O(room) where nothing interfered, else O(row).
- * Fails: a read that makes or needs room, SG_ERR_NOMEM, nothing changed but that what was to settle is settled.
- * Not thread-safe: reads write. Instead of scores alone: equal scores at the bar cause a rescan at nearly every read of
- * a flat row; with the total order they do not. */
+ * Bounds are kept by key, not by id, since ids are given again. Owns its arrays; lists are the pool's. `keys` is
+ * borrowed: the owner renews it when items are added. Cost: update O(1), cut O(room) every room/4 admissions; read
+ * O(room) where nothing interfered, else O(row). Fails: a read that makes or needs room, SG_ERR_NOMEM, nothing changed
+ * but that what was to settle is settled. Not thread-safe: reads write. Instead of scores alone: equal scores at the
+ * bar cause a rescan at nearly every read of a flat row; with the total order they do not. */
 #ifndef SG_TOPK_H
 #define SG_TOPK_H
 
+#include "sg_best.h"
 #include "sg_pairs.h"
 
 enum { SG_SHORT = 128, SG_RARE = 64 };
-
-typedef struct {
-    double strength;
-    uint32_t id;
-} sg_candidate;
 
 typedef struct {
     uint64_t short_reads, list_reads, rescans, full_scans, cuts, admitted, touched_again, inflations;
@@ -65,6 +61,7 @@ int sg_topk_read(sg_topk *t, sg_pairs *p, uint32_t i, size_t k, const sg_candida
 
 void sg_topk_offer(sg_topk *t, sg_pairs *p, uint32_t i, uint64_t *slot, double strength); /* of an unlisted entry */
 void sg_topk_drop(sg_pairs *p, uint32_t i, uint32_t j);                                   /* a listed entry has gone */
+void sg_topk_release(sg_topk *t, sg_pairs *p, uint32_t i); /* a row without entries gives its list back */
 void sg_topk_fell(sg_topk *t, uint32_t j, double norm_before);
 void sg_topk_settle(sg_topk *t, sg_pairs *p);
 void sg_topk_distrust(sg_topk *t, sg_pairs *p); /* every list is rescanned at its next read */

@@ -41,6 +41,7 @@ static sums run(const list *l, uint32_t window) {
 static void append(sg_history *h, list *l, uint32_t item, double time) {
     sg_unit *u = &h->units[0];
     int repeats = 0;
+    CHECK(sg_history_note(h, 0, time) == SG_OK);
     for (uint32_t x = u->kept_len - sg_unit_window(u, h->window); x < u->kept_len; x++) repeats |= u->items[x] == item;
     if (repeats) {
         CHECK(sg_history_skip(h, u, item, time) == SG_OK);
@@ -95,6 +96,29 @@ static void retract(sg_history *h, list *l, uint32_t item, double time) {
     sg_history_commit(h);
 }
 
+static void expire(sg_history *h, list *l, double before) {
+    size_t found, n = 0;
+    uint32_t unit;
+    sg_plan plan;
+    sums s = run(l, h->window);
+    for (size_t e = 0; e < l->n; e++) {
+        l->items[n] = l->items[e];
+        l->times[n] = l->times[e];
+        n += l->times[e] >= before;
+    }
+    CHECK(sg_history_expires(h) == SG_OK);
+    CHECK(sg_history_due(h, before, &unit) || n == l->n);
+    CHECK(sg_history_plan_expiry(h, 0, before, &found, &plan) == SG_OK && found == l->n - n);
+    l->n = n;
+    if (found == 0) return;
+    apply(&s, &plan);
+    sums expected = run(l, h->window);
+    CHECK(memcmp(&s, &expected, sizeof s) == 0);
+    sg_history_commit(h);
+    while (sg_history_due(h, before, &unit)) sg_history_settled(h, unit);
+    if (n == 0) sg_history_release(h, 0);
+}
+
 static void test_random_units(uint32_t window) {
     for (int trial = 0; trial < 60; trial++) {
         sg_pool *pool = sg_pool_new();
@@ -102,7 +126,8 @@ static void test_random_units(uint32_t window) {
         list l = {0};
         CHECK(sg_history_init(&h, pool, window) == SG_OK && sg_history_grow(&h, 1, ITEMS) == SG_OK);
         for (int step = 0; step < 150; step++) {
-            if (l.n < EVENTS && below(3)) append(&h, &l, below(ITEMS), below(4));
+            if (below(12) == 0) expire(&h, &l, below(5));
+            else if (l.n < EVENTS && below(3)) append(&h, &l, below(ITEMS), below(4));
             else if (l.n && below(4)) retract(&h, &l, l.items[below((unsigned)l.n)], below(4));
             else retract(&h, &l, below(ITEMS), below(4));
             compare(&h, &l);

@@ -29,6 +29,34 @@ static void test_random_keys(void) {
     sg_table_free(t);
 }
 
+static void test_removed_ids_are_given_again(void) {
+    enum { FEW = 40 };
+    uint32_t ids[FEW], live = 0, most = 0;
+    for (unsigned x = 0; x < FEW; x++) ids[x] = SG_TABLE_NONE;
+    sg_table *t = sg_table_new();
+    for (int step = 0; step < 40000; step++) {
+        unsigned x = below(FEW);
+        if (below(2)) {
+            uint32_t id;
+            int fresh;
+            CHECK(sg_table_index(t, key_of(x), &id, &fresh) == SG_OK);
+            CHECK(fresh == (ids[x] == SG_TABLE_NONE) && (fresh || id == ids[x]));
+            for (unsigned y = 0; y < FEW; y++) CHECK(y == x || ids[y] != id);
+            ids[x] = id;
+            live += (uint32_t)fresh;
+        } else {
+            CHECK(sg_table_remove(t, key_of(x)) == ids[x]);
+            live -= ids[x] != SG_TABLE_NONE;
+            ids[x] = SG_TABLE_NONE;
+        }
+        most = live > most ? live : most;
+        CHECK(sg_table_live(t) == live && sg_table_used(t) == most);
+        for (x = 0; x < FEW; x++) CHECK(sg_table_find(t, key_of(x)) == ids[x]);
+        SOUND(sg_table, t);
+    }
+    sg_table_free(t);
+}
+
 static void test_out_of_memory_adds_nothing(void) {
     for (long after = 0; after < 6; after++) {
         fail_after = after;
@@ -53,6 +81,7 @@ static void test_out_of_memory_adds_nothing(void) {
 
 int main(void) {
     test_random_keys();
+    test_removed_ids_are_given_again();
     test_out_of_memory_adds_nothing();
     return 0;
 }
