@@ -7,24 +7,20 @@
 
 #include "sg_learn.h"
 
-enum { CHUNK = 256, AHEAD = 16 };
+enum { ITEM = 1, PAIR = 2 };
 
 int sg_items_new(uint32_t window, uint32_t k, double half_life, sg_level level, sg_items **out) {
     *out = NULL;
     if (window < 1 || k < 1 || !(half_life >= 0) || !isfinite(half_life)) return SG_ERR_VALUE;
     sg_items *m = calloc(1, sizeof *m);
     if (!m) return SG_ERR_NOMEM;
-    m->pool = sg_pool_new();
-    m->units = sg_table_new();
-    m->items = sg_table_new();
     m->level = level;
     m->learn = sg_learn_of(level);
     m->k = k;
     m->half_life = half_life;
-    sg_pairs_init(&m->pairs, m->pool, half_life > 0, level);
-    int rc = sg_history_init(&m->history, m->pool, window);
-    if (!rc) rc = sg_topk_init(&m->topk, m->pool, k);
-    if (!rc && (!m->pool || !m->units || !m->items)) rc = SG_ERR_NOMEM;
+    int rc = sg_ledger_init(&m->ledger, window);
+    sg_pairs_init(&m->pairs, m->ledger.pool, half_life > 0, level);
+    if (!rc) rc = sg_topk_init(&m->topk, m->ledger.pool, k);
     if (rc) sg_items_free(m);
     else *out = m;
     return rc;
@@ -32,19 +28,11 @@ int sg_items_new(uint32_t window, uint32_t k, double half_life, sg_level level, 
 
 void sg_items_free(sg_items *m) {
     if (!m) return;
-    sg_history_clear(&m->history);
     sg_pairs_clear(&m->pairs);
     sg_topk_clear(&m->topk);
-    sg_table_free(m->units);
-    sg_table_free(m->items);
-    sg_pool_free(m->pool);
+    sg_tally_clear(&m->tally);
+    sg_ledger_clear(&m->ledger);
     free(m);
-}
-
-static int all_finite(const double *times, size_t n) {
-    int finite = 1;
-    for (size_t e = 0; e < n; e++) finite &= isfinite(times[e]) != 0;
-    return finite;
 }
 
 /* Moves the landmark so that the latest of the times is near it. */
@@ -64,39 +52,21 @@ static int move_landmark(sg_items *m, const double *times, size_t n) {
     return SG_OK;
 }
 
-static int index_keys(sg_table *table, const uint64_t *keys, size_t n, uint32_t *ids) {
-    for (size_t e = 0; e < n && e < AHEAD; e++) sg_table_prefetch(table, keys[e]);
-    for (size_t e = 0; e < n; e++) {
-        if (e + AHEAD < n) sg_table_prefetch(table, keys[e + AHEAD]);
-        int rc = sg_table_index(table, keys[e], &ids[e], NULL);
-        if (rc) return rc;
-    }
-    return SG_OK;
-}
-
-/* Room for the ids that the keys may get, before they get them. */
-static int make_room(sg_items *m, size_t n) {
-    size_t units = sg_table_live(m->units) + n, items = sg_table_live(m->items) + n;
-    int rc = sg_history_grow(&m->history, units, items);
-    if (!rc) rc = sg_pairs_grow(&m->pairs, items);
-    if (!rc) rc = sg_topk_grow(&m->topk, items);
-    return rc;
-}
-
 static int observe_chunk(sg_items *m, const uint64_t *units, const uint64_t *items, const double *times, size_t n) {
-    uint32_t unit_ids[CHUNK], item_ids[CHUNK];
-    int rc = make_room(m, n);
-    if (!rc) rc = index_keys(m->units, units, n, unit_ids);
-    if (!rc) rc = index_keys(m->items, items, n, item_ids);
-    m->topk.keys = sg_table_keys(m->items);
+    uint32_t unit_ids[SG_CHUNK], item_ids[SG_CHUNK];
+    size_t room = sg_ledger_room(&m->ledger, n);
+    int rc = sg_pairs_grow(&m->pairs, room);
+    if (!rc) rc = sg_topk_grow(&m->topk, room);
+    if (!rc) rc = sg_ledger_index(&m->ledger, units, items, n, unit_ids, item_ids);
+    m->topk.keys = sg_table_keys(m->ledger.items);
     return rc ? rc : m->learn->observe(m, unit_ids, item_ids, times, n);
 }
 
 int sg_items_observe(sg_items *m, const uint64_t *units, const uint64_t *items, const double *times, size_t n) {
-    if (!all_finite(times, n)) return SG_ERR_VALUE;
+    if (!sg_all_finite(times, n)) return SG_ERR_VALUE;
     int rc = move_landmark(m, times, n);
-    for (size_t at = 0; at < n && !rc; at += CHUNK)
-        rc = observe_chunk(m, units + at, items + at, times + at, n - at < CHUNK ? n - at : CHUNK);
+    for (size_t at = 0; at < n && !rc; at += SG_CHUNK)
+        rc = observe_chunk(m, units + at, items + at, times + at, n - at < SG_CHUNK ? n - at : SG_CHUNK);
     return rc;
 }
 
@@ -117,32 +87,63 @@ static int apply_raised(sg_items *m, const sg_delta *d) {
     return SG_OK;
 }
 
-static int retract_one(sg_items *m, uint32_t unit, uint32_t item, double time, int *found) {
-    sg_plan plan;
-    int rc = sg_history_plan(&m->history, unit, item, time, found, &plan);
-    if (rc || !*found) return rc;
+/* An item that no event names gives all back. */
+static void release(sg_items *m, uint32_t item) {
+    if (m->pairs.support[item] || !sg_ledger_has_item(&m->ledger, item)) return;
+    sg_topk_release(&m->topk, &m->pairs, item);
+    sg_pairs_release(&m->pairs, item);
+    sg_ledger_release_item(&m->ledger, item);
+}
+
+/* What the plan says is done to pairs and history; all or nothing. */
+static int apply(sg_items *m, uint32_t unit, const sg_plan *plan) {
     size_t d = 0;
-    while (d < plan.added && !rc) rc = apply_raised(m, &plan.deltas[d++]);
+    int rc = SG_OK;
+    while (d < plan->added && !rc) rc = apply_raised(m, &plan->deltas[d++]);
     if (rc) {
-        for (d--; d > 0; d--) apply_lowered(m, &plan.deltas[d - 1]);
+        for (d--; d > 0; d--) apply_lowered(m, &plan->deltas[d - 1]);
         return rc;
     }
-    for (; d < plan.len; d++) apply_lowered(m, &plan.deltas[d]);
-    sg_history_commit(&m->history);
+    for (; d < plan->len; d++) apply_lowered(m, &plan->deltas[d]);
+    sg_history_commit(&m->ledger.history);
+    for (d = plan->added; d < plan->len; d++)
+        if (plan->deltas[d].other == SG_TABLE_NONE) release(m, plan->deltas[d].item);
+    if (m->ledger.history.units[unit].kept_len == 0) sg_ledger_release_unit(&m->ledger, unit);
     return SG_OK;
 }
 
 int sg_items_retract(sg_items *m, const uint64_t *units, const uint64_t *items, const double *times, size_t n,
                      size_t *found) {
     *found = 0;
-    if (!all_finite(times, n)) return SG_ERR_VALUE;
+    if (!sg_all_finite(times, n)) return SG_ERR_VALUE;
     int rc = m->learn->drain(m);
     for (size_t e = 0; e < n && !rc; e++) {
-        uint32_t unit = sg_table_find(m->units, units[e]), item = sg_table_find(m->items, items[e]);
+        uint32_t unit = sg_table_find(m->ledger.units, units[e]), item = sg_table_find(m->ledger.items, items[e]);
         int there = 0;
+        sg_plan plan;
         if (unit == SG_TABLE_NONE || item == SG_TABLE_NONE) continue;
-        rc = retract_one(m, unit, item, times[e], &there);
+        rc = sg_history_plan(&m->ledger.history, unit, item, times[e], &there, &plan);
+        if (!rc && there) rc = apply(m, unit, &plan);
         if (!rc) *found += (size_t)there;
+    }
+    return rc;
+}
+
+int sg_items_expire(sg_items *m, double before, size_t *gone) {
+    sg_history *h = &m->ledger.history;
+    uint32_t unit;
+    *gone = 0;
+    if (isnan(before)) return SG_ERR_VALUE;
+    int rc = m->learn->drain(m);
+    if (!rc) rc = sg_history_expires(h);
+    while (!rc && sg_history_due(h, before, &unit)) {
+        size_t found;
+        sg_plan plan;
+        rc = sg_history_plan_expiry(h, unit, before, &found, &plan);
+        if (!rc && found) rc = apply(m, unit, &plan);
+        if (rc) break;
+        sg_history_settled(h, unit);
+        *gone += found;
     }
     return rc;
 }
@@ -150,7 +151,7 @@ int sg_items_retract(sg_items *m, const uint64_t *units, const uint64_t *items, 
 int sg_items_degrees(sg_items *m, const uint64_t *items, size_t n, size_t k, uint32_t *degrees) {
     int rc = m->learn->drain(m);
     for (size_t e = 0; e < n && !rc; e++) {
-        uint32_t id = sg_table_find(m->items, items[e]);
+        uint32_t id = sg_table_find(m->ledger.items, items[e]);
         uint32_t degree = id == SG_TABLE_NONE ? 0 : m->pairs.rows[id].live;
         degrees[e] = degree < k ? degree : (uint32_t)k;
     }
@@ -160,12 +161,12 @@ int sg_items_degrees(sg_items *m, const uint64_t *items, size_t n, size_t k, uin
 int sg_items_similar(sg_items *m, uint64_t item, size_t k, uint64_t *out_items, float *out_scores, size_t *n) {
     const sg_candidate *best;
     *n = 0;
-    uint32_t id = sg_table_find(m->items, item);
+    uint32_t id = sg_table_find(m->ledger.items, item);
     if (id == SG_TABLE_NONE) return SG_OK;
     int rc = m->learn->drain(m);
     if (!rc) rc = sg_topk_read(&m->topk, &m->pairs, id, k, &best, n);
     if (rc) return rc;
-    const uint64_t *keys = sg_table_keys(m->items);
+    const uint64_t *keys = sg_table_keys(m->ledger.items);
     double norm = m->pairs.norm[id];
     for (size_t x = 0; x < *n; x++) {
         out_items[x] = keys[best[x].id];
@@ -174,10 +175,46 @@ int sg_items_similar(sg_items *m, uint64_t item, size_t k, uint64_t *out_items, 
     return SG_OK;
 }
 
+static int all_weights(const double *weights, size_t n) {
+    int fine = 1;
+    for (size_t x = 0; x < n; x++) fine &= weights[x] >= 0 && weights[x] <= FLT_MAX;
+    return fine;
+}
+
+int sg_items_recommend(sg_items *m, const uint64_t *items, const double *weights, size_t len, size_t k, size_t n,
+                       uint64_t *out_items, double *out_scores, size_t *got) {
+    const uint64_t *keys = sg_table_keys(m->ledger.items);
+    const sg_candidate *best;
+    *got = 0;
+    if (!all_weights(weights, len)) return SG_ERR_VALUE;
+    int rc = m->learn->drain(m);
+    if (!rc) rc = sg_tally_grow(&m->tally, m->pairs.len);
+    for (size_t x = 0; x < len && !rc; x++) {
+        size_t found = 0;
+        uint32_t id = sg_table_find(m->ledger.items, items[x]);
+        if (id != SG_TABLE_NONE) rc = sg_topk_read(&m->topk, &m->pairs, id, k, &best, &found);
+        for (size_t y = 0; y < found && !rc; y++) {
+            double cosine = sqrt(best[y].strength / m->pairs.norm[id]);
+            sg_tally_add(&m->tally, best[y].id, weights[x] * fmin(cosine, FLT_MAX));
+        }
+    }
+    for (size_t x = 0; x < len; x++) {
+        uint32_t id = sg_table_find(m->ledger.items, items[x]);
+        if (id != SG_TABLE_NONE) sg_tally_drop(&m->tally, id);
+    }
+    n = sg_tally_best(&m->tally, keys, n, &best);
+    for (size_t x = 0; x < n && !rc; x++) {
+        out_items[x] = keys[best[x].id];
+        out_scores[x] = best[x].strength;
+    }
+    *got = rc ? 0 : n;
+    return rc;
+}
+
 int sg_items_supports(sg_items *m, const uint64_t *a, const uint64_t *b, size_t n, uint32_t *supports) {
     int rc = m->learn->drain(m);
     for (size_t e = 0; e < n && !rc; e++) {
-        uint32_t i = sg_table_find(m->items, a[e]), j = sg_table_find(m->items, b[e]);
+        uint32_t i = sg_table_find(m->ledger.items, a[e]), j = sg_table_find(m->ledger.items, b[e]);
         supports[e] = i == SG_TABLE_NONE || j == SG_TABLE_NONE ? 0 : sg_pairs_support(&m->pairs, i, j);
     }
     return rc;
@@ -185,111 +222,36 @@ int sg_items_supports(sg_items *m, const uint64_t *a, const uint64_t *b, size_t 
 
 void sg_items_counts(const sg_items *m, const uint64_t *items, size_t n, uint32_t *counts) {
     for (size_t e = 0; e < n; e++) {
-        uint32_t id = sg_table_find(m->items, items[e]);
+        uint32_t id = sg_table_find(m->ledger.items, items[e]);
         counts[e] = id == SG_TABLE_NONE ? 0 : m->pairs.support[id];
     }
 }
 
-/* Room for the events of any unit. */
-static int unit_room(const sg_items *m, uint32_t **items, double **times) {
-    size_t most = 1;
-    for (size_t id = 0; id < m->history.len; id++) {
-        size_t n = (size_t)m->history.units[id].kept_len + m->history.units[id].skipped_len;
-        most = n > most ? n : most;
-    }
-    *items = malloc(most * sizeof **items);
-    *times = malloc(most * sizeof **times);
-    return *items && *times ? SG_OK : SG_ERR_NOMEM;
-}
-
-int sg_items_events(const sg_items *m, uint64_t *units, uint64_t *items, double *times) {
-    const uint64_t *unit_keys = sg_table_keys(m->units), *item_keys = sg_table_keys(m->items);
-    uint32_t *ids;
-    double *unit_times;
-    int rc = unit_room(m, &ids, &unit_times);
-    for (size_t id = 0, at = 0; id < m->history.len && !rc; id++) {
-        const sg_unit *u = &m->history.units[id];
-        sg_history_events(u, ids, unit_times);
-        for (size_t e = 0; e < (size_t)u->kept_len + u->skipped_len; e++, at++) {
-            units[at] = unit_keys[id];
-            items[at] = item_keys[ids[e]];
-            times[at] = unit_times[e];
-        }
-    }
-    free(ids);
-    free(unit_times);
-    return rc;
-}
-
-int sg_items_compact(sg_items **model) {
-    sg_items *m = *model, *fresh;
-    size_t n = m->history.events;
-    int rc = sg_items_new(m->history.window, m->k, m->half_life, m->level, &fresh);
-    if (rc) return rc;
-    uint64_t *units = malloc((n + 1) * sizeof *units), *items = malloc((n + 1) * sizeof *items);
-    double *times = malloc((n + 1) * sizeof *times);
-    rc = units && items && times ? sg_items_events(m, units, items, times) : SG_ERR_NOMEM;
-    if (!rc) rc = sg_items_observe(fresh, units, items, times, n);
-    if (!rc) rc = fresh->learn->drain(fresh);
-    free(units);
-    free(items);
-    free(times);
-    if (!rc) *model = fresh;
-    sg_items_free(rc ? fresh : m);
-    return rc;
-}
-
-/* What the checksum adds up: independent 64-bit hashes of (kind, a, b, c), one for each half. */
-enum { ITEM = 1, PAIR = 2, UNIT = 3 };
-
-static void add_hash(uint64_t sum[2], uint64_t kind, uint64_t a, uint64_t b, uint64_t c) {
-    for (uint64_t half = 0; half < 2; half++) {
-        uint64_t h = sg_mix64((kind << 1 | half) * 0x9E3779B97F4A7C15u);
-        h = sg_mix64(h + a);
-        h = sg_mix64(h * 3 + b);
-        sum[half] += sg_mix64(h * 5 + c);
-    }
-}
-
 static void sum_item(const sg_items *m, uint32_t i, uint64_t sum[2]) {
-    const uint64_t *keys = sg_table_keys(m->items);
+    const uint64_t *keys = sg_table_keys(m->ledger.items);
     const sg_row *row = &m->pairs.rows[i];
-    if (m->pairs.support[i]) add_hash(sum, ITEM, keys[i], m->pairs.support[i], 0);
+    if (m->pairs.support[i]) sg_sum_add(sum, ITEM, keys[i], m->pairs.support[i], 0);
     for (size_t at = 0; at < sg_row_slots(row); at++) {
         if (!row->slots[at]) continue;
         uint64_t other = keys[sg_slot_other(row->slots[at])];
-        if (keys[i] < other) add_hash(sum, PAIR, keys[i], other, sg_slot_support(row->slots[at]));
+        if (keys[i] < other) sg_sum_add(sum, PAIR, keys[i], other, sg_slot_support(row->slots[at]));
     }
 }
 
 int sg_items_checksum(sg_items *m, uint64_t sum[2]) {
-    uint32_t *ids;
-    double *times;
     sum[0] = sum[1] = 0;
     int rc = m->learn->drain(m);
-    if (rc) return rc;
-    for (uint32_t i = 0; i < m->pairs.len; i++) sum_item(m, i, sum);
-    rc = unit_room(m, &ids, &times);
-    for (size_t id = 0; id < m->history.len && !rc; id++) {
-        const sg_unit *u = &m->history.units[id];
-        size_t n = (size_t)u->kept_len + u->skipped_len;
-        uint64_t chain = 0;
-        sg_history_events(u, ids, times);
-        for (size_t e = 0; e < n; e++) chain = sg_mix64(chain * 3 + sg_table_keys(m->items)[ids[e]] + 1);
-        if (n) add_hash(sum, UNIT, sg_table_keys(m->units)[id], n, chain);
-    }
-    free(ids);
-    free(times);
-    return rc;
+    for (uint32_t i = 0; i < m->pairs.len && !rc; i++) sum_item(m, i, sum);
+    return rc ? rc : sg_ledger_sum(&m->ledger, sum);
 }
 
 sg_items_nbytes_of sg_items_nbytes(const sg_items *m) {
     sg_items_nbytes_of b = {
-        .tables = sg_table_nbytes(m->units) + sg_table_nbytes(m->items),
-        .events = sg_history_nbytes(&m->history),
+        .tables = sg_ledger_tables_nbytes(&m->ledger),
+        .events = sg_history_nbytes(&m->ledger.history),
         .pairs = sg_pairs_nbytes(&m->pairs),
-        .lists = sg_topk_nbytes(&m->topk),
-        .pool_rest = sg_pool_mapped(m->pool) - sg_pool_taken(m->pool),
+        .lists = sg_topk_nbytes(&m->topk) + sg_tally_nbytes(&m->tally),
+        .pool_rest = sg_pool_mapped(m->ledger.pool) - sg_pool_taken(m->ledger.pool),
     };
     return b;
 }
@@ -297,8 +259,8 @@ sg_items_nbytes_of sg_items_nbytes(const sg_items *m) {
 /* The supports that the kept events of the units make, against those that the pairs hold. */
 static int check_sums(const sg_items *m) {
     uint64_t kept = 0, pairs = 0, supports = 0, slots = 0;
-    for (size_t id = 0; id < m->history.len; id++) {
-        uint64_t n = m->history.units[id].kept_len, w = m->history.window;
+    for (size_t id = 0; id < m->ledger.history.len; id++) {
+        uint64_t n = m->ledger.history.units[id].kept_len, w = m->ledger.history.window;
         kept += n;
         pairs += n <= w ? n * (n - (n > 0)) / 2 : w * (w - 1) / 2 + (n - w) * w;
     }
@@ -313,16 +275,15 @@ static int check_sums(const sg_items *m) {
 int sg_items_check(sg_items *m, const char **why) {
     *why = "sg_items: the queue cannot be emptied, memory is out";
     int rc = m->learn->drain(m);
-    if (!rc) rc = sg_pool_check(m->pool, why);
-    if (!rc) rc = sg_table_check(m->units, why);
-    if (!rc) rc = sg_table_check(m->items, why);
-    if (!rc) rc = sg_history_check(&m->history, why);
+    if (!rc) rc = sg_ledger_check(&m->ledger, why);
     if (!rc) rc = sg_pairs_check(&m->pairs, why);
     if (!rc) rc = sg_topk_check(&m->topk, &m->pairs, why);
     if (rc) return rc;
-    *why = "sg_items I1: a part has no room for an id";
-    size_t items = sg_table_live(m->items);
-    if (m->history.len < sg_table_live(m->units) || m->pairs.len < items || m->topk.len < items) return SG_ERR_VALUE;
+    *why = "sg_items I1: a part has no room for an id, or an item has support and no key";
+    size_t items = sg_table_used(m->ledger.items);
+    if (m->pairs.len < items || m->topk.len < items) return SG_ERR_VALUE;
+    for (uint32_t i = 0; i < items; i++)
+        if (m->pairs.support[i] && !sg_ledger_has_item(&m->ledger, i)) return SG_ERR_VALUE;
     *why = "sg_items I2: supports are not those of the kept events";
     if (!check_sums(m)) return SG_ERR_VALUE;
     *why = NULL;

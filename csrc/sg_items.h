@@ -1,8 +1,7 @@
 /* sg_items -- item-item collaborative filtering: what units did, which items occur together, the nearest of each.
  *
  *     event (unit, item, time)
- *        keys -> ids                       sg_table, two of them
- *        unit's events, kept or skipped    sg_history
+ *        ids; unit's events                sg_ledger
  *        support, norm, pairs              sg_pairs   <- a queue of 64 pairs stands before it, see sg_learn
  *        lists of long rows                sg_topk
  *
@@ -16,10 +15,10 @@
  * power of two, which is exact. So what an event adds and what taking it back subtracts is the same but for that
  * factor. A pair weighs by its newer event, an item by its own events, so a decayed cosine may pass 1 where a unit
  * spans half-lives; scores end at FLT_MAX. Beyond 50 half-lives order may be lost; weights may fall to 0, and then
- * score 0 while their support stays, until sg_items_compact() makes them anew.
+ * score 0 while their support stays, until sg_items_compact() (sg_bulk) makes them anew.
  *
  * Invariants, checked by sg_items_check(), which empties the queue first: those of the parts, in the order above; then
- *   I1  history, pairs and lists have room for every id of the tables.
+ *   I1  pairs and lists have room for every item id; one with support has a key.
  *   I2  supports and pair supports are those of the units' kept events, in sum.
  *
  * Owns everything. Arrays are borrowed until return. Cost: an event O(window) updates; see the parts.
@@ -29,9 +28,9 @@
 #ifndef SG_ITEMS_H
 #define SG_ITEMS_H
 
-#include "sg_history.h"
+#include "sg_ledger.h"
 #include "sg_pairs.h"
-#include "sg_table.h"
+#include "sg_tally.h"
 #include "sg_topk.h"
 
 enum { SG_QUEUE = 64, SG_SHIFT_AT = 64 };
@@ -47,11 +46,10 @@ typedef struct sg_items sg_items;
 typedef struct sg_learn sg_learn;
 
 struct sg_items {
-    sg_pool *pool;
-    sg_table *units, *items;
-    sg_history history;
+    sg_ledger ledger;
     sg_pairs pairs;
     sg_topk topk;
+    sg_tally tally;
     sg_queue queue;
     const sg_learn *learn; /* of the level */
     sg_level level;
@@ -73,20 +71,21 @@ int sg_items_observe(sg_items *m, const uint64_t *units, const uint64_t *items, 
 int sg_items_retract(sg_items *m, const uint64_t *units, const uint64_t *items, const double *times, size_t n,
                      size_t *found);
 
+/* All events before a time are taken back; *gone: how many. Where it fails, what has gone has gone whole. */
+int sg_items_expire(sg_items *m, double before, size_t *gone);
+
 /* How many neighbours each item has, at most k: to make room for them. */
 int sg_items_degrees(sg_items *m, const uint64_t *items, size_t n, size_t k, uint32_t *degrees);
 /* The k best neighbours of an item by (score down, key up), or all if there are fewer. An unknown item has none. */
 int sg_items_similar(sg_items *m, uint64_t item, size_t k, uint64_t *out_items, float *out_scores, size_t *n);
 
+/* The n best by (score down, key up) of the sums of weights[x] * score of the k neighbours of items[x]; the items
+ * themselves are left out. Weights are finite and at least 0, else SG_ERR_VALUE. Room for n; *got were written. */
+int sg_items_recommend(sg_items *m, const uint64_t *items, const double *weights, size_t len, size_t k, size_t n,
+                       uint64_t *out_items, double *out_scores, size_t *got);
+
 int sg_items_supports(sg_items *m, const uint64_t *a, const uint64_t *b, size_t n, uint32_t *supports);
 void sg_items_counts(const sg_items *m, const uint64_t *items, size_t n, uint32_t *counts);
-
-/* Every event, grouped by unit, each unit's in order; room for m->history.events. */
-int sg_items_events(const sg_items *m, uint64_t *units, uint64_t *items, double *times);
-
-/* Learned anew from its own events: ids, blocks, lists and rounding errors of what has gone are no more. Needs memory
- * for both models while it runs. */
-int sg_items_compact(sg_items **m);
 
 int sg_items_checksum(sg_items *m, uint64_t sum[2]);
 sg_items_nbytes_of sg_items_nbytes(const sg_items *m);

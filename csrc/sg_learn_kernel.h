@@ -65,9 +65,10 @@ INLINE int FN(push)(sg_items *m, uint32_t i, uint32_t j, double weight, const in
 }
 
 INLINE int FN(event)(sg_items *m, uint32_t unit, uint32_t item, double time, const int decays) {
-    sg_history *h = &m->history;
+    sg_history *h = &m->ledger.history;
     sg_unit *u = &h->units[unit];
     uint32_t n = sg_unit_window(u, h->window), repeats = 0;
+    if (__builtin_expect(h->expires, 0) && sg_history_note(h, unit, time)) return SG_ERR_NOMEM;
     const uint32_t *others = u->items + (u->kept_len - n);
     for (uint32_t x = 0; x < n; x++) repeats |= others[x] == item;
     if (repeats) return sg_history_skip(h, u, item, time);
@@ -92,11 +93,11 @@ INLINE int FN(event)(sg_items *m, uint32_t unit, uint32_t item, double time, con
 
 /* The unit of an event that comes soon: its header, then what the header leads to. */
 INLINE void FN(fetch)(const sg_items *m, const uint32_t *units, size_t e, size_t n) {
-    if (e + 16 < n) __builtin_prefetch(&m->history.units[units[e + 16]], 1);
+    if (e + 16 < n) __builtin_prefetch(&m->ledger.history.units[units[e + 16]], 1);
     if (e + 6 >= n) return;
-    const sg_unit *u = &m->history.units[units[e + 6]];
+    const sg_unit *u = &m->ledger.history.units[units[e + 6]];
     if (!u->lg) return;
-    const char *begin = (const char *)(u->items + (u->kept_len - sg_unit_window(u, m->history.window)));
+    const char *begin = (const char *)(u->items + (u->kept_len - sg_unit_window(u, m->ledger.history.window)));
     const char *end = (const char *)(u->items + u->kept_len);
     for (; begin < end; begin += 64) __builtin_prefetch(begin, 1);
     __builtin_prefetch(sg_unit_times(u) + u->kept_len, 1);

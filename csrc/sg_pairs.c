@@ -85,6 +85,17 @@ int sg_pairs_widen(sg_pairs *p, sg_row *row) {
     return SG_OK;
 }
 
+int sg_pairs_reserve(sg_pairs *p, sg_row *row, uint32_t live) {
+    if (live == 0) return SG_OK;
+    uint32_t lg = 3;
+    while (((uint64_t)1 << lg >> 3) * 7 < live) lg++;
+    row->slots = lg <= 32 ? sg_pool_take(p->pool, block_lg(p, lg)) : NULL;
+    if (!row->slots) return SG_ERR_NOMEM;
+    p->bytes += (size_t)1 << block_lg(p, lg);
+    row->lg = lg;
+    return SG_OK;
+}
+
 uint32_t sg_pairs_support(const sg_pairs *p, uint32_t i, uint32_t j) {
     const uint64_t *slot = p->find(&p->rows[i], j);
     return slot ? sg_slot_support(*slot) : 0;
@@ -120,18 +131,41 @@ static void remove_slot(sg_pairs *p, sg_row *row, size_t hole) {
     p->entries--;
 }
 
+static int lower_slot(sg_pairs *p, sg_row *row, uint64_t *slot, uint32_t support, int *was_listed) {
+    *was_listed = (*slot & SG_LISTED) != 0;
+    *slot -= support * SG_ONE;
+    if (sg_slot_support(*slot)) return 0;
+    remove_slot(p, row, (size_t)(slot - row->slots));
+    return 1;
+}
+
 int sg_pairs_lower(sg_pairs *p, uint32_t i, uint32_t j, double weight, int *was_listed) {
     sg_row *row = &p->rows[i];
     uint64_t *slot = p->find(row, j);
-    *was_listed = (*slot & SG_LISTED) != 0;
     if (p->decays) {
         double *w = &sg_row_weights(row)[slot - row->slots];
         *w = *w > weight ? *w - weight : 0;
     }
-    *slot -= SG_ONE;
-    if (sg_slot_support(*slot)) return 0;
-    remove_slot(p, row, (size_t)(slot - row->slots));
-    return 1;
+    return lower_slot(p, row, slot, 1, was_listed);
+}
+
+int sg_pairs_lower_by(sg_pairs *p, uint32_t i, uint32_t j, uint32_t support, int *was_listed) {
+    return lower_slot(p, &p->rows[i], p->find(&p->rows[i], j), support, was_listed);
+}
+
+uint64_t *sg_pairs_raise_by(sg_pairs *p, uint32_t i, uint32_t j, uint32_t support) {
+    sg_row *row = &p->rows[i];
+    uint64_t *slot = p->find(row, j);
+    if (slot) {
+        *slot += support * SG_ONE;
+        return slot;
+    }
+    uint32_t mask = (uint32_t)(((uint64_t)1 << row->lg) - 1), at = sg_home(j, row->lg);
+    while (row->slots[at]) at = (at & 7) == 7 ? (at + 1) & mask : at + 1;
+    row->slots[at] = support * SG_ONE | (j + 1);
+    row->live++;
+    p->entries++;
+    return &row->slots[at];
 }
 
 void sg_pairs_release(sg_pairs *p, uint32_t i) {
@@ -163,10 +197,20 @@ static int check_slot(const sg_pairs *p, uint32_t i, size_t at, const char **why
     *why = "sg_pairs I2: a slot is not found, counts nothing, or is free with a weight";
     if (!slot) return weight == 0;
     if (j >= p->len || j == i || !sg_slot_support(slot) || p->find(row, j) != row->slots + at) return 0;
+    if (p->directed) return 1;
     *why = "sg_pairs I3: the two directions of a pair differ";
     const uint64_t *back = p->find(&p->rows[j], i);
     if (!back || sg_slot_support(*back) != sg_slot_support(slot)) return 0;
     return !p->decays || sg_row_weights(&p->rows[j])[back - p->rows[j].slots] == weight;
+}
+
+static int norm_fits(const sg_pairs *p, uint32_t i) {
+    const sg_row *row = &p->rows[i];
+    uint64_t sum = 0;
+    for (size_t at = 0; at < sg_row_slots(row); at++) sum += sg_slot_support(row->slots[at]);
+    if (!p->support[i] && sum) return 0;
+    if (p->directed) return p->norm[i] == (double)sum;
+    return p->decays ? (p->norm[i] > 0) == (p->support[i] > 0) : p->norm[i] == p->support[i];
 }
 
 int sg_pairs_check(const sg_pairs *p, const char **why) {
@@ -181,8 +225,7 @@ int sg_pairs_check(const sg_pairs *p, const char **why) {
         for (size_t at = 0; at < sg_row_slots(row); at++)
             if (!check_slot(p, i, at, why)) return SG_ERR_VALUE;
         *why = "sg_pairs I4: a norm does not fit its support, or an item without support has pairs";
-        if (p->decays ? (p->norm[i] > 0) != (p->support[i] > 0) : p->norm[i] != p->support[i]) return SG_ERR_VALUE;
-        if (!p->support[i] && live) return SG_ERR_VALUE;
+        if (!norm_fits(p, i)) return SG_ERR_VALUE;
         entries += live;
         bytes += row->slots ? (size_t)1 << block_lg(p, row->lg) : 0;
     }

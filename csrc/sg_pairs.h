@@ -1,7 +1,8 @@
 /* sg_pairs -- how often two items occur together: support (integer) and, where the model decays, weight (double).
  *
- * Both directions, a hash row an item. A slot is 8 bytes, a bucket of 8 slots is a cache line and is compared at once
- * (sg_simd). The id's hash names a bucket; a full one goes on to the next. Weights stand behind the slots:
+ * Both directions, a hash row an item; or `directed`: row i has what leads from i, and (i, j) says nothing of (j, i).
+ * A slot is 8 bytes, a bucket of 8 slots is a cache line and is compared at once (sg_simd). The id's hash names a
+ * bucket; a full one goes on to the next. Weights stand behind the slots:
  *
  *     slot   63      62 ...... 32  31 ...... 0
  *            listed     support      other + 1         0: free
@@ -10,13 +11,14 @@
  *
  * "listed", `gate` and `list` are sg_topk's; they are kept here because each update needs them in the same cache line.
  * norm(i) is what scores divide by: support(i), or the item's weight where the model decays, and then never below
- * DBL_MIN while support(i) > 0, so that a quotient is always a number.
+ * DBL_MIN while support(i) > 0, so that a quotient is always a number. Directed: the sum of the row's supports.
  *
  * Invariants, checked by sg_pairs_check() in this order:
  *   I1  live slots are at most 7/8 of a row, so every bucket chain ends at a bucket with a free slot.
  *   I2  every slot is found from its home bucket; its support is at least 1; a free slot has weight 0.
- *   I3  (i, j) and (j, i) both exist or neither, with equal support and weight.
- *   I4  norm(i) = support(i) without decay; both are 0 or neither is; an item of support 0 has no pairs.
+ *   I3  (i, j) and (j, i) both exist or neither, with equal support and weight; unless directed.
+ *   I4  norm(i) = support(i) without decay; both are 0 or neither is; an item of support 0 has no pairs. Directed:
+ *       norm(i) is the sum of row i.
  *   I5  entries and bytes are the sums over the rows.
  * No removed pair leaves a trace: entries behind it move up (backward shift), so that no dead slots exist.
  *
@@ -55,18 +57,23 @@ typedef struct {
     uint64_t entries; /* slots in use, two a pair */
     size_t bytes;     /* of the rows' blocks */
     int decays;
+    int directed; /* the owner sets it after init; it does not decay then */
     sg_find find;
 } sg_pairs;
 
 void sg_pairs_init(sg_pairs *p, sg_pool *pool, int decays, sg_level level);
 void sg_pairs_clear(sg_pairs *p); /* the rows go with the pool */
 
-int sg_pairs_grow(sg_pairs *p, size_t items); /* ids below are legal from now on */
-int sg_pairs_widen(sg_pairs *p, sg_row *row); /* twice the slots */
+int sg_pairs_grow(sg_pairs *p, size_t items);                  /* ids below are legal from now on */
+int sg_pairs_widen(sg_pairs *p, sg_row *row);                  /* twice the slots */
+int sg_pairs_reserve(sg_pairs *p, sg_row *row, uint32_t live); /* of an empty row: slots for so many entries */
 uint32_t sg_pairs_support(const sg_pairs *p, uint32_t i, uint32_t j);
 
 /* One direction. The slot's support falls by one; at 0 it goes, and *was_listed says whether the list had it. */
 int sg_pairs_lower(sg_pairs *p, uint32_t i, uint32_t j, double weight, int *was_listed); /* 1: gone */
+/* The same by any support and no weight, and up: row i is not full. */
+int sg_pairs_lower_by(sg_pairs *p, uint32_t i, uint32_t j, uint32_t support, int *was_listed);
+uint64_t *sg_pairs_raise_by(sg_pairs *p, uint32_t i, uint32_t j, uint32_t support);
 
 void sg_pairs_release(sg_pairs *p, uint32_t i);  /* a row without entries gives its block back */
 void sg_pairs_scale(sg_pairs *p, double factor); /* all weights times a power of two */
@@ -91,10 +98,10 @@ static inline uint32_t sg_slot_support(uint64_t slot) { return (uint32_t)((slot 
 
 /* What ranks an entry of row i: amount^2 / norm(j), the square of the cosine times norm(i), which the row shares.
  * One correctly rounded division of integers (below 2^53): equal scores are equal doubles, no roots to tell them apart.
- */
+ * Directed: the amount, as the row shares what it is divided by. */
 static inline double sg_strength(const sg_pairs *p, const sg_row *row, const uint64_t *slot) {
     double amount = p->decays ? sg_row_weights(row)[slot - row->slots] : (double)sg_slot_support(*slot);
-    return amount * amount / p->norm[sg_slot_other(*slot)];
+    return p->directed ? amount : amount * amount / p->norm[sg_slot_other(*slot)];
 }
 
 static inline void sg_pairs_raise_norm(sg_pairs *p, uint32_t i, double weight) {

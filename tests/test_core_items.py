@@ -123,6 +123,32 @@ class ItemsMachine(RuleBasedStateMachine):
         assert self.real.stats()["units"] == len({unit for unit, _, _ in self.events})
         assert self.real.stats()["items"] == len({item for _, item, _ in self.events})
 
+    @rule(before=st.integers(0, 41).map(float))
+    def expire(self, before: float) -> None:
+        kept = [event for event in self.events if event[2] >= before]
+        assert self.real.expire(before) == len(self.events) - len(kept)
+        self.events = kept
+
+    @rule()
+    def load_what_was_dumped(self) -> None:
+        loaded = Items(history=self.history, k=50, half_life=self.half_life)
+        loaded.load(self.real.dump())
+        assert loaded.checksum() == self.real.checksum()
+        self.real = loaded
+
+    @rule(sources=st.lists(st.sampled_from([*ITEMS, UNKNOWN]), max_size=4, unique=True), k=st.sampled_from([1, 3, 50]))
+    def recommend(self, sources: list[int], k: int) -> None:
+        weights = [0.5**x for x in range(len(sources))]
+        totals: dict[int, float] = defaultdict(float)
+        for source, weight in zip(sources, weights, strict=True):
+            for j, score in zip(*self.real.similar(source, k), strict=True):
+                if j not in sources:
+                    totals[int(j)] += weight * float(score)
+        items, scores = self.real.recommend(sources, weights, 3, k)
+        best = sorted(totals.values(), reverse=True)[:3]
+        assert scores.tolist() == pytest.approx(best, rel=1e-6)
+        assert [totals[i] for i in items.tolist()] == pytest.approx(best, rel=1e-6)
+
     @rule(event=EVENT, time=st.sampled_from([math.nan, math.inf, -math.inf]))
     def refuse_a_time_that_is_not_finite(self, event: Event, time: float) -> None:
         columns_ = columns([event, (event[0], event[1], time)])

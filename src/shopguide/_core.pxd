@@ -90,6 +90,15 @@ cdef extern from "sg_history.h":
     ctypedef struct sg_history:
         uint64_t events, kept_events
 
+cdef extern from "sg_ledger.h":
+    ctypedef struct sg_ledger:
+        sg_table *units
+        sg_table *items
+        sg_history history
+    int sg_ledger_dump(const sg_ledger *l, uint64_t *unit_keys, uint32_t *lengths, uint64_t *item_keys,
+                       uint32_t *items, double *times) noexcept nogil
+    int sg_ledger_events(const sg_ledger *l, uint64_t *units, uint64_t *items, double *times) noexcept nogil
+
 cdef extern from "sg_pairs.h":
     ctypedef struct sg_pairs:
         uint64_t entries
@@ -103,9 +112,7 @@ cdef extern from "sg_topk.h":
 
 cdef extern from "sg_items.h":
     ctypedef struct sg_items:
-        sg_table *units
-        sg_table *items
-        sg_history history
+        sg_ledger ledger
         sg_pairs pairs
         sg_topk topk
         sg_level level
@@ -117,14 +124,20 @@ cdef extern from "sg_items.h":
                          size_t n) noexcept nogil
     int sg_items_retract(sg_items *m, const uint64_t *units, const uint64_t *items, const double *times, size_t n,
                          size_t *found) noexcept nogil
+    int sg_items_expire(sg_items *m, double before, size_t *gone) noexcept nogil
     int sg_items_degrees(sg_items *m, const uint64_t *items, size_t n, size_t k, uint32_t *degrees) noexcept nogil
     int sg_items_similar(sg_items *m, uint64_t item, size_t k, uint64_t *out_items, float *out_scores,
                          size_t *n) noexcept nogil
+    int sg_items_recommend(sg_items *m, const uint64_t *items, const double *weights, size_t len, size_t k, size_t n,
+                           uint64_t *out_items, double *out_scores, size_t *got) noexcept nogil
     int sg_items_supports(sg_items *m, const uint64_t *a, const uint64_t *b, size_t n,
                           uint32_t *supports) noexcept nogil
     void sg_items_counts(const sg_items *m, const uint64_t *items, size_t n, uint32_t *counts) noexcept nogil
-    int sg_items_events(const sg_items *m, uint64_t *units, uint64_t *items, double *times) noexcept nogil
-    int sg_items_compact(sg_items **m) noexcept nogil
     int sg_items_checksum(sg_items *m, uint64_t *total) noexcept nogil
     sg_items_nbytes_of sg_items_nbytes(const sg_items *m) noexcept nogil
     int sg_items_check(sg_items *m, const char **why) noexcept nogil
+
+cdef extern from "sg_bulk.h":
+    int sg_items_bulk(sg_items **m, const uint64_t *units, const uint64_t *items, const double *times,
+                      size_t n) noexcept nogil
+    int sg_items_compact(sg_items **m) noexcept nogil

@@ -21,5 +21,6 @@ cdef int check(int rc) except -1:
 
 
 include "_core_table.pxi"
+include "_core_ledger.pxi"
 include "_core_items.pxi"
 include "_core_shoppers.pxi"

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "sg_items.h"
+#include "sg_bulk.h"
 
 enum { UNITS = 5, ITEMS = 40, EVENTS = 400 };
 
@@ -40,8 +40,8 @@ static void learn(const list *l, size_t window, double half_life) {
 
 static void compare(sg_items *m, const list *l) {
     SOUND(sg_items, m);
-    learn(l, m->history.window, m->half_life);
-    CHECK(m->history.events == l->n);
+    learn(l, m->ledger.history.window, m->half_life);
+    CHECK(m->ledger.history.events == l->n);
     for (uint64_t i = 0; i < ITEMS; i++) {
         uint64_t found[ITEMS];
         float scores[ITEMS];
@@ -95,6 +95,18 @@ static int retract(sg_items *m, list *l, size_t e) {
     return rc;
 }
 
+static void expire(sg_items *m, list *l, double before) {
+    size_t gone, n = 0;
+    for (size_t e = 0; e < l->n; e++) {
+        l->units[n] = l->units[e];
+        l->items[n] = l->items[e];
+        l->times[n] = l->times[e];
+        n += l->times[e] >= before;
+    }
+    CHECK(sg_items_expire(m, before, &gone) == SG_OK && gone == l->n - n);
+    l->n = n;
+}
+
 static void test_random_steps(uint32_t window, double half_life, sg_level level) {
     static list l;
     sg_items *m;
@@ -102,10 +114,14 @@ static void test_random_steps(uint32_t window, double half_life, sg_level level)
     CHECK(sg_items_new(window, 50, half_life, level, &m) == SG_OK);
     for (int step = 0; step < 300; step++) {
         if (below(3) == 0) observe(m, &l);
+        else if (below(12) == 0) expire(m, &l, below(20));
         else if (l.n) CHECK(retract(m, &l, below((unsigned)l.n)) == SG_OK);
         if (step % 100 == 99) CHECK(sg_items_compact(&m) == SG_OK);
         if (step % 5 == 0) compare(m, &l);
     }
+    expire(m, &l, INFINITY);
+    compare(m, &l);
+    CHECK(m->pairs.entries == 0 && sg_table_live(m->ledger.units) == 0 && sg_table_live(m->ledger.items) == 0);
     sg_items_free(m);
 }
 
@@ -147,11 +163,11 @@ static void test_what_is_refused(void) {
     CHECK(sg_items_new(1, 1, -1, SG_SCALAR, &m) == SG_ERR_VALUE &&
           sg_items_new(1, 1, NAN, SG_SCALAR, &m) == SG_ERR_VALUE);
     CHECK(sg_items_new(50, 50, 0, SG_SCALAR, &m) == SG_OK);
-    CHECK(sg_items_observe(m, pair, pair, times, 2) == SG_ERR_VALUE && m->history.events == 0);
+    CHECK(sg_items_observe(m, pair, pair, times, 2) == SG_ERR_VALUE && m->ledger.history.events == 0);
     CHECK(sg_items_retract(m, pair, pair, times, 2, &found) == SG_ERR_VALUE && found == 0);
     CHECK(sg_items_observe(m, &one, &one, times, 1) == SG_OK);
     m->pairs.support[0] = SG_SUPPORT_MAX; /* as after 2^30 events */
-    CHECK(sg_items_observe(m, pair + 1, &one, times, 1) == SG_ERR_RANGE && m->history.events == 1);
+    CHECK(sg_items_observe(m, pair + 1, &one, times, 1) == SG_ERR_RANGE && m->ledger.history.events == 1);
     sg_items_free(m);
 }
 

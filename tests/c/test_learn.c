@@ -31,12 +31,12 @@ static void test_out_of_memory_in_an_event_is_undone(int decays, sg_level level)
     for (int step = 0; step < 2000; step++) {
         uint64_t unit = below(8), item = below(300);
         double time = step / 1000.0;
-        uint64_t events = m->history.events;
+        uint64_t events = m->ledger.history.events;
         fail_after = below(3);
         int rc = sg_items_observe(m, &unit, &item, &time, 1);
         fail_after = -1;
         CHECK(rc == SG_OK || rc == SG_ERR_NOMEM);
-        CHECK(m->history.events == events + (rc == SG_OK));
+        CHECK(m->ledger.history.events == events + (rc == SG_OK));
         failed += rc != SG_OK;
         if (rc && below(2)) continue;
         if (rc) CHECK(sg_items_observe(m, &unit, &item, &time, 1) == SG_OK);

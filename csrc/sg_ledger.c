@@ -1,0 +1,160 @@
+#include "sg_ledger.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { AHEAD = 16, UNIT = 3 };
+
+int sg_ledger_init(sg_ledger *l, uint32_t window) {
+    *l = (sg_ledger){.pool = sg_pool_new(), .units = sg_table_new(), .items = sg_table_new()};
+    int rc = sg_history_init(&l->history, l->pool, window);
+    return rc ? rc : l->pool && l->units && l->items ? SG_OK : SG_ERR_NOMEM;
+}
+
+void sg_ledger_clear(sg_ledger *l) {
+    sg_history_clear(&l->history);
+    sg_table_free(l->units);
+    sg_table_free(l->items);
+    sg_pool_free(l->pool);
+}
+
+int sg_all_finite(const double *times, size_t n) {
+    int finite = 1;
+    for (size_t e = 0; e < n; e++) finite &= isfinite(times[e]) != 0;
+    return finite;
+}
+
+size_t sg_ledger_room(const sg_ledger *l, size_t n) { return (size_t)sg_table_used(l->items) + n; }
+
+static int index_keys(sg_table *table, const uint64_t *keys, size_t n, uint32_t *ids) {
+    for (size_t e = 0; e < n && e < AHEAD; e++) sg_table_prefetch(table, keys[e]);
+    for (size_t e = 0; e < n; e++) {
+        if (e + AHEAD < n) sg_table_prefetch(table, keys[e + AHEAD]);
+        if (e && keys[e] == keys[e - 1]) {
+            ids[e] = ids[e - 1];
+            continue;
+        }
+        int rc = sg_table_index(table, keys[e], &ids[e], NULL);
+        if (rc) return rc;
+    }
+    return SG_OK;
+}
+
+int sg_ledger_index(sg_ledger *l, const uint64_t *units, const uint64_t *items, size_t n, uint32_t *unit_ids,
+                    uint32_t *item_ids) {
+    int rc = sg_history_grow(&l->history, sg_table_used(l->units) + n, sg_ledger_room(l, n));
+    if (!rc) rc = index_keys(l->units, units, n, unit_ids);
+    return rc ? rc : index_keys(l->items, items, n, item_ids);
+}
+
+int sg_ledger_has_item(const sg_ledger *l, uint32_t item) {
+    return sg_table_find(l->items, sg_table_keys(l->items)[item]) == item;
+}
+
+void sg_ledger_release_unit(sg_ledger *l, uint32_t unit) {
+    sg_history_release(&l->history, unit);
+    sg_table_remove(l->units, sg_table_keys(l->units)[unit]);
+}
+
+void sg_ledger_release_item(sg_ledger *l, uint32_t item) { sg_table_remove(l->items, sg_table_keys(l->items)[item]); }
+
+static size_t length(const sg_unit *u) { return (size_t)u->kept_len + u->skipped_len; }
+
+/* Room for the events of any unit. */
+static int unit_room(const sg_ledger *l, uint32_t **items, double **times) {
+    size_t most = 1;
+    for (size_t id = 0; id < l->history.len; id++) {
+        size_t n = length(&l->history.units[id]);
+        most = n > most ? n : most;
+    }
+    *items = malloc(most * sizeof **items);
+    *times = malloc(most * sizeof **times);
+    return *items && *times ? SG_OK : SG_ERR_NOMEM;
+}
+
+int sg_ledger_dump(const sg_ledger *l, uint64_t *unit_keys, uint32_t *lengths, uint64_t *item_keys, uint32_t *items,
+                   double *times) {
+    uint32_t used = sg_table_used(l->items), n = 0;
+    uint32_t *numbers = malloc((used + 1) * sizeof *numbers);
+    if (!numbers) return SG_ERR_NOMEM;
+    for (uint32_t id = 0; id < used; id++) {
+        if (!sg_ledger_has_item(l, id)) continue;
+        item_keys[n] = sg_table_keys(l->items)[id];
+        numbers[id] = n++;
+    }
+    for (size_t id = 0, at = 0, u = 0; id < l->history.len; id++) {
+        size_t len = length(&l->history.units[id]);
+        if (!len) continue;
+        sg_history_events(&l->history.units[id], items + at, times + at);
+        for (size_t e = at; e < at + len; e++) items[e] = numbers[items[e]];
+        unit_keys[u] = sg_table_keys(l->units)[id];
+        lengths[u++] = (uint32_t)len;
+        at += len;
+    }
+    free(numbers);
+    return SG_OK;
+}
+
+int sg_ledger_events(const sg_ledger *l, uint64_t *units, uint64_t *items, double *times) {
+    const uint64_t *unit_keys = sg_table_keys(l->units), *item_keys = sg_table_keys(l->items);
+    uint32_t *ids;
+    double *unit_times;
+    int rc = unit_room(l, &ids, &unit_times);
+    for (size_t id = 0, at = 0; id < l->history.len && !rc; id++) {
+        size_t n = length(&l->history.units[id]);
+        sg_history_events(&l->history.units[id], ids, unit_times);
+        for (size_t e = 0; e < n; e++, at++) {
+            units[at] = unit_keys[id];
+            items[at] = item_keys[ids[e]];
+            times[at] = unit_times[e];
+        }
+    }
+    free(ids);
+    free(unit_times);
+    return rc;
+}
+
+void sg_sum_add(uint64_t sum[2], uint64_t kind, uint64_t a, uint64_t b, uint64_t c) {
+    for (uint64_t half = 0; half < 2; half++) { /* independent hashes */
+        uint64_t h = sg_mix64((kind << 1 | half) * 0x9E3779B97F4A7C15u);
+        h = sg_mix64(h + a);
+        h = sg_mix64(h * 3 + b);
+        sum[half] += sg_mix64(h * 5 + c);
+    }
+}
+
+int sg_ledger_sum(const sg_ledger *l, uint64_t sum[2]) {
+    const uint64_t *keys = sg_table_keys(l->items);
+    uint32_t *ids;
+    double *times;
+    int rc = unit_room(l, &ids, &times);
+    for (size_t id = 0; id < l->history.len && !rc; id++) {
+        size_t n = length(&l->history.units[id]);
+        uint64_t chain = 0;
+        sg_history_events(&l->history.units[id], ids, times);
+        for (size_t e = 0; e < n; e++) chain = sg_mix64(chain * 3 + keys[ids[e]] + 1);
+        if (n) sg_sum_add(sum, UNIT, sg_table_keys(l->units)[id], n, chain);
+    }
+    free(ids);
+    free(times);
+    return rc;
+}
+
+size_t sg_ledger_tables_nbytes(const sg_ledger *l) { return sg_table_nbytes(l->units) + sg_table_nbytes(l->items); }
+
+int sg_ledger_check(const sg_ledger *l, const char **why) {
+    int rc = sg_pool_check(l->pool, why);
+    if (!rc) rc = sg_table_check(l->units, why);
+    if (!rc) rc = sg_table_check(l->items, why);
+    if (!rc) rc = sg_history_check(&l->history, why);
+    if (rc) return rc;
+    *why = "sg_ledger L1: history has no room for an id, or a unit with events has no key";
+    if (l->history.len < sg_table_used(l->units)) return SG_ERR_VALUE;
+    for (uint32_t id = 0; id < l->history.len; id++)
+        if (length(&l->history.units[id]) &&
+            (id >= sg_table_used(l->units) || sg_table_find(l->units, sg_table_keys(l->units)[id]) != id))
+            return SG_ERR_VALUE;
+    *why = NULL;
+    return SG_OK;
+}
