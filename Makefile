@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.built
+PEERS := $(VENV)/.peers
 CORE := $(wildcard csrc/*.[ch] src/shopguide/*.pyx src/shopguide/*.pxi src/shopguide/*.pxd)
 C_FILES = $(shell git ls-files 'csrc/*.[ch]' 'tests/c/*.[ch]')
 
@@ -23,11 +24,16 @@ $(STAMP): pyproject.toml setup.py $(CORE)
 demo: build ## a simulated shop, live: a page to click through, lists pushed to it and to ZeroMQ subscribers
 	@$(BIN)/shopguide demo
 
+$(PEERS): pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[bench]'
+	@touch $@
+
 test: build ## everything: unit, property, C under sanitizers, the whole line, a real browser
 	@sh tests/browser.sh
 	@$(BIN)/python -m pytest
 
 bench: build ## how fast, as ratios against a baseline in the same run
+	@$(MAKE) --no-print-directory $(PEERS) || echo "bench: the peers do not install; their lines say so"
 	@for b in bench/bench_*.py; do $(BIN)/python $$b || exit 1; done
 
 lint: build ## ruff, mypy, cython-lint, clang-format
