@@ -21,7 +21,7 @@ int sg_next_new(uint32_t window, uint32_t steps, uint32_t k, sg_level level, sg_
     int rc = sg_ledger_init(&m->ledger, window);
     sg_pairs_init(&m->pairs, m->ledger.pool, 0, level);
     m->pairs.directed = 1;
-    if (!rc) rc = sg_topk_init(&m->topk, m->ledger.pool, k);
+    if (!rc) rc = sg_fan_init(&m->fan, m->ledger.pool, k);
     if (rc) sg_next_free(m);
     else *out = m;
     return rc;
@@ -30,7 +30,7 @@ int sg_next_new(uint32_t window, uint32_t steps, uint32_t k, sg_level level, sg_
 void sg_next_free(sg_next *m) {
     if (!m) return;
     sg_pairs_clear(&m->pairs);
-    sg_topk_clear(&m->topk);
+    sg_fan_clear(&m->fan);
     sg_tally_clear(&m->tally);
     sg_ledger_clear(&m->ledger);
     free(m->hop);
@@ -47,13 +47,14 @@ static int reserve(sg_next *m, uint32_t x, uint32_t y, uint32_t weight, uint32_t
 
 static void raise_reserved(sg_next *m, uint32_t x, uint32_t y, uint32_t weight) {
     m->pairs.norm[x] += weight;
-    sg_topk_touch(&m->topk, &m->pairs, x, sg_pairs_raise_by(&m->pairs, x, y, weight));
+    sg_fan_touch(&m->fan, &m->pairs, x, sg_pairs_raise_by(&m->pairs, x, y, weight));
 }
 
 static void lower(sg_next *m, uint32_t x, uint32_t y, uint32_t weight) {
     int was_listed;
+    uint32_t left = sg_pairs_lower_by(&m->pairs, x, y, weight, &was_listed);
+    if (was_listed) sg_fan_fall(&m->fan, &m->pairs, x, y, left);
     m->pairs.norm[x] -= weight;
-    if (sg_pairs_lower_by(&m->pairs, x, y, weight, &was_listed) && was_listed) sg_topk_drop(&m->pairs, x, y);
 }
 
 static int learn(sg_next *m, uint32_t unit, uint32_t item, double time) {
@@ -77,7 +78,7 @@ static int learn(sg_next *m, uint32_t unit, uint32_t item, double time) {
     return SG_OK;
 }
 
-enum { UNIT_AHEAD = 16, ITEMS_AHEAD = 10, ROWS_AHEAD = 6, SLOTS_AHEAD = 3 };
+enum { UNIT_AHEAD = 16, ITEMS_AHEAD = 10, ROWS_AHEAD = 5, SLOTS_AHEAD = 2 };
 
 static const uint32_t *last_steps(const sg_next *m, uint32_t unit, const uint32_t **end) {
     const sg_unit *u = &m->ledger.history.units[unit];
@@ -87,7 +88,8 @@ static const uint32_t *last_steps(const sg_next *m, uint32_t unit, const uint32_
 
 /* What events soon to come will touch, as far as their units' items are known by now: step by step, as each step needs
  * what the one before it has brought. */
-static void fetch(const sg_next *m, const uint32_t *units, const uint32_t *items, size_t e, size_t n) {
+__attribute__((always_inline)) static inline void fetch(const sg_next *m, const uint32_t *units, const uint32_t *items,
+                                                        size_t e, size_t n) {
     const sg_history *h = &m->ledger.history;
     const uint32_t *at, *end;
     if (e + UNIT_AHEAD < n) __builtin_prefetch(&h->units[units[e + UNIT_AHEAD]], 1);
@@ -111,9 +113,8 @@ static int observe_chunk(sg_next *m, const uint64_t *units, const uint64_t *item
     uint32_t unit_ids[SG_CHUNK], item_ids[SG_CHUNK];
     size_t room = sg_ledger_room(&m->ledger, n);
     int rc = sg_pairs_grow(&m->pairs, room);
-    if (!rc) rc = sg_topk_grow(&m->topk, room);
     if (!rc) rc = sg_ledger_index(&m->ledger, units, items, n, unit_ids, item_ids);
-    m->topk.keys = sg_table_keys(m->ledger.items);
+    m->fan.keys = sg_table_keys(m->ledger.items);
     for (size_t e = 0; e < n && !rc; e++) {
         fetch(m, unit_ids, item_ids, e, n);
         rc = learn(m, unit_ids[e], item_ids[e], times[e]);
@@ -182,7 +183,7 @@ static void plan_stretches(const sg_next *m, uint32_t unit, stretch *was, stretc
 /* An item that no event names gives all back. */
 static void release(sg_next *m, uint32_t item) {
     if (m->pairs.support[item] || !sg_ledger_has_item(&m->ledger, item)) return;
-    sg_topk_release(&m->topk, &m->pairs, item);
+    sg_fan_release(&m->fan, &m->pairs, item);
     sg_pairs_release(&m->pairs, item);
     sg_ledger_release_item(&m->ledger, item);
 }
@@ -246,43 +247,67 @@ size_t sg_next_degree(const sg_next *m, uint64_t item) {
 }
 
 int sg_next_following(sg_next *m, uint64_t item, size_t k, uint64_t *out_items, double *out_weights, size_t *n) {
-    const sg_candidate *best;
+    const uint32_t *ids, *amounts;
     *n = 0;
     uint32_t id = sg_table_find(m->ledger.items, item);
     if (id == SG_TABLE_NONE) return SG_OK;
-    int rc = sg_topk_read(&m->topk, &m->pairs, id, k, &best, n);
+    int rc = sg_fan_read(&m->fan, &m->pairs, id, k, &ids, &amounts, n);
     for (size_t x = 0; x < *n; x++) {
-        out_items[x] = sg_table_keys(m->ledger.items)[best[x].id];
-        out_weights[x] = best[x].strength / SG_NEXT_UNIT;
+        out_items[x] = sg_table_keys(m->ledger.items)[ids[x]];
+        out_weights[x] = (double)amounts[x] / SG_NEXT_UNIT;
     }
     return rc;
 }
 
-/* The best followers of one item, kept while theirs are read. */
+/* The best followers of one item: m->hop[n], then their amounts. */
 static int read_hop(sg_next *m, uint32_t x, size_t first, size_t *n) {
-    const sg_candidate *best;
-    int rc = sg_topk_read(&m->topk, &m->pairs, x, first, &best, n);
+    const uint32_t *ids, *amounts;
+    if (sg_fan_read(&m->fan, &m->pairs, x, first, &ids, &amounts, n)) return SG_ERR_NOMEM;
     if (*n > m->hop_room) {
-        sg_candidate *wider = realloc(m->hop, *n * 2 * sizeof *wider);
+        uint32_t *wider = realloc(m->hop, *n * 4 * sizeof *wider);
         if (!wider) return SG_ERR_NOMEM;
         m->hop = wider;
         m->hop_room = *n * 2;
     }
-    if (*n) memcpy(m->hop, best, *n * sizeof *best);
-    return rc;
+    for (size_t y = 0; y < *n; y++) {
+        __builtin_prefetch(&m->pairs.rows[ids[y]]);
+        m->hop[y] = ids[y];
+        m->hop[*n + y] = amounts[y];
+    }
+    return SG_OK;
+}
+
+/* Adds what the best followers of y bring, each times `step`. */
+static int add_hop(sg_next *m, uint32_t y, double step, size_t second) {
+    const sg_row *row = &m->pairs.rows[y];
+    const uint32_t *ids, *amounts;
+    size_t n;
+    if (!row->list && row->live <= second) { /* all of them, in any order */
+        for (size_t at = 0; at < sg_row_slots(row); at++)
+            if (row->slots[at])
+                sg_tally_add(&m->tally, sg_slot_other(row->slots[at]), step * sg_slot_support(row->slots[at]));
+        return SG_OK;
+    }
+    if (sg_fan_read(&m->fan, &m->pairs, y, second, &ids, &amounts, &n)) return SG_ERR_NOMEM;
+    for (size_t z = 0; z < n; z++) sg_tally_add(&m->tally, ids[z], step * amounts[z]);
+    return SG_OK;
+}
+
+/* Inlined, or the compiler takes a function that only prefetches for one without effect. */
+static inline __attribute__((always_inline)) void fetch_row(const sg_row *row) {
+    const char *from = row->list ? (const char *)row->list : (const char *)row->slots;
+    for (size_t line = 0; line < 8; line++) __builtin_prefetch(from + 64 * line);
 }
 
 static int hop_on(sg_next *m, uint32_t x, double weight, size_t first, size_t second) {
-    const sg_pairs *p = &m->pairs;
-    const sg_candidate *best;
-    size_t n, found;
+    const double *norm = m->pairs.norm;
+    size_t n;
     int rc = read_hop(m, x, first, &n);
     for (size_t at = 0; at < n && !rc; at++) {
-        sg_candidate y = m->hop[at];
-        if (p->norm[y.id] == 0) continue;
-        double step = weight * (y.strength / p->norm[x]) / p->norm[y.id];
-        rc = sg_topk_read(&m->topk, &m->pairs, y.id, second, &best, &found);
-        for (size_t z = 0; z < found && !rc; z++) sg_tally_add(&m->tally, best[z].id, step * best[z].strength);
+        uint32_t y = m->hop[at];
+        double step = weight * (m->hop[n + at] / norm[x]) / norm[y];
+        if (at + 2 < n) fetch_row(&m->pairs.rows[m->hop[at + 2]]);
+        if (norm[y] > 0) rc = add_hop(m, y, step, second);
     }
     return rc;
 }
@@ -351,7 +376,7 @@ sg_next_nbytes_of sg_next_nbytes(const sg_next *m) {
         .tables = sg_ledger_tables_nbytes(&m->ledger),
         .events = sg_history_nbytes(&m->ledger.history),
         .pairs = sg_pairs_nbytes(&m->pairs),
-        .lists = sg_topk_nbytes(&m->topk) + sg_tally_nbytes(&m->tally) + m->hop_room * sizeof *m->hop,
+        .lists = sg_fan_nbytes(&m->fan) + sg_tally_nbytes(&m->tally) + m->hop_room * 2 * sizeof *m->hop,
         .pool_rest = sg_pool_mapped(m->ledger.pool) - sg_pool_taken(m->ledger.pool),
     };
     return b;
@@ -376,11 +401,11 @@ static int check_sums(const sg_next *m) {
 int sg_next_check(sg_next *m, const char **why) {
     int rc = sg_ledger_check(&m->ledger, why);
     if (!rc) rc = sg_pairs_check(&m->pairs, why);
-    if (!rc) rc = sg_topk_check(&m->topk, &m->pairs, why);
+    if (!rc) rc = sg_fan_check(&m->fan, &m->pairs, why);
     if (rc) return rc;
     *why = "sg_next I1: a part has no room for an id, or an item has support and no key";
     size_t items = sg_table_used(m->ledger.items);
-    if (m->pairs.len < items || m->topk.len < items) return SG_ERR_VALUE;
+    if (m->pairs.len < items) return SG_ERR_VALUE;
     for (uint32_t i = 0; i < items; i++)
         if (m->pairs.support[i] && !sg_ledger_has_item(&m->ledger, i)) return SG_ERR_VALUE;
     *why = "sg_next I2: supports are not the kept events, or norms not the transitions that they make";

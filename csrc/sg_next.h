@@ -3,7 +3,7 @@
  *     event (unit, item, time)
  *        ids; unit's events            sg_ledger
  *        support, norm, transitions    sg_pairs, directed
- *        lists of long rows            sg_topk
+ *        lists of long rows            sg_fan
  *        sums of two hops              sg_tally
  *
  * A kept event at distance d = 1..steps behind another kept event of its unit raises weight(that item -> its item) by
@@ -19,7 +19,7 @@
  * differs, or behind it with the older end not behind it, are added as they will be, then subtracted as they were; all
  * others are the same. For one event with nothing repeated that is about steps^2 / 2 of each.
  *
- * Invariants, checked by sg_next_check() in this order: those of the parts, in the order above; then
+ * Invariants, checked by sg_next_check() in this order: those of ledger, pairs and lists; then
  *   I1  pairs and lists have room for every id; an item with support has a key.
  *   I2  supports are the kept events, and norms the transitions that they make, in sum.
  *
@@ -33,19 +33,19 @@
 #ifndef SG_NEXT_H
 #define SG_NEXT_H
 
+#include "sg_fan.h"
 #include "sg_ledger.h"
 #include "sg_pairs.h"
 #include "sg_tally.h"
-#include "sg_topk.h"
 
 enum { SG_NEXT_UNIT = 2520, SG_NEXT_STEPS = 10 }; /* lcm(1..10) */
 
 typedef struct {
     sg_ledger ledger;
     sg_pairs pairs;
-    sg_topk topk;
+    sg_fan fan;
     sg_tally tally;
-    sg_candidate *hop; /* the followers of one item, while theirs are read */
+    uint32_t *hop; /* the followers of one item and their amounts, while theirs are read */
     size_t hop_room;
     sg_level level;
     uint32_t steps, k;

@@ -131,12 +131,12 @@ static void remove_slot(sg_pairs *p, sg_row *row, size_t hole) {
     p->entries--;
 }
 
-static int lower_slot(sg_pairs *p, sg_row *row, uint64_t *slot, uint32_t support, int *was_listed) {
+static uint32_t lower_slot(sg_pairs *p, sg_row *row, uint64_t *slot, uint32_t support, int *was_listed) {
     *was_listed = (*slot & SG_LISTED) != 0;
     *slot -= support * SG_ONE;
-    if (sg_slot_support(*slot)) return 0;
-    remove_slot(p, row, (size_t)(slot - row->slots));
-    return 1;
+    uint32_t left = sg_slot_support(*slot);
+    if (!left) remove_slot(p, row, (size_t)(slot - row->slots));
+    return left;
 }
 
 int sg_pairs_lower(sg_pairs *p, uint32_t i, uint32_t j, double weight, int *was_listed) {
@@ -146,26 +146,11 @@ int sg_pairs_lower(sg_pairs *p, uint32_t i, uint32_t j, double weight, int *was_
         double *w = &sg_row_weights(row)[slot - row->slots];
         *w = *w > weight ? *w - weight : 0;
     }
-    return lower_slot(p, row, slot, 1, was_listed);
+    return lower_slot(p, row, slot, 1, was_listed) == 0;
 }
 
-int sg_pairs_lower_by(sg_pairs *p, uint32_t i, uint32_t j, uint32_t support, int *was_listed) {
+uint32_t sg_pairs_lower_by(sg_pairs *p, uint32_t i, uint32_t j, uint32_t support, int *was_listed) {
     return lower_slot(p, &p->rows[i], p->find(&p->rows[i], j), support, was_listed);
-}
-
-uint64_t *sg_pairs_raise_by(sg_pairs *p, uint32_t i, uint32_t j, uint32_t support) {
-    sg_row *row = &p->rows[i];
-    uint64_t *slot = p->find(row, j);
-    if (slot) {
-        *slot += support * SG_ONE;
-        return slot;
-    }
-    uint32_t mask = (uint32_t)(((uint64_t)1 << row->lg) - 1), at = sg_home(j, row->lg);
-    while (row->slots[at]) at = (at & 7) == 7 ? (at + 1) & mask : at + 1;
-    row->slots[at] = support * SG_ONE | (j + 1);
-    row->live++;
-    p->entries++;
-    return &row->slots[at];
 }
 
 void sg_pairs_release(sg_pairs *p, uint32_t i) {

@@ -71,9 +71,8 @@ uint32_t sg_pairs_support(const sg_pairs *p, uint32_t i, uint32_t j);
 
 /* One direction. The slot's support falls by one; at 0 it goes, and *was_listed says whether the list had it. */
 int sg_pairs_lower(sg_pairs *p, uint32_t i, uint32_t j, double weight, int *was_listed); /* 1: gone */
-/* The same by any support and no weight, and up: row i is not full. */
-int sg_pairs_lower_by(sg_pairs *p, uint32_t i, uint32_t j, uint32_t support, int *was_listed);
-uint64_t *sg_pairs_raise_by(sg_pairs *p, uint32_t i, uint32_t j, uint32_t support);
+/* The same by any support, and no weight; what is left of it. */
+uint32_t sg_pairs_lower_by(sg_pairs *p, uint32_t i, uint32_t j, uint32_t support, int *was_listed);
 
 void sg_pairs_release(sg_pairs *p, uint32_t i);  /* a row without entries gives its block back */
 void sg_pairs_scale(sg_pairs *p, double factor); /* all weights times a power of two */
@@ -98,10 +97,30 @@ static inline uint32_t sg_slot_support(uint64_t slot) { return (uint32_t)((slot 
 
 /* What ranks an entry of row i: amount^2 / norm(j), the square of the cosine times norm(i), which the row shares.
  * One correctly rounded division of integers (below 2^53): equal scores are equal doubles, no roots to tell them apart.
- * Directed: the amount, as the row shares what it is divided by. */
+ */
 static inline double sg_strength(const sg_pairs *p, const sg_row *row, const uint64_t *slot) {
     double amount = p->decays ? sg_row_weights(row)[slot - row->slots] : (double)sg_slot_support(*slot);
-    return p->directed ? amount : amount * amount / p->norm[sg_slot_other(*slot)];
+    return amount * amount / p->norm[sg_slot_other(*slot)];
+}
+
+/* One direction, by any support, and no weight. The row is not full. */
+static inline uint64_t *sg_pairs_raise_by(sg_pairs *p, uint32_t i, uint32_t j, uint32_t support) {
+    sg_row *row = &p->rows[i];
+    uint32_t mask = (uint32_t)(((uint64_t)1 << row->lg) - 1), at = sg_home(j, row->lg);
+    for (;; at = (at + SG_BUCKET) & mask) {
+        uint64_t *bucket = row->slots + at;
+        unsigned found = sg_match_scalar(bucket, j + 1), free = found ? 0 : sg_free_scalar(bucket);
+        if (found) {
+            bucket[__builtin_ctz(found)] += support * SG_ONE;
+            return bucket + __builtin_ctz(found);
+        }
+        if (free) {
+            bucket[__builtin_ctz(free)] = support * SG_ONE | (j + 1);
+            row->live++;
+            p->entries++;
+            return bucket + __builtin_ctz(free);
+        }
+    }
 }
 
 static inline void sg_pairs_raise_norm(sg_pairs *p, uint32_t i, double weight) {

@@ -247,7 +247,7 @@ static void test_long_rows(void) {
         }
         SOUND(sg_next, m);
     }
-    CHECK(m->topk.stats.list_reads > 20 && m->topk.lists == 1);
+    CHECK(m->fan.stats.list_reads > 20 && m->fan.lists == 1);
     sg_next_free(m);
 }
 
