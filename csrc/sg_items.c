@@ -198,10 +198,6 @@ int sg_items_recommend(sg_items *m, const uint64_t *items, const double *weights
             sg_tally_add(&m->tally, best[y].id, weights[x] * fmin(cosine, FLT_MAX));
         }
     }
-    for (size_t x = 0; x < len; x++) {
-        uint32_t id = sg_table_find(m->ledger.items, items[x]);
-        if (id != SG_TABLE_NONE) sg_tally_drop(&m->tally, id);
-    }
     n = sg_tally_best(&m->tally, keys, n, &best);
     for (size_t x = 0; x < n && !rc; x++) {
         out_items[x] = keys[best[x].id];

@@ -79,8 +79,8 @@ int sg_items_degrees(sg_items *m, const uint64_t *items, size_t n, size_t k, uin
 /* The k best neighbours of an item by (score down, key up), or all if there are fewer. An unknown item has none. */
 int sg_items_similar(sg_items *m, uint64_t item, size_t k, uint64_t *out_items, float *out_scores, size_t *n);
 
-/* The n best by (score down, key up) of the sums of weights[x] * score of the k neighbours of items[x]; the items
- * themselves are left out. Weights are finite and at least 0, else SG_ERR_VALUE. Room for n; *got were written. */
+/* The n best by (score down, key up) of the sums of weights[x] * score of the k neighbours of items[x].
+ * Weights are finite and at least 0, else SG_ERR_VALUE. Room for n; *got were written. */
 int sg_items_recommend(sg_items *m, const uint64_t *items, const double *weights, size_t len, size_t k, size_t n,
                        uint64_t *out_items, double *out_scores, size_t *got);
 

@@ -52,8 +52,13 @@ INLINE int FN(pop)(sg_items *m, const int decays) {
 INLINE int FN(push)(sg_items *m, uint32_t i, uint32_t j, double weight, const int decays) {
     sg_queue *q = &m->queue;
     const sg_row *row_i = &m->pairs.rows[i], *row_j = &m->pairs.rows[j];
-    __builtin_prefetch(row_i->slots + sg_home(j, row_i->lg), 1);
-    __builtin_prefetch(row_j->slots + sg_home(i, row_j->lg), 1);
+    uint32_t at_i = sg_home(j, row_i->lg), at_j = sg_home(i, row_j->lg);
+    __builtin_prefetch(row_i->slots + at_i, 1);
+    __builtin_prefetch(row_j->slots + at_j, 1);
+    if (decays) {
+        __builtin_prefetch(sg_row_weights(row_i) + at_i, 1);
+        __builtin_prefetch(sg_row_weights(row_j) + at_j, 1);
+    }
     if (q->len == SG_QUEUE) {
         int rc = FN(pop)(m, decays);
         if (rc) return rc;

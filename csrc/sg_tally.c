@@ -31,7 +31,7 @@ size_t sg_tally_best(sg_tally *t, const uint64_t *keys, size_t n, const sg_candi
     size_t found = 0;
     for (size_t x = 0; x < t->len; x++) {
         uint32_t id = t->touched[x];
-        if (t->sums[id] > 0) t->candidates[found++] = (sg_candidate){t->sums[id], id};
+        t->candidates[found++] = (sg_candidate){t->sums[id], id};
         t->sums[id] = 0;
     }
     t->len = 0;

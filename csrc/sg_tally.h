@@ -32,8 +32,6 @@ static inline void sg_tally_add(sg_tally *t, uint32_t id, double amount) { /* 0 
 /* The n largest sums by (sum down, key up): *best, in order, borrowed until the next add; how many. Empty after it. */
 size_t sg_tally_best(sg_tally *t, const uint64_t *keys, size_t n, const sg_candidate **best);
 
-static inline void sg_tally_drop(sg_tally *t, uint32_t id) { t->sums[id] = 0; } /* it is not among the best */
-
 size_t sg_tally_nbytes(const sg_tally *t);
 
 #endif

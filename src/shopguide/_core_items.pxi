@@ -47,6 +47,8 @@ cdef class Items:
         cdef const double[::1] t = np.ascontiguousarray(times, np.float64)
         cdef size_t n = _of_one_length(u.shape[0], i.shape[0], t.shape[0])
         cdef int rc
+        if self.model.ledger.history.events:
+            raise ValueError("the model is not empty")
         with nogil:
             rc = sg_items_bulk(&self.model, &u[0], &i[0], &t[0], n)
         check(rc)
@@ -75,8 +77,7 @@ cdef class Items:
 
     def recommend(self, items, weights, n=20, k=50):
         """The n best (items uint64[<=n], scores float64[<=n]) by (score down, key up), where an item's score is the sum
-        of weights[x] (float64, at least 0) times its score among the k neighbours of items[x]; those of ``items``
-        are left out. Raises ValueError on unequal lengths or a weight out of range."""
+        of weights[x] (float64, at least 0) times its score among the k neighbours of items[x]. Raises ValueError on unequal lengths or a weight out of range."""
         cdef const uint64_t[::1] of = np.ascontiguousarray(items, np.uint64)
         cdef const double[::1] w = np.ascontiguousarray(weights, np.float64)
         cdef size_t m = _of_one_length(of.shape[0], w.shape[0]), most = max(n, 0), each = max(k, 0), got = 0
