@@ -1,0 +1,44 @@
+/* sg_nearest -- VMIS-kNN, live: the units most like a query, and what they hold.
+ *
+ * A query is items x_0 (newest) .. x_len-1, distinct, each with a weight w_p and a decay l_p, both in 0..1:
+ *
+ *     M(p)     = the m units that hold x_p, of the largest `last`; at a tie of least key; never the unit `without`
+ *     sim(u)   = sum of w_p over all p with u in M(p)          step(u) = the least such p with w_p > 0
+ *     N        = the k units of largest (sim, last), at a tie of least key, with sim > 0
+ *     score(i) = sum of sim(u) * l_step(u) over u in N that hold i,   times 1 + idf * ln(units / units that hold i)
+ *
+ * That is V-SKNN (Ludewig, Jannach, "Evaluation of session-based recommendation algorithms", UMUAI 28, 2018) with the
+ * sample of VMIS-kNN (Kersbergen, Sprangers, Schelter, "Serenade", SIGMOD 2022), newest units per item, on what is
+ * there now. Weights cannot be negative: 1 - 0.1 p, as Serenade has it, is from the twelfth item on, and then makes
+ * units that share more less alike.
+ *
+ * Weights and decays are rounded to multiples of 2^-16, so that every sum is exact: an order of units, of events or of
+ * additions cannot be told from a score. 16 + 6 bits for sim, 16 for a decay, 14 for k make 52.
+ *
+ * Cost: about m entries and as many holders an item of the query, then k units and their items; nothing is allocated
+ * once its arrays have grown. Fails: SG_ERR_VALUE (see sg_query) and SG_ERR_NOMEM; nothing is changed.
+ * Instead of one heap a query item, as Serenade has it for lists on disk: similarities by unit are dense, in the cache
+ * line that says whether an entry is stale. */
+#ifndef SG_NEAREST_H
+#define SG_NEAREST_H
+
+#include "sg_sessions.h"
+
+enum { SG_QUERY_MAX = 64 };
+
+/* SG_ERR_VALUE: a weight or decay outside 0..1, idf below 0 or not finite, more than SG_QUERY_MAX items, one twice, k
+ * above SG_NEAREST_MAX. */
+typedef struct {
+    const uint64_t *items; /* newest first */
+    const double *weights, *decays;
+    size_t len, m, k;
+    double idf;
+    const uint64_t *without; /* NULL: none */
+} sg_query;
+
+/* N, nearest first: room for k; *n were written. */
+int sg_nearest_units(sg_sessions *m, const sg_query *q, uint64_t *units, double *similarities, size_t *n);
+/* The `most` best items by (score down, key up): room for as many; *n were written. The query's are among them. */
+int sg_nearest_items(sg_sessions *m, const sg_query *q, size_t most, uint64_t *items, double *scores, size_t *n);
+
+#endif
