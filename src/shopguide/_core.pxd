@@ -89,6 +89,7 @@ cdef extern from "sg_simd.h":
 cdef extern from "sg_history.h":
     ctypedef struct sg_history:
         uint64_t events, kept_events
+        uint32_t window
 
 cdef extern from "sg_ledger.h":
     ctypedef struct sg_ledger:
@@ -141,3 +142,69 @@ cdef extern from "sg_bulk.h":
     int sg_items_bulk(sg_items **m, const uint64_t *units, const uint64_t *items, const double *times,
                       size_t n) noexcept nogil
     int sg_items_compact(sg_items **m) noexcept nogil
+
+cdef extern from "sg_fan.h":
+    ctypedef struct sg_fan_stats:
+        uint64_t short_reads, list_reads, rebuilds, full_scans, admitted
+    ctypedef struct sg_fan:
+        size_t lists
+        sg_fan_stats stats
+
+cdef extern from "sg_next.h":
+    uint32_t SG_NEXT_STEPS
+    ctypedef struct sg_next:
+        sg_ledger ledger
+        sg_pairs pairs
+        sg_fan fan
+        sg_level level
+    ctypedef struct sg_next_nbytes_of:
+        size_t tables, events, pairs, lists, pool_rest
+    int sg_next_new(uint32_t window, uint32_t steps, uint32_t k, sg_level level, sg_next **out) noexcept nogil
+    void sg_next_free(sg_next *m) noexcept nogil
+    int sg_next_observe(sg_next *m, const uint64_t *units, const uint64_t *items, const double *times,
+                        size_t n) noexcept nogil
+    int sg_next_retract(sg_next *m, const uint64_t *units, const uint64_t *items, const double *times, size_t n,
+                        size_t *found) noexcept nogil
+    int sg_next_expire(sg_next *m, double before, size_t *gone) noexcept nogil
+    size_t sg_next_degree(const sg_next *m, uint64_t item) noexcept nogil
+    int sg_next_following(sg_next *m, uint64_t item, size_t k, uint64_t *out_items, double *out_weights,
+                          size_t *n) noexcept nogil
+    int sg_next_two_hops(sg_next *m, const uint64_t *items, const double *weights, size_t len, size_t first,
+                         size_t second, size_t limit, uint64_t *out_items, double *out_scores,
+                         size_t *n) noexcept nogil
+    int sg_next_compact(sg_next **m) noexcept nogil
+    int sg_next_checksum(const sg_next *m, uint64_t *total) noexcept nogil
+    sg_next_nbytes_of sg_next_nbytes(const sg_next *m) noexcept nogil
+    int sg_next_check(sg_next *m, const char **why) noexcept nogil
+
+cdef extern from "sg_sessions.h":
+    ctypedef struct sg_sessions:
+        sg_ledger ledger
+    ctypedef struct sg_sessions_nbytes_of:
+        size_t tables, events, postings, reads, pool_rest
+    int sg_sessions_new(uint32_t window, sg_sessions **out) noexcept nogil
+    void sg_sessions_free(sg_sessions *m) noexcept nogil
+    int sg_sessions_observe(sg_sessions *m, const uint64_t *units, const uint64_t *items, const double *times,
+                            size_t n) noexcept nogil
+    int sg_sessions_bulk(sg_sessions **m, const uint64_t *units, const uint64_t *items, const double *times,
+                         size_t n) noexcept nogil
+    int sg_sessions_retract(sg_sessions *m, const uint64_t *units, const uint64_t *items, const double *times,
+                            size_t n, size_t *found) noexcept nogil
+    int sg_sessions_expire(sg_sessions *m, double before, size_t *gone) noexcept nogil
+    void sg_sessions_holding(const sg_sessions *m, const uint64_t *items, size_t n, uint32_t *counts) noexcept nogil
+    int sg_sessions_checksum(const sg_sessions *m, uint64_t *total) noexcept nogil
+    sg_sessions_nbytes_of sg_sessions_nbytes(const sg_sessions *m) noexcept nogil
+    int sg_sessions_check(sg_sessions *m, const char **why) noexcept nogil
+
+cdef extern from "sg_nearest.h":
+    ctypedef struct sg_query:
+        const uint64_t *items
+        const double *weights
+        const double *decays
+        size_t len, m, k
+        double idf
+        const uint64_t *without
+    int sg_nearest_units(sg_sessions *m, const sg_query *q, uint64_t *units, double *similarities,
+                         size_t *n) noexcept nogil
+    int sg_nearest_items(sg_sessions *m, const sg_query *q, size_t most, uint64_t *items, double *scores,
+                         size_t *n) noexcept nogil

@@ -1,0 +1,165 @@
+cdef class Sessions:
+    """VMIS-kNN over live units (sessions, or users), exact under adds and retracts.
+
+    ``history``: how many of a unit's last kept items it holds; an item among them is skipped. The definition of
+    neighbours and scores is in csrc/sg_nearest.h: query items newest first, weights and decays in 0..1 by place. Any
+    uint64 is a legal unit and item. Reads write to caches: one thread at a time. Raises ValueError for a setting out of
+    range.
+    """
+
+    cdef sg_sessions *model
+
+    def __cinit__(self, history=50):
+        if not 1 <= history <= 1_000_000:
+            raise ValueError(f"history is {history}; it has to be 1..1000000")
+        check(sg_sessions_new(history, &self.model))
+
+    def __dealloc__(self):
+        sg_sessions_free(self.model)
+
+    def observe(self, uint64_t unit, uint64_t item, double time):
+        """Learn one event (time in epoch s). Raises ValueError on a time that is not finite."""
+        check(sg_sessions_observe(self.model, &unit, &item, &time, 1))
+
+    def observe_many(self, units, items, times):
+        """Learn events in order: uint64[n], uint64[n], float64[n] (epoch s). Errors as of Items.observe_many."""
+        cdef const uint64_t[::1] u = np.ascontiguousarray(units, np.uint64)
+        cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64)
+        cdef const double[::1] t = np.ascontiguousarray(times, np.float64)
+        cdef size_t n = _of_one_length(u.shape[0], i.shape[0], t.shape[0])
+        cdef int rc
+        with nogil:
+            rc = sg_sessions_observe(self.model, &u[0], &i[0], &t[0], n)
+        check(rc)
+
+    def bulk(self, units, items, times):
+        """Learn a whole history at once: what observe_many would do, faster. The model has to be empty, else ValueError;
+        a failure leaves it empty."""
+        cdef const uint64_t[::1] u = np.ascontiguousarray(units, np.uint64)
+        cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64)
+        cdef const double[::1] t = np.ascontiguousarray(times, np.float64)
+        cdef size_t n = _of_one_length(u.shape[0], i.shape[0], t.shape[0])
+        cdef int rc
+        if self.model.ledger.history.events:
+            raise ValueError("the model is not empty")
+        with nogil:
+            rc = sg_sessions_bulk(&self.model, &u[0], &i[0], &t[0], n)
+        check(rc)
+
+    def retract_many(self, units, items, times):
+        """Take events back, as if they had never been; how many were there. As Items.retract_many."""
+        cdef const uint64_t[::1] u = np.ascontiguousarray(units, np.uint64)
+        cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64)
+        cdef const double[::1] t = np.ascontiguousarray(times, np.float64)
+        cdef size_t n = _of_one_length(u.shape[0], i.shape[0], t.shape[0]), found
+        cdef int rc
+        with nogil:
+            rc = sg_sessions_retract(self.model, &u[0], &i[0], &t[0], n, &found)
+        check(rc)
+        return found
+
+    def expire(self, double before):
+        """Take all events before a time (epoch s) back; how many. Raises ValueError for NaN."""
+        cdef size_t gone
+        cdef int rc
+        with nogil:
+            rc = sg_sessions_expire(self.model, before, &gone)
+        check(rc)
+        return gone
+
+    def nearest(self, items, weights, m=1500, k=100, without=None):
+        """The k units most like the query (units uint64[<=k], similarities float64[<=k]), nearest first: of each item
+        the m newest, but for the unit ``without``. Raises ValueError on a query that sg_nearest.h does not allow."""
+        cdef const uint64_t[::1] of = np.ascontiguousarray(items, np.uint64)
+        cdef const double[::1] w = np.ascontiguousarray(weights, np.float64)
+        cdef size_t n, length = _of_one_length(of.shape[0], w.shape[0]), each = max(m, 0), most = max(k, 0)
+        cdef uint64_t but = without or 0
+        cdef sg_query q
+        q.items, q.weights, q.decays, q.len, q.m, q.k, q.idf = &of[0], &w[0], &w[0], length, each, most, 0
+        q.without = NULL if without is None else &but
+        units, similarities = np.empty(most, np.uint64), np.empty(most, np.float64)
+        cdef uint64_t[::1] u = units
+        cdef double[::1] s = similarities
+        cdef int rc
+        with nogil:
+            rc = sg_nearest_units(self.model, &q, &u[0], &s[0], &n)
+        check(rc)
+        return units[:n], similarities[:n]
+
+    def recommend(self, items, weights, decay, n=20, m=1500, k=100, idf=1.0, without=None):
+        """The n best of what the k nearest units hold (items uint64[<=n], scores float64[<=n]) by (score down, key up);
+        the query's own items are among them. Raises ValueError on a query that sg_nearest.h does not allow."""
+        cdef const uint64_t[::1] of = np.ascontiguousarray(items, np.uint64)
+        cdef const double[::1] w = np.ascontiguousarray(weights, np.float64)
+        cdef const double[::1] d = np.ascontiguousarray(decay, np.float64)
+        cdef size_t length = _of_one_length(of.shape[0], w.shape[0], d.shape[0]), got, most = max(n, 0)
+        cdef size_t each = max(m, 0), nearest = max(k, 0)
+        cdef uint64_t but = without or 0
+        cdef sg_query q
+        q.items, q.weights, q.decays, q.len, q.m, q.k, q.idf = &of[0], &w[0], &d[0], length, each, nearest, idf
+        q.without = NULL if without is None else &but
+        found, scores = np.empty(most, np.uint64), np.empty(most, np.float64)
+        cdef uint64_t[::1] i = found
+        cdef double[::1] s = scores
+        cdef int rc
+        with nogil:
+            rc = sg_nearest_items(self.model, &q, most, &i[0], &s[0], &got)
+        check(rc)
+        return found[:got], scores[:got]
+
+    def holding(self, items):
+        """uint32[n]: how many units hold each item."""
+        cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64)
+        counts = np.empty(i.shape[0], np.uint32)
+        cdef uint32_t[::1] out = counts
+        sg_sessions_holding(self.model, &i[0], i.shape[0], &out[0])
+        return counts
+
+    def events(self):
+        """(units uint64[n], items uint64[n], times float64[n]): every event held, each unit's together and in order."""
+        return _events(&self.model.ledger)
+
+    def dump(self):
+        """All that the model is made from, as columns; see Items.dump."""
+        return _dump(&self.model.ledger)
+
+    def load(self, columns):
+        """Learn dumped columns; the model has to be empty. Raises ValueError where they do not fit together."""
+        self.bulk(*_expand(columns))
+
+    def compact(self):
+        """Learn everything anew from the events held: no id, key or spare room of what has gone is left."""
+        cdef Sessions fresh = Sessions(self.model.ledger.history.window)
+        fresh.bulk(*self.events())
+        self.model, fresh.model = fresh.model, self.model
+
+    def checksum(self):
+        """32 hex digits, equal for equal units' items in order, whatever the way there."""
+        cdef uint64_t[2] total
+        check(sg_sessions_checksum(self.model, total))
+        return f"{total[0]:016x}{total[1]:016x}"
+
+    def check(self):
+        """Raises CoreError naming the first broken invariant."""
+        cdef const char *why = NULL
+        cdef int rc
+        with nogil:
+            rc = sg_sessions_check(self.model, &why)
+        if rc == SG_ERR_NOMEM:
+            check(rc)
+        if rc != SG_OK:
+            raise CoreError(why.decode())
+
+    @property
+    def nbytes(self):
+        """Bytes held, by part."""
+        return sg_sessions_nbytes(self.model)
+
+    def stats(self):
+        """Counters: units, items, events, kept_events."""
+        return {
+            "units": sg_table_live(self.model.ledger.units),
+            "items": sg_table_live(self.model.ledger.items),
+            "events": self.model.ledger.history.events,
+            "kept_events": self.model.ledger.history.kept_events,
+        }

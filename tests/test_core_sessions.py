@@ -1,0 +1,246 @@
+"""Sessions against an offline V-SKNN: dicts made anew from all events that remain, exact fractions, query by query."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from fractions import Fraction
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from numpy.typing import NDArray
+
+from shopguide._core import Sessions
+
+TOP = 2**64 - 1
+UNITS = [0, 1, 2, 3, 2**32, TOP - 1, TOP]
+ITEMS = [0, 1, 2, 3, 4, 2**32, TOP - 1, TOP]
+UNKNOWN = 77
+
+Event = tuple[int, int, float]
+EVENT = st.tuples(st.sampled_from(UNITS), st.sampled_from(ITEMS), st.integers(0, 12).map(float))
+SEED = st.integers(0, 65535)  # few bytes a step, so that a run has hundreds
+PARTS = [0.0, 0.25, 0.5, 1.0]
+
+
+def drawn(seed: int, most: int) -> list[Event]:
+    random = Random(seed)
+    return [
+        (random.choice(UNITS), random.choice(ITEMS), float(random.randrange(13))) for _ in range(random.randrange(most))
+    ]
+
+
+class Offline:
+    """What csrc/sg_nearest.h says, over whole histories."""
+
+    def __init__(self, events: list[Event], history: int) -> None:
+        kept: dict[int, list[int]] = defaultdict(list)
+        self.last: dict[int, float] = {}
+        for unit, item, time in events:
+            if item not in kept[unit][-history:]:
+                kept[unit].append(item)
+            self.last[unit] = max(self.last.get(unit, time), time)
+        self.holds = {unit: set(items[-history:]) for unit, items in kept.items()}
+
+    def holders(self, item: int) -> list[int]:
+        """Newest first."""
+        return sorted((u for u, items in self.holds.items() if item in items), key=lambda u: (-self.last[u], u))
+
+    def nearest(
+        self, items: list[int], weights: list[float], m: int, k: int, without: int | None
+    ) -> list[tuple[int, Fraction, int]]:
+        """(unit, similarity, place of the newest shared item), nearest first."""
+        similarity: Counter[int] = Counter()
+        step: dict[int, int] = {}
+        for place, (item, weight) in enumerate(zip(items, weights, strict=True)):
+            for unit in [u for u in self.holders(item) if u != without][:m]:
+                if weight > 0:
+                    step.setdefault(unit, place)
+                    similarity[unit] += Fraction(weight)  # type: ignore[assignment]
+        order = sorted(similarity, key=lambda u: (-similarity[u], -self.last[u], u))
+        return [(u, Fraction(similarity[u]), step[u]) for u in order[:k]]
+
+    def recommend(
+        self,
+        items: list[int],
+        weights: list[float],
+        decay: list[float],
+        m: int,
+        k: int,
+        idf: float,
+        without: int | None,
+    ) -> dict[int, float]:
+        scores: dict[int, Fraction] = defaultdict(Fraction)
+        for unit, similarity, step in self.nearest(items, weights, m, k, without):
+            for item in self.holds[unit]:
+                scores[item] += similarity * Fraction(decay[step])
+        units = len(self.holds)
+        return {
+            i: float(s) * (1 + idf * math.log(units / len(self.holders(i)))) if idf else float(s)
+            for i, s in scores.items()
+            if s > 0
+        }
+
+
+def columns(events: list[Event]) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.float64]]:
+    units, items, times = zip(*events, strict=True) if events else ((), (), ())
+    return np.array(units, np.uint64), np.array(items, np.uint64), np.array(times, np.float64)
+
+
+def compare(real: Sessions, offline: Offline, random: Random) -> None:
+    """One query, drawn at random, asked of both."""
+    items = random.sample([*ITEMS, UNKNOWN], random.randrange(5))
+    weights, decay = ([random.choice(PARTS) for _ in items] for _ in range(2))
+    m, k = random.choice([0, 1, 2, 3, 9]), random.choice([0, 1, 2, 4, 9])
+    without = random.choice([None, None, *UNITS[:3], UNKNOWN])
+    units, similarities = real.nearest(items, weights, m, k, without)
+    nearest = offline.nearest(items, weights, m, k, without)
+    assert units.tolist() == [u for u, _, _ in nearest]
+    assert [Fraction(s) for s in similarities.tolist()] == [s for _, s, _ in nearest]
+    idf, n = random.choice([0.0, 1.0, 5.0]), random.randrange(10)
+    found, scores = real.recommend(items, weights, decay, n, m, k, idf, without)
+    expected = offline.recommend(items, weights, decay, m, k, idf, without)
+    best = sorted(expected.items(), key=lambda pair: (-pair[1], pair[0]))[:n]
+    assert list(zip(found.tolist(), scores.tolist(), strict=True)) == best
+
+
+class SessionsMachine(RuleBasedStateMachine):
+    """Any mix of calls against the events that remain."""
+
+    @initialize(history=st.sampled_from([1, 2, 4, 50]))
+    def begin(self, history: int) -> None:
+        self.history = history
+        self.real = Sessions(history=history)
+        self.events: list[Event] = []
+
+    @rule(event=EVENT)
+    def observe(self, event: Event) -> None:
+        self.real.observe(*event)
+        self.events.append(event)
+
+    @rule(seed=SEED)
+    def observe_many(self, seed: int) -> None:
+        events = drawn(seed, 20)
+        self.real.observe_many(*columns(events))
+        self.events += events
+
+    def take(self, event: Event) -> None:
+        del self.events[len(self.events) - 1 - self.events[::-1].index(event)]
+
+    @rule(seed=SEED)
+    def retract(self, seed: int) -> None:
+        """Some that are there, and perhaps some that never were."""
+        random = Random(seed)
+        events = random.sample(self.events, min(len(self.events), random.randrange(12))) + drawn(seed, 3)
+        found = 0
+        for event in events:
+            if event in self.events:
+                found += 1
+                self.take(event)
+        assert self.real.retract_many(*columns(events)) == found
+
+    @rule(before=st.integers(0, 13).map(float))
+    def expire(self, before: float) -> None:
+        kept = [event for event in self.events if event[2] >= before]
+        assert self.real.expire(before) == len(self.events) - len(kept)
+        self.events = kept
+
+    @rule()
+    def compact(self) -> None:
+        self.real.compact()
+        assert self.real.stats()["units"] == len({unit for unit, _, _ in self.events})
+        assert self.real.stats()["items"] == len({item for _, item, _ in self.events})
+
+    @rule()
+    def load_what_was_dumped(self) -> None:
+        loaded = Sessions(history=self.history)
+        loaded.load(self.real.dump())
+        assert loaded.checksum() == self.real.checksum()
+        self.real = loaded
+
+    @rule(seed=SEED)
+    def ask(self, seed: int) -> None:
+        compare(self.real, Offline(self.events, self.history), Random(seed))
+
+    @rule(event=EVENT, time=st.sampled_from([math.nan, math.inf, -math.inf]))
+    def refuse_a_time_that_is_not_finite(self, event: Event, time: float) -> None:
+        before = self.real.checksum()
+        for call in (self.real.observe_many, self.real.retract_many):
+            with pytest.raises(ValueError, match="finite"):
+                call(*columns([event, (event[0], event[1], time)]))
+        assert self.real.checksum() == before
+
+    @invariant()
+    def is_the_definition(self) -> None:
+        self.real.check()
+        offline = Offline(self.events, self.history)
+        assert self.real.holding(ITEMS).tolist() == [len(offline.holders(i)) for i in ITEMS]
+        assert self.real.stats()["events"] == len(self.events)
+
+
+SessionsMachine.TestCase.settings = settings(
+    max_examples=150, stateful_step_count=300, deadline=None, suppress_health_check=list(HealthCheck)
+)
+TestSessions = SessionsMachine.TestCase
+
+
+def test_a_weight_below_zero_is_refused() -> None:
+    """Serenade's linear weight is negative from the twelfth item on; here that cannot be asked."""
+    model = Sessions()
+    model.observe_many([1] * 14, range(14), range(14))
+    weights = 1 - 0.1 * np.arange(14)
+    assert weights[11] < 0
+    with pytest.raises(ValueError, match="out of range"):
+        model.nearest(range(14), weights)
+    assert model.nearest(range(14), np.maximum(weights, 0))[0].tolist() == [1]
+
+
+def test_repeats_count_once() -> None:
+    model = Sessions()
+    model.observe_many([1, 1, 1, 2, 2], [5, 6, 5, 5, 7], range(5))
+    assert model.nearest([5], [1.0])[1].tolist() == [1.0, 1.0]
+    assert dict(zip(*(a.tolist() for a in model.recommend([5], [1.0], [1.0], idf=0)), strict=True)) == {
+        5: 2,
+        6: 1,
+        7: 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("items", "weights", "k"),
+    [([1, 1], [1, 1], 5), ([1], [1.5], 5), ([1], [math.nan], 5), (list(range(65)), [1] * 65, 5), ([1], [1], 20_000)],
+)
+def test_a_query_out_of_range_is_refused(items: list[int], weights: list[float], k: int) -> None:
+    with pytest.raises(ValueError, match="out of range"):
+        Sessions().nearest(items, weights, 10, k)
+    with pytest.raises(ValueError, match="out of range"):
+        Sessions().recommend(items, weights, weights, 20, 10, k)
+
+
+def test_unequal_lengths_are_refused() -> None:
+    model = Sessions()
+    with pytest.raises(ValueError, match="length"):
+        model.observe_many([1, 2], [1], [1.0])
+    with pytest.raises(ValueError, match="length"):
+        model.recommend([1, 2], [1.0], [1.0, 1.0])
+    with pytest.raises(ValueError, match="history"):
+        Sessions(history=0)
+
+
+def test_memory_stays_flat_on_an_endless_stream() -> None:
+    """New sessions and new items all the time, events of the last 1,000 s kept."""
+    random, model, sizes = np.random.default_rng(1), Sessions(), []
+    for batch in range(60):
+        n = 5000
+        times = batch * 100 + np.sort(random.uniform(0, 100, n))
+        units = (batch * n + np.sort(random.integers(0, n // 5, n))).astype(np.uint64)
+        items = batch * 20 + random.integers(0, 400, n)
+        model.observe_many(units, items, times)
+        model.expire(times[-1] - 1000)
+        sizes.append(sum(model.nbytes.values()))
+    model.check()
+    assert max(sizes[20:]) <= 1.1 * max(sizes[10:20])
