@@ -46,7 +46,7 @@ def test_a_broken_snapshot_falls_back_to_the_one_before(tmp_path: Path, damage: 
     state = StateDir(tmp_path)
     state.save(parts(1), "x")
     newest = state.save(parts(2), "x")
-    file = newest / "score-0.npz"
+    file = newest / "score-0"
     data = file.read_bytes()
     if damage == "cut":
         file.write_bytes(data[: len(data) // 2])

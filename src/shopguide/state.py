@@ -5,34 +5,28 @@
     DIR/secret                   see shopguide.keys
     DIR/log/                     see shopguide.log
     DIR/rejects/                 see shopguide.rejects
-    DIR/snapshots/00000042/      one .npz a task, and manifest.json, written last
+    DIR/snapshots/00000042/      one file a task (shopguide.snapshot), and manifest.json, written last
 
 A snapshot is whole or not there: it is written under another name, made durable, and renamed. The manifest names the
-file, size and crc32 of every part, and what the parts depend on (``fits``): a snapshot made under other settings or
-another number of tasks is passed over, since the log can always be learned again.
+parts and what they depend on (``fits``): a snapshot made under other settings or another number of tasks is passed
+over, since the log can always be learned again.
 """
 
 from __future__ import annotations
 
 import fcntl
-import io
 import json
 import os
 import shutil
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from shopguide import snapshot
 from shopguide.errors import SettingError, StateError
 from shopguide.settings import Settings
+from shopguide.snapshot import Columns
 
 KEPT_SNAPSHOTS = 2
-
-State = dict[str, NDArray[Any]]
 
 
 class StateDir:
@@ -105,7 +99,7 @@ class StateDir:
     def keep_settings(self, settings: Settings) -> None:
         _replace(self.path / "settings.json", settings.model_dump_json(indent=2).encode())
 
-    def save(self, parts: dict[str, State], fits: str) -> Path:
+    def save(self, parts: dict[str, Columns], fits: str) -> Path:
         """Write a snapshot of all tasks' states and drop those beyond the newest two.
 
         Raises StateError, and leaves nothing behind, where the disk refuses.
@@ -126,12 +120,12 @@ class StateDir:
             shutil.rmtree(old, ignore_errors=True)
         return final
 
-    def newest(self, fits: str) -> dict[str, State] | None:
+    def newest(self, fits: str) -> dict[str, Columns] | None:
         """The parts of the newest snapshot that is whole and fits; None: learn from the log."""
         for path in reversed(self._all()):
             try:
                 return _read(path, fits)
-            except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+            except (OSError, KeyError, ValueError, StateError):
                 continue
         return None
 
@@ -154,32 +148,20 @@ class StateDir:
 def fits(settings: Settings, tasks: dict[str, int]) -> str:
     """What a snapshot depends on: how the model learns, and how the work was divided."""
     learn = settings.learn.model_dump()
-    return json.dumps({"format": 1, "learn": learn, "partitions": settings.log.partitions, "tasks": tasks})
+    return json.dumps({"format": 2, "learn": learn, "partitions": settings.log.partitions, "tasks": tasks})
 
 
-def _write_parts(path: Path, parts: dict[str, State], fits: str) -> None:
-    manifest: dict[str, Any] = {"fits": fits, "parts": {}}
-    for name, state in parts.items():
-        buffer = io.BytesIO()
-        np.savez(buffer, **state)  # type: ignore[arg-type]
-        data = buffer.getvalue()
-        _write(path / f"{name}.npz", data)
-        manifest["parts"][name] = {"bytes": len(data), "crc32": zlib.crc32(data)}
-    _write(path / "manifest.json", json.dumps(manifest).encode())
+def _write_parts(path: Path, parts: dict[str, Columns], fits: str) -> None:
+    for name, columns in parts.items():
+        snapshot.write(path / name, name, columns)
+    _write(path / "manifest.json", json.dumps({"fits": fits, "parts": list(parts)}).encode())
 
 
-def _read(path: Path, fits: str) -> dict[str, State]:
+def _read(path: Path, fits: str) -> dict[str, Columns]:
     manifest = json.loads((path / "manifest.json").read_text())
     if manifest["fits"] != fits:
         raise ValueError("made under other settings")
-    parts: dict[str, State] = {}
-    for name, expected in manifest["parts"].items():
-        data = (path / f"{name}.npz").read_bytes()
-        if len(data) != expected["bytes"] or zlib.crc32(data) != expected["crc32"]:
-            raise ValueError(f"{name} is truncated or corrupt")
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            parts[name] = dict(arrays)
-    return parts
+    return {name: snapshot.read(path / name, name) for name in manifest["parts"]}
 
 
 def _write(path: Path, data: bytes) -> None:

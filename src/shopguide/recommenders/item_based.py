@@ -34,11 +34,10 @@ class ItemBased:
         return Signals(items, sources[source], cosines * self._decay**source)
 
     def dump(self) -> dict[str, NDArray[Any]]:
-        units, items, times = self.model.events()
-        return {"units": units, "items": items, "times": times}
+        return self.model.dump()
 
     def load(self, state: dict[str, NDArray[Any]]) -> None:
-        self.model.observe_many(state["units"], state["items"], state["times"])
+        self.model.load(state)
 
     def check(self) -> None:
         self.model.check()

@@ -12,7 +12,8 @@ from shopguide import settings as settings_module
 from shopguide.errors import SettingError
 from shopguide.log import Log
 from shopguide.settings import Settings
-from shopguide.state import State, StateDir, fits
+from shopguide.snapshot import Columns
+from shopguide.state import StateDir, fits
 
 STATE = "shopguide.state"
 SETTINGS = "shopguide.settings"  # JSON; else PRESET and CONFIG name them
@@ -52,7 +53,7 @@ class Deployment:
         log = self._conf.get(LOG)
         return log if log is not None else Log(self.state.log, self.settings.log.partitions, readonly=True)
 
-    def part(self, name: str | None = None) -> State | None:
+    def part(self, name: str | None = None) -> Columns | None:
         """The component's part of the newest snapshot that fits; None: begin empty."""
         parts = self._conf.get(PARTS)
         if parts is None:
