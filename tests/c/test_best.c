@@ -27,6 +27,15 @@ int main(void) {
             CHECK(some[i].id == expected[i].id && some[i].strength == expected[i].strength);
         qsort(some, n, sizeof *some, by_strength_and_key); /* the same candidates as before, in whatever order */
         for (size_t i = 0; i < n; i++) CHECK(some[i].id == expected[i].id);
+        for (size_t i = n; i > 1; i--) { /* shuffled */
+            size_t other = below((unsigned)i);
+            sg_candidate moving = some[i - 1];
+            some[i - 1] = some[other];
+            some[other] = moving;
+        }
+        sg_best_apart(keys, some, n, k);
+        qsort(some, k < n ? k : n, sizeof *some, by_strength_and_key);
+        for (size_t i = 0; i < k && i < n; i++) CHECK(some[i].id == expected[i].id);
     }
     return 0;
 }
