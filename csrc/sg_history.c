@@ -244,6 +244,35 @@ static int plan_from(sg_history *h, uint32_t unit, size_t kept, size_t skipped, 
     return rc ? SG_ERR_NOMEM : SG_OK;
 }
 
+/* Kept event k goes, and no other event is kept or skipped because of it: nothing has left the unit's window yet, and
+ * the item is not skipped later on. */
+static int is_alone(const sg_history *h, const sg_unit *u, size_t k) {
+    int alone = u->kept_len <= h->window;
+    for (size_t s = 0; s < u->skipped_len && alone; s++) alone = u->skipped[s].item != u->items[k];
+    return alone;
+}
+
+/* It takes its pairs with all others along. */
+static int plan_alone(sg_history *h, uint32_t unit, size_t k, sg_plan *plan) {
+    sg_rerun *r = h->rerun;
+    const sg_unit *u = &h->units[unit];
+    const double *times = sg_unit_times(u);
+    if (make_room(&r->deltas, &r->deltas_room, u->kept_len, sizeof *r->deltas)) return SG_ERR_NOMEM;
+    sg_delta *d = r->deltas;
+    *d++ = (sg_delta){u->items[k], SG_TABLE_NONE, -1, times[k]};
+    for (size_t x = 0; x < k; x++) *d++ = (sg_delta){u->items[k], u->items[x], -1, times[k]};
+    for (size_t x = k + 1; x < u->kept_len; x++) *d++ = (sg_delta){u->items[x], u->items[k], -1, times[x]};
+    size_t s = 0;
+    while (s < u->skipped_len && u->skipped[s].after <= k) s++;
+    r->unit = unit;
+    r->len = r->run_up = r->skipped_len = 0;
+    r->kept_from = k;
+    r->kept_to = k + 1;
+    r->skipped_from = r->skipped_to = s;
+    *plan = (sg_plan){r->deltas, u->kept_len, 0};
+    return SG_OK;
+}
+
 int sg_history_plan(sg_history *h, uint32_t unit, uint32_t item, double time, int *found, sg_plan *plan) {
     sg_rerun *r = h->rerun;
     const sg_unit *u = &h->units[unit];
@@ -259,6 +288,7 @@ int sg_history_plan(sg_history *h, uint32_t unit, uint32_t item, double time, in
     r->out_skipped = is_kept ? SIZE_MAX : s - 1;
     r->out_before = -INFINITY;
     r->out = 1;
+    if (is_kept && is_alone(h, u, r->out_kept)) return plan_alone(h, unit, r->out_kept, plan);
     return plan_from(h, unit, is_kept ? r->out_kept : u->kept_len, r->out_skipped, plan);
 }
 

@@ -12,7 +12,8 @@
  * by the owner to its structures, then committed (which cannot fail). The plan runs the unit again from the event on,
  * with the window as it was and as it will be side by side, and stops where both are equal; so a skipped event costs
  * its own entry, the newest event its own pairs, and any other at most `window` later events and what repeats among
- * them.
+ * them. Where the unit never filled its window and the item is not repeated, as in most sessions, an event just takes
+ * its own pairs along, and nothing is run.
  *
  * Expiry takes all events of a unit out that are before a time: the same plan, of many events; where they are the
  * unit's oldest, as is usual, it stops a window behind the last. Which units are due is kept in sg_due once

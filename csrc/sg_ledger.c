@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { AHEAD = 16, UNIT = 3 };
+enum { AHEAD = 16, MOST_FETCHED = 32, UNIT = 3 };
 
 int sg_ledger_init(sg_ledger *l, uint32_t window) {
     *l = (sg_ledger){.pool = sg_pool_new(), .units = sg_table_new(), .items = sg_table_new()};
@@ -46,6 +46,74 @@ int sg_ledger_index(sg_ledger *l, const uint64_t *units, const uint64_t *items, 
     int rc = sg_history_grow(&l->history, sg_table_used(l->units) + n, sg_ledger_room(l, n));
     if (!rc) rc = index_keys(l->units, units, n, unit_ids);
     return rc ? rc : index_keys(l->items, items, n, item_ids);
+}
+
+static void find_keys(const sg_table *table, const uint64_t *keys, size_t n, uint32_t *ids) {
+    for (size_t e = 0; e < n && e < AHEAD; e++) sg_table_prefetch(table, keys[e]);
+    for (size_t e = 0; e < n; e++) {
+        if (e + AHEAD < n) sg_table_prefetch(table, keys[e + AHEAD]);
+        ids[e] = sg_table_find(table, keys[e]);
+    }
+}
+
+/* A unit of an event that comes soon: its header, then what the header leads to. */
+__attribute__((always_inline)) static inline void fetch(const sg_history *h, const uint32_t *units, size_t e, size_t n,
+                                                        const sg_taker *taker, const void *owner) {
+    if (e + AHEAD / 4 < n && units[e + AHEAD / 4] != SG_TABLE_NONE) {
+        const sg_unit *soon = &h->units[units[e + AHEAD / 4]];
+        for (uint32_t k = 0; k < soon->kept_len && k < MOST_FETCHED; k++) taker->fetch(owner, soon->items[k]);
+    }
+    if (e + AHEAD < n && units[e + AHEAD] != SG_TABLE_NONE) __builtin_prefetch(&h->units[units[e + AHEAD]], 1);
+    if (e + AHEAD / 2 >= n || units[e + AHEAD / 2] == SG_TABLE_NONE) return;
+    const sg_unit *u = &h->units[units[e + AHEAD / 2]];
+    size_t bytes = u->lg ? (size_t)1 << u->lg : 0;
+    for (size_t at = 0; at < bytes && at < 512; at += 64) __builtin_prefetch((const char *)u->items + at, 1);
+    if (u->skipped_len) __builtin_prefetch(u->skipped + u->skipped_len - 1, 1);
+}
+
+/* Ids found at first stay true: an id that is given back on the way names nothing then. */
+static int retract_chunk(sg_ledger *l, const uint64_t *units, const uint64_t *items, const double *times, size_t n,
+                         const sg_taker *taker, void *owner, size_t *found) {
+    uint32_t unit_ids[SG_CHUNK], item_ids[SG_CHUNK];
+    int rc = SG_OK;
+    find_keys(l->units, units, n, unit_ids);
+    find_keys(l->items, items, n, item_ids);
+    for (size_t e = 0; e < n && !rc; e++) {
+        int there = 0;
+        sg_plan plan;
+        fetch(&l->history, unit_ids, e, n, taker, owner);
+        if (unit_ids[e] == SG_TABLE_NONE || item_ids[e] == SG_TABLE_NONE) continue;
+        rc = sg_history_plan(&l->history, unit_ids[e], item_ids[e], times[e], &there, &plan);
+        if (!rc && there) rc = taker->apply(owner, unit_ids[e], &plan);
+        if (!rc) *found += (size_t)there;
+    }
+    return rc;
+}
+
+int sg_ledger_retract(sg_ledger *l, const uint64_t *units, const uint64_t *items, const double *times, size_t n,
+                      const sg_taker *taker, void *owner, size_t *found) {
+    int rc = sg_all_finite(times, n) ? SG_OK : SG_ERR_VALUE;
+    *found = 0;
+    for (size_t at = 0; at < n && !rc; at += SG_CHUNK)
+        rc = retract_chunk(l, units + at, items + at, times + at, n - at < SG_CHUNK ? n - at : SG_CHUNK, taker, owner,
+                           found);
+    return rc;
+}
+
+int sg_ledger_expire(sg_ledger *l, double before, const sg_taker *taker, void *owner, size_t *gone) {
+    uint32_t unit;
+    *gone = 0;
+    int rc = isnan(before) ? SG_ERR_VALUE : sg_history_expires(&l->history);
+    while (!rc && sg_history_due(&l->history, before, &unit)) {
+        size_t found;
+        sg_plan plan;
+        rc = sg_history_plan_expiry(&l->history, unit, before, &found, &plan);
+        if (!rc && found) rc = taker->apply(owner, unit, &plan);
+        if (rc) break;
+        sg_history_settled(&l->history, unit);
+        *gone += found;
+    }
+    return rc;
 }
 
 int sg_ledger_has_item(const sg_ledger *l, uint32_t item) {

@@ -41,6 +41,19 @@ size_t sg_ledger_room(const sg_ledger *l, size_t n);
 int sg_ledger_index(sg_ledger *l, const uint64_t *units, const uint64_t *items, size_t n, uint32_t *unit_ids,
                     uint32_t *item_ids);
 
+/* What an owner does to take a unit's events back. */
+typedef struct {
+    /* The plan is done to its structures, whole or not at all, and then committed (sg_history_commit). */
+    int (*apply)(void *owner, uint32_t unit, const sg_plan *plan);
+    void (*fetch)(const void *owner, uint32_t item); /* what it has of an item is wanted soon */
+} sg_taker;
+/* Events are taken back one by one, of equal ones the newest; *found: how many there were. SG_ERR_VALUE: a time is not
+ * finite, nothing is done. Else what came before a failure is done, and counted. */
+int sg_ledger_retract(sg_ledger *l, const uint64_t *units, const uint64_t *items, const double *times, size_t n,
+                      const sg_taker *taker, void *owner, size_t *found);
+/* The same for all events before a time, unit by unit; *gone: how many. SG_ERR_VALUE: it is NaN. */
+int sg_ledger_expire(sg_ledger *l, double before, const sg_taker *taker, void *owner, size_t *gone);
+
 int sg_ledger_has_item(const sg_ledger *l, uint32_t item); /* whether the id is given */
 void sg_ledger_release_unit(sg_ledger *l, uint32_t unit);  /* a unit without events */
 void sg_ledger_release_item(sg_ledger *l, uint32_t item);

@@ -189,7 +189,8 @@ static void release(sg_next *m, uint32_t item) {
 }
 
 /* What is planned for the unit is done; all or nothing. */
-static int apply(sg_next *m, uint32_t unit, const sg_plan *plan) {
+static int apply(void *owner, uint32_t unit, const sg_plan *plan) {
+    sg_next *m = owner;
     stretch was, will;
     size_t done;
     plan_stretches(m, unit, &was, &will);
@@ -206,39 +207,20 @@ static int apply(sg_next *m, uint32_t unit, const sg_plan *plan) {
     return SG_OK;
 }
 
+static void fetch_item(const void *owner, uint32_t item) {
+    const sg_next *m = owner;
+    __builtin_prefetch(&m->pairs.rows[item], 1);
+}
+
+static const sg_taker TAKER = {apply, fetch_item};
+
 int sg_next_retract(sg_next *m, const uint64_t *units, const uint64_t *items, const double *times, size_t n,
                     size_t *found) {
-    *found = 0;
-    if (!sg_all_finite(times, n)) return SG_ERR_VALUE;
-    int rc = SG_OK;
-    for (size_t e = 0; e < n && !rc; e++) {
-        uint32_t unit = sg_table_find(m->ledger.units, units[e]), item = sg_table_find(m->ledger.items, items[e]);
-        int there = 0;
-        sg_plan plan;
-        if (unit == SG_TABLE_NONE || item == SG_TABLE_NONE) continue;
-        rc = sg_history_plan(&m->ledger.history, unit, item, times[e], &there, &plan);
-        if (!rc && there) rc = apply(m, unit, &plan);
-        if (!rc) *found += (size_t)there;
-    }
-    return rc;
+    return sg_ledger_retract(&m->ledger, units, items, times, n, &TAKER, m, found);
 }
 
 int sg_next_expire(sg_next *m, double before, size_t *gone) {
-    sg_history *h = &m->ledger.history;
-    uint32_t unit;
-    *gone = 0;
-    if (isnan(before)) return SG_ERR_VALUE;
-    int rc = sg_history_expires(h);
-    while (!rc && sg_history_due(h, before, &unit)) {
-        size_t found;
-        sg_plan plan;
-        rc = sg_history_plan_expiry(h, unit, before, &found, &plan);
-        if (!rc && found) rc = apply(m, unit, &plan);
-        if (rc) break;
-        sg_history_settled(h, unit);
-        *gone += found;
-    }
-    return rc;
+    return sg_ledger_expire(&m->ledger, before, &TAKER, m, gone);
 }
 
 size_t sg_next_degree(const sg_next *m, uint64_t item) {

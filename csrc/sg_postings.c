@@ -46,10 +46,17 @@ static void drop_stale(const sg_postings *p, sg_posting_row *row) {
     row->len = kept;
 }
 
+static void drop_oldest(const sg_postings *p, sg_posting_row *row) {
+    if (!p->cap || row->len <= p->cap) return;
+    memmove(row->entries, row->entries + (row->len - p->cap), p->cap * sizeof *row->entries);
+    row->len = p->cap;
+}
+
 int sg_postings_room(sg_postings *p, uint32_t item) {
     sg_posting_row *row = &p->rows[item];
     if (row->len < room_of(row->lg)) return SG_OK;
     drop_stale(p, row);
+    drop_oldest(p, row);
     unsigned lg = SG_POOL_SMALLEST;
     while (room_of(lg) / 4 * 3 <= row->len) lg++;
     if (lg == row->lg) return SG_OK;
@@ -120,7 +127,7 @@ static int check_row(sg_postings *p, uint32_t item, const char **why) {
         p->holders[e.unit].step = item + 1;
         valid++;
     }
-    if (valid != row->holding) return SG_ERR_VALUE;
+    if (p->cap ? valid > row->holding : valid != row->holding) return SG_ERR_VALUE;
     *why = "sg_postings I2: an entry is not of its unit's last event";
     for (uint32_t at = 0; at < row->len; at++) {
         sg_posting e = row->entries[at];

@@ -11,8 +11,13 @@
  * its place. Units whose last events are at the same time are in no order in the row: where the newest m end among
  * such, those of least key are taken.
  *
+ * `cap`, where it is not 0: when a row is full, of its valid entries only the newest `cap` are kept
+ * (of equal ones, any). A read of the
+ * newest m <= cap is the same as without, until more than cap - m of the units that were kept then have let go of the
+ * item.
+ *
  * Invariants, checked by sg_postings_check() in this order:
- *   I1  a row fits its block and is ascending; its valid entries are `holding`, no unit has two of them.
+ *   I1  a row fits its block and is ascending; its valid entries are `holding` (with a cap: at most), no unit has two.
  *   I2  a valid entry's `last` is its unit's.
  *   I3  bytes is the sum over the rows.
  *
@@ -51,6 +56,7 @@ typedef struct {
     sg_candidate *picked; /* a read's */
     size_t items, items_room, units, units_room, picked_room;
     size_t bytes; /* of the rows' blocks */
+    uint32_t cap; /* the owner sets it */
 } sg_postings;
 
 void sg_postings_clear(sg_postings *p); /* the rows go with the pool */

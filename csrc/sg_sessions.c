@@ -21,6 +21,12 @@ int sg_sessions_new(uint32_t window, sg_sessions **out) {
     return rc;
 }
 
+int sg_sessions_cap(sg_sessions *m, uint32_t unit_cap) {
+    if (m->ledger.history.events || unit_cap < 1) return SG_ERR_VALUE;
+    m->postings.cap = unit_cap;
+    return SG_OK;
+}
+
 void sg_sessions_free(sg_sessions *m) {
     if (!m) return;
     sg_postings_clear(&m->postings);
@@ -165,7 +171,8 @@ static int plan_rooms(sg_sessions *m, uint32_t unit) {
 }
 
 /* What the plan says is done; all or nothing. */
-static int apply(sg_sessions *m, uint32_t unit, const sg_plan *plan) {
+static int apply(void *owner, uint32_t unit, const sg_plan *plan) {
+    sg_sessions *m = owner;
     const uint32_t *items;
     sg_unit *u = &m->ledger.history.units[unit];
     sg_holder *holder = &m->postings.holders[unit];
@@ -191,39 +198,20 @@ static int apply(sg_sessions *m, uint32_t unit, const sg_plan *plan) {
     return SG_OK;
 }
 
+static void fetch_item(const void *owner, uint32_t item) {
+    const sg_sessions *m = owner;
+    __builtin_prefetch(&m->postings.rows[item], 1);
+}
+
+static const sg_taker TAKER = {apply, fetch_item};
+
 int sg_sessions_retract(sg_sessions *m, const uint64_t *units, const uint64_t *items, const double *times, size_t n,
                         size_t *found) {
-    *found = 0;
-    if (!sg_all_finite(times, n)) return SG_ERR_VALUE;
-    int rc = SG_OK;
-    for (size_t e = 0; e < n && !rc; e++) {
-        uint32_t unit = sg_table_find(m->ledger.units, units[e]), item = sg_table_find(m->ledger.items, items[e]);
-        int there = 0;
-        sg_plan plan;
-        if (unit == SG_TABLE_NONE || item == SG_TABLE_NONE) continue;
-        rc = sg_history_plan(&m->ledger.history, unit, item, times[e], &there, &plan);
-        if (!rc && there) rc = apply(m, unit, &plan);
-        if (!rc) *found += (size_t)there;
-    }
-    return rc;
+    return sg_ledger_retract(&m->ledger, units, items, times, n, &TAKER, m, found);
 }
 
 int sg_sessions_expire(sg_sessions *m, double before, size_t *gone) {
-    sg_history *h = &m->ledger.history;
-    uint32_t unit;
-    *gone = 0;
-    if (isnan(before)) return SG_ERR_VALUE;
-    int rc = sg_history_expires(h);
-    while (!rc && sg_history_due(h, before, &unit)) {
-        size_t found;
-        sg_plan plan;
-        rc = sg_history_plan_expiry(h, unit, before, &found, &plan);
-        if (!rc && found) rc = apply(m, unit, &plan);
-        if (rc) break;
-        sg_history_settled(h, unit);
-        *gone += found;
-    }
-    return rc;
+    return sg_ledger_expire(&m->ledger, before, &TAKER, m, gone);
 }
 
 static int enter_chunk(sg_sessions *m, const uint64_t *units, const uint64_t *items, const double *times, size_t n) {
@@ -269,6 +257,7 @@ int sg_sessions_bulk(sg_sessions **model, const uint64_t *units, const uint64_t 
     if (m->ledger.history.events || !sg_all_finite(times, n)) return SG_ERR_VALUE;
     int rc = sg_sessions_new(m->ledger.history.window, &fresh);
     if (rc) return rc;
+    fresh->postings.cap = m->postings.cap;
     for (size_t at = 0; at < n && !rc; at += SG_CHUNK)
         rc = enter_chunk(fresh, units + at, items + at, times + at, n - at < SG_CHUNK ? n - at : SG_CHUNK);
     if (!rc) rc = put_units(fresh);

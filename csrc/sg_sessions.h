@@ -44,6 +44,10 @@ typedef struct {
 
 /* *out: a new model. window >= 1, else SG_ERR_VALUE. */
 int sg_sessions_new(uint32_t window, sg_sessions **out);
+/* An item's row keeps only its newest so many units, see sg_postings: reads may miss some that are older, until the
+ * model is learned anew; all else, the checksum too, is as without. At least 1, of a model without events, else
+ * SG_ERR_VALUE. */
+int sg_sessions_cap(sg_sessions *m, uint32_t unit_cap);
 void sg_sessions_free(sg_sessions *m);
 
 int sg_sessions_observe(sg_sessions *m, const uint64_t *units, const uint64_t *items, const double *times, size_t n);

@@ -129,6 +129,34 @@ static void test_out_of_memory_keeps_what_was_there(void) {
     sg_sessions_free(m);
 }
 
+/* The newest cap units of an item, whatever comes, as long as nothing is taken back. */
+static void test_a_capped_row_has_the_newest(void) {
+    enum { CAP = 5, MANY = 400 };
+    static double last[MANY];
+    sg_sessions *m, *whole;
+    uint64_t item = 0;
+    CHECK(sg_sessions_new(3, &m) == SG_OK && sg_sessions_new(3, &whole) == SG_OK);
+    CHECK(sg_sessions_cap(m, 0) == SG_ERR_VALUE && sg_sessions_cap(m, CAP) == SG_OK);
+    for (int step = 0; step < 3000; step++) {
+        uint64_t unit = below(MANY);
+        double time = (step + below(20)) * 4096.0 + step; /* no two are equal */
+        const sg_candidate *some, *all;
+        CHECK(sg_sessions_observe(m, &unit, &item, &time, 1) == SG_OK);
+        CHECK(sg_sessions_observe(whole, &unit, &item, &time, 1) == SG_OK);
+        SOUND(sg_sessions, m);
+        const uint64_t *keys = sg_table_keys(m->ledger.units);
+        size_t n = sg_postings_newest(&m->postings, 0, CAP, SG_TABLE_NONE, keys, &some);
+        CHECK(n == sg_postings_newest(&whole->postings, 0, CAP, SG_TABLE_NONE, keys, &all));
+        for (size_t x = 0; x < n; x++) last[some[x].id] += 1;
+        for (size_t x = 0; x < n; x++) last[all[x].id] -= 1; /* the same units, the same ids */
+        for (size_t u = 0; u < MANY; u++) CHECK(last[u] == 0);
+    }
+    CHECK(m->postings.rows[0].holding > 100 && m->postings.rows[0].lg <= 8);
+    CHECK(sg_sessions_cap(m, CAP) == SG_ERR_VALUE);
+    sg_sessions_free(m);
+    sg_sessions_free(whole);
+}
+
 static void test_what_is_refused(void) {
     sg_sessions *m;
     uint64_t pair[] = {1, 2};
@@ -152,6 +180,7 @@ int main(void) {
     test_random_steps(3);
     test_random_steps(50);
     test_out_of_memory_keeps_what_was_there();
+    test_a_capped_row_has_the_newest();
     test_what_is_refused();
     return 0;
 }
