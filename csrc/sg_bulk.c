@@ -121,12 +121,19 @@ static int load(sg_items *m, const uint64_t *units, const uint64_t *items, const
     return rc;
 }
 
+/* An empty model of the same settings. */
+static int new_like(const sg_items *m, sg_items **fresh) {
+    int rc = sg_items_new(m->ledger.history.window, m->k, m->half_life, m->level, fresh);
+    if (!rc) (*fresh)->pairs.cap_lg = m->pairs.cap_lg;
+    return rc;
+}
+
 int sg_items_bulk(sg_items **model, const uint64_t *units, const uint64_t *items, const double *times, size_t n) {
     sg_items *m = *model, *fresh;
     if (m->ledger.history.events || !sg_all_finite(times, n)) return SG_ERR_VALUE;
-    int rc = sg_items_new(m->ledger.history.window, m->k, m->half_life, m->level, &fresh);
+    int rc = new_like(m, &fresh);
     if (rc) return rc;
-    if (m->half_life > 0) rc = sg_items_observe(fresh, units, items, times, n);
+    if (m->half_life > 0 || m->pairs.cap_lg) rc = sg_items_observe(fresh, units, items, times, n);
     else rc = load(fresh, units, items, times, n);
     if (!rc) rc = fresh->learn->drain(fresh);
     if (!rc && m->ledger.history.expires) rc = sg_history_expires(&fresh->ledger.history);
@@ -138,7 +145,7 @@ int sg_items_bulk(sg_items **model, const uint64_t *units, const uint64_t *items
 int sg_items_compact(sg_items **model) {
     sg_items *m = *model, *fresh;
     size_t n = m->ledger.history.events;
-    int rc = sg_items_new(m->ledger.history.window, m->k, m->half_life, m->level, &fresh);
+    int rc = new_like(m, &fresh);
     if (rc) return rc;
     fresh->ledger.history.expires = m->ledger.history.expires;
     uint64_t *units = malloc((n + 1) * sizeof *units), *items = malloc((n + 1) * sizeof *items);

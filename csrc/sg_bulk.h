@@ -10,7 +10,8 @@
  * same events in the same order gives.
  *
  * With a half-life the events are observed one by one: a weight is a sum of doubles, and from its two sides they would
- * be added in another order, so that the two directions of a pair would differ in the last bit.
+ * be added in another order, so that the two directions of a pair would differ in the last bit. So are they with a row
+ * cap, which is there because the whole rows would not fit.
  *
  * Cost: O(events + pairs counted); at its height 8 bytes an event and 8 an item beside the model.
  * Fails: as sg_items_observe; the model is then as it was. SG_ERR_VALUE: the model is not empty. */

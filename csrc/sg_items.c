@@ -26,6 +26,14 @@ int sg_items_new(uint32_t window, uint32_t k, double half_life, sg_level level, 
     return rc;
 }
 
+int sg_items_cap(sg_items *m, uint32_t row_cap) {
+    if (m->ledger.history.events || row_cap < SG_ROW_CAP_LEAST || row_cap / 4 < m->k) return SG_ERR_VALUE;
+    uint32_t lg = 3;
+    while (lg < 32 && ((uint64_t)2 << lg >> 3) * 7 <= row_cap) lg++;
+    m->pairs.cap_lg = lg;
+    return SG_OK;
+}
+
 void sg_items_free(sg_items *m) {
     if (!m) return;
     sg_pairs_clear(&m->pairs);
@@ -95,10 +103,32 @@ static void release(sg_items *m, uint32_t item) {
     sg_ledger_release_item(&m->ledger, item);
 }
 
+/* All that a plan changes, on its way at once; the rows are here already (fetch_item). */
+__attribute__((always_inline)) static inline void fetch(const sg_items *m, const sg_plan *plan) {
+    const sg_pairs *p = &m->pairs;
+    for (size_t d = 0; d < plan->len; d++) {
+        uint32_t i = plan->deltas[d].item, j = plan->deltas[d].other;
+        if (j == SG_TABLE_NONE) {
+            __builtin_prefetch(&p->norm[i], 1);
+            __builtin_prefetch(&p->support[i], 1);
+            __builtin_prefetch(&m->topk.fell_from[i], 1);
+            continue;
+        }
+        const sg_row *row_i = &p->rows[i], *row_j = &p->rows[j];
+        __builtin_prefetch(row_i->slots + sg_home(j, row_i->lg), 1);
+        __builtin_prefetch(row_j->slots + sg_home(i, row_j->lg), 1);
+        if (!p->decays) continue;
+        __builtin_prefetch(sg_row_weights(row_i) + sg_home(j, row_i->lg), 1);
+        __builtin_prefetch(sg_row_weights(row_j) + sg_home(i, row_j->lg), 1);
+    }
+}
+
 /* What the plan says is done to pairs and history; all or nothing. */
-static int apply(sg_items *m, uint32_t unit, const sg_plan *plan) {
+static int apply(void *owner, uint32_t unit, const sg_plan *plan) {
+    sg_items *m = owner;
     size_t d = 0;
     int rc = SG_OK;
+    fetch(m, plan);
     while (d < plan->added && !rc) rc = apply_raised(m, &plan->deltas[d++]);
     if (rc) {
         for (d--; d > 0; d--) apply_lowered(m, &plan->deltas[d - 1]);
@@ -112,40 +142,24 @@ static int apply(sg_items *m, uint32_t unit, const sg_plan *plan) {
     return SG_OK;
 }
 
+static void fetch_item(const void *owner, uint32_t item) {
+    const sg_items *m = owner;
+    __builtin_prefetch(&m->pairs.rows[item], 1);
+}
+
+static const sg_taker TAKER = {apply, fetch_item};
+
 int sg_items_retract(sg_items *m, const uint64_t *units, const uint64_t *items, const double *times, size_t n,
                      size_t *found) {
     *found = 0;
-    if (!sg_all_finite(times, n)) return SG_ERR_VALUE;
     int rc = m->learn->drain(m);
-    for (size_t e = 0; e < n && !rc; e++) {
-        uint32_t unit = sg_table_find(m->ledger.units, units[e]), item = sg_table_find(m->ledger.items, items[e]);
-        int there = 0;
-        sg_plan plan;
-        if (unit == SG_TABLE_NONE || item == SG_TABLE_NONE) continue;
-        rc = sg_history_plan(&m->ledger.history, unit, item, times[e], &there, &plan);
-        if (!rc && there) rc = apply(m, unit, &plan);
-        if (!rc) *found += (size_t)there;
-    }
-    return rc;
+    return rc ? rc : sg_ledger_retract(&m->ledger, units, items, times, n, &TAKER, m, found);
 }
 
 int sg_items_expire(sg_items *m, double before, size_t *gone) {
-    sg_history *h = &m->ledger.history;
-    uint32_t unit;
     *gone = 0;
-    if (isnan(before)) return SG_ERR_VALUE;
     int rc = m->learn->drain(m);
-    if (!rc) rc = sg_history_expires(h);
-    while (!rc && sg_history_due(h, before, &unit)) {
-        size_t found;
-        sg_plan plan;
-        rc = sg_history_plan_expiry(h, unit, before, &found, &plan);
-        if (!rc && found) rc = apply(m, unit, &plan);
-        if (rc) break;
-        sg_history_settled(h, unit);
-        *gone += found;
-    }
-    return rc;
+    return rc ? rc : sg_ledger_expire(&m->ledger, before, &TAKER, m, gone);
 }
 
 int sg_items_degrees(sg_items *m, const uint64_t *items, size_t n, size_t k, uint32_t *degrees) {
@@ -181,6 +195,32 @@ static int all_weights(const double *weights, size_t n) {
     return fine;
 }
 
+/* The neighbours of up to SG_CHUNK items, each read while those of the next are on their way. */
+static int add_neighbours(sg_items *m, const uint64_t *items, const double *weights, size_t len, size_t k) {
+    uint32_t ids[SG_CHUNK];
+    const sg_row *rows = m->pairs.rows;
+    const sg_candidate *best;
+    int rc = SG_OK;
+    size_t n = 0; /* those known */
+    double of[SG_CHUNK];
+    for (size_t x = 0; x < len; x++) {
+        ids[n] = sg_table_find(m->ledger.items, items[x]);
+        of[n] = weights[x];
+        if (ids[n] != SG_TABLE_NONE) __builtin_prefetch(&rows[ids[n++]]);
+    }
+    for (size_t x = 0; x < n && x < 2; x++) sg_topk_fetch(&m->topk, &rows[ids[x]]);
+    for (size_t x = 0; x < n && !rc; x++) {
+        size_t found;
+        if (x + 2 < n) sg_topk_fetch(&m->topk, &rows[ids[x + 2]]);
+        if (x + 1 < n) sg_topk_fetch_slots(&rows[ids[x + 1]]);
+        rc = sg_topk_read_set(&m->topk, &m->pairs, ids[x], k, &best, &found);
+        double scale = 1 / sqrt(m->pairs.norm[ids[x]]);
+        for (size_t y = 0; y < found && !rc; y++)
+            sg_tally_add(&m->tally, best[y].id, of[x] * fmin(sqrt(best[y].strength) * scale, FLT_MAX));
+    }
+    return rc;
+}
+
 int sg_items_recommend(sg_items *m, const uint64_t *items, const double *weights, size_t len, size_t k, size_t n,
                        uint64_t *out_items, double *out_scores, size_t *got) {
     const uint64_t *keys = sg_table_keys(m->ledger.items);
@@ -189,15 +229,8 @@ int sg_items_recommend(sg_items *m, const uint64_t *items, const double *weights
     if (!all_weights(weights, len)) return SG_ERR_VALUE;
     int rc = m->learn->drain(m);
     if (!rc) rc = sg_tally_grow(&m->tally, m->pairs.len);
-    for (size_t x = 0; x < len && !rc; x++) {
-        size_t found = 0;
-        uint32_t id = sg_table_find(m->ledger.items, items[x]);
-        if (id != SG_TABLE_NONE) rc = sg_topk_read(&m->topk, &m->pairs, id, k, &best, &found);
-        for (size_t y = 0; y < found && !rc; y++) {
-            double cosine = sqrt(best[y].strength / m->pairs.norm[id]);
-            sg_tally_add(&m->tally, best[y].id, weights[x] * fmin(cosine, FLT_MAX));
-        }
-    }
+    for (size_t at = 0; at < len && !rc; at += SG_CHUNK)
+        rc = add_neighbours(m, items + at, weights + at, len - at < SG_CHUNK ? len - at : SG_CHUNK, k);
     n = sg_tally_best(&m->tally, keys, n, &best);
     for (size_t x = 0; x < n && !rc; x++) {
         out_items[x] = keys[best[x].id];
@@ -227,7 +260,7 @@ static void sum_item(const sg_items *m, uint32_t i, uint64_t sum[2]) {
     const uint64_t *keys = sg_table_keys(m->ledger.items);
     const sg_row *row = &m->pairs.rows[i];
     if (m->pairs.support[i]) sg_sum_add(sum, ITEM, keys[i], m->pairs.support[i], 0);
-    for (size_t at = 0; at < sg_row_slots(row); at++) {
+    for (size_t at = 0; at < sg_row_slots(row) && !m->pairs.cap_lg; at++) {
         if (!row->slots[at]) continue;
         uint64_t other = keys[sg_slot_other(row->slots[at])];
         if (keys[i] < other) sg_sum_add(sum, PAIR, keys[i], other, sg_slot_support(row->slots[at]));
@@ -265,7 +298,7 @@ static int check_sums(const sg_items *m) {
         supports += m->pairs.support[i];
         for (size_t at = 0; at < sg_row_slots(row); at++) slots += sg_slot_support(row->slots[at]);
     }
-    return kept == supports && 2 * pairs == slots;
+    return kept == supports && (m->pairs.cap_lg ? slots <= 2 * pairs : slots == 2 * pairs);
 }
 
 int sg_items_check(sg_items *m, const char **why) {

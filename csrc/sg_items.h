@@ -21,6 +21,11 @@
  *   I1  pairs and lists have room for every item id; one with support has a key.
  *   I2  supports and pair supports are those of the units' kept events, in sum.
  *
+ * With a row cap (sg_items_cap) a long row forgets its weakest pairs, see sg_pairs. Lists of rows that were never cut
+ * stay exact; in others a pair may count too little, until sg_items_compact(). Supports and events stay exact. Which
+ * pairs go depends on the order of events over all units, so the checksum leaves the pairs out, and I2 is an upper
+ * bound for them.
+ *
  * Owns everything. Arrays are borrowed until return. Cost: an event O(window) updates; see the parts.
  * Fails: SG_ERR_VALUE (a time that is not finite) before anything is applied. SG_ERR_NOMEM and SG_ERR_RANGE (2^30
  * events of one item): events before the failing one are applied, it and those after it are not; a read that cannot
@@ -33,7 +38,7 @@
 #include "sg_tally.h"
 #include "sg_topk.h"
 
-enum { SG_QUEUE = 64, SG_SHIFT_AT = 64 };
+enum { SG_QUEUE = 64, SG_SHIFT_AT = 64, SG_ROW_CAP_LEAST = 256 };
 
 /* Pair updates on their way: their cache lines are being fetched. */
 typedef struct {
@@ -64,6 +69,9 @@ typedef struct {
 
 /* *out: a new model. window >= 1, k >= 1, half_life finite and > 0, or 0 for no decay; else SG_ERR_VALUE. */
 int sg_items_new(uint32_t window, uint32_t k, double half_life, sg_level level, sg_items **out);
+/* A row has at most so many entries: 7/8 of a power of two of slots. At least SG_ROW_CAP_LEAST and 4 k, of a model
+ * without events, else SG_ERR_VALUE. */
+int sg_items_cap(sg_items *m, uint32_t row_cap);
 void sg_items_free(sg_items *m);
 
 int sg_items_observe(sg_items *m, const uint64_t *units, const uint64_t *items, const double *times, size_t n);

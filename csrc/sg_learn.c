@@ -9,6 +9,12 @@ double sg_learn_weight(const sg_items *m, double time) {
     return ldexp(exp2(lives - whole), (int)fmin(fmax(whole - m->shift, -2000), 1000));
 }
 
+int sg_learn_make_room(sg_items *m, uint32_t i) {
+    sg_row *row = &m->pairs.rows[i];
+    int at_the_cap = row->slots && row->lg == m->pairs.cap_lg;
+    return at_the_cap ? sg_topk_thin(&m->topk, &m->pairs, i) : sg_pairs_widen(&m->pairs, row);
+}
+
 static void sub_direction(sg_items *m, uint32_t i, uint32_t j, double weight) {
     int was_listed;
     if (sg_pairs_lower(&m->pairs, i, j, weight, &was_listed) && was_listed) sg_topk_drop(&m->pairs, i, j);

@@ -23,6 +23,8 @@ const sg_learn *sg_learn_of(sg_level level);
 
 double sg_learn_weight(const sg_items *m, double time); /* of an event; 1 without decay */
 
+int sg_learn_make_room(sg_items *m, uint32_t i); /* a full row becomes wider, or loses its weakest at the cap */
+
 /* One pair less, now; the queue is empty and the pair is there. */
 void sg_learn_sub(sg_items *m, uint32_t i, uint32_t j, double weight);
 /* The last `pushed` pairs, which were pushed by one event, are unlearned; those still queued are dropped. */

@@ -32,10 +32,18 @@ INLINE uint64_t *FN(raise)(sg_pairs *p, sg_row *row, uint32_t other, double weig
 INLINE int FN(add)(sg_items *m, uint32_t i, uint32_t j, double weight, const int decays) {
     sg_pairs *p = &m->pairs;
     sg_row *row_i = &p->rows[i], *row_j = &p->rows[j];
-    if (__builtin_expect(sg_row_is_full(row_i), 0) && sg_pairs_widen(p, row_i)) return SG_ERR_NOMEM;
-    if (__builtin_expect(sg_row_is_full(row_j), 0) && sg_pairs_widen(p, row_j)) return SG_ERR_NOMEM;
-    sg_topk_touch(&m->topk, p, i, FN(raise)(p, row_i, j, weight, decays));
-    sg_topk_touch(&m->topk, p, j, FN(raise)(p, row_j, i, weight, decays));
+    if (__builtin_expect(sg_row_is_full(row_i), 0) && sg_learn_make_room(m, i)) return SG_ERR_NOMEM;
+    if (__builtin_expect(sg_row_is_full(row_j), 0) && sg_learn_make_room(m, j)) return SG_ERR_NOMEM;
+    uint64_t *slot_i = FN(raise)(p, row_i, j, weight, decays);
+    if (__builtin_expect(p->cap_lg == 0, 1)) {
+        sg_topk_touch(&m->topk, p, i, slot_i);
+        sg_topk_touch(&m->topk, p, j, FN(raise)(p, row_j, i, weight, decays));
+        return SG_OK;
+    }
+    uint64_t *slot_j = FN(raise)(p, row_j, i, weight, decays);
+    sg_pairs_agree(p, row_i, slot_i, row_j, slot_j);
+    sg_topk_touch(&m->topk, p, i, slot_i);
+    sg_topk_touch(&m->topk, p, j, slot_j);
     return SG_OK;
 }
 

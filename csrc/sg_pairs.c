@@ -98,6 +98,7 @@ int sg_pairs_reserve(sg_pairs *p, sg_row *row, uint32_t live) {
 
 uint32_t sg_pairs_support(const sg_pairs *p, uint32_t i, uint32_t j) {
     const uint64_t *slot = p->find(&p->rows[i], j);
+    if (!slot && p->cap_lg) slot = p->find(&p->rows[j], i);
     return slot ? sg_slot_support(*slot) : 0;
 }
 
@@ -142,6 +143,8 @@ static uint32_t lower_slot(sg_pairs *p, sg_row *row, uint64_t *slot, uint32_t su
 int sg_pairs_lower(sg_pairs *p, uint32_t i, uint32_t j, double weight, int *was_listed) {
     sg_row *row = &p->rows[i];
     uint64_t *slot = p->find(row, j);
+    *was_listed = 0;
+    if (!slot) return 0;
     if (p->decays) {
         double *w = &sg_row_weights(row)[slot - row->slots];
         *w = *w > weight ? *w - weight : 0;
@@ -151,6 +154,11 @@ int sg_pairs_lower(sg_pairs *p, uint32_t i, uint32_t j, double weight, int *was_
 
 uint32_t sg_pairs_lower_by(sg_pairs *p, uint32_t i, uint32_t j, uint32_t support, int *was_listed) {
     return lower_slot(p, &p->rows[i], p->find(&p->rows[i], j), support, was_listed);
+}
+
+void sg_pairs_remove(sg_pairs *p, uint32_t i, uint32_t j) {
+    sg_row *row = &p->rows[i];
+    remove_slot(p, row, (size_t)(p->find(row, j) - row->slots));
 }
 
 void sg_pairs_release(sg_pairs *p, uint32_t i) {
@@ -185,6 +193,7 @@ static int check_slot(const sg_pairs *p, uint32_t i, size_t at, const char **why
     if (p->directed) return 1;
     *why = "sg_pairs I3: the two directions of a pair differ";
     const uint64_t *back = p->find(&p->rows[j], i);
+    if (!back && p->cap_lg) return 1;
     if (!back || sg_slot_support(*back) != sg_slot_support(slot)) return 0;
     return !p->decays || sg_row_weights(&p->rows[j])[back - p->rows[j].slots] == weight;
 }
@@ -205,8 +214,9 @@ int sg_pairs_check(const sg_pairs *p, const char **why) {
         const sg_row *row = &p->rows[i];
         size_t live = 0;
         for (size_t at = 0; at < sg_row_slots(row); at++) live += row->slots[at] != 0;
-        *why = "sg_pairs I1: a row is too full, or live is not its slots in use";
-        if (live != row->live || live * 8 > sg_row_slots(row) * 7) return SG_ERR_VALUE;
+        *why = "sg_pairs I1: a row is too full or above the cap, or live is not its slots in use";
+        if ((p->cap_lg && row->lg > p->cap_lg) || live != row->live || live * 8 > sg_row_slots(row) * 7)
+            return SG_ERR_VALUE;
         for (size_t at = 0; at < sg_row_slots(row); at++)
             if (!check_slot(p, i, at, why)) return SG_ERR_VALUE;
         *why = "sg_pairs I4: a norm does not fit its support, or an item without support has pairs";

@@ -13,14 +13,18 @@
  * norm(i) is what scores divide by: support(i), or the item's weight where the model decays, and then never below
  * DBL_MIN while support(i) > 0, so that a quotient is always a number. Directed: the sum of the row's supports.
  *
+ * `cap_lg`, where it is not 0: a row has at most 2^cap_lg slots. A full one loses its weakest entries (sg_topk_thin)
+ * instead of becoming wider, and they stay in the other items' rows. An entry that comes back takes its support and
+ * weight from its twin there (sg_pairs_agree); where both had gone, it counts from 1 again. So a capped pair may count
+ * too little, never too much.
+ *
  * Invariants, checked by sg_pairs_check() in this order:
- *   I1  live slots are at most 7/8 of a row, so every bucket chain ends at a bucket with a free slot.
- *   I2  every slot is found from its home bucket; its support is at least 1; a free slot has weight 0.
- *   I3  (i, j) and (j, i) both exist or neither, with equal support and weight; unless directed.
- *   I4  norm(i) = support(i) without decay; both are 0 or neither is; an item of support 0 has no pairs. Directed:
- *       norm(i) is the sum of row i.
- *   I5  entries and bytes are the sums over the rows.
- * No removed pair leaves a trace: entries behind it move up (backward shift), so that no dead slots exist.
+ *   I1  live slots are at most 7/8 of a row, so every bucket chain ends at a bucket with a free slot; a row is not
+ * above the cap. I2  every slot is found from its home bucket; its support is at least 1; a free slot has weight 0. I3
+ * (i, j) and (j, i) have equal support and weight, and both exist or, without a cap, neither; unless directed. I4
+ * norm(i) = support(i) without decay; both are 0 or neither is; an item of support 0 has no pairs. Directed: norm(i) is
+ * the sum of row i. I5  entries and bytes are the sums over the rows. No removed pair leaves a trace: entries behind it
+ * move up (backward shift), so that no dead slots exist.
  *
  * support(i, j) <= support(i) + support(j), so a bound on the latter (SG_SUPPORT_MAX) keeps the former in 31 bits.
  * Owns its arrays; rows are the owner's pool's. Cost: O(1) a pair and direction; 8 to 18 bytes (16 to 37 with weights).
@@ -57,7 +61,8 @@ typedef struct {
     uint64_t entries; /* slots in use, two a pair */
     size_t bytes;     /* of the rows' blocks */
     int decays;
-    int directed; /* the owner sets it after init; it does not decay then */
+    int directed;    /* the owner sets it after init; it does not decay then */
+    uint32_t cap_lg; /* the owner sets it after init */
     sg_find find;
 } sg_pairs;
 
@@ -69,13 +74,15 @@ int sg_pairs_widen(sg_pairs *p, sg_row *row);                  /* twice the slot
 int sg_pairs_reserve(sg_pairs *p, sg_row *row, uint32_t live); /* of an empty row: slots for so many entries */
 uint32_t sg_pairs_support(const sg_pairs *p, uint32_t i, uint32_t j);
 
-/* One direction. The slot's support falls by one; at 0 it goes, and *was_listed says whether the list had it. */
+/* One direction. The slot's support falls by one; at 0 it goes, and *was_listed says whether the list had it. An entry
+ * that the cap has taken is no more. */
 int sg_pairs_lower(sg_pairs *p, uint32_t i, uint32_t j, double weight, int *was_listed); /* 1: gone */
 /* The same by any support, and no weight; what is left of it. */
 uint32_t sg_pairs_lower_by(sg_pairs *p, uint32_t i, uint32_t j, uint32_t support, int *was_listed);
 
-void sg_pairs_release(sg_pairs *p, uint32_t i);  /* a row without entries gives its block back */
-void sg_pairs_scale(sg_pairs *p, double factor); /* all weights times a power of two */
+void sg_pairs_release(sg_pairs *p, uint32_t i);            /* a row without entries gives its block back */
+void sg_pairs_scale(sg_pairs *p, double factor);           /* all weights times a power of two */
+void sg_pairs_remove(sg_pairs *p, uint32_t i, uint32_t j); /* one direction, whatever its support */
 size_t sg_pairs_nbytes(const sg_pairs *p);
 int sg_pairs_check(const sg_pairs *p, const char **why);
 
@@ -121,6 +128,17 @@ static inline uint64_t *sg_pairs_raise_by(sg_pairs *p, uint32_t i, uint32_t j, u
             return bucket + __builtin_ctz(free);
         }
     }
+}
+
+/* Twins, of rows i and j, that have just been raised: one of them may have come back. */
+static inline void sg_pairs_agree(sg_pairs *p, sg_row *row_i, uint64_t *slot_i, sg_row *row_j, uint64_t *slot_j) {
+    int i_knows = sg_slot_support(*slot_i) > sg_slot_support(*slot_j);
+    uint64_t *knows = i_knows ? slot_i : slot_j, *learns = i_knows ? slot_j : slot_i;
+    *learns += ((uint64_t)sg_slot_support(*knows) - sg_slot_support(*learns)) << 32;
+    if (!p->decays) return;
+    double *weight_i = &sg_row_weights(row_i)[slot_i - row_i->slots];
+    double *weight_j = &sg_row_weights(row_j)[slot_j - row_j->slots];
+    *(i_knows ? weight_j : weight_i) = *(i_knows ? weight_i : weight_j);
 }
 
 static inline void sg_pairs_raise_norm(sg_pairs *p, uint32_t i, double weight) {

@@ -11,13 +11,19 @@
  * and the update looks at it (sg_topk_touch). So a read rescores the candidates and is exact if the k-th is not below
  * `rejected`; else it rescans the row. Taking back is the one thing that lowers norm(j) and so raises strengths in all
  * rows that hold j. These items are noted, and settled at the next read:
- *   rare j (support at most SG_RARE): every row that holds j looks at its entry j again;
- *   common j: `inflation`, the product of all such rises, bounds what has happened to any unlisted entry since a list
- *   was made: a read multiplies `rejected` by it.
+ *
+ *   rare j (support at most SG_RARE, its row not cut by a cap): every row that holds j looks at its entry j again.
+ *   common j: it goes to the end of `falls`, a ring. A list remembers how far it has followed the ring. If it has not
+ * to its end, a read multiplies `rejected` by a bound on what may have happened since; where that leaves a doubt, the
+ *     row looks at its entries of the items that fell since, and follows the ring, or is rescanned if that is shorter.
+ *
+ * The bound: `rise` is the most that any one item's norm has fallen by within this epoch, as a quotient; an epoch ends
+ * when it passes 1.05, and `inflation` is the product over the epochs. (A product over all falls, the first thing
+ * tried, is past every list's reserve within ten retracts.)
  *
  * Invariants, checked by sg_topk_check() (which settles first) in this order:
  *   I1  a row's listed bits are exactly its list's ids; rows without a list have none.
- *   I2  no unlisted entry of a row with a list is better than its `rejected`, inflated.
+ *   I2  no unlisted entry of a row with a list is better than its `rejected`, by the bound on its rise.
  *   I3  gate <= the strengths of bar and rejected: an unlisted entry below the gate need not be looked at.
  *
  * Bounds are kept by key, not by id, since ids are given again. Owns its arrays; lists are the pool's. `keys` is
@@ -31,10 +37,10 @@
 #include "sg_best.h"
 #include "sg_pairs.h"
 
-enum { SG_SHORT = 128, SG_RARE = 64 };
+enum { SG_SHORT = 128, SG_RARE = 64, SG_FALLS = 1024 };
 
 typedef struct {
-    uint64_t short_reads, list_reads, rescans, full_scans, cuts, admitted, touched_again, inflations;
+    uint64_t short_reads, list_reads, rescans, full_scans, cuts, admitted, touched_again, followed, epochs, thinned;
 } sg_topk_stats;
 
 typedef struct {
@@ -46,9 +52,13 @@ typedef struct {
     sg_candidate *scratch;
     size_t scratch_room;
     double *fell_from; /* by item: its norm before it fell; 0: it did not */
-    uint32_t *fallen;  /* those items */
-    size_t len, room, fallen_len;
-    double inflation;
+    double *peak;      /* by item: the highest norm that it fell from in this epoch; 0: it did not */
+    uint32_t *fallen;  /* items with a fell_from */
+    uint32_t *peaked;  /* items with a peak */
+    size_t len, room, fallen_len, peaked_len;
+    uint32_t *falls; /* the last SG_FALLS */
+    uint64_t falls_len;
+    double inflation, rise;
     sg_topk_stats stats;
 } sg_topk;
 
@@ -58,10 +68,18 @@ int sg_topk_grow(sg_topk *t, size_t items);
 
 /* The k best entries of the row, or all if there are fewer: *out, in order, borrowed until the next call. */
 int sg_topk_read(sg_topk *t, sg_pairs *p, uint32_t i, size_t k, const sg_candidate **out, size_t *n);
+/* The same in any order. */
+int sg_topk_read_set(sg_topk *t, sg_pairs *p, uint32_t i, size_t k, const sg_candidate **out, size_t *n);
+
+/* What a read of the row needs is wanted soon: the list, or the slots of a short row; then the slots of the list. */
+void sg_topk_fetch(const sg_topk *t, const sg_row *row);
+void sg_topk_fetch_slots(const sg_row *row);
 
 void sg_topk_offer(sg_topk *t, sg_pairs *p, uint32_t i, uint64_t *slot, double strength); /* of an unlisted entry */
 void sg_topk_drop(sg_pairs *p, uint32_t i, uint32_t j);                                   /* a listed entry has gone */
 void sg_topk_release(sg_topk *t, sg_pairs *p, uint32_t i); /* a row without entries gives its list back */
+/* Of a full row the strongest three quarters are left, in this direction. SG_ERR_NOMEM: nothing is changed. */
+int sg_topk_thin(sg_topk *t, sg_pairs *p, uint32_t i);
 void sg_topk_fell(sg_topk *t, uint32_t j, double norm_before);
 void sg_topk_settle(sg_topk *t, sg_pairs *p);
 void sg_topk_distrust(sg_topk *t, sg_pairs *p); /* every list is rescanned at its next read */

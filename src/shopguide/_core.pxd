@@ -106,12 +106,13 @@ cdef extern from "sg_pairs.h":
 
 cdef extern from "sg_topk.h":
     ctypedef struct sg_topk_stats:
-        uint64_t short_reads, list_reads, rescans, full_scans, cuts, admitted, touched_again, inflations
+        uint64_t short_reads, list_reads, rescans, full_scans, cuts, admitted, touched_again, followed, epochs, thinned
     ctypedef struct sg_topk:
         size_t lists
         sg_topk_stats stats
 
 cdef extern from "sg_items.h":
+    uint32_t SG_ROW_CAP_LEAST
     ctypedef struct sg_items:
         sg_ledger ledger
         sg_pairs pairs
@@ -120,6 +121,7 @@ cdef extern from "sg_items.h":
     ctypedef struct sg_items_nbytes_of:
         size_t tables, events, pairs, lists, pool_rest
     int sg_items_new(uint32_t window, uint32_t k, double half_life, sg_level level, sg_items **out) noexcept nogil
+    int sg_items_cap(sg_items *m, uint32_t row_cap) noexcept nogil
     void sg_items_free(sg_items *m) noexcept nogil
     int sg_items_observe(sg_items *m, const uint64_t *units, const uint64_t *items, const double *times,
                          size_t n) noexcept nogil
@@ -177,12 +179,18 @@ cdef extern from "sg_next.h":
     sg_next_nbytes_of sg_next_nbytes(const sg_next *m) noexcept nogil
     int sg_next_check(sg_next *m, const char **why) noexcept nogil
 
+cdef extern from "sg_postings.h":
+    ctypedef struct sg_postings:
+        uint32_t cap
+
 cdef extern from "sg_sessions.h":
     ctypedef struct sg_sessions:
         sg_ledger ledger
+        sg_postings postings
     ctypedef struct sg_sessions_nbytes_of:
         size_t tables, events, postings, reads, pool_rest
     int sg_sessions_new(uint32_t window, sg_sessions **out) noexcept nogil
+    int sg_sessions_cap(sg_sessions *m, uint32_t unit_cap) noexcept nogil
     void sg_sessions_free(sg_sessions *m) noexcept nogil
     int sg_sessions_observe(sg_sessions *m, const uint64_t *units, const uint64_t *items, const double *times,
                             size_t n) noexcept nogil

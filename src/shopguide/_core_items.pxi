@@ -3,18 +3,24 @@ cdef class Items:
 
     ``history``: how many of a unit's last kept items a new one pairs with; an item among them is skipped. ``k``: the
     list length to keep ready. ``half_life`` in seconds; None: no decay. Score: support(i, j) / sqrt(n_i n_j), or with
-    decay w(i, j) / sqrt(w_i w_j), where an event at time t weighs 2^(t / half_life) (csrc/sg_items.h). Any uint64 is
-    a legal unit and item. Reads write to caches: one thread at a time. Raises ValueError for a setting out of range.
+    decay w(i, j) / sqrt(w_i w_j), where an event at time t weighs 2^(t / half_life) (csrc/sg_items.h). ``row_cap``: an
+    item keeps at most so many pairs (at least 256 and 4 k), the strongest, which makes its list approximate; None: all.
+    Any uint64 is a legal unit and item. Reads write to caches: one thread at a time. Raises ValueError for a setting
+    out of range.
     """
 
     cdef sg_items *model
 
-    def __cinit__(self, history=50, k=50, half_life=None):
+    def __cinit__(self, history=50, k=50, half_life=None, row_cap=None):
         if not (1 <= history <= 1_000_000 and 1 <= k <= 1_000_000):
             raise ValueError(f"history is {history}, k is {k}; both have to be 1..1000000")
         if half_life is not None and not 0 < half_life < float("inf"):
             raise ValueError(f"half_life is {half_life}; it has to be finite and above 0, or None")
         check(sg_items_new(history, k, half_life or 0, sg_simd_choose(), &self.model))
+        if row_cap is not None:
+            if not max(SG_ROW_CAP_LEAST, 4 * k) <= row_cap < 2**32:
+                raise ValueError(f"row_cap is {row_cap}; it has to be at least {SG_ROW_CAP_LEAST} and 4 times k, or None")
+            check(sg_items_cap(self.model, row_cap))
 
     def __dealloc__(self):
         sg_items_free(self.model)

@@ -1,7 +1,8 @@
 cdef class Sessions:
     """VMIS-kNN over live units (sessions, or users), exact under adds and retracts.
 
-    ``history``: how many of a unit's last kept items it holds; an item among them is skipped. The definition of
+    ``history``: how many of a unit's last kept items it holds; an item among them is skipped. ``unit_cap``: an item
+    remembers only the newest so many units that hold it, see csrc/sg_postings.h; None: all. The definition of
     neighbours and scores is in csrc/sg_nearest.h: query items newest first, weights and decays in 0..1 by place. Any
     uint64 is a legal unit and item. Reads write to caches: one thread at a time. Raises ValueError for a setting out of
     range.
@@ -9,10 +10,14 @@ cdef class Sessions:
 
     cdef sg_sessions *model
 
-    def __cinit__(self, history=50):
+    def __cinit__(self, history=50, unit_cap=None):
         if not 1 <= history <= 1_000_000:
             raise ValueError(f"history is {history}; it has to be 1..1000000")
+        if unit_cap is not None and not 1 <= unit_cap < 2**32:
+            raise ValueError(f"unit_cap is {unit_cap}; it has to be at least 1, or None")
         check(sg_sessions_new(history, &self.model))
+        if unit_cap is not None:
+            check(sg_sessions_cap(self.model, unit_cap))
 
     def __dealloc__(self):
         sg_sessions_free(self.model)
@@ -129,7 +134,7 @@ cdef class Sessions:
 
     def compact(self):
         """Learn everything anew from the events held: no id, key or spare room of what has gone is left."""
-        cdef Sessions fresh = Sessions(self.model.ledger.history.window)
+        cdef Sessions fresh = Sessions(self.model.ledger.history.window, self.model.postings.cap or None)
         fresh.bulk(*self.events())
         self.model, fresh.model = fresh.model, self.model
 

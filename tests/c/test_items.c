@@ -153,6 +153,33 @@ static void test_out_of_memory_keeps_what_was_there(double half_life) {
     sg_items_free(m);
 }
 
+/* Rows of 14 entries, of up to 39: no pair counts too much, and nothing is left of what has gone. */
+static void test_capped_rows_never_count_too_much(double half_life) {
+    static list l;
+    sg_items *m;
+    l.n = 0;
+    CHECK(sg_items_new(50, 2, half_life, sg_simd_choose(), &m) == SG_OK);
+    m->pairs.cap_lg = 4;
+    for (int step = 0; step < 1000; step++) {
+        if (below(3) == 0) observe(m, &l);
+        else if (below(12) == 0) expire(m, &l, below(20));
+        else if (l.n) CHECK(retract(m, &l, below((unsigned)l.n)) == SG_OK);
+        if (step % 100 == 99) CHECK(sg_items_compact(&m) == SG_OK && m->pairs.cap_lg == 4);
+        SOUND(sg_items, m);
+        learn(&l, m->ledger.history.window, half_life);
+        for (uint64_t i = 0; i < ITEMS; i++)
+            for (uint64_t j = 0; j < ITEMS; j++) {
+                uint32_t support;
+                CHECK(sg_items_supports(m, &i, &j, 1, &support) == SG_OK && (i == j || support <= supports[i][j]));
+            }
+    }
+    CHECK(m->topk.stats.thinned > 0);
+    expire(m, &l, INFINITY);
+    SOUND(sg_items, m);
+    CHECK(m->pairs.entries == 0 && sg_table_live(m->ledger.items) == 0);
+    sg_items_free(m);
+}
+
 static void test_what_is_refused(void) {
     sg_items *m;
     uint64_t one = 1, pair[] = {1, 2};
@@ -168,6 +195,12 @@ static void test_what_is_refused(void) {
     CHECK(sg_items_observe(m, &one, &one, times, 1) == SG_OK);
     m->pairs.support[0] = SG_SUPPORT_MAX; /* as after 2^30 events */
     CHECK(sg_items_observe(m, pair + 1, &one, times, 1) == SG_ERR_RANGE && m->ledger.history.events == 1);
+    CHECK(sg_items_cap(m, 1000) == SG_ERR_VALUE); /* it has events */
+    sg_items_free(m);
+    CHECK(sg_items_new(50, 100, 0, SG_SCALAR, &m) == SG_OK);
+    CHECK(sg_items_cap(m, 255) == SG_ERR_VALUE && sg_items_cap(m, 399) == SG_ERR_VALUE && m->pairs.cap_lg == 0);
+    CHECK(sg_items_cap(m, 895) == SG_OK && m->pairs.cap_lg == 9);
+    CHECK(sg_items_cap(m, 896) == SG_OK && m->pairs.cap_lg == 10);
     sg_items_free(m);
 }
 
@@ -181,6 +214,8 @@ int main(void) {
     }
     test_out_of_memory_keeps_what_was_there(0);
     test_out_of_memory_keeps_what_was_there(5);
+    test_capped_rows_never_count_too_much(0);
+    test_capped_rows_never_count_too_much(5);
     test_what_is_refused();
     return 0;
 }
