@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from capping import rows, units
 from forgetting import taking_all_back, taking_back
 from learning import growth, holding, rates, refits
 from reading import by_sessions, following, lists
@@ -51,6 +52,8 @@ def measure(table: Table, directory: Path, given: argparse.Namespace, rounds: in
     following(table, first, rounds)
     taking_back(table, first, rounds)
     taking_all_back(table, first)
+    rows(table, first)
+    units(table, first)
     large = stream(many, "s")
     rates(table, large, rounds, yardstick, absent)
     refits(table, large, rounds)

@@ -63,8 +63,8 @@ def adding(model: Items, columns: Columns, way: Way) -> Callable[[], object]:
 def retracting(model: Items, columns: Columns, way: Way) -> Callable[[], object]:
     if not way.singly:
         return lambda: model.retract_many(*columns)
-    rows = [part(columns, x, x + 1) for x in range(len(columns[0]))]
-    return lambda: each_of(model.retract_many, rows)
+    rows = list(zip(*(column.tolist() for column in columns), strict=True))
+    return lambda: each_of(model.retract, rows)
 
 
 def turned(model: Items, turns: Sequence[tuple[Callable[[], object], ...]], newest: Sequence[list[int]]) -> Any:

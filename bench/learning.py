@@ -144,11 +144,10 @@ def refits(table: Table, stream: Stream, rounds: int) -> None:
     """A whole history at once."""
     sorted_, n = stream.by_unit(), len(stream)
     runs, missing = peers(stream)
-    if hasattr(Items, "bulk"):
-        runs |= {
-            "bulk load": lambda: bulk(sorted_, False),
-            "bulk load, then every list read": lambda: bulk(sorted_, True),
-        }
+    runs |= {
+        "bulk load": lambda: bulk(sorted_, False),
+        "bulk load, then every list read": lambda: bulk(sorted_, True),
+    }
     samples = {what: [s / n * 1e9 for s in seconds] for what, seconds in interleaved(runs, rounds).items()}
     base = Base("implicit", statistics.median(samples["implicit"])) if "implicit" in samples else None
     for what, spent in samples.items():

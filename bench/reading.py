@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from streams import WIDE, Columns, Stream, yoochoose
 from table import Base, Table
 
-from shopguide import _core
-from shopguide.recommenders import Items
+from shopguide.recommenders import Items, Next, Sessions
 
 CALLS = 20_000
 UNKNOWN = (1 << 64) - 1
@@ -67,26 +66,25 @@ def lists(table: Table, stream: Stream, rounds: int) -> None:
 
 
 def shoppers(table: Table, stream: Stream, model: Items, rounds: int) -> None:
-    """Top 20 by the neighbours of a unit's newest 8 items; units that have so many."""
-    units, items, _ = stream.by_unit()
-    ends = np.flatnonzero(np.diff(units, append=np.uint64(UNKNOWN)))
-    ends = ends[np.diff(ends, prepend=-1) >= 8]
+    """Top 20 by the neighbours of a unit's newest 8 items."""
     random, weights = np.random.default_rng(2), 1 / np.arange(1.0, 9.0)
-    drawn = [
-        [(items[end - 7 : end + 1][::-1] * WIDE, weights) for end in random.choice(ends, CALLS // 4)]
-        for _ in range(rounds)
-    ]
+    drawn = [[(items, weights) for items in newest_items(stream, random, CALLS // 4)] for _ in range(rounds)]
     what = "top 20 of a user with 8 recent items"
     by_numpy = [microseconds(lambda i, w: weighed(model, i, w), each) for each in drawn]
     p50 = percentiles(table, stream.name, f"{what}, neighbours + numpy", by_numpy)
-    if not hasattr(model, "recommend"):
-        table.skip(stream.name, what, "this core has no Items.recommend")
-        return
     spent = [microseconds(model.recommend, each) for each in drawn]
     percentiles(table, stream.name, what, spent, (15, None), Base("numpy's p50", p50))
     unknown = np.arange(UNKNOWN - 8, UNKNOWN, dtype=np.uint64)
     call = float(np.median(microseconds(model.recommend, [(unknown, weights)] * CALLS)))
     percentiles(table, stream.name, f"{what}: C time", [each - call for each in spent])
+
+
+def newest_items(stream: Stream, random: np.random.Generator, n: int) -> list[NDArray[np.uint64]]:
+    """The newest 8 items, newest first, of units drawn from those with so many events."""
+    units, items, _ = stream.by_unit()
+    ends = np.flatnonzero(np.diff(units, append=np.uint64(UNKNOWN)))
+    ends = ends[np.diff(ends, prepend=-1) >= 8]
+    return [items[end - 7 : end + 1][::-1] * WIDE for end in random.choice(ends, n)]
 
 
 def weighed(model: Items, items: NDArray[np.uint64], weights: NDArray[np.float64]) -> NDArray[np.uint64]:
@@ -152,10 +150,7 @@ def by_sessions(table: Table, rounds: int) -> None:
     wanted, python = prefixes(test), PlainSessions(train)
     spent = [microseconds(python.recommend, wanted)]
     p50 = percentiles(table, name, f"{what}, plain Python", spent)
-    if not hasattr(_core, "Sessions"):
-        table.skip(name, what, "this core has no Sessions")
-        return
-    model: Any = _core.Sessions(history=50)
+    model = Sessions(history=50)
     model.observe_many(*train)
     spent = [microseconds(model.recommend, wanted) for _ in range(rounds)]
     percentiles(table, name, what, spent, (30, 150), Base("Python's p50", p50))
@@ -163,12 +158,9 @@ def by_sessions(table: Table, rounds: int) -> None:
 
 def following(table: Table, stream: Stream, rounds: int) -> None:
     """What follows what, in two hops from a unit's newest items."""
-    if not hasattr(_core, "Next"):
-        table.skip(stream.name, "Next.observe_many, Next.two_hops", "this core has no Next")
-        return
     spent = []
     for _ in range(rounds):
-        model: Any = _core.Next()
+        model = Next()
         begin = time.process_time()
         model.observe_many(*stream.wide())
         spent.append((time.process_time() - begin) / len(stream) * 1e9)

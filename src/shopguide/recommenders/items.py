@@ -1,10 +1,43 @@
-"""The core's face in Python: item-item collaborative filtering, arrays in, arrays out.
+"""items: item-based collaborative filtering, the cosine of what occurs together in sessions (or users)."""
 
-model = Items(history=50, k=50, half_life=None)
-model.observe_many(units, items, times)
-keys, scores = model.similar(item)
-"""
+from __future__ import annotations
 
-from shopguide._core import Items
+from typing import Any
 
-__all__ = ["Items"]
+import numpy as np
+from numpy.typing import NDArray
+
+from shopguide.recommenders.base import Context, Signals
+from shopguide.recommenders.items import Items
+from shopguide.records import Lessons
+from shopguide.settings import LearnSettings, ScoreSettings
+
+
+class ItemBased:
+    """Candidates are the neighbours of the user's newest items; each next older one counts ``decay`` less."""
+
+    def __init__(self, learn: LearnSettings, score: ScoreSettings) -> None:
+        self.model = Items(history=learn.history, k=score.neighbours, half_life=learn.half_life)
+        self._recent = score.recent
+        self._decay = score.decay
+
+    def observe(self, lessons: Lessons) -> None:
+        self.model.observe_many(lessons.unit, lessons.item, lessons.time)
+
+    def retract(self, lessons: Lessons) -> None:
+        self.model.retract_many(lessons.unit, lessons.item, lessons.time)
+
+    def score(self, context: Context, limit: int) -> Signals:
+        sources = context.recent[: self._recent]
+        starts, items, cosines = self.model.neighbours(sources, limit)
+        source = np.repeat(np.arange(len(sources)), np.diff(starts))
+        return Signals(items, sources[source], cosines * self._decay**source)
+
+    def dump(self) -> dict[str, NDArray[Any]]:
+        return self.model.dump()
+
+    def load(self, state: dict[str, NDArray[Any]]) -> None:
+        self.model.load(state)
+
+    def check(self) -> None:
+        self.model.check()
