@@ -12,7 +12,16 @@ core = Extension(
     sources=["src/shopguide/_core.pyx", *sorted(map(str, HERE.glob("csrc/*.c")))],
     depends=["src/shopguide/_core.pxd", *map(str, [*HERE.glob("csrc/*.h"), *HERE.glob("src/shopguide/*.pxi")])],
     include_dirs=["csrc"],
-    extra_compile_args=["-std=c11", "-O3", "-flto", "-fvisibility=hidden", "-fno-math-errno", "-Wall", "-Wextra", "-Wno-unused-parameter"],
+    extra_compile_args=[
+        "-std=c11",
+        "-O3",
+        "-flto",
+        "-fvisibility=hidden",
+        "-fno-math-errno",
+        "-Wall",
+        "-Wextra",
+        "-Wno-unused-parameter",
+    ],
     extra_link_args=["-O3", "-flto"],
     libraries=["m"],
 )

@@ -326,7 +326,17 @@ def test_long_rows_go_every_way(half_life: float | None) -> None:
         machine.similar(seed=seeds[2], k=[50, 88, 89, WIDE][step % 4], n=60)
         machine.sound()
     machine.similar_of_all(k=50)
-    ways = ("short_reads", "list_reads", "rescans", "full_scans", "cuts", "admitted", "touched_again", "followed", "epochs")
+    ways = (
+        "short_reads",
+        "list_reads",
+        "rescans",
+        "full_scans",
+        "cuts",
+        "admitted",
+        "touched_again",
+        "followed",
+        "epochs",
+    )
     stats = machine.real.stats()
     assert [way for way in ways if not stats[way]] == []
     assert stats["rescans"] < stats["list_reads"]

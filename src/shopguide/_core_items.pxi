@@ -59,6 +59,12 @@ cdef class Items:
             rc = sg_items_bulk(&self.model, &u[0], &i[0], &t[0], n)
         check(rc)
 
+    def retract(self, uint64_t unit, uint64_t item, double time):
+        """Take one event back; whether it was there. Raises ValueError on a time that is not finite."""
+        cdef size_t found
+        check(sg_items_retract(self.model, &unit, &item, &time, 1, &found))
+        return found == 1
+
     def retract_many(self, units, items, times):
         """Take events back, as if they had never been; how many were there. An unknown event changes nothing; of
         equal events the newest is taken. Arrays and errors as in observe_many."""
@@ -83,7 +89,8 @@ cdef class Items:
 
     def recommend(self, items, weights, n=20, k=50):
         """The n best (items uint64[<=n], scores float64[<=n]) by (score down, key up), where an item's score is the sum
-        of weights[x] (float64, at least 0) times its score among the k neighbours of items[x]. Raises ValueError on unequal lengths or a weight out of range."""
+        of weights[x] (float64, at least 0) times its score among the k neighbours of items[x]; ``items`` themselves may
+        be among them. Raises ValueError on unequal lengths or a weight out of range."""
         cdef const uint64_t[::1] of = np.ascontiguousarray(items, np.uint64)
         cdef const double[::1] w = np.ascontiguousarray(weights, np.float64)
         cdef size_t m = _of_one_length(of.shape[0], w.shape[0]), most = max(n, 0), each = max(k, 0), got = 0

@@ -38,6 +38,12 @@ cdef class Next:
             rc = sg_next_observe(self.model, &u[0], &i[0], &t[0], n)
         check(rc)
 
+    def retract(self, uint64_t unit, uint64_t item, double time):
+        """Take one event back; whether it was there. Raises ValueError on a time that is not finite."""
+        cdef size_t found
+        check(sg_next_retract(self.model, &unit, &item, &time, 1, &found))
+        return found == 1
+
     def retract_many(self, units, items, times):
         """Take events back, as if they had never been; how many were there. An unknown event changes nothing; of
         equal events the newest is taken. Arrays and errors as in observe_many."""

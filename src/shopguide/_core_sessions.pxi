@@ -51,6 +51,12 @@ cdef class Sessions:
             rc = sg_sessions_bulk(&self.model, &u[0], &i[0], &t[0], n)
         check(rc)
 
+    def retract(self, uint64_t unit, uint64_t item, double time):
+        """Take one event back; whether it was there. Raises ValueError on a time that is not finite."""
+        cdef size_t found
+        check(sg_sessions_retract(self.model, &unit, &item, &time, 1, &found))
+        return found == 1
+
     def retract_many(self, units, items, times):
         """Take events back, as if they had never been; how many were there. As Items.retract_many."""
         cdef const uint64_t[::1] u = np.ascontiguousarray(units, np.uint64)

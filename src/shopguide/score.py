@@ -19,7 +19,7 @@ from shopguide._core import Audience
 from shopguide.errors import StateError
 from shopguide.frontier import Frontier
 from shopguide.recommenders.base import Context, Recommender, Signals
-from shopguide.recommenders.item_based import ItemBased
+from shopguide.recommenders.items import ItemBased
 from shopguide.recommenders.popular import Popular
 from shopguide.recommenders.session import Session
 from shopguide.records import SIGNALS, SIMILAR, TRENDING, Batch, Candidates, Lessons, Looks, Ragged, Slate, Update

@@ -78,7 +78,7 @@ def _write(file: BinaryIO, kind: str, columns: Mapping[str, NDArray[Any]]) -> No
     file.write(head + _hash(head, 0))
     number = 0
     for column in columns.values():
-        data = memoryview(np.ascontiguousarray(column)).cast("B") if len(column) else b""
+        data = np.ascontiguousarray(column).data.cast("B") if len(column) else b""
         for at in range(0, len(data), SLICE):
             number += 1
             piece = data[at : at + SLICE]

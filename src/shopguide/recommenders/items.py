@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shopguide._core import Items
 from shopguide.recommenders.base import Context, Signals
-from shopguide.recommenders.items import Items
 from shopguide.records import Lessons
 from shopguide.settings import LearnSettings, ScoreSettings
 
@@ -17,7 +17,7 @@ class ItemBased:
     """Candidates are the neighbours of the user's newest items; each next older one counts ``decay`` less."""
 
     def __init__(self, learn: LearnSettings, score: ScoreSettings) -> None:
-        self.model = Items(history=learn.history, k=score.neighbours, half_life=learn.half_life)
+        self.model = Items(history=learn.history, k=score.neighbours, half_life=learn.half_life, row_cap=learn.row_cap)
         self._recent = score.recent
         self._decay = score.decay
 
