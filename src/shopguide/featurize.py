@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from shopguide._core import Table as KeyTable
 from shopguide._core import Users
-from shopguide.errors import GapError, StateError
+from shopguide.errors import CoreError, GapError, StateError
 from shopguide.frontier import Frontier
 from shopguide.records import SIMILAR, TRENDING, Batch, Events, Kind, Lessons, Looks, Ragged, Update
 from shopguide.settings import Settings
@@ -125,7 +125,8 @@ class Featurizer:
             self.frontier = Frontier(dict(meta["frontier"]))
             self.counts = Counter(meta["counts"])
             self.newest = meta["newest"]
-        except (KeyError, ValueError, TypeError) as e:
+            self.check()
+        except (CoreError, KeyError, ValueError, TypeError) as e:
             raise StateError(f"featurize's snapshot is broken: {e}") from None
 
     def check(self) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from shopguide import catalogue
 from shopguide._core import Audience
-from shopguide.errors import StateError
+from shopguide.errors import CoreError, StateError
 from shopguide.frontier import Frontier
 from shopguide.recommenders.base import Context, Recommender, Signals
 from shopguide.recommenders.items import ItemBased
@@ -88,7 +88,8 @@ class Scorer:
                 recommender.load({n.removeprefix(prefix): a for n, a in state.items() if n.startswith(prefix)})
             self.audience.load(state["audience.items"], state["audience.users"], state["audience.counts"])
             self.frontier = Frontier(dict(json.loads(state["meta"].tobytes())["frontier"]))
-        except (KeyError, ValueError, TypeError) as e:
+            self.check()
+        except (CoreError, KeyError, ValueError, TypeError) as e:
             raise StateError(f"score's snapshot is broken: {e}") from None
 
     def check(self) -> None:
