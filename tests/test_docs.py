@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 import pytest
 
 from shopguide.cli import cli
@@ -40,6 +41,18 @@ def test_the_readme_runs(tmp_path: Path) -> None:
         "20,000" in done.stdout and "3 items for shopper-00000" in done.stdout and "trending in Garden" in done.stdout
     )
     assert "nothing is known" not in done.stdout
+
+
+def test_the_readmes_python_says_what_it_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    with np.printoptions(precision=4):
+        exec(compile(code, "README.md", "exec"), {})
+    promised = [
+        re.findall(r"\[[\d. ]+\]", line.partition("#")[2]) for line in code.splitlines() if line.startswith("print")
+    ]
+    printed = [re.findall(r"\[[\d., ]+\]", line) for line in capsys.readouterr().out.splitlines()]
+    numbers = [[[float(x) for x in re.findall(r"[\d.]+", a)] for a in line] for line in (*promised, *printed)]
+    assert len(promised) == 3 and numbers[:3] == numbers[3:]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: d.name)
