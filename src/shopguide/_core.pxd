@@ -82,7 +82,8 @@ cdef extern from "sg_audience.h":
 
 cdef extern from "sg_simd.h":
     ctypedef enum sg_level:
-        pass
+        SG_SCALAR, SG_AVX2, SG_AVX512
+    int sg_simd_has(sg_level level) noexcept nogil
     sg_level sg_simd_choose() noexcept nogil
     const char *sg_simd_name(sg_level level) noexcept nogil
 

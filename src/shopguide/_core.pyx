@@ -1,9 +1,11 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
 """The only door to the C core: one class a structure, arrays in, arrays out, the GIL released around loops."""
 
+import os
+
 import numpy as np
 
-from shopguide.errors import CoreError
+from shopguide.errors import CoreError, SettingError
 
 
 cdef int check(int rc) except -1:
@@ -18,6 +20,19 @@ cdef int check(int rc) except -1:
     if rc == SG_ERR_VALUE:
         raise ValueError(message)
     raise CoreError(message)
+
+
+def simd_levels():
+    """The SIMD levels that this processor has, best last."""
+    return [sg_simd_name(level).decode() for level in (SG_SCALAR, SG_AVX2, SG_AVX512) if sg_simd_has(level)]
+
+
+cdef sg_level _level() except *:
+    """The best level, or the one that SHOPGUIDE_SIMD names. Raises SettingError where it is not to be had."""
+    wanted = os.environ.get("SHOPGUIDE_SIMD")
+    if wanted is not None and wanted not in simd_levels():
+        raise SettingError(f"SHOPGUIDE_SIMD = {wanted!r}: this processor has {', '.join(simd_levels())}")
+    return sg_simd_choose()
 
 
 include "_core_table.pxi"

@@ -16,7 +16,7 @@ cdef class Items:
             raise ValueError(f"history is {history}, k is {k}; both have to be 1..1000000")
         if half_life is not None and not 0 < half_life < float("inf"):
             raise ValueError(f"half_life is {half_life}; it has to be finite and above 0, or None")
-        check(sg_items_new(history, k, half_life or 0, sg_simd_choose(), &self.model))
+        check(sg_items_new(history, k, half_life or 0, _level(), &self.model))
         if row_cap is not None:
             if not max(SG_ROW_CAP_LEAST, 4 * k) <= row_cap < 2**32:
                 raise ValueError(f"row_cap is {row_cap}; it has to be at least {SG_ROW_CAP_LEAST} and 4 times k, or None")

@@ -14,7 +14,7 @@ cdef class Next:
             raise ValueError(f"history is {history}, k is {k}; both have to be 1..1000000")
         if not 1 <= steps <= min(SG_NEXT_STEPS, history):
             raise ValueError(f"steps is {steps}; it has to be 1..{SG_NEXT_STEPS}, and at most history")
-        check(sg_next_new(history, steps, k, sg_simd_choose(), &self.model))
+        check(sg_next_new(history, steps, k, _level(), &self.model))
 
     def __dealloc__(self):
         sg_next_free(self.model)
