@@ -49,7 +49,7 @@ static void move_up(const sg_fan *f, list *l, uint32_t at, uint32_t id, uint32_t
     amounts[at] = amount;
 }
 
-static void unlist(sg_pairs *p, const sg_row *row, uint32_t id) { *p->find(row, id) &= ~SG_LISTED; }
+static void unlist(sg_pairs *p, const sg_row *row, uint32_t id) { *p->row->find(row, id) &= ~SG_LISTED; }
 
 void sg_fan_rise(sg_fan *f, sg_pairs *p, uint32_t i, uint64_t *slot) {
     sg_row *row = &p->rows[i];
@@ -137,7 +137,7 @@ static int make_list(sg_fan *f, sg_pairs *p, sg_row *row) {
     l->most = f->most;
     l->len = row->live < l->most ? row->live : l->most;
     sort_row(f, row, l->len, l->ids, amounts_of(l));
-    for (uint32_t x = 0; x < l->len; x++) *p->find(row, l->ids[x]) |= SG_LISTED;
+    for (uint32_t x = 0; x < l->len; x++) *p->row->find(row, l->ids[x]) |= SG_LISTED;
     set_gate(row);
     f->stats.rebuilds++;
     return SG_OK;
@@ -170,7 +170,7 @@ static int check_row(const sg_fan *f, const sg_pairs *p, const sg_row *row, cons
     if (!l) return listed == 0;
     if (listed != l->len || l->len > l->most) return 0;
     for (uint32_t x = 0; x < l->len; x++) {
-        const uint64_t *slot = p->find(row, l->ids[x]);
+        const uint64_t *slot = p->row->find(row, l->ids[x]);
         if (!slot || !(*slot & SG_LISTED) || sg_slot_support(*slot) != amounts_of(l)[x]) return 0;
     }
     *why = "sg_fan I2: a list is out of order, or an unlisted entry is better than its last";

@@ -212,11 +212,12 @@ static int add_neighbours(sg_items *m, const uint64_t *items, const double *weig
     for (size_t x = 0; x < n && !rc; x++) {
         size_t found;
         if (x + 2 < n) sg_topk_fetch(&m->topk, &rows[ids[x + 2]]);
-        if (x + 1 < n) sg_topk_fetch_slots(&rows[ids[x + 1]]);
         rc = sg_topk_read_set(&m->topk, &m->pairs, ids[x], k, &best, &found);
         double scale = 1 / sqrt(m->pairs.norm[ids[x]]);
-        for (size_t y = 0; y < found && !rc; y++)
-            sg_tally_add(&m->tally, best[y].id, of[x] * fmin(sqrt(best[y].strength) * scale, FLT_MAX));
+        for (size_t y = 0; y < found && !rc; y++) {
+            double cosine = sqrt(best[y].strength) * scale;
+            sg_tally_add(&m->tally, best[y].id, of[x] * (cosine < FLT_MAX ? cosine : FLT_MAX));
+        }
     }
     return rc;
 }

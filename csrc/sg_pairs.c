@@ -7,8 +7,8 @@
 
 _Static_assert(DBL_MIN == 0x1p-1022, "the header names it");
 
-#define FIND(level, attributes)                                                                                        \
-    attributes static uint64_t *find_##level(const sg_row *row, uint32_t other) {                                      \
+#define READER(level, attributes)                                                                                      \
+    attributes static inline uint64_t *find_##level(const sg_row *row, uint32_t other) {                               \
         if (!row->slots) return NULL;                                                                                  \
         uint32_t mask = ((uint32_t)1 << row->lg) - 1, at = sg_home(other, row->lg);                                    \
         for (;; at = (at + SG_BUCKET) & mask) {                                                                        \
@@ -16,19 +16,29 @@ _Static_assert(DBL_MIN == 0x1p-1022, "the header names it");
             if (match) return row->slots + at + __builtin_ctz(match);                                                  \
             if (sg_free_##level(row->slots + at)) return NULL;                                                         \
         }                                                                                                              \
-    }
+    }                                                                                                                  \
+    attributes static void strengths_##level(const sg_pairs *p, const sg_row *row, const uint32_t *others, size_t n,   \
+                                             sg_candidate *out) {                                                      \
+        for (size_t x = 0; x < n; x++) {                                                                               \
+            __builtin_prefetch(row->slots + sg_home(others[x], row->lg));                                              \
+            __builtin_prefetch(&p->norm[others[x]]);                                                                   \
+        }                                                                                                              \
+        for (size_t x = 0; x < n; x++)                                                                                 \
+            out[x] = (sg_candidate){sg_strength(p, row, find_##level(row, others[x])), others[x]};                     \
+    }                                                                                                                  \
+    static const sg_row_reader READER_##level = {find_##level, strengths_##level};
 
-FIND(scalar, )
+READER(scalar, )
 #if defined(__x86_64__)
-FIND(avx2, __attribute__((target("avx2"))))
-FIND(avx512, __attribute__((target("avx512f"))))
-static const sg_find FINDS[] = {find_scalar, find_avx2, find_avx512};
+READER(avx2, __attribute__((target("avx2"))))
+READER(avx512, __attribute__((target("avx512f"))))
+static const sg_row_reader *const READERS[] = {&READER_scalar, &READER_avx2, &READER_avx512};
 #else
-static const sg_find FINDS[] = {find_scalar};
+static const sg_row_reader *const READERS[] = {&READER_scalar};
 #endif
 
 void sg_pairs_init(sg_pairs *p, sg_pool *pool, int decays, sg_level level) {
-    *p = (sg_pairs){.pool = pool, .decays = decays, .find = FINDS[level]};
+    *p = (sg_pairs){.pool = pool, .decays = decays, .row = READERS[level]};
 }
 
 void sg_pairs_clear(sg_pairs *p) {
@@ -97,8 +107,8 @@ int sg_pairs_reserve(sg_pairs *p, sg_row *row, uint32_t live) {
 }
 
 uint32_t sg_pairs_support(const sg_pairs *p, uint32_t i, uint32_t j) {
-    const uint64_t *slot = p->find(&p->rows[i], j);
-    if (!slot && p->cap_lg) slot = p->find(&p->rows[j], i);
+    const uint64_t *slot = p->row->find(&p->rows[i], j);
+    if (!slot && p->cap_lg) slot = p->row->find(&p->rows[j], i);
     return slot ? sg_slot_support(*slot) : 0;
 }
 
@@ -142,7 +152,7 @@ static uint32_t lower_slot(sg_pairs *p, sg_row *row, uint64_t *slot, uint32_t su
 
 int sg_pairs_lower(sg_pairs *p, uint32_t i, uint32_t j, double weight, int *was_listed) {
     sg_row *row = &p->rows[i];
-    uint64_t *slot = p->find(row, j);
+    uint64_t *slot = p->row->find(row, j);
     *was_listed = 0;
     if (!slot) return 0;
     if (p->decays) {
@@ -153,12 +163,12 @@ int sg_pairs_lower(sg_pairs *p, uint32_t i, uint32_t j, double weight, int *was_
 }
 
 uint32_t sg_pairs_lower_by(sg_pairs *p, uint32_t i, uint32_t j, uint32_t support, int *was_listed) {
-    return lower_slot(p, &p->rows[i], p->find(&p->rows[i], j), support, was_listed);
+    return lower_slot(p, &p->rows[i], p->row->find(&p->rows[i], j), support, was_listed);
 }
 
 void sg_pairs_remove(sg_pairs *p, uint32_t i, uint32_t j) {
     sg_row *row = &p->rows[i];
-    remove_slot(p, row, (size_t)(p->find(row, j) - row->slots));
+    remove_slot(p, row, (size_t)(p->row->find(row, j) - row->slots));
 }
 
 void sg_pairs_release(sg_pairs *p, uint32_t i) {
@@ -189,10 +199,10 @@ static int check_slot(const sg_pairs *p, uint32_t i, size_t at, const char **why
     double weight = p->decays ? sg_row_weights(row)[at] : 0;
     *why = "sg_pairs I2: a slot is not found, counts nothing, or is free with a weight";
     if (!slot) return weight == 0;
-    if (j >= p->len || j == i || !sg_slot_support(slot) || p->find(row, j) != row->slots + at) return 0;
+    if (j >= p->len || j == i || !sg_slot_support(slot) || p->row->find(row, j) != row->slots + at) return 0;
     if (p->directed) return 1;
     *why = "sg_pairs I3: the two directions of a pair differ";
-    const uint64_t *back = p->find(&p->rows[j], i);
+    const uint64_t *back = p->row->find(&p->rows[j], i);
     if (!back && p->cap_lg) return 1;
     if (!back || sg_slot_support(*back) != sg_slot_support(slot)) return 0;
     return !p->decays || sg_row_weights(&p->rows[j])[back - p->rows[j].slots] == weight;

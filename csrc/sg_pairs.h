@@ -34,6 +34,7 @@
 #ifndef SG_PAIRS_H
 #define SG_PAIRS_H
 
+#include "sg_best.h"
 #include "sg_pool.h"
 #include "sg_simd.h"
 
@@ -50,9 +51,16 @@ typedef struct {
     sg_list *list;
 } sg_row;
 
-typedef uint64_t *(*sg_find)(const sg_row *row, uint32_t other);
+typedef struct sg_pairs sg_pairs;
 
+/* Compiled once a level of sg_simd. */
 typedef struct {
+    uint64_t *(*find)(const sg_row *row, uint32_t other); /* NULL: it is not in the row */
+    /* The strengths of n entries that are there, all on their way at once. */
+    void (*strengths)(const sg_pairs *p, const sg_row *row, const uint32_t *others, size_t n, sg_candidate *out);
+} sg_row_reader;
+
+struct sg_pairs {
     sg_pool *pool;
     sg_row *rows; /* by item, as all that follow */
     double *norm;
@@ -63,8 +71,8 @@ typedef struct {
     int decays;
     int directed;    /* the owner sets it after init; it does not decay then */
     uint32_t cap_lg; /* the owner sets it after init */
-    sg_find find;
-} sg_pairs;
+    const sg_row_reader *row;
+};
 
 void sg_pairs_init(sg_pairs *p, sg_pool *pool, int decays, sg_level level);
 void sg_pairs_clear(sg_pairs *p); /* the rows go with the pool */

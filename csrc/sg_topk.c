@@ -75,35 +75,15 @@ int sg_topk_grow(sg_topk *t, size_t items) {
 
 static void set_gate(sg_row *row) { row->gate = fmin(row->list->bar.strength, row->list->rejected.strength); }
 
-/* Keeps a function that only prefetches from being taken for one without effect. */
-static inline void has_effect(void) { __asm__ volatile("" ::: "memory"); }
-
-static void fetch_lines(const void *from, size_t bytes) {
-    for (size_t at = 0; at < bytes; at += 64) __builtin_prefetch((const char *)from + at);
-}
-
 void sg_topk_fetch(const sg_topk *t, const sg_row *row) {
-    if (row->list) fetch_lines(row->list, (size_t)1 << t->lg);
-    else if (row->live <= SG_SHORT) fetch_lines(row->slots, sg_row_slots(row) * sizeof *row->slots);
-    has_effect();
+    const char *from = row->list ? (const char *)row->list : (const char *)row->slots;
+    size_t bytes = row->list ? (size_t)1 << t->lg : row->live <= SG_SHORT ? sg_row_slots(row) * sizeof *row->slots : 0;
+    for (size_t at = 0; at < bytes; at += 64) __builtin_prefetch(from + at);
+    __asm__ volatile("" ::: "memory"); /* or the compiler takes this function for one without effect */
 }
 
-void sg_topk_fetch_slots(const sg_row *row) {
-    for (uint32_t x = 0; row->list && x < row->list->len; x++)
-        __builtin_prefetch(row->slots + sg_home(row->list->ids[x], row->lg));
-    has_effect();
-}
-
-static void rescore(sg_topk *t, sg_pairs *p, const sg_row *row) {
-    const sg_list *list = row->list;
-    for (uint32_t x = 0; x < list->len; x++) {
-        __builtin_prefetch(row->slots + sg_home(list->ids[x], row->lg));
-        __builtin_prefetch(&p->norm[list->ids[x]]);
-    }
-    for (uint32_t x = 0; x < list->len; x++) {
-        const uint64_t *slot = p->find(row, list->ids[x]);
-        t->scratch[x] = (sg_candidate){sg_strength(p, row, slot), list->ids[x]};
-    }
+static void rescore(sg_topk *t, const sg_pairs *p, const sg_row *row) {
+    p->row->strengths(p, row, row->list->ids, row->list->len, t->scratch);
 }
 
 /* The list is full: keep the best, and let the best of the others speak for the unlisted. */
@@ -112,7 +92,7 @@ static void cut(sg_topk *t, sg_pairs *p, sg_row *row) {
     rescore(t, p, row);
     sg_best_first(t->keys, t->scratch, list->len, t->kept + 1);
     for (uint32_t x = 0; x < t->kept; x++) list->ids[x] = t->scratch[x].id;
-    for (uint32_t x = t->kept; x < list->len; x++) *p->find(row, t->scratch[x].id) &= ~SG_LISTED;
+    for (uint32_t x = t->kept; x < list->len; x++) *p->row->find(row, t->scratch[x].id) &= ~SG_LISTED;
     if (beats(t, t->scratch[t->kept], list->rejected)) list->rejected = bound_of(t, t->scratch[t->kept]);
     list->bar = bound_of(t, t->scratch[t->kept - 1]);
     list->len = t->kept;
@@ -173,7 +153,7 @@ void sg_topk_distrust(sg_topk *t, sg_pairs *p) {
 
 /* Row i looks at its entry j again, which has become stronger. */
 static void look_again(sg_topk *t, sg_pairs *p, uint32_t i, uint32_t j) {
-    uint64_t *slot = p->find(&p->rows[i], j);
+    uint64_t *slot = p->row->find(&p->rows[i], j);
     if (slot) sg_topk_touch(t, p, i, slot);
 }
 
@@ -262,7 +242,7 @@ static int make_list(sg_topk *t, sg_row *row) {
 static void rescan(sg_topk *t, sg_pairs *p, uint32_t i) {
     sg_row *row = &p->rows[i];
     sg_list *list = row->list;
-    for (uint32_t x = 0; x < list->len; x++) *p->find(row, list->ids[x]) &= ~SG_LISTED;
+    for (uint32_t x = 0; x < list->len; x++) *p->row->find(row, list->ids[x]) &= ~SG_LISTED;
     *list = (sg_list){.bar = NOBODY, .rejected = NOBODY};
     has_followed(t, list);
     row->gate = NOBODY.strength;
@@ -304,7 +284,7 @@ int sg_topk_thin(sg_topk *t, sg_pairs *p, uint32_t i) {
     sg_best_apart(t->keys, t->scratch, n, kept);
     for (uint32_t x = kept; x < n; x++) {
         uint32_t j = t->scratch[x].id;
-        if (*p->find(row, j) & SG_LISTED) sg_topk_drop(p, i, j);
+        if (*p->row->find(row, j) & SG_LISTED) sg_topk_drop(p, i, j);
         sg_pairs_remove(p, i, j);
     }
     t->stats.thinned += n - kept;
@@ -366,7 +346,7 @@ static int check_row(const sg_topk *t, const sg_pairs *p, const sg_row *row, con
     if (!list) return listed == 0;
     if (listed != list->len || list->len >= t->most) return 0;
     for (uint32_t x = 0; x < list->len; x++) {
-        const uint64_t *slot = p->find(row, list->ids[x]);
+        const uint64_t *slot = p->row->find(row, list->ids[x]);
         if (!slot || !(*slot & SG_LISTED)) return 0;
     }
     *why = "sg_topk I2: an unlisted entry is better than the best rejected one";

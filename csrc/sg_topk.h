@@ -71,9 +71,8 @@ int sg_topk_read(sg_topk *t, sg_pairs *p, uint32_t i, size_t k, const sg_candida
 /* The same in any order. */
 int sg_topk_read_set(sg_topk *t, sg_pairs *p, uint32_t i, size_t k, const sg_candidate **out, size_t *n);
 
-/* What a read of the row needs is wanted soon: the list, or the slots of a short row; then the slots of the list. */
+/* A read of the row comes soon: its list is wanted, or its slots if it is short. */
 void sg_topk_fetch(const sg_topk *t, const sg_row *row);
-void sg_topk_fetch_slots(const sg_row *row);
 
 void sg_topk_offer(sg_topk *t, sg_pairs *p, uint32_t i, uint64_t *slot, double strength); /* of an unlisted entry */
 void sg_topk_drop(sg_pairs *p, uint32_t i, uint32_t j);                                   /* a listed entry has gone */

@@ -278,16 +278,16 @@ static void test_a_full_weight(void) {
     CHECK(sg_next_new(50, 10, 50, SG_SCALAR, &m) == SG_OK);
     CHECK(sg_next_observe(m, units, items, times, 2) == SG_OK);
     uint32_t more = ((uint32_t)1 << 30) - 2520;
-    *m->pairs.find(&m->pairs.rows[0], 1) += more * SG_ONE;
+    *m->pairs.row->find(&m->pairs.rows[0], 1) += more * SG_ONE;
     m->pairs.norm[0] += more;
     CHECK(sg_next_observe(m, units + 2, items + 2, times, 2) == SG_OK); /* another weight of the row */
     CHECK(sg_next_observe(m, units + 4, items + 4, times, 1) == SG_ERR_RANGE && m->ledger.history.events == 4);
-    *m->pairs.find(&m->pairs.rows[0], 1) -= 1260 * SG_ONE;
+    *m->pairs.row->find(&m->pairs.rows[0], 1) -= 1260 * SG_ONE;
     m->pairs.norm[0] -= 1260;
     CHECK(sg_next_observe(m, units + 4, items + 4, times, 1) == SG_OK);
     CHECK(sg_next_retract(m, units + 3, items + 3, times, 1, &n) == SG_OK && n == 1); /* may pass 2^30 */
     CHECK(m->pairs.norm[0] == (1 << 30) + 1260);
-    *m->pairs.find(&m->pairs.rows[0], 1) -= (more - 1260) * SG_ONE;
+    *m->pairs.row->find(&m->pairs.rows[0], 1) -= (more - 1260) * SG_ONE;
     m->pairs.norm[0] -= more - 1260;
     SOUND(sg_next, m);
     sg_next_free(m);

@@ -31,7 +31,7 @@ static void compare(const sg_pairs *p) {
     SOUND(sg_pairs, p);
     for (uint32_t i = 0; i < ITEMS; i++) {
         for (uint32_t j = 0; j < ITEMS; j++) {
-            const uint64_t *slot = p->find(&p->rows[i], j);
+            const uint64_t *slot = p->row->find(&p->rows[i], j);
             CHECK(sg_pairs_support(p, i, j) == supports[i][j]);
             if (slot && p->decays) CHECK(sg_row_weights(&p->rows[i])[slot - p->rows[i].slots] == weights[i][j]);
             if (slot && !p->decays)
