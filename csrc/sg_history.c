@@ -244,15 +244,17 @@ static int plan_from(sg_history *h, uint32_t unit, size_t kept, size_t skipped, 
     return rc ? SG_ERR_NOMEM : SG_OK;
 }
 
-/* Kept event k goes, and no other event is kept or skipped because of it: nothing has left the unit's window yet, and
- * the item is not skipped later on. */
-static int is_alone(const sg_history *h, const sg_unit *u, size_t k) {
-    int alone = u->kept_len <= h->window;
-    for (size_t s = 0; s < u->skipped_len && alone; s++) alone = u->skipped[s].item != u->items[k];
-    return alone;
+/* Nothing is kept or skipped otherwise than before: the events from..to of each kind just go. */
+static void plan_cut(sg_rerun *r, uint32_t unit, size_t kept, size_t kept_to, size_t skipped, size_t skipped_to) {
+    r->unit = unit;
+    r->len = r->run_up = r->skipped_len = r->deltas_len = r->added = 0;
+    r->kept_from = kept;
+    r->kept_to = kept_to;
+    r->skipped_from = skipped;
+    r->skipped_to = skipped_to;
 }
 
-/* It takes its pairs with all others along. */
+/* Kept event k takes its pairs with all others along. */
 static int plan_alone(sg_history *h, uint32_t unit, size_t k, sg_plan *plan) {
     sg_rerun *r = h->rerun;
     const sg_unit *u = &h->units[unit];
@@ -264,32 +266,38 @@ static int plan_alone(sg_history *h, uint32_t unit, size_t k, sg_plan *plan) {
     for (size_t x = k + 1; x < u->kept_len; x++) *d++ = (sg_delta){u->items[x], u->items[k], -1, times[x]};
     size_t s = 0;
     while (s < u->skipped_len && u->skipped[s].after <= k) s++;
-    r->unit = unit;
-    r->len = r->run_up = r->skipped_len = 0;
-    r->kept_from = k;
-    r->kept_to = k + 1;
-    r->skipped_from = r->skipped_to = s;
+    plan_cut(r, unit, k, k + 1, s, s);
     *plan = (sg_plan){r->deltas, u->kept_len, 0};
     return SG_OK;
+}
+
+static size_t times_skipped(const sg_unit *u, uint32_t item) {
+    size_t n = 0;
+    for (size_t s = 0; s < u->skipped_len; s++) n += u->skipped[s].item == item;
+    return n;
 }
 
 int sg_history_plan(sg_history *h, uint32_t unit, uint32_t item, double time, int *found, sg_plan *plan) {
     sg_rerun *r = h->rerun;
     const sg_unit *u = &h->units[unit];
     const double *times = u->lg ? sg_unit_times(u) : NULL;
-    size_t k = u->kept_len, s = u->skipped_len;
+    size_t k = u->kept_len, repeats = times_skipped(u, item), s = repeats ? u->skipped_len : 0;
     *plan = (sg_plan){0};
     while (k > 0 && (u->items[k - 1] != item || times[k - 1] != time)) k--;
     while (s > 0 && (u->skipped[s - 1].item != item || u->skipped[s - 1].time != time)) s--;
     *found = k > 0 || s > 0;
     if (!*found) return SG_OK;
     int is_kept = s == 0 || (k > 0 && u->skipped[s - 1].after < k);
-    r->out_kept = is_kept ? k - 1 : SIZE_MAX;
-    r->out_skipped = is_kept ? SIZE_MAX : s - 1;
-    r->out_before = -INFINITY;
     r->out = 1;
-    if (is_kept && is_alone(h, u, r->out_kept)) return plan_alone(h, unit, r->out_kept, plan);
-    return plan_from(h, unit, is_kept ? r->out_kept : u->kept_len, r->out_skipped, plan);
+    if (!is_kept) {
+        plan_cut(r, unit, u->kept_len, u->kept_len, s - 1, s);
+        return SG_OK;
+    }
+    if (!repeats && u->kept_len <= h->window) return plan_alone(h, unit, k - 1, plan);
+    r->out_kept = k - 1;
+    r->out_skipped = SIZE_MAX;
+    r->out_before = -INFINITY;
+    return plan_from(h, unit, r->out_kept, SIZE_MAX, plan);
 }
 
 int sg_history_plan_expiry(sg_history *h, uint32_t unit, double before, size_t *found, sg_plan *plan) {

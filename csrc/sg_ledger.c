@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { AHEAD = 16, MOST_FETCHED = 32, UNIT = 3 };
+enum { AHEAD = 16, ITEMS_AHEAD = 6, MOST_FETCHED = 32, UNIT = 3 };
 
 int sg_ledger_init(sg_ledger *l, uint32_t window) {
     *l = (sg_ledger){.pool = sg_pool_new(), .units = sg_table_new(), .items = sg_table_new()};
@@ -27,10 +27,17 @@ int sg_all_finite(const double *times, size_t n) {
 
 size_t sg_ledger_room(const sg_ledger *l, size_t n) { return (size_t)sg_table_used(l->items) + n; }
 
+/* The slots of the first keys, then of the later ones, and of those whose slots are here the keys. */
+static inline void fetch_keys(const sg_table *table, const uint64_t *keys, size_t e, size_t n) {
+    for (size_t x = 0; e == 0 && x < n && x < AHEAD; x++) sg_table_prefetch(table, keys[x]);
+    for (size_t x = 0; e == 0 && x < n && x < AHEAD / 2; x++) sg_table_prefetch_key(table, keys[x]);
+    if (e + AHEAD < n) sg_table_prefetch(table, keys[e + AHEAD]);
+    if (e + AHEAD / 2 < n) sg_table_prefetch_key(table, keys[e + AHEAD / 2]);
+}
+
 static int index_keys(sg_table *table, const uint64_t *keys, size_t n, uint32_t *ids) {
-    for (size_t e = 0; e < n && e < AHEAD; e++) sg_table_prefetch(table, keys[e]);
     for (size_t e = 0; e < n; e++) {
-        if (e + AHEAD < n) sg_table_prefetch(table, keys[e + AHEAD]);
+        fetch_keys(table, keys, e, n);
         if (e && keys[e] == keys[e - 1]) {
             ids[e] = ids[e - 1];
             continue;
@@ -49,39 +56,46 @@ int sg_ledger_index(sg_ledger *l, const uint64_t *units, const uint64_t *items, 
 }
 
 static void find_keys(const sg_table *table, const uint64_t *keys, size_t n, uint32_t *ids) {
-    for (size_t e = 0; e < n && e < AHEAD; e++) sg_table_prefetch(table, keys[e]);
     for (size_t e = 0; e < n; e++) {
-        if (e + AHEAD < n) sg_table_prefetch(table, keys[e + AHEAD]);
+        fetch_keys(table, keys, e, n);
         ids[e] = sg_table_find(table, keys[e]);
     }
 }
 
-/* A unit of an event that comes soon: its header, then what the header leads to. */
-__attribute__((always_inline)) static inline void fetch(const sg_history *h, const uint32_t *units, size_t e, size_t n,
-                                                        const sg_taker *taker, const void *owner) {
-    if (e + AHEAD / 4 < n && units[e + AHEAD / 4] != SG_TABLE_NONE) {
-        const sg_unit *soon = &h->units[units[e + AHEAD / 4]];
-        for (uint32_t k = 0; k < soon->kept_len && k < MOST_FETCHED; k++) taker->fetch(owner, soon->items[k]);
+/* All units of a chunk on their way: the headers, then what they lead to. */
+__attribute__((always_inline)) static inline void fetch_units(const sg_history *h, const uint32_t *units, size_t n) {
+    for (size_t e = 0; e < n; e++)
+        if (units[e] != SG_TABLE_NONE) __builtin_prefetch(&h->units[units[e]], 1);
+    for (size_t e = 0; e < n; e++) {
+        if (units[e] == SG_TABLE_NONE) continue;
+        const sg_unit *u = &h->units[units[e]];
+        size_t bytes = u->lg ? (size_t)1 << u->lg : 0;
+        for (size_t at = 0; at < bytes && at < 512; at += 64) __builtin_prefetch((const char *)u->items + at, 1);
+        if (u->skipped_len) __builtin_prefetch(u->skipped + u->skipped_len - 1, 1);
     }
-    if (e + AHEAD < n && units[e + AHEAD] != SG_TABLE_NONE) __builtin_prefetch(&h->units[units[e + AHEAD]], 1);
-    if (e + AHEAD / 2 >= n || units[e + AHEAD / 2] == SG_TABLE_NONE) return;
-    const sg_unit *u = &h->units[units[e + AHEAD / 2]];
-    size_t bytes = u->lg ? (size_t)1 << u->lg : 0;
-    for (size_t at = 0; at < bytes && at < 512; at += 64) __builtin_prefetch((const char *)u->items + at, 1);
-    if (u->skipped_len) __builtin_prefetch(u->skipped + u->skipped_len - 1, 1);
+}
+
+static void fetch_items(const sg_history *h, uint32_t unit, const sg_taker *taker, const void *owner) {
+    const sg_unit *u = &h->units[unit];
+    for (uint32_t k = 0; k < u->kept_len && k < MOST_FETCHED; k++) taker->fetch(owner, u->items[k]);
 }
 
 /* Ids found at first stay true: an id that is given back on the way names nothing then. */
 static int retract_chunk(sg_ledger *l, const uint64_t *units, const uint64_t *items, const double *times, size_t n,
                          const sg_taker *taker, void *owner, size_t *found) {
-    uint32_t unit_ids[SG_CHUNK], item_ids[SG_CHUNK];
+    uint32_t unit_ids[SG_CHUNK + ITEMS_AHEAD], item_ids[SG_CHUNK];
     int rc = SG_OK;
     find_keys(l->units, units, n, unit_ids);
     find_keys(l->items, items, n, item_ids);
+    fetch_units(&l->history, unit_ids, n);
+    for (size_t e = n; e < n + ITEMS_AHEAD; e++) unit_ids[e] = SG_TABLE_NONE;
+    for (size_t e = 0; e < ITEMS_AHEAD; e++)
+        if (unit_ids[e] != SG_TABLE_NONE) fetch_items(&l->history, unit_ids[e], taker, owner);
     for (size_t e = 0; e < n && !rc; e++) {
         int there = 0;
         sg_plan plan;
-        fetch(&l->history, unit_ids, e, n, taker, owner);
+        uint32_t soon = unit_ids[e + ITEMS_AHEAD];
+        if (soon != SG_TABLE_NONE) fetch_items(&l->history, soon, taker, owner);
         if (unit_ids[e] == SG_TABLE_NONE || item_ids[e] == SG_TABLE_NONE) continue;
         rc = sg_history_plan(&l->history, unit_ids[e], item_ids[e], times[e], &there, &plan);
         if (!rc && there) rc = taker->apply(owner, unit_ids[e], &plan);

@@ -77,7 +77,7 @@ int sg_table_index(sg_table *t, uint64_t key, uint32_t *id, int *fresh) {
     }
     if (t->live >= SG_TABLE_NONE - 1) return SG_ERR_RANGE;
     if (t->free == SG_TABLE_NONE && t->used == t->room && grow_keys(t)) return SG_ERR_NOMEM;
-    if (8 * ((size_t)t->live + 1) > 7 * t->capacity) {
+    if (8 * ((size_t)t->live + 1) > 5 * t->capacity) {
         if (grow_slots(t)) return SG_ERR_NOMEM;
         at = locate(t, key);
     }
@@ -111,8 +111,18 @@ uint32_t sg_table_find(const sg_table *t, uint64_t key) {
     return slot ? slot - 1 : SG_TABLE_NONE;
 }
 
+/* Or the compiler takes a function that only prefetches for one without effect. */
+#define HAS_EFFECT() __asm__ volatile("" ::: "memory")
+
 void sg_table_prefetch(const sg_table *t, uint64_t key) {
     __builtin_prefetch(t->slots + (sg_mix64(key) & (t->capacity - 1)));
+    HAS_EFFECT();
+}
+
+void sg_table_prefetch_key(const sg_table *t, uint64_t key) {
+    uint32_t slot = t->slots[sg_mix64(key) & (t->capacity - 1)];
+    if (slot) __builtin_prefetch(t->keys + (slot - 1));
+    HAS_EFFECT();
 }
 
 uint32_t sg_table_live(const sg_table *t) { return t->live; }
@@ -127,7 +137,7 @@ size_t sg_table_nbytes(const sg_table *t) {
 
 int sg_table_check(const sg_table *t, const char **why) {
     *why = "sg_table I1: capacity is no power of two, or too full";
-    if (t->capacity & (t->capacity - 1) || 8 * (size_t)t->live > 7 * t->capacity) return SG_ERR_VALUE;
+    if (t->capacity & (t->capacity - 1) || 8 * (size_t)t->live > 5 * t->capacity) return SG_ERR_VALUE;
     *why = "sg_table I2: taken slots are not the live ids, or a key is not found under its id";
     size_t taken = 0;
     for (size_t at = 0; at < t->capacity; at++) {

@@ -10,7 +10,7 @@
  * are no dead slots; its id waits in a list of free ids (linked through keys) and is the next one given.
  *
  * Invariants, checked by sg_table_check() in this order:
- *   I1  capacity is a power of two and 8 * live <= 7 * capacity, so every probe meets a free slot and ends.
+ *   I1  capacity is a power of two and 8 * live <= 5 * capacity, so every probe meets a free slot and ends.
  *   I2  exactly `live` slots are taken, each by an id below `used`, and each id is found by its key: in no other slot.
  *   I3  the free ids are used - live, each below used.
  *
@@ -39,8 +39,9 @@ int sg_table_index(sg_table *t, uint64_t key, uint32_t *id, int *fresh);
 uint32_t sg_table_find(const sg_table *t, uint64_t key);
 /* The key goes, its id may be given to another; SG_TABLE_NONE where it is unknown. */
 uint32_t sg_table_remove(sg_table *t, uint64_t key);
-/* Bring the slot that a key hashes to into the cache. */
+/* Bring the slot that a key hashes to into the cache; then, when it is there, the key that it leads to. */
 void sg_table_prefetch(const sg_table *t, uint64_t key);
+void sg_table_prefetch_key(const sg_table *t, uint64_t key);
 
 uint32_t sg_table_live(const sg_table *t); /* keys */
 uint32_t sg_table_used(const sg_table *t); /* ids ever given are below it */

@@ -34,7 +34,7 @@ static bound bound_of(const sg_topk *t, sg_candidate c) { return (bound){c.stren
 int sg_topk_init(sg_topk *t, sg_pool *pool, uint32_t k) {
     *t = (sg_topk){.pool = pool, .lg = 9, .inflation = 1, .rise = 1};
     do {
-        t->most = (uint32_t)((((size_t)1 << t->lg) - sizeof(sg_list)) / sizeof(uint32_t));
+        t->most = (uint32_t)((((size_t)1 << t->lg) - sizeof(sg_list)) / sizeof(uint32_t) / 8 * 8);
         t->kept = t->most / 4 * 3;
     } while (t->kept < k + k / 2 && ++t->lg < 30);
     t->scratch_room = t->most > SG_SHORT ? t->most : SG_SHORT;
@@ -116,8 +116,11 @@ void sg_topk_offer(sg_topk *t, sg_pairs *p, uint32_t i, uint64_t *slot, double s
 
 void sg_topk_drop(sg_pairs *p, uint32_t i, uint32_t j) {
     sg_list *list = p->rows[i].list;
-    uint32_t x = 0;
-    while (list->ids[x] != j) x++;
+    uint32_t x = 0, within = 0;
+    while (!within) { /* eight at a time, which compiles to one comparison; `most` is a multiple of eight */
+        for (uint32_t y = x; y < x + 8; y++) within |= (uint32_t)(list->ids[y] == j) << (y - x);
+        x += within ? (uint32_t)__builtin_ctz(within) : 8;
+    }
     list->ids[x] = list->ids[--list->len];
 }
 
