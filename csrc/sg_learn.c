@@ -15,14 +15,9 @@ int sg_learn_make_room(sg_items *m, uint32_t i) {
     return at_the_cap ? sg_topk_thin(&m->topk, &m->pairs, i) : sg_pairs_widen(&m->pairs, row);
 }
 
-static void sub_direction(sg_items *m, uint32_t i, uint32_t j, double weight) {
-    int was_listed;
-    if (sg_pairs_lower(&m->pairs, i, j, weight, &was_listed) && was_listed) sg_topk_drop(&m->pairs, i, j);
-}
-
 void sg_learn_sub(sg_items *m, uint32_t i, uint32_t j, double weight) {
-    sub_direction(m, i, j, weight);
-    sub_direction(m, j, i, weight);
+    sg_pairs_lower(&m->pairs, i, j, weight);
+    sg_pairs_lower(&m->pairs, j, i, weight);
 }
 
 void sg_learn_undo(sg_items *m, uint32_t i, const uint32_t *others, size_t pushed, double weight) {

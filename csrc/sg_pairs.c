@@ -23,8 +23,11 @@ _Static_assert(DBL_MIN == 0x1p-1022, "the header names it");
             __builtin_prefetch(row->slots + sg_home(others[x], row->lg));                                              \
             __builtin_prefetch(&p->norm[others[x]]);                                                                   \
         }                                                                                                              \
-        for (size_t x = 0; x < n; x++)                                                                                 \
-            out[x] = (sg_candidate){sg_strength(p, row, find_##level(row, others[x])), others[x]};                     \
+        for (size_t x = 0; x < n; x++) {                                                                               \
+            const uint64_t *slot = find_##level(row, others[x]);                                                       \
+            double strength = slot && *slot & SG_LISTED ? sg_strength(p, row, slot) : -1;                              \
+            out[x] = (sg_candidate){strength, others[x]};                                                              \
+        }                                                                                                              \
     }                                                                                                                  \
     static const sg_row_reader READER_##level = {find_##level, strengths_##level};
 
@@ -142,28 +145,28 @@ static void remove_slot(sg_pairs *p, sg_row *row, size_t hole) {
     p->entries--;
 }
 
-static uint32_t lower_slot(sg_pairs *p, sg_row *row, uint64_t *slot, uint32_t support, int *was_listed) {
-    *was_listed = (*slot & SG_LISTED) != 0;
+static uint32_t lower_slot(sg_pairs *p, sg_row *row, uint64_t *slot, uint32_t support) {
     *slot -= support * SG_ONE;
     uint32_t left = sg_slot_support(*slot);
     if (!left) remove_slot(p, row, (size_t)(slot - row->slots));
     return left;
 }
 
-int sg_pairs_lower(sg_pairs *p, uint32_t i, uint32_t j, double weight, int *was_listed) {
+void sg_pairs_lower(sg_pairs *p, uint32_t i, uint32_t j, double weight) {
     sg_row *row = &p->rows[i];
     uint64_t *slot = p->row->find(row, j);
-    *was_listed = 0;
-    if (!slot) return 0;
+    if (!slot) return;
     if (p->decays) {
         double *w = &sg_row_weights(row)[slot - row->slots];
         *w = *w > weight ? *w - weight : 0;
     }
-    return lower_slot(p, row, slot, 1, was_listed) == 0;
+    lower_slot(p, row, slot, 1);
 }
 
 uint32_t sg_pairs_lower_by(sg_pairs *p, uint32_t i, uint32_t j, uint32_t support, int *was_listed) {
-    return lower_slot(p, &p->rows[i], p->row->find(&p->rows[i], j), support, was_listed);
+    uint64_t *slot = p->row->find(&p->rows[i], j);
+    *was_listed = (*slot & SG_LISTED) != 0;
+    return lower_slot(p, &p->rows[i], slot, support);
 }
 
 void sg_pairs_remove(sg_pairs *p, uint32_t i, uint32_t j) {

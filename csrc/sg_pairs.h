@@ -56,7 +56,7 @@ typedef struct sg_pairs sg_pairs;
 /* Compiled once a level of sg_simd. */
 typedef struct {
     uint64_t *(*find)(const sg_row *row, uint32_t other); /* NULL: it is not in the row */
-    /* The strengths of n entries that are there, all on their way at once. */
+    /* The strengths of n entries, all on their way at once; -1 for what is not in the row, or not listed. */
     void (*strengths)(const sg_pairs *p, const sg_row *row, const uint32_t *others, size_t n, sg_candidate *out);
 } sg_row_reader;
 
@@ -82,10 +82,9 @@ int sg_pairs_widen(sg_pairs *p, sg_row *row);                  /* twice the slot
 int sg_pairs_reserve(sg_pairs *p, sg_row *row, uint32_t live); /* of an empty row: slots for so many entries */
 uint32_t sg_pairs_support(const sg_pairs *p, uint32_t i, uint32_t j);
 
-/* One direction. The slot's support falls by one; at 0 it goes, and *was_listed says whether the list had it. An entry
- * that the cap has taken is no more. */
-int sg_pairs_lower(sg_pairs *p, uint32_t i, uint32_t j, double weight, int *was_listed); /* 1: gone */
-/* The same by any support, and no weight; what is left of it. */
+/* One direction. The slot's support falls by one; at 0 it goes. An entry that the cap has taken is no more. */
+void sg_pairs_lower(sg_pairs *p, uint32_t i, uint32_t j, double weight);
+/* The same by any support, and no weight; what is left of it, and whether its row's list had it. */
 uint32_t sg_pairs_lower_by(sg_pairs *p, uint32_t i, uint32_t j, uint32_t support, int *was_listed);
 
 void sg_pairs_release(sg_pairs *p, uint32_t i);            /* a row without entries gives its block back */

@@ -82,16 +82,26 @@ void sg_topk_fetch(const sg_topk *t, const sg_row *row) {
     __asm__ volatile("" ::: "memory"); /* or the compiler takes this function for one without effect */
 }
 
-static void rescore(sg_topk *t, const sg_pairs *p, const sg_row *row) {
-    p->row->strengths(p, row, row->list->ids, row->list->len, t->scratch);
+/* The list in order, in scratch and in itself, so that it nearly is the next time. Ids whose entries have gone, and
+ * those that stand twice because an entry came back, leave it now. */
+static void sort_list(sg_topk *t, const sg_pairs *p, const sg_row *row) {
+    sg_list *list = row->list;
+    uint32_t len = 0;
+    p->row->strengths(p, row, list->ids, list->len, t->scratch);
+    sg_best_again(t->keys, t->scratch, list->len);
+    for (uint32_t x = 0; x < list->len && t->scratch[x].strength >= 0; x++) {
+        if (len && t->scratch[x].id == t->scratch[len - 1].id) continue;
+        t->scratch[len] = t->scratch[x];
+        list->ids[len++] = t->scratch[x].id;
+    }
+    list->len = len;
 }
 
 /* The list is full: keep the best, and let the best of the others speak for the unlisted. */
 static void cut(sg_topk *t, sg_pairs *p, sg_row *row) {
     sg_list *list = row->list;
-    rescore(t, p, row);
-    sg_best_first(t->keys, t->scratch, list->len, t->kept + 1);
-    for (uint32_t x = 0; x < t->kept; x++) list->ids[x] = t->scratch[x].id;
+    sort_list(t, p, row);
+    if (list->len <= t->kept) return;
     for (uint32_t x = t->kept; x < list->len; x++) *p->row->find(row, t->scratch[x].id) &= ~SG_LISTED;
     if (beats(t, t->scratch[t->kept], list->rejected)) list->rejected = bound_of(t, t->scratch[t->kept]);
     list->bar = bound_of(t, t->scratch[t->kept - 1]);
@@ -112,16 +122,6 @@ void sg_topk_offer(sg_topk *t, sg_pairs *p, uint32_t i, uint64_t *slot, double s
         list->rejected = bound_of(t, c);
     }
     set_gate(row);
-}
-
-void sg_topk_drop(sg_pairs *p, uint32_t i, uint32_t j) {
-    sg_list *list = p->rows[i].list;
-    uint32_t x = 0, within = 0;
-    while (!within) { /* eight at a time, which compiles to one comparison; `most` is a multiple of eight */
-        for (uint32_t y = x; y < x + 8; y++) within |= (uint32_t)(list->ids[y] == j) << (y - x);
-        x += within ? (uint32_t)__builtin_ctz(within) : 8;
-    }
-    list->ids[x] = list->ids[--list->len];
 }
 
 void sg_topk_release(sg_topk *t, sg_pairs *p, uint32_t i) {
@@ -245,7 +245,10 @@ static int make_list(sg_topk *t, sg_row *row) {
 static void rescan(sg_topk *t, sg_pairs *p, uint32_t i) {
     sg_row *row = &p->rows[i];
     sg_list *list = row->list;
-    for (uint32_t x = 0; x < list->len; x++) *p->row->find(row, list->ids[x]) &= ~SG_LISTED;
+    for (uint32_t x = 0; x < list->len; x++) {
+        uint64_t *slot = p->row->find(row, list->ids[x]);
+        if (slot) *slot &= ~SG_LISTED;
+    }
     *list = (sg_list){.bar = NOBODY, .rejected = NOBODY};
     has_followed(t, list);
     row->gate = NOBODY.strength;
@@ -285,22 +288,14 @@ int sg_topk_thin(sg_topk *t, sg_pairs *p, uint32_t i) {
     uint32_t n = row->live, kept = n / 4 * 3;
     if (gather(t, p, row)) return SG_ERR_NOMEM;
     sg_best_apart(t->keys, t->scratch, n, kept);
-    for (uint32_t x = kept; x < n; x++) {
-        uint32_t j = t->scratch[x].id;
-        if (*p->row->find(row, j) & SG_LISTED) sg_topk_drop(p, i, j);
-        sg_pairs_remove(p, i, j);
-    }
+    for (uint32_t x = kept; x < n; x++) { sg_pairs_remove(p, i, t->scratch[x].id); }
     t->stats.thinned += n - kept;
     return SG_OK;
 }
 
-/* The list, in order, in scratch; and in itself, so that the next time it nearly is. */
 static int try_list(sg_topk *t, sg_pairs *p, const sg_row *row, size_t k) {
-    sg_list *list = row->list;
-    rescore(t, p, row);
-    if (sg_best_again(t->keys, t->scratch, list->len))
-        for (uint32_t x = 0; x < list->len; x++) list->ids[x] = t->scratch[x].id;
-    return is_exact(t, list, k);
+    sort_list(t, p, row);
+    return is_exact(t, row->list, k);
 }
 
 static int read_list(sg_topk *t, sg_pairs *p, uint32_t i, size_t k) {
@@ -344,14 +339,17 @@ size_t sg_topk_nbytes(const sg_topk *t) {
 static int check_row(const sg_topk *t, const sg_pairs *p, const sg_row *row, const char **why) {
     size_t listed = 0;
     for (size_t at = 0; at < sg_row_slots(row); at++) listed += (row->slots[at] & SG_LISTED) != 0;
-    *why = "sg_topk I1: listed bits are not the list's ids";
+    *why = "sg_topk I1: a listed entry is not in the list";
     const sg_list *list = row->list;
     if (!list) return listed == 0;
-    if (listed != list->len || list->len >= t->most) return 0;
+    if (list->len >= t->most) return 0;
     for (uint32_t x = 0; x < list->len; x++) {
         const uint64_t *slot = p->row->find(row, list->ids[x]);
-        if (!slot || !(*slot & SG_LISTED)) return 0;
+        size_t before = 0;
+        while (list->ids[before] != list->ids[x]) before++;
+        listed -= before == x && slot && *slot & SG_LISTED;
     }
+    if (listed) return 0;
     *why = "sg_topk I2: an unlisted entry is better than the best rejected one";
     double rise = rise_of(t, list);
     for (size_t at = 0; at < sg_row_slots(row); at++) {

@@ -22,9 +22,10 @@
  * tried, is past every list's reserve within ten retracts.)
  *
  * Invariants, checked by sg_topk_check() (which settles first) in this order:
- *   I1  a row's listed bits are exactly its list's ids; rows without a list have none.
- *   I2  no unlisted entry of a row with a list is better than its `rejected`, by the bound on its rise.
- *   I3  gate <= the strengths of bar and rejected: an unlisted entry below the gate need not be looked at.
+ *   I1  the entries with a listed bit are in their row's list; rows without a list have none. The list may also have
+ *       ids whose entries have gone, and ids twice: the next read or cut takes them out, removal need not look for
+ * them. I2  no unlisted entry of a row with a list is better than its `rejected`, by the bound on its rise. I3  gate <=
+ * the strengths of bar and rejected: an unlisted entry below the gate need not be looked at.
  *
  * Bounds are kept by key, not by id, since ids are given again. Owns its arrays; lists are the pool's. `keys` is
  * borrowed: the owner renews it when items are added. Cost: update O(1), cut O(room) every room/4 admissions; read
@@ -75,7 +76,6 @@ int sg_topk_read_set(sg_topk *t, sg_pairs *p, uint32_t i, size_t k, const sg_can
 void sg_topk_fetch(const sg_topk *t, const sg_row *row);
 
 void sg_topk_offer(sg_topk *t, sg_pairs *p, uint32_t i, uint64_t *slot, double strength); /* of an unlisted entry */
-void sg_topk_drop(sg_pairs *p, uint32_t i, uint32_t j);                                   /* a listed entry has gone */
 void sg_topk_release(sg_topk *t, sg_pairs *p, uint32_t i); /* a row without entries gives its list back */
 /* Of a full row the strongest three quarters are left, in this direction. SG_ERR_NOMEM: nothing is changed. */
 int sg_topk_thin(sg_topk *t, sg_pairs *p, uint32_t i);
