@@ -4,11 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.built
 PEERS := $(VENV)/.peers
+FUZZER := $(VENV)/.fuzzer
+SECONDS ?= 60
 CORE := $(wildcard csrc/*.[ch] src/shopguide/*.pyx src/shopguide/*.pxi src/shopguide/*.pxd)
-C_FILES = $(shell git ls-files 'csrc/*.[ch]' 'tests/c/*.[ch]')
+C_FILES = $(shell git ls-files 'csrc/*.[ch]' 'tests/c/*.[ch]' 'tests/fuzz/*.[ch]')
 
 .DEFAULT_GOAL := help
-.PHONY: demo test build bench lint format clean help
+.PHONY: demo test fuzz build bench lint format clean help
 
 help: ## what each verb does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +33,15 @@ $(PEERS): pyproject.toml
 test: build ## everything: unit, property, C under sanitizers, the whole line, a real browser
 	@sh tests/browser.sh
 	@$(BIN)/python -m pytest
+
+$(FUZZER): pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[fuzz]'
+	@touch $@
+
+fuzz: build ## random steps in every structure, random snapshot files: a minute each (SECONDS=600, ONLY=items)
+	@sh tests/fuzz/clang.sh
+	@$(MAKE) --no-print-directory $(FUZZER) || echo "fuzz: atheris does not install"
+	@$(BIN)/python tests/fuzz/run.py --seconds $(SECONDS) $(ONLY)
 
 bench: build ## how fast, as ratios against a baseline in the same run
 	@$(MAKE) --no-print-directory $(PEERS) || echo "bench: the peers do not install; their lines say so"

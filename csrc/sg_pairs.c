@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-_Static_assert(DBL_MIN == 0x1p-1022, "the header names it");
+_Static_assert(FLT_RADIX == 2 && DBL_MIN_EXP == -1021, "the header names it");
 
 #define READER(level, attributes)                                                                                      \
     attributes static inline uint64_t *find_##level(const sg_row *row, uint32_t other) {                               \

@@ -19,7 +19,7 @@ cdef class Items:
         check(sg_items_new(history, k, half_life or 0, _level(), &self.model))
         if row_cap is not None:
             if not max(SG_ROW_CAP_LEAST, 4 * k) <= row_cap < 2**32:
-                raise ValueError(f"row_cap is {row_cap}; it has to be at least {SG_ROW_CAP_LEAST} and 4 times k, or None")
+                raise ValueError(f"row_cap is {row_cap}; it has to be at least {SG_ROW_CAP_LEAST} and 4 k, or None")
             check(sg_items_cap(self.model, row_cap))
 
     def __dealloc__(self):

@@ -16,10 +16,11 @@ cdef dict _dump(const sg_ledger *ledger):
 
 
 def _expand(columns):
-    """(units, items, times) of dumped columns. Raises ValueError where they do not fit together, KeyError where one is
-    missing."""
-    unit_keys, lengths = columns["unit_keys"], columns["lengths"]
-    item_keys, items, times = columns["item_keys"], columns["items"], columns["times"]
+    """(units, items, times) of dumped columns. Raises ValueError where one is missing or of another type, or where they
+    do not fit together."""
+    unit_keys, lengths = _column(columns, "unit_keys", np.uint64), _column(columns, "lengths", np.uint32)
+    item_keys, items = _column(columns, "item_keys", np.uint64), _column(columns, "items", np.uint32)
+    times = _column(columns, "times", np.float64)
     n = _of_one_length(items.shape[0], times.shape[0])
     _of_one_length(unit_keys.shape[0], lengths.shape[0])
     if lengths.sum(dtype=np.uint64) != n:

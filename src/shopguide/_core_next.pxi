@@ -1,8 +1,9 @@
 cdef class Next:
     """Which item follows which, exact under adds and retracts, with exact lists at any time.
 
-    An event raises the weight from each of its unit's last ``steps`` kept items to its own by 1 / distance. ``history``:
-    an item among a unit's last so many kept ones is skipped, and moves nothing. ``k``: the list length to keep ready.
+    An event raises the weight from each of its unit's last ``steps`` kept items to its own by 1 / distance.
+    ``history``: an item among a unit's last so many kept ones is skipped, and moves nothing. ``k``: the list length to
+    keep ready.
     See csrc/sg_next.h. Any uint64 is a legal unit and item. Reads write to caches: one thread at a time. Raises
     ValueError for a setting out of range.
     """

@@ -38,8 +38,8 @@ cdef class Sessions:
         check(rc)
 
     def bulk(self, units, items, times):
-        """Learn a whole history at once: what observe_many would do, faster. The model has to be empty, else ValueError;
-        a failure leaves it empty."""
+        """Learn a whole history at once: what observe_many would do, faster. The model has to be empty, else
+        ValueError; a failure leaves it empty."""
         cdef const uint64_t[::1] u = np.ascontiguousarray(units, np.uint64)
         cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64)
         cdef const double[::1] t = np.ascontiguousarray(times, np.float64)

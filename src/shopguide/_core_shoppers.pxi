@@ -321,9 +321,10 @@ cdef class Users:
         users, starts = _column(state, "users", np.uint64), _column(state, "starts", np.uint64)
         e = {name: _column(state, name, dtype) for name, (dtype, _) in _EVENT.fields.items()}
         n = _of_one_length(*map(len, e.values()))
-        lengths = np.diff(starts.astype(np.int64))
-        if len(starts) != len(users) + 1 or starts[0] != 0 or lengths.sum() != n or (lengths < 1).any():
+        last = len(users)
+        if len(starts) != last + 1 or starts[0] != 0 or starts[last] != n or (starts[1:] <= starts[:last]).any():
             raise ValueError("the snapshot's starts do not cut its events into users")
+        lengths = np.diff(starts).astype(np.int64)
         given = np.where(e["derived"] == 1, np.uint64(0), e["session"])
         rows = np.repeat(users, lengths)
         cdef Users fresh = Users(self.session_gap)
@@ -414,8 +415,9 @@ cdef class Audience:
         cdef int rc
         with nogil:
             rc = sg_audience_add(fresh.audience, &i[0], &u[0], &c[0], n)
-        check(rc)
-        if sg_audience_pairs(fresh.audience) != n:
+        if rc != SG_ERR_RANGE:
+            check(rc)
+        if rc == SG_ERR_RANGE or sg_audience_pairs(fresh.audience) != n:
             raise ValueError("the snapshot names a pair of item and user twice")
         self.audience, fresh.audience = fresh.audience, self.audience
 

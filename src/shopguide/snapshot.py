@@ -119,10 +119,22 @@ def _header(file: BinaryIO, kind: str) -> list[tuple[str, str, int]]:
     header = file.read(min(length, LONGEST_HEADER))
     if file.read(8) != _hash(head + header, 0):
         raise _BrokenError("its header does not match its checksum")
-    found = json.loads(header)
-    if found["kind"] != kind:
-        raise _BrokenError(f"it is one of {found['kind']}")
-    return [(name, dtype, length) for name, dtype, length in found["columns"]]
+    found, columns = _described(header)
+    if found != kind:
+        raise _BrokenError(f"it is one of {found}")
+    return columns
+
+
+def _described(header: bytes) -> tuple[str, list[tuple[str, str, int]]]:
+    try:
+        found = json.loads(header)
+        kind, columns = found["kind"], [(name, dtype, length) for name, dtype, length in found["columns"]]
+        fine = all(type(name) is str and dtype in DTYPES and type(n) is int and n >= 0 for name, dtype, n in columns)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        fine = False
+    if not fine:
+        raise _BrokenError("its header describes no columns")
+    return kind, columns
 
 
 def _hash(data: bytes | memoryview, number: int) -> bytes:
