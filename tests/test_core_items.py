@@ -6,14 +6,16 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from fractions import Fraction
+from itertools import product
 from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from numpy.typing import NDArray
+from strategies import DEEP, MANY, SEED, assert_flat, endless
 
 from shopguide.recommenders import Items
 
@@ -24,8 +26,7 @@ HALF_LIFE = 8.0
 UNKNOWN = 77
 
 Event = tuple[int, int, float]
-EVENT = st.tuples(st.sampled_from(UNITS), st.sampled_from(ITEMS), st.integers(0, 40).map(float))
-SEED = st.integers(0, 65535)  # few bytes a step, so that a run has hundreds
+EVENT = st.sampled_from([*product(UNITS, ITEMS, map(float, range(41)))])
 
 
 def drawn(seed: int, most: int) -> list[Event]:
@@ -78,6 +79,12 @@ def fed(events: list[Event], history: int = 50, half_life: float | None = None) 
     return items
 
 
+def assert_near(found: NDArray[np.float32], expected: list[float], rel: float = 0.0) -> None:
+    """pytest.approx with abs=1e-6; it takes most of a machine's time."""
+    assert len(found) == len(expected)
+    assert all(abs(f - e) <= max(1e-6, rel * abs(e)) for f, e in zip(found.tolist(), expected, strict=True))
+
+
 class ItemsMachine(RuleBasedStateMachine):
     """Any mix of calls against the events that remain."""
 
@@ -94,7 +101,7 @@ class ItemsMachine(RuleBasedStateMachine):
 
     @rule(seed=SEED)
     def observe_many(self, seed: int) -> None:
-        events = drawn(seed, 25)
+        events = drawn(seed, 25 if len(self.events) < MANY else 3)
         self.real.observe_many(*columns(events))
         self.events += events
 
@@ -173,12 +180,12 @@ class ItemsMachine(RuleBasedStateMachine):
             if self.half_life is None:
                 expected = oracle.similar(item)
                 assert keys.tolist() == [j for j, _ in expected]
-                assert scores.tolist() == pytest.approx([s for _, s in expected], abs=1e-6)
+                assert_near(scores, [s for _, s in expected])
             else:
                 decayed = oracle.decayed(item)
                 assert sorted(keys.tolist()) == sorted(decayed)
-                assert scores.tolist() == pytest.approx(sorted(decayed.values(), reverse=True), rel=1e-6, abs=1e-6)
-                assert scores.tolist() == pytest.approx([decayed[j] for j in keys.tolist()], rel=1e-6, abs=1e-6)
+                assert_near(scores, sorted(decayed.values(), reverse=True), rel=1e-6)
+                assert_near(scores, [decayed[j] for j in keys.tolist()], rel=1e-6)
 
     @invariant()
     def is_the_model_of_what_remains(self) -> None:
@@ -197,9 +204,7 @@ class ItemsMachine(RuleBasedStateMachine):
         assert held == by_unit
 
 
-ItemsMachine.TestCase.settings = settings(
-    max_examples=150, stateful_step_count=300, deadline=None, suppress_health_check=list(HealthCheck)
-)
+ItemsMachine.TestCase.settings = DEEP
 TestItems = ItemsMachine.TestCase
 
 
@@ -304,9 +309,7 @@ class LongRowsMachine(RuleBasedStateMachine):
         assert self.real.count(KEYS).tolist() == np.diag(self.counts.support).tolist()
 
 
-LongRowsMachine.TestCase.settings = settings(
-    max_examples=40, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
-)
+LongRowsMachine.TestCase.settings = settings(DEEP, max_examples=40, stateful_step_count=30)  # heavy ones
 TestLongRows = LongRowsMachine.TestCase
 
 
@@ -472,3 +475,94 @@ def test_compacting_gives_memory_back() -> None:
     model.compact()
     assert sum(model.nbytes.values()) < full / 4
     assert model.checksum() == fed(events[:200]).checksum()
+
+
+def test_memory_stays_flat_on_an_endless_stream() -> None:
+    """New sessions and new items all the time, events of the last 1,000 s kept, lists read."""
+    model, sizes = Items(), []
+    for units, items, times in endless():
+        model.observe_many(units, items, times)
+        model.expire(times[-1] - 1000)
+        model.neighbours(items[:500], 50)
+        sizes.append(model.nbytes)
+    model.check()
+    assert model.stats()["lists"] > 100
+    assert_flat(sizes)
+
+
+@pytest.mark.parametrize("wrong", [{"row_cap": 0}, {"row_cap": 255}, {"row_cap": 2**32}, {"row_cap": 259, "k": 65}])
+def test_a_row_cap_out_of_range_is_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="row_cap"):
+        Items(**wrong)
+
+
+class Capped:
+    """A model with a row cap and its twin without; what they hold of 60,000 events over 1,500 zipf items, in order."""
+
+    def __init__(self, half_life: float | None) -> None:
+        self.random = np.random.default_rng(10)
+        chance = 1 / np.arange(1, 1501)
+        items = self.random.choice(1500, 60_000, p=chance / chance.sum())
+        self.events = self.random.integers(0, 3000, 60_000), items, self.random.uniform(0, 1e6, 60_000)
+        self.new = lambda cap=256: Items(half_life=half_life, row_cap=cap)
+        self.real, self.whole = self.new(), self.new(None)
+        self.held = np.array([], int)
+
+    def observe(self, which: NDArray[np.int64]) -> None:
+        for model in (self.real, self.whole):
+            model.observe_many(*(column[which] for column in self.events))
+        self.held = np.concatenate([self.held, which])
+
+    def retract(self, n: int) -> None:
+        gone = self.random.permutation(self.held)[:n]
+        for model in (self.real, self.whole):
+            assert model.retract_many(*(column[gone] for column in self.events)) == n
+        self.held = self.held[~np.isin(self.held, gone)]
+
+    def expire(self, before: float) -> None:
+        kept = self.events[2][self.held] >= before
+        for model in (self.real, self.whole):
+            assert model.expire(before) == np.sum(~kept)
+        self.held = self.held[kept]
+
+    def compact(self) -> None:
+        for model in (self.real, self.whole):
+            model.compact()
+
+    def compare(self) -> None:
+        self.real.check()
+        items = np.arange(1500)
+        assert self.real.count(items).tolist() == self.whole.count(items).tolist()
+        starts, _, _ = self.real.neighbours(items, 1500)
+        assert np.diff(starts.astype(int)).max() <= 256
+        a, b = self.random.choice(self.events[1], (2, 20_000))
+        supports, whole = self.real.support(a, b), self.whole.support(a, b)
+        assert supports.tolist() == self.real.support(b, a).tolist()
+        assert (supports <= whole).all()
+        assert (supports < whole).any()
+        again, by_unit = self.new(), self.held[np.argsort(self.events[0][self.held], kind="stable")]
+        again.observe_many(*(column[by_unit] for column in self.events))
+        assert self.real.checksum() == again.checksum()
+        assert self.real.nbytes["pairs"] < self.whole.nbytes["pairs"]
+
+
+@pytest.mark.parametrize("half_life", [None, 1e5])
+def test_with_a_row_cap_pairs_may_count_too_little_and_all_else_is_as_without(half_life: float | None) -> None:
+    models = Capped(half_life)
+    for part in np.array_split(np.arange(60_000), 4):
+        models.observe(part)
+        models.compare()
+        models.retract(2000)
+        models.compare()
+    models.expire(2e5)
+    models.compare()
+    models.compact()
+    models.compare()
+    models.retract(len(models.held))
+    models.real.check()
+    for model in (models.real, models.whole):
+        assert model.stats()["pairs"] == model.stats()["items"] == 0
+        assert not model.count(range(1500)).any()
+    models.compact()
+    models.observe(np.arange(60_000))
+    models.compare()

@@ -4,15 +4,16 @@ repeats, ties and equal events happen."""
 from __future__ import annotations
 
 import math
-import os
 from collections import Counter, defaultdict
+from itertools import product
+from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from numpy.typing import NDArray
+from strategies import DEEP, MANY, SEED, assert_flat, endless
 
 from shopguide._core import Next
 
@@ -24,7 +25,14 @@ UNIT = 2520  # of weights, as integers
 
 Event = tuple[int, int, float]
 Weights = list[tuple[int, float]]
-EVENT = st.tuples(st.sampled_from(UNITS), st.sampled_from(ITEMS), st.integers(0, 30).map(float))
+EVENT = st.sampled_from([*product(UNITS, ITEMS, map(float, range(31)))])
+
+
+def drawn(seed: int, most: int) -> list[Event]:
+    random = Random(seed)
+    return [
+        (random.choice(UNITS), random.choice(ITEMS), float(random.randrange(31))) for _ in range(random.randrange(most))
+    ]
 
 
 class Oracle:
@@ -93,8 +101,9 @@ class NextMachine(RuleBasedStateMachine):
         self.real.observe(*event)
         self.events.append(event)
 
-    @rule(events=st.lists(EVENT, max_size=40))
-    def observe_many(self, events: list[Event]) -> None:
+    @rule(seed=SEED)
+    def observe_many(self, seed: int) -> None:
+        events = drawn(seed, 41 if len(self.events) < MANY else 3)
         self.real.observe_many(*columns(events))
         self.events += events
 
@@ -103,17 +112,17 @@ class NextMachine(RuleBasedStateMachine):
         del self.events[newest]
 
     @precondition(lambda self: self.events)
-    @rule(data=st.data())
-    def retract(self, data: st.DataObject) -> None:
-        event = data.draw(st.sampled_from(self.events))
+    @rule(seed=SEED)
+    def retract(self, seed: int) -> None:
+        event = Random(seed).choice(self.events)
         assert self.real.retract_many(*columns([event])) == 1
         self.take(event)
 
     @precondition(lambda self: self.events)
-    @rule(data=st.data())
-    def retract_some_and_others_that_never_were(self, data: st.DataObject) -> None:
-        events = data.draw(st.permutations(self.events))[: data.draw(st.integers(0, 20))]
-        events += data.draw(st.lists(EVENT, max_size=3))
+    @rule(seed=SEED)
+    def retract_some_and_others_that_never_were(self, seed: int) -> None:
+        random = Random(seed)
+        events = random.sample(self.events, min(len(self.events), random.randrange(21))) + drawn(seed, 4)
         found = 0
         for event in events:
             if event in self.events:
@@ -153,13 +162,12 @@ class NextMachine(RuleBasedStateMachine):
         with pytest.raises(ValueError, match="finite"):
             self.real.retract_many(*columns_)
 
-    @rule(
-        seeds=st.lists(
-            st.tuples(st.sampled_from([*ITEMS, UNKNOWN]), st.sampled_from([0.0, 0.5, 1.0, 3.0])), max_size=6
-        ),
-        hops=st.tuples(st.integers(0, 8), st.integers(0, 8), st.integers(0, 8)),
-    )
-    def two_hops(self, seeds: Weights, hops: tuple[int, int, int]) -> None:
+    @rule(seed=SEED)
+    def two_hops(self, seed: int) -> None:
+        random = Random(seed)
+        sources = random.choices([*ITEMS, UNKNOWN], k=random.randrange(7))
+        seeds = [(source, random.choice([0.0, 0.5, 1.0, 3.0])) for source in sources]
+        hops = random.randrange(9), random.randrange(9), random.randrange(9)
         oracle = Oracle(self.events, self.history, self.steps)
         assert pairs(self.real.two_hops(*seeds_of(seeds), *hops)) == oracle.two_hops(seeds, *hops)
 
@@ -194,12 +202,7 @@ class NextMachine(RuleBasedStateMachine):
         assert held == by_unit
 
 
-NextMachine.TestCase.settings = settings(
-    max_examples=150,
-    stateful_step_count=int(os.environ.get("SHOPGUIDE_STEPS", "25")),  # 300 takes minutes
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
+NextMachine.TestCase.settings = DEEP
 TestNext = NextMachine.TestCase
 
 
@@ -329,3 +332,17 @@ def test_compacting_gives_memory_back() -> None:
     model.compact()
     assert sum(model.nbytes.values()) < full / 4
     assert model.checksum() == fed(events[:200]).checksum()
+
+
+def test_memory_stays_flat_on_an_endless_stream() -> None:
+    """New sessions and new items all the time, events of the last 1,000 s kept, lists read."""
+    model, sizes = Next(), []
+    for units, items, times in endless():
+        model.observe_many(units, items, times)
+        model.expire(times[-1] - 1000)
+        for item in items[:500].tolist():
+            model.following(item)
+        sizes.append(model.nbytes)
+    model.check()
+    assert model.stats()["lists"] > 100
+    assert_flat(sizes)

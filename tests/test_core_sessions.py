@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from fractions import Fraction
+from itertools import product
 from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from numpy.typing import NDArray
+from strategies import DEEP, MANY, SEED, assert_flat, endless
 
 from shopguide._core import Sessions
 
@@ -22,8 +23,7 @@ ITEMS = [0, 1, 2, 3, 4, 2**32, TOP - 1, TOP]
 UNKNOWN = 77
 
 Event = tuple[int, int, float]
-EVENT = st.tuples(st.sampled_from(UNITS), st.sampled_from(ITEMS), st.integers(0, 12).map(float))
-SEED = st.integers(0, 65535)  # few bytes a step, so that a run has hundreds
+EVENT = st.sampled_from([*product(UNITS, ITEMS, map(float, range(13)))])
 PARTS = [0.0, 0.25, 0.5, 1.0]
 
 
@@ -124,7 +124,7 @@ class SessionsMachine(RuleBasedStateMachine):
 
     @rule(seed=SEED)
     def observe_many(self, seed: int) -> None:
-        events = drawn(seed, 20)
+        events = drawn(seed, 20 if len(self.events) < MANY else 3)
         self.real.observe_many(*columns(events))
         self.events += events
 
@@ -182,9 +182,7 @@ class SessionsMachine(RuleBasedStateMachine):
         assert self.real.stats()["events"] == len(self.events)
 
 
-SessionsMachine.TestCase.settings = settings(
-    max_examples=150, stateful_step_count=300, deadline=None, suppress_health_check=list(HealthCheck)
-)
+SessionsMachine.TestCase.settings = DEEP
 TestSessions = SessionsMachine.TestCase
 
 
@@ -233,14 +231,70 @@ def test_unequal_lengths_are_refused() -> None:
 
 def test_memory_stays_flat_on_an_endless_stream() -> None:
     """New sessions and new items all the time, events of the last 1,000 s kept."""
-    random, model, sizes = np.random.default_rng(1), Sessions(), []
-    for batch in range(60):
-        n = 5000
-        times = batch * 100 + np.sort(random.uniform(0, 100, n))
-        units = (batch * n + np.sort(random.integers(0, n // 5, n))).astype(np.uint64)
-        items = batch * 20 + random.integers(0, 400, n)
+    model, sizes = Sessions(), []
+    for units, items, times in endless():
         model.observe_many(units, items, times)
         model.expire(times[-1] - 1000)
-        sizes.append(sum(model.nbytes.values()))
+        sizes.append(model.nbytes)
     model.check()
-    assert max(sizes[20:]) <= 1.1 * max(sizes[10:20])
+    assert_flat(sizes)
+
+
+@pytest.mark.parametrize("cap", [0, -1, 2**32])
+def test_a_unit_cap_out_of_range_is_refused(cap: int) -> None:
+    with pytest.raises(ValueError, match="unit_cap"):
+        Sessions(unit_cap=cap)
+
+
+def capped_and_whole(times: NDArray[np.float64]) -> tuple[Sessions, Sessions]:
+    """3,000 units over 200 zipf items; the cap of 40 is below what many of them have."""
+    random, n = np.random.default_rng(3), len(times)
+    units, items = random.integers(0, 3000, n), np.minimum(random.zipf(1.2, n), 200)
+    models = Sessions(unit_cap=40), Sessions()
+    for model in models:
+        model.observe_many(units, items, times)
+    return models
+
+
+def answers(model: Sessions) -> list[object]:
+    """Of queries that read at most 40 units an item."""
+    random, found = np.random.default_rng(4), []
+    for _ in range(300):
+        items = random.permutation(200)[: random.integers(1, 10)] + 1
+        weights, decay = random.random((2, len(items)))
+        m, k = int(random.choice([1, 7, 40])), int(random.choice([1, 10, 500]))
+        found.append([column.tolist() for column in model.nearest(items, weights, m, k)])
+        found.append([column.tolist() for column in model.recommend(items, weights, decay, 50, m, k)])
+    return found
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_unit_cap_of_m_and_more_changes_no_answer_until_something_is_taken_back(late: bool) -> None:
+    times = np.arange(20_000.0)
+    capped, whole = capped_and_whole(np.random.default_rng(5).permutation(times) if late else times)
+
+    def compare() -> bool:
+        """Whether all answers are the same."""
+        for model in (capped, whole):
+            model.check()
+        assert capped.holding(range(201)).tolist() == whole.holding(range(201)).tolist()
+        assert capped.checksum() == whole.checksum()
+        assert capped.nbytes["postings"] < whole.nbytes["postings"]
+        return answers(capped) == answers(whole)
+
+    def compact() -> None:
+        for model in (capped, whole):
+            model.compact()
+
+    assert compare()
+    gone = np.random.default_rng(6).permutation(20_000)[:12_000]
+    events = whole.events()
+    for model in (capped, whole):
+        assert model.retract_many(*(column[gone] for column in events)) == 12_000
+    assert not compare()
+    compact()
+    assert compare()
+    assert capped.expire(15_000) == whole.expire(15_000) > 0
+    compare()
+    compact()
+    assert compare()

@@ -5,19 +5,24 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from fractions import Fraction
+from functools import cache
+from operator import itemgetter
+from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from strategies import DEEP, MANY, SEED
 
 from shopguide._core import Audience, Recent, Users
 
 KEYS = range(7)
 KEY = st.integers(0, 6)
-STEPS = settings(max_examples=60, stateful_step_count=40)
+USERS = range(5)
+USER = st.integers(0, 4)
 
 HALF_LIFE = 10.0
 GAP = 5.0
@@ -40,28 +45,41 @@ class RecentMachine(RuleBasedStateMachine):
     def begin(self, base: int) -> None:
         self.base = base
 
-    @rule(rows=st.lists(st.tuples(KEY, st.integers(0, 20), st.integers(0, 5)), max_size=4))
-    def observe(self, rows: list[tuple[int, int, int]]) -> None:
+    @rule(seed=SEED)
+    def observe(self, seed: int) -> None:
+        random = Random(seed)
+        rows = [(random.choice(KEYS), random.randrange(21), random.randrange(6)) for _ in range(random.randrange(5))]
         items, ages, weights = zip(*rows, strict=True) if rows else ((), (), ())
         self.real.observe(items, (self.base + np.array(ages)) * HALF_LIFE, weights)
         for item, age, weight in rows:
             self.seen.setdefault(item, Counter())[age, weight] += 1
 
     @precondition(lambda self: self.alive())
-    @rule(data=st.data())
-    def retract_one_there(self, data: st.DataObject) -> None:
-        item = data.draw(st.sampled_from(self.alive()))
-        age, weight = data.draw(st.sampled_from(sorted(self.seen[item])))
+    @rule(seed=SEED)
+    def retract_one_there(self, seed: int) -> None:
+        random = Random(seed)
+        item = random.choice(self.alive())
+        age, weight = random.choice(sorted(self.seen[item]))
         assert self.real.retract([item], [(self.base + age) * HALF_LIFE], [weight]) == 1
         self.seen[item] -= Counter([(age, weight)])
+
+    @rule(seed=SEED)
+    def retract_all(self, seed: int) -> None:
+        rows = [(item, *row) for item, seen in self.seen.items() for row in seen.elements()]
+        Random(seed).shuffle(rows)
+        items, ages, weights = zip(*rows, strict=True) if rows else ((), (), ())
+        assert self.real.retract(items, (self.base + np.array(ages)) * HALF_LIFE, weights) == len(rows)
+        self.seen.clear()
 
     @rule(item=KEY, age=st.integers(0, 20))
     def retract_of_an_unseen_item(self, item: int, age: int) -> None:
         if not self.seen.get(item):
             assert self.real.retract([item], [(self.base + age) * HALF_LIFE], [1]) == 0
 
-    @rule(rows=st.lists(st.tuples(KEY, st.integers(0, 2)), max_size=3))
-    def categorise(self, rows: list[tuple[int, int]]) -> None:
+    @rule(seed=SEED)
+    def categorise(self, seed: int) -> None:
+        random = Random(seed)
+        rows = [(random.choice(KEYS), random.randrange(3)) for _ in range(random.randrange(4))]
         self.real.categorise([item for item, _ in rows], [category for _, category in rows])
         self.category |= dict(rows)
 
@@ -80,7 +98,7 @@ class RecentMachine(RuleBasedStateMachine):
         self.real.check()
         now = (self.base + 20) * HALF_LIFE
         exact = {
-            item: sum((n * weight * Fraction(2) ** (age - 20) for (age, weight), n in seen.items()), Fraction())
+            item: Fraction(sum(n * weight << age for (age, weight), n in seen.items()), 1 << 20)
             for item, seen in self.seen.items()
         }
         assert len(self.real) == len(self.alive())
@@ -116,23 +134,21 @@ class UsersMachine(RuleBasedStateMachine):
             rows.append({**event, "session": session, "derived": int(not event["given"])})
         return rows
 
-    @rule(
-        rows=st.lists(
-            st.fixed_dictionaries(
-                {
-                    "user": KEY,
-                    "item": st.integers(0, 2),
-                    "time": st.integers(0, 30).map(float),
-                    "given": st.sampled_from([0, 0, 0, 1, 2]),
-                    "kind": st.sampled_from([0, 1, 2, 31, 32, 255]),
-                    "offset": st.integers(-3, 3),
-                    "event": st.integers(0, 2),
-                }
-            ),
-            max_size=5,
-        )
-    )
-    def observe(self, rows: list[dict[str, Any]]) -> None:
+    @rule(seed=SEED)
+    def observe(self, seed: int) -> None:
+        random, few = Random(seed), 6 if sum(map(len, self.kept.values())) < MANY // 2 else 2
+        rows = [
+            {
+                "user": random.choice(USERS),
+                "item": random.randrange(3),
+                "time": float(random.randrange(31)),
+                "given": random.choice([0, 0, 0, 1, 2]),
+                "kind": random.choice([0, 1, 2, 31, 32, 255]),
+                "offset": random.randrange(-3, 4),
+                "event": random.randrange(3),
+            }
+            for _ in range(random.randrange(few))
+        ]
         names = ("user", "item", "time", "given", "kind", "offset", "event")
         resolved = self.real.observe(*([row[name] for row in rows] for name in names))
         expected = []
@@ -142,22 +158,23 @@ class UsersMachine(RuleBasedStateMachine):
         assert resolved.tolist() == expected
 
     @precondition(lambda self: self.kept)
-    @rule(data=st.data())
-    def remove(self, data: st.DataObject) -> None:
-        user = data.draw(st.sampled_from(sorted(self.kept)))
-        index = data.draw(st.integers(0, len(self.kept[user]) - 1))
+    @rule(seed=SEED)
+    def remove(self, seed: int) -> None:
+        random = Random(seed)
+        user = random.choice(sorted(self.kept))
+        index = random.randrange(len(self.kept[user]))
         self.real.remove(user, index)
         del self.kept[user][index]
         if not self.kept[user]:
             del self.kept[user]
 
-    @rule(user=KEY, beyond=st.integers(0, 2))
+    @rule(user=USER, beyond=st.integers(0, 2))
     def remove_what_is_not_there(self, user: int, beyond: int) -> None:
         for index in (len(self.kept.get(user, [])) + beyond, -1):
             with pytest.raises(ValueError, match="no event"):
                 self.real.remove(user, index)
 
-    @rule(user=KEY)
+    @rule(user=USER)
     def drop(self, user: int) -> None:
         assert self.real.drop(user) == len(self.kept.pop(user, []))
 
@@ -172,19 +189,22 @@ class UsersMachine(RuleBasedStateMachine):
         assert sorted(self.real.users().tolist()) == sorted(self.kept)
         assert len(self.real) == len(self.kept)
         assert self.real.total == sum(map(len, self.kept.values()))
-        for user in KEYS:
+        for user in USERS:
             rows = self.with_sessions(user)
-            assert unpacked(self.real.events(user)) == unpacked(rows)
+            expected = unpacked(rows)
+            assert unpacked(self.real.events(user)) == expected
             for limit in (0, 2, 100):
-                assert unpacked(self.real.recent(user, limit)) == unpacked(rows[max(0, len(rows) - limit) :])
+                assert unpacked(self.real.recent(user, limit)) == expected[max(0, len(rows) - limit) :]
+            kinds = [(i, e["kind"]) for i, e in enumerate(rows) if e["item"] == 1]
             for mask in (0, 0b10, 0b101, 1 << 31):
-                fitting = [i for i, e in enumerate(rows) if e["item"] == 1 and mask >> e["kind"] & 1]
+                fitting = [i for i, kind in kinds if mask >> kind & 1]
                 assert self.real.newest(user, 1, mask) == max(fitting, default=-1)
             for event in range(3):
                 named = [i for i, e in enumerate(rows) if event and e["event"] == event]
                 assert self.real.find(user, event) == max(named, default=-1)
 
 
+@cache
 def session_key(user: int, time: float) -> int:
     """splitmix64's finaliser over the user and the time's bits, their halves swapped."""
     low, high = struct.unpack("<II", struct.pack("<d", time))
@@ -194,11 +214,14 @@ def session_key(user: int, time: float) -> int:
     return (key ^ key >> 31) or 1
 
 
+NAMES = ("item", "time", "session", "kind", "offset", "event", "derived")
+ROW = itemgetter(*NAMES)
+
+
 def unpacked(events: Any) -> list[tuple[Any, ...]]:
-    names = ("item", "time", "session", "kind", "offset", "event", "derived")
     if isinstance(events, dict):
-        return list(zip(*(events[name].tolist() for name in names), strict=True))
-    return [tuple(row[name] for name in names) for row in events]
+        return list(zip(*(column.tolist() for column in ROW(events)), strict=True))
+    return [ROW(row) for row in events]
 
 
 class AudienceMachine(RuleBasedStateMachine):
@@ -210,15 +233,19 @@ class AudienceMachine(RuleBasedStateMachine):
     def users_of(self, item: int) -> set[int]:
         return {user for i, user in self.touches if i == item}
 
-    PAIRS = st.lists(st.tuples(KEY, KEY), max_size=12)
+    def drawn(self, seed: int) -> list[tuple[int, int]]:
+        random = Random(seed)
+        return [(random.choice(KEYS), random.choice(KEYS)) for _ in range(random.randrange(13))]
 
-    @rule(pairs=PAIRS)
-    def add(self, pairs: list[tuple[int, int]]) -> None:
+    @rule(seed=SEED)
+    def add(self, seed: int) -> None:
+        pairs = self.drawn(seed)
         self.real.add([item for item, _ in pairs], [user for _, user in pairs])
         self.touches.update(pairs)
 
-    @rule(pairs=PAIRS)
-    def sub(self, pairs: list[tuple[int, int]]) -> None:
+    @rule(seed=SEED)
+    def sub(self, seed: int) -> None:
+        pairs = self.drawn(seed)
         found = self.real.sub([item for item, _ in pairs], [user for _, user in pairs])
         left = self.touches - Counter(pairs)
         assert found == self.touches.total() - left.total()
@@ -235,18 +262,16 @@ class AudienceMachine(RuleBasedStateMachine):
         rows = zip(*(column.tolist() for column in self.real.dump()), strict=True)
         assert {(item, user): count for item, user, count in rows} == self.touches
         assert len(self.real) == len(self.touches)
-        assert self.real.count(KEYS).tolist() == [len(self.users_of(item)) for item in KEYS]
+        users = [self.users_of(item) for item in KEYS]
+        assert self.real.count(KEYS).tolist() == [len(of) for of in users]
         for item in KEYS:
-            both = [len(self.users_of(item) & self.users_of(other)) for other in KEYS]
+            both = [len(users[item] & others) for others in users]
             assert self.real.shared(item, KEYS).tolist() == both
             assert self.real.shared(item, KEYS, limit=2).tolist() == [min(n, 2) for n in both]
 
 
-TestRecentMachine = RecentMachine.TestCase
-TestUsersMachine = UsersMachine.TestCase
-TestAudienceMachine = AudienceMachine.TestCase
-for machine in (TestRecentMachine, TestUsersMachine, TestAudienceMachine):
-    machine.settings = STEPS
+RecentMachine.TestCase.settings = UsersMachine.TestCase.settings = AudienceMachine.TestCase.settings = DEEP
+TestRecent, TestUsers, TestAudience = RecentMachine.TestCase, UsersMachine.TestCase, AudienceMachine.TestCase
 
 
 # ---- Recent ------------------------------------------------------------------------------------------------------

@@ -1,0 +1,34 @@
+"""What tests of the core share: how deep a machine's runs are, and a stream without end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+DEEP = settings(max_examples=160, stateful_step_count=300, deadline=None, suppress_health_check=list(HealthCheck))
+SEED = st.integers(0, 65535)  # of all that a rule draws: 300 steps have to fit hypothesis' 8 KiB
+MANY = 60  # events; a machine that has as many adds few at a time, so that its oracle keeps up
+
+Columns = tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.float64]]
+
+
+def endless() -> Iterator[Columns]:
+    """Units, items, times: of each batch 100 s; its units are new, and every 20 batches all items are others."""
+    random, n = np.random.default_rng(1), 5000
+    for batch in range(60):
+        times = batch * 100 + np.sort(random.uniform(0, 100, n))
+        units = batch * n + np.sort(random.integers(0, n // 5, n))
+        items = batch * 20 + random.integers(0, 400, n)
+        yield units.astype(np.uint64), items.astype(np.uint64), times
+
+
+def assert_flat(sizes: list[dict[str, int]]) -> None:
+    """Bytes by part after each batch of endless(), of a model that keeps the events of the last ten."""
+    mapped = [sum(parts.values()) for parts in sizes]
+    used = [sum(parts.values()) - parts["pool_rest"] for parts in sizes]
+    assert max(used[20:]) <= 1.1 * max(used[10:20])
+    assert max(mapped[30:]) <= 1.1 * max(mapped[10:30])  # grows by arenas, so the last one may come late
