@@ -9,7 +9,7 @@ import msgpack
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shopguide.clean import clean
@@ -158,8 +158,12 @@ ROW = st.fixed_dictionaries(
 )
 
 
+MUTE = {"kind": Kind.MALFORMED, "user": 0, "item": 0, "data": msgpack.packb({"reason": ""})}
+
+
 @settings(max_examples=300)
 @given(rows=st.lists(ROW, max_size=5))
+@example(rows=[MUTE])
 def test_never_raises_and_every_row_is_kept_or_rejected(rows: list[dict[str, Any]]) -> None:
     given_batch = batch(*rows)
     kept, rejects = clean(given_batch)

@@ -11,7 +11,7 @@ import msgpack
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shopguide.collect.chunk import Chunk, columns_of
@@ -60,15 +60,24 @@ ROWS = st.dictionaries(
 )
 
 
+YES = ("", "true", "t", "yes", "y", "1", "on", "granted", "given")
+
+
+def consented(row: dict[str, Any]) -> bool:
+    said = row.get("consent")
+    return said.strip().lower() in YES if isinstance(said, str) else said in (None, True)
+
+
 @settings(max_examples=400)
+@example(rows=[{"consent": "1"}, {"consent": "n"}])
 @given(rows=st.lists(ROWS, max_size=6))
 def test_nothing_raises_and_nothing_is_lost(rows: list[dict[str, Any]]) -> None:
     found = encode(rows)
     events = found.events
     own = np.flatnonzero(~found.derived)
     assert len(own) + found.refused == len(rows)
-    assert found.refused == sum(row.get("consent") not in (None, True, 1, "", " ") for row in rows)
-    kept = [row for row in rows if row.get("consent") in (None, True, 1, "", " ")]
+    kept = [row for row in rows if consented(row)]
+    assert found.refused == len(rows) - len(kept)
     for at, row in zip(own.tolist(), kept, strict=True):
         if events.kind[at] == Kind.MALFORMED:
             details = events.details(at)

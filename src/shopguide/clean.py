@@ -147,7 +147,7 @@ def _explain(batch: Batch, row: int, why: str) -> tuple[str, bytes]:
     if events.kind[row] == Kind.MALFORMED:
         kept = details or {}
         raw = kept.get("raw", b"")
-        return str(kept.get("reason", why)), raw if isinstance(raw, bytes) else str(raw).encode("utf-8", "replace")
+        return str(kept.get("reason") or why), raw if isinstance(raw, bytes) else str(raw).encode("utf-8", "replace")
     kind, item = int(events.kind[row]), int(events.item[row])
     at = np.flatnonzero(batch.names.key == events.item[row])
     fields: dict[str, Any] = {
