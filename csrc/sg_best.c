@@ -16,7 +16,8 @@ static inline void swap(sg_candidate *a, sg_candidate *b) {
 enum { FEW = 12 };
 
 /* c[at] among those before it, which are in order; how far it moved. */
-static size_t insert(const uint64_t *keys, sg_candidate *c, size_t at) {
+static inline size_t insert(const uint64_t *keys, sg_candidate *c, size_t at) {
+    if (c[at - 1].strength > c[at].strength) return 0; /* as nearly always in what nearly is in order */
     sg_candidate moving = {c[at].strength, c[at].id};
     size_t to = at;
     for (; to > 0 && sg_better(keys, moving, c[to - 1]); to--) put(&c[to], c[to - 1].strength, c[to - 1].id);

@@ -19,10 +19,7 @@ _Static_assert(FLT_RADIX == 2 && DBL_MIN_EXP == -1021, "the header names it");
     }                                                                                                                  \
     attributes static void strengths_##level(const sg_pairs *p, const sg_row *row, const uint32_t *others, size_t n,   \
                                              sg_candidate *out) {                                                      \
-        for (size_t x = 0; x < n; x++) {                                                                               \
-            __builtin_prefetch(row->slots + sg_home(others[x], row->lg));                                              \
-            __builtin_prefetch(&p->norm[others[x]]);                                                                   \
-        }                                                                                                              \
+        for (size_t x = 0; x < n; x++) __builtin_prefetch(row->slots + sg_home(others[x], row->lg));                   \
         for (size_t x = 0; x < n; x++) {                                                                               \
             const uint64_t *slot = find_##level(row, others[x]);                                                       \
             double strength = slot && *slot & SG_LISTED ? sg_strength(p, row, slot) : -1;                              \

@@ -9,7 +9,7 @@ int sg_tally_grow(sg_tally *t, size_t ids) {
     double *sums = realloc(t->sums, room * sizeof *sums);
     if (!sums) return SG_ERR_NOMEM;
     t->sums = sums;
-    uint32_t *touched = realloc(t->touched, room * sizeof *touched);
+    uint32_t *touched = realloc(t->touched, (room + 1) * sizeof *touched);
     if (!touched) return SG_ERR_NOMEM;
     t->touched = touched;
     sg_candidate *candidates = realloc(t->candidates, room * sizeof *candidates);

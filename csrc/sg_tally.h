@@ -25,7 +25,8 @@ void sg_tally_clear(sg_tally *t);
 
 static inline void sg_tally_add(sg_tally *t, uint32_t id, double amount) { /* 0 or more */
     if (!(amount > 0)) return;
-    if (t->sums[id] == 0) t->touched[t->len++] = id;
+    t->touched[t->len] = id; /* one more than there are ids fits: whether it is new is no branch */
+    t->len += t->sums[id] == 0;
     t->sums[id] += amount;
 }
 

@@ -86,15 +86,17 @@ void sg_topk_fetch(const sg_topk *t, const sg_row *row) {
  * those that stand twice because an entry came back, leave it now. */
 static void sort_list(sg_topk *t, const sg_pairs *p, const sg_row *row) {
     sg_list *list = row->list;
-    uint32_t len = 0;
-    p->row->strengths(p, row, list->ids, list->len, t->scratch);
-    sg_best_again(t->keys, t->scratch, list->len);
-    for (uint32_t x = 0; x < list->len && t->scratch[x].strength >= 0; x++) {
-        if (len && t->scratch[x].id == t->scratch[len - 1].id) continue;
-        t->scratch[len] = t->scratch[x];
-        list->ids[len++] = t->scratch[x].id;
+    sg_candidate *c = t->scratch;
+    uint32_t len = list->len, twice = 0;
+    p->row->strengths(p, row, list->ids, len, c);
+    int moved = sg_best_again(t->keys, c, len);
+    while (len && c[len - 1].strength < 0) len--;
+    for (uint32_t x = 1; x < len; x++) {
+        twice += c[x].id == c[x - 1].id;
+        if (twice) c[x - twice] = c[x];
     }
-    list->len = len;
+    list->len = len -= twice;
+    for (uint32_t x = 0; x < len && (moved || twice); x++) list->ids[x] = c[x].id;
 }
 
 /* The list is full: keep the best, and let the best of the others speak for the unlisted. */
