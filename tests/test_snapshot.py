@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -61,6 +63,29 @@ def test_any_bytes_are_refused(data: bytes, tmp_path_factory: pytest.TempPathFac
         path.write_bytes(head + data)
         with pytest.raises(StateError, match="no whole snapshot of score"):
             snapshot.read(path, "score")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"",
+        b"\xff{}",
+        b"[" * 60_000,
+        b"[]",
+        b'{"kind": "score"}',
+        b'{"kind": "score", "columns": [["a", "<u8"]]}',
+        b'{"kind": "score", "columns": [["a", "O", 0]]}',
+        b'{"kind": "score", "columns": [["a", ["<u8"], 0]]}',
+        b'{"kind": "score", "columns": [["a", "<u8", -1]]}',
+        b'{"kind": "score", "columns": [["a", "<u8", 1.5]]}',
+        b'{"kind": "score", "columns": [[7, "<u8", 0]]}',
+    ],
+)
+def test_a_header_that_describes_no_columns_is_refused_whatever_its_checksum(header: bytes, tmp_path: Path) -> None:
+    path, head = tmp_path / "file", snapshot.MAGIC + struct.pack("<II", snapshot.VERSION, len(header)) + header
+    path.write_bytes(head + xxhash.xxh3_64(head, seed=0).digest() + snapshot.END)
+    with pytest.raises(StateError, match="its header describes no columns"):
+        snapshot.read(path, "score")
 
 
 def test_slices_that_changed_places_are_refused(tmp_path: Path) -> None:
@@ -141,6 +166,34 @@ def test_columns_that_do_not_fit_together_are_refused(
         two.load(columns)
     two.check()
     assert two.stats()["events"] == 0
+
+
+@pytest.mark.parametrize("model", [Items, Sessions, Next])
+def test_columns_of_another_type_are_refused(model: type[Items]) -> None:
+    one, two = model(), model()
+    one.observe_many([7, 7, 8], [5, 6, 5], [1.0, 2.0, 3.0])
+    columns = one.dump()
+    for name, column in columns.items():
+        for dtype in snapshot.DTYPES - {column.dtype.str}:
+            with pytest.raises(ValueError, match=name):
+                two.load({**columns, name: column.astype(dtype)})
+    assert two.stats()["events"] == 0
+
+
+def test_starts_whose_differences_wrap_around_are_refused() -> None:
+    users = Users(1800.0)
+    users.observe([1, 2, 3], [1, 2, 3], [1.0, 2.0, 3.0], [0, 0, 0], [1, 1, 1], [0, 1, 2], [0, 0, 0])
+    state = users.dump()
+    state["starts"] = np.array([0, 5 * 10**18, 139 * 10**17, 3], np.uint64)
+    assert (np.diff(state["starts"].astype(np.int64)) > 0).all()
+    with pytest.raises(ValueError, match="starts do not cut its events"):
+        Users(1800.0).load(state)
+
+
+def test_a_doubled_pair_is_refused_even_if_its_count_overflows() -> None:
+    for counts in ([1, 1], [2**32 - 1, 1]):
+        with pytest.raises(ValueError, match="a pair of item and user twice"):
+            Audience().load([5, 5], [7, 7], counts)
 
 
 def test_shoppers_structures_come_back_from_a_file(tmp_path: Path) -> None:

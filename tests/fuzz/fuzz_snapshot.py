@@ -10,7 +10,6 @@ import importlib.machinery
 import importlib.util
 import os
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,8 +42,7 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "audience": Audience,
 }
 HASH = snapshot._hash
-DIRECTORY = tempfile.TemporaryDirectory(prefix="fuzz-")
-FILE = Path(DIRECTORY.name) / "file"
+FILE = Path(f"/proc/self/fd/{os.memfd_create('snapshot')}")
 
 
 def dump(structure: Any) -> Columns:
@@ -85,9 +83,9 @@ def write_corpus(directory: Path) -> None:
     """The examples as files, with checksums and with "checksum"."""
     for number, (name, columns) in enumerate(EXAMPLES.items()):
         for kind, hashed in enumerate((HASH, lambda data, number: b"checksum")):
-            snapshot._hash = hashed
-            snapshot.write(FILE, name, columns)
-            (directory / f"{name}-{kind}").write_bytes(bytes([kind, number]) + FILE.read_bytes())
+            snapshot._hash, file = hashed, directory / f"{name}-{kind}"
+            snapshot.write(file, name, columns)
+            file.write_bytes(bytes([kind, number]) + file.read_bytes())
 
 
 def drawn(data: atheris.FuzzedDataProvider, example: Columns) -> Columns:

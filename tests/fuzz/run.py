@@ -75,8 +75,7 @@ def command_of(target: str) -> tuple[list[str], dict[str, str]]:
     spec = importlib.util.find_spec("atheris")
     assert spec and spec.origin
     runtime = Path(spec.origin).parent.parent / "asan_with_fuzzer.so"
-    core = str(OUT / "bin" / "_core.so")
-    more = {"LD_PRELOAD": str(runtime), "ASAN_OPTIONS": "detect_leaks=0", "FUZZ_CORE": core, "TMPDIR": str(OUT)}
+    more = {"LD_PRELOAD": str(runtime), "ASAN_OPTIONS": "detect_leaks=0", "FUZZ_CORE": str(OUT / "bin" / "_core.so")}
     return [sys.executable, str(HERE / "fuzz_snapshot.py")], {**ENVIRONMENT, **more}
 
 
