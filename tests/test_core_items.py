@@ -17,7 +17,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from numpy.typing import NDArray
 from strategies import DEEP, MANY, SEED, assert_flat, endless
 
-from shopguide.recommenders import Items
+from shopguide._core import simd_levels
+from shopguide.errors import SettingError
+from shopguide.recommenders import Items, Next
 
 TOP = 2**64 - 1
 UNITS = [0, 1, 2, 3, 2**32, 2**63, TOP - 1, TOP]
@@ -388,13 +390,19 @@ def test_the_checksum_does_not_depend_on_batches_interleaving_or_what_was_taken_
     assert fed([(u + 1, i, t) for u, i, t in events]).checksum() != expected
 
 
-@pytest.mark.parametrize("level", ["scalar", "avx2", "avx512"])
+def test_a_simd_level_that_is_not_to_be_had_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOPGUIDE_SIMD", "neon")
+    for model in (Items, Next):
+        with pytest.raises(SettingError, match=r"SHOPGUIDE_SIMD = 'neon': this processor has scalar"):
+            model()
+
+
+@pytest.mark.parametrize("level", simd_levels())
 def test_every_simd_level_makes_the_same_lists(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
     best = fed(stream(4))
     monkeypatch.setenv("SHOPGUIDE_SIMD", level)
     forced = fed(stream(4))
-    if forced.stats()["simd"] != level:
-        pytest.skip(f"this processor has no {level}")
+    assert forced.stats()["simd"] == level
     keys = np.arange(1, 301)
     for model in (best, forced):
         model.neighbours(keys, 50)
