@@ -2,7 +2,7 @@
 
 from streamparse import Grouping, Topology
 
-from shopguide.storm.bolts import CleanBolt, FeaturizeBolt, PushBolt, RankBolt, RejectBolt, ScoreBolt
+from shopguide.storm.bolts import CleanBolt, FeaturizeBolt, PushBolt, RankBolt, RejectBolt, RelayBolt, ScoreBolt
 from shopguide.storm.spouts import LogSpout
 
 BY_PARTITION = Grouping.fields("partition")
@@ -15,6 +15,7 @@ class Recommend(Topology):
     clean = CleanBolt.spec(inputs={log: BY_PARTITION})
     reject = RejectBolt.spec(inputs={clean["rejected"]: BY_PARTITION})
     featurize = FeaturizeBolt.spec(inputs={clean: BY_PARTITION})
+    relay = RelayBolt.spec(inputs={featurize["relay"]: BY_PARTITION})
     score = ScoreBolt.spec(inputs={clean["catalogue"]: Grouping.ALL, featurize: Grouping.ALL})
     rank = RankBolt.spec(inputs={clean["catalogue"]: Grouping.ALL, score: BY_PARTITION})
     push = PushBolt.spec(inputs={rank: BY_PARTITION})

@@ -12,12 +12,16 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from shopguide.records import AHEAD, EARLIEST, I64, SIMILAR, TRENDING, Batch, Events, Kind
+from shopguide.columns import unpack_table
+from shopguide.errors import PackingError
+from shopguide.records import AHEAD, EARLIEST, I64, SIMILAR, TRENDING, Batch, Events, Kind, Moved
 
 MOST = 100  # items in a list
 
 Bools = NDArray[np.bool_]
 Check = Callable[[Any], bool]
+
+_SHOPPERS = tuple(kind for kind in Kind if Kind.VIEW <= kind <= Kind.DISMISS)
 
 
 @dataclass
@@ -46,6 +50,19 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST
 
 
+def _is_path(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 0 and all(map(_is_key, value))
+
+
+def _is_moved(value: Any) -> bool:
+    """Whether this is a packed table of events that a shopper can have done."""
+    try:
+        moved = unpack_table(Moved, value)
+    except (PackingError, ValueError, KeyError, TypeError, IndexError):
+        return False
+    return bool(np.isfinite(moved.time).all() and np.isin(moved.kind, _SHOPPERS).all())
+
+
 def _one_of(*words: str) -> Check:
     return lambda value: isinstance(value, str) and value in words
 
@@ -59,11 +76,14 @@ REQUIRED: dict[int, dict[str, Check]] = {
     Kind.SEARCH: {"query": _is_text},
     Kind.PICK: {"action": _one_of("pin", "boost", "bury", "block", "clear")},
     Kind.RETRACT: {"target": _is_key},
+    Kind.ALIAS: {"account": _is_key},
+    Kind.ADOPT: {"path": _is_path, "events": _is_moved},
 }
 OPTIONAL: dict[int, dict[str, Check]] = {
     Kind.ITEM: {"op": _one_of("upsert", "delete", "stock"), **_ATTRIBUTES},
     Kind.WATCH: {"expires": _is_number, "slot": _is_text, "n": _is_count, "category": lambda v: v == 0 or _is_key(v)},
     Kind.PICK: {"slot": _is_text, "until": _is_number, "by": _is_text, "why": _is_text},
+    Kind.FORGET: {"by": _is_key},
 }
 
 
@@ -71,11 +91,10 @@ def _kinds(*kinds: Kind) -> Bools:
     return np.isin(np.arange(256), kinds)
 
 
-_SHOPPERS = tuple(kind for kind in Kind if Kind.VIEW <= kind <= Kind.DISMISS)
 _KNOWN = _kinds(*Kind)
-_NOT_YET = _kinds(Kind.ACTIVATE, Kind.ALIAS)
+_NOT_YET = _kinds(Kind.ACTIVATE)
 _NEED_ITEM = _kinds(*(kind for kind in _SHOPPERS if kind != Kind.SEARCH), Kind.ITEM, Kind.PICK)
-_NEED_USER = _kinds(*_SHOPPERS, Kind.UNWATCH, Kind.FORGET, Kind.RETRACT)
+_NEED_USER = _kinds(*_SHOPPERS, Kind.UNWATCH, Kind.FORGET, Kind.RETRACT, Kind.ALIAS, Kind.ADOPT)
 _JUDGED = _kinds(Kind.WATCH, *(Kind(kind) for kind in REQUIRED))
 
 

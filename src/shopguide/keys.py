@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import os
 import secrets
+import struct
 from pathlib import Path
 
 import xxhash
@@ -37,6 +38,11 @@ def partition_of(key: int, partitions: int) -> int:
     """The log partition of a user key (an item key for ITEM and PICK rows). The high bits: the low ones pick a
     replica and a slot in the core's tables."""
     return (key >> 32) % partitions
+
+
+def relay_key(user: int, offset: int, target: int) -> int:
+    """The key of a row that the row of a user at an offset causes for another; never 0."""
+    return xxhash.xxh3_64_intdigest(struct.pack("<QqQ", user, offset, target), seed=3) or 1
 
 
 class Secret:

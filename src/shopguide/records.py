@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from shopguide.columns import Ragged, Table, pack_table, unpack_table
 from shopguide.errors import PackingError
 
-__all__ = ["SIGNALS", "SIMILAR", "TRENDING", "Batch", "Candidates", "Events", "Kind", "Lessons", "Looks", "Names"]
-__all__ += ["Ragged", "Record", "Slate", "Table", "Update", "pack", "unpack"]
+__all__ = ["SIGNALS", "SIMILAR", "TRENDING", "Batch", "Candidates", "Events", "Kind", "Lessons", "Looks", "Moved"]
+__all__ += ["Names", "Ragged", "Record", "Slate", "Table", "Update", "pack", "unpack"]
 
 MAGIC = b"SG"
 VERSION = 1
@@ -55,9 +55,11 @@ class Kind(IntEnum):
     UNWATCH = 12
     PICK = 13  # data: {"action": "pin" | "boost" | "bury" | "block", "slot", "until", "by", "why"}
     ACTIVATE = 14  # data: {"model": str, "version": str}; reserved: clean rejects it
-    FORGET = 15
+    FORGET = 15  # data: {"by": int}: the account whose visitor this was; nothing: by themselves
     RETRACT = 16  # data: {"target": int}: the key of the event id to take out
-    ALIAS = 17  # data: {"account": int}: the user key that this visitor is; reserved: clean rejects it
+    ALIAS = 17  # data: {"account": int}: the user key that this visitor is
+    ADOPT = 18  # data: {"path": [int], "events": packed Moved}: a visitor's events, now this user's; see featurize
+    ERASED = 19  # what is left of a forgotten row: its event's key, so that a late retry is still a double
 
 
 class Events(Table):
@@ -131,6 +133,17 @@ class Lessons(Table):
     user: U64
     item: U64
     time: F64
+
+
+class Moved(Table):
+    """Events on their way from a visitor to an account, in order. ``session`` 0: cut by inactivity."""
+
+    schema = {"item": "<u8", "time": "<f8", "session": "<u8", "kind": "u1", "event": "<u8"}
+    item: U64
+    time: F64
+    session: U64
+    kind: U8
+    event: U64
 
 
 SIMILAR = b"similar"
@@ -219,9 +232,11 @@ class Batch(Record):
 
 @dataclass(eq=True)
 class Update(Record):
-    """featurize → score."""
+    """featurize → score. Lessons are those of the rows from ``held`` on; relay: rows for other partitions."""
 
+    held: int
     lessons: Lessons
+    relay: Events
     looks: Looks
 
 

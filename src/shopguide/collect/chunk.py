@@ -24,6 +24,8 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "value": ("value", "amount", "revenue"),
     "event": ("event", "id", "event_id"),
     "query": ("query", "search_query"),
+    "account": ("account", "account_id"),
+    "target": ("target",),
     "consent": ("consent",),
     "op": ("op",),
     "user_key": ("user_key",),

@@ -49,7 +49,7 @@ class Collector:
     def __init__(self, log: Sink, secret: Secret, clock: Callable[[], float] = time.time) -> None:
         self._log = log
         self._clock = clock
-        self._live, self._loading = Encoder(secret, clock), Encoder(secret, clock)
+        self._live, self._loading = Encoder(secret, clock), Encoder(secret, clock, controls=True)
         self._known: dict[Any, tuple[Any, ...]] = {}
         self._live_lock, self._loading_lock = threading.Lock(), threading.Lock()
 

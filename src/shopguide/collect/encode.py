@@ -29,6 +29,7 @@ from shopguide.collect.values import (
     is_blank,
     keys,
     kind_of,
+    kind_or_control_of,
     texts,
     times,
 )
@@ -54,9 +55,10 @@ class Encoded:
 
 
 class Encoder:
-    """Encodes chunks; remembers the keys of ids. Not for two threads at once."""
+    """Encodes chunks; remembers the keys of ids. Not for two threads at once. ``controls``: rows may also alias,
+    retract and forget."""
 
-    def __init__(self, secret: Secret, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, secret: Secret, clock: Callable[[], float] = time.time, controls: bool = False) -> None:
         self.clock = clock
         self.users = Cache(_key_by(secret.user_key))
         self.guests = Cache(_key_by(lambda session: secret.user_key("anonymous:" + session)))
@@ -65,7 +67,7 @@ class Encoder:
         self.events = Cache(_key_by(event_key), limit=1 << 12)
         self.times = Cache(epoch, limit=1 << 12)
         self.amounts = Cache(amount)
-        self.kinds = Cache(kind_of, limit=1 << 12)
+        self.kinds = Cache(kind_or_control_of if controls else kind_of, limit=1 << 12)
         self.ids = Cache(lambda text: id_text(text).encode())
 
     def encode(self, chunk: Chunk) -> Encoded:
@@ -223,13 +225,13 @@ class _Encoding:
         self._reject(~np.isfinite(self.value), "value is not a finite number")
 
     def _judge_times(self, column: Column | None, unread: Bools) -> None:
-        """Say what is wrong with times. A catalogue's row without one is of now."""
+        """Say what is wrong with times. A catalogue's or a control row without one is of now."""
         for row in np.flatnonzero(unread).tolist():
             given = None if column is None else column[row]
             if not is_blank(given):
                 readable = np.isinf(self.time[row]) or (isinstance(given, (str, float)) and _names_nan(given))
                 self._reject([row], "time is not finite" if readable else "time cannot be read")
-            elif self.kind[row] == ITEM:
+            elif self.kind[row] >= ITEM:
                 self.time[row] = self.arrived
             else:
                 self._reject([row], "no time")
@@ -253,9 +255,21 @@ class _Encoding:
                 self._reject([row], "no stock")
             else:
                 data[row] = _pack({"op": op, **said})
+        self._say_whom(data)
         for row, why in self.why.items():
             data[row] = _pack({"reason": why, "raw": self.chunk.raw(row)})
         return Ragged.of_bytes(data)
+
+    def _say_whom(self, data: list[bytes]) -> None:
+        """Whose visitor a row's user is, which event it takes back."""
+        for row in np.flatnonzero(self.good & np.isin(self.kind, (Kind.ALIAS, Kind.RETRACT))).tolist():
+            alias = self.kind[row] == Kind.ALIAS
+            name, keys_of = ("account", self.encoder.users) if alias else ("target", self.encoder.events)
+            key = keys_of[self._texts(name)[row]]
+            if key:
+                data[row] = _pack({name: key})
+            else:
+                self._reject([row], f"no {name}")
 
     def _names(self) -> Names:
         """The ids of the chunk's items, and the names of the categories that ITEM rows mention."""

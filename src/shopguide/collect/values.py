@@ -38,6 +38,8 @@ KINDS: dict[str, Kind] = {
     **dict.fromkeys(("clicked",), Kind.CLICK),
     **dict.fromkeys(("dismissed", "not_this", "dislike"), Kind.DISMISS),
 }
+# What only sources that an operator named may say: files and topics, not whoever can reach the collector.
+CONTROLS = {"alias": Kind.ALIAS, "identify": Kind.ALIAS, "forget": Kind.FORGET, "retract": Kind.RETRACT}
 _YES = frozenset(("", "true", "t", "yes", "y", "1", "on", "granted", "given"))
 
 
@@ -163,6 +165,11 @@ def kind_of(text: str | None) -> int:
     """The kind that a word means, VIEW where none is given, UNKNOWN for a word that we do not know."""
     word = (text or "").strip().lower().replace(" ", "_")
     return int(KINDS.get(word, UNKNOWN)) if word else int(Kind.VIEW)
+
+
+def kind_or_control_of(text: str | None) -> int:
+    """The same for a source that may also control us."""
+    return int(CONTROLS.get((text or "").strip().lower(), kind_of(text)))
 
 
 def consents(value: Any) -> bool:

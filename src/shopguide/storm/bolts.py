@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 import msgpack
@@ -12,13 +13,15 @@ from shopguide.clean import clean
 from shopguide.featurize import Featurizer
 from shopguide.push import Intake
 from shopguide.rank import Ranker
-from shopguide.records import Batch, Slate, Update, pack, unpack
+from shopguide.records import Batch, Events, Names, Slate, Update, pack, unpack
+from shopguide.relay import Relay
 from shopguide.rejects import RejectFiles
 from shopguide.score import Scorer
 from shopguide.storm.deployment import Deployment
 from shopguide.storm.stage import StageBolt
 
 CATALOGUE = "catalogue"
+RELAY = "relay"
 BATCH = ["partition", "batch"]
 
 
@@ -56,14 +59,27 @@ class RejectBolt(Bolt):
 class FeaturizeBolt(StageBolt):
     """Turns events into lessons and looks."""
 
-    outputs = ["partition", "update"]
+    outputs = [Stream(fields=["partition", "update"]), Stream(fields=["partition", "rows"], name=RELAY)]
 
     def make(self, deployment: Deployment) -> Featurizer:
         return Featurizer(deployment.settings)
 
     def handle(self, tup: Any) -> None:
         update = self.stage.featurize(unpack(tup.values[1]))
-        self.emit([update.partition, pack(update)])
+        if len(update.relay):
+            rows = Batch(update.partition, update.first, update.last, update.relay, Names())
+            self.emit([update.partition, pack(rows)], stream=RELAY)
+        self.emit([update.partition, pack(replace(update, relay=Events()))])
+
+
+class RelayBolt(Bolt):
+    """Puts rows that concern another partition back into the log."""
+
+    def initialize(self, storm_conf: dict[str, Any], context: dict[str, Any]) -> None:
+        self.stage = Relay(Deployment(storm_conf, context).log())
+
+    def process(self, tup: Any) -> None:
+        self.stage.send(tup.values[0], cast(Batch, unpack(tup.values[1])).events)
 
 
 class ScoreBolt(StageBolt):

@@ -1,0 +1,53 @@
+"""Which producers' event ids were seen: a second event of an id is a double and is dropped."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopguide._core import Table as KeyTable
+from shopguide.featurize.retention import STEPS
+
+TICKS = STEPS // 4  # of one table
+
+
+class Doubles:
+    """The ids of one partition, in tables by age: one is remembered for the retention and up to a quarter more."""
+
+    def __init__(self) -> None:
+        self._tables: deque[tuple[int, KeyTable]] = deque()
+
+    def fresh(self, ids: NDArray[np.uint64], tick: int) -> NDArray[np.bool_]:
+        """bool[n]: which of the ids uint64[n] are the first of theirs, at a tick of the retention."""
+        number = tick // TICKS
+        while self._tables and self._tables[0][0] < number - STEPS // TICKS:
+            self._tables.popleft()
+        if not self._tables or self._tables[-1][0] != number:
+            self._tables.append((number, KeyTable()))
+        known = np.zeros(len(ids), bool)
+        for _, table in list(self._tables)[:-1]:
+            known |= table.find(ids) >= 0
+        fresh = np.zeros(len(ids), bool)
+        unknown = np.flatnonzero(~known)
+        _, first = self._tables[-1][1].index(ids[unknown])
+        fresh[unknown[first]] = True
+        return fresh
+
+    def dump(self) -> dict[str, NDArray[Any]]:
+        """The ids by the number of their table."""
+        return {str(number): table.keys() for number, table in self._tables}
+
+    def load(self, state: dict[str, NDArray[Any]]) -> None:
+        self._tables.clear()
+        for number in sorted(map(int, state)):
+            table = KeyTable()
+            table.index(state[str(number)])
+            self._tables.append((number, table))
+
+    def check(self) -> None:
+        """Raises CoreError where an invariant of the core does not hold."""
+        for _, table in self._tables:
+            table.check()

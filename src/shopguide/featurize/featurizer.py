@@ -1,0 +1,114 @@
+"""The stage: batches in, updates out."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopguide.errors import CoreError, StateError
+from shopguide.featurize.part import Part
+from shopguide.frontier import Frontier
+from shopguide.records import Batch, Events, Lessons, Looks, Update
+from shopguide.settings import Settings
+
+
+class Featurizer:
+    """The state of featurize for some partitions: a :class:`Part` each."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._parts: dict[int, Part] = {}
+        self.frontier = Frontier()
+
+    @property
+    def newest(self) -> float:
+        """The largest time of an event; 0: there is none."""
+        return max((part.newest for part in self._parts.values()), default=0.0)
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Rows by kind, and notes."""
+        return sum((part.counts for part in list(self._parts.values())), Counter())
+
+    def featurize(self, batch: Batch) -> Update:
+        """Learn the batch's new rows; the lessons of all its rows, and a look for each watching user among them.
+
+        Of a replay the lessons are given again where they are still held (``Update.held``), the looks always.
+        Raises GapError where rows before the batch are missing.
+        """
+        new = self.frontier.admit(batch)
+        part = self._part(batch.partition)
+        if batch.last >= new:
+            part.learn(batch, new)
+        held, lessons, relay = part.given(batch.first, batch.last)
+        self.frontier.advance(batch)
+        looks = part.watches.looks(batch.events, new)
+        return Update(batch.partition, batch.first, batch.last, held, lessons, relay, looks)
+
+    def look(self, user: int, slot: str, n: int, now: float) -> Looks:
+        """One row: what an answer to this user needs at this moment."""
+        return self._of(user).watches.look(user, slot, n, now)
+
+    def events_of(self, user: int) -> dict[str, NDArray[Any]]:
+        """All kept events of a user, in order."""
+        return self._of(user).shoppers.events(user)
+
+    def owner(self, event: int) -> int:
+        """The user who holds an event of a producer's id key; 0: nobody."""
+        return next((user for part in self._parts.values() if (user := part.shoppers.owner(event))), 0)
+
+    def person(self, user: int) -> set[int]:
+        """All keys of the person that this user is: the account and its visitors."""
+        found: set[int] = set()
+        ahead = {user}
+        while ahead:
+            found |= ahead
+            ahead = {key for part in self._parts.values() for one in ahead for key in part.shoppers.accounts.near(one)}
+            ahead -= found
+        return found
+
+    def kept_from(self, partition: int) -> int:
+        """Rows of the partition below this offset have gone out of the model."""
+        return self._part(partition).kept_from(self.frontier.reached.get(partition, -1))
+
+    def lessons(self) -> Lessons:
+        """What the model has learned, of all users: each one's events in order."""
+        return Lessons.join([part.shoppers.lessons() for part in self._parts.values()])
+
+    def dump(self) -> dict[str, NDArray[Any]]:
+        meta = json.dumps({"frontier": list(self.frontier.reached.items())}).encode()
+        state = {"meta": np.frombuffer(meta, np.uint8)}
+        for number, part in self._parts.items():
+            state |= {f"{number}.{name}": column for name, column in part.dump().items()}
+        return state
+
+    def load(self, state: dict[str, NDArray[Any]]) -> None:
+        try:
+            self.frontier = Frontier(dict(json.loads(state["meta"].tobytes())["frontier"]))
+            self._parts = {}
+            for number in {name.split(".")[0] for name in state if name != "meta"}:
+                prefix = f"{number}."
+                columns = {n.removeprefix(prefix): c for n, c in state.items() if n.startswith(prefix)}
+                self._part(int(number)).load(columns)
+            self.check()
+        except (CoreError, KeyError, ValueError, TypeError) as e:
+            raise StateError(f"featurize's snapshot is broken: {e}") from None
+
+    def check(self) -> None:
+        """Raises CoreError where an invariant of the core does not hold."""
+        for part in self._parts.values():
+            part.check()
+
+    def _part(self, number: int) -> Part:
+        if number not in self._parts:
+            self._parts[number] = Part(self._settings)
+        return self._parts[number]
+
+    def _of(self, user: int) -> Part:
+        """The part that knows the user; any, where none does."""
+        found = next((part for part in self._parts.values() if len(part.shoppers.events(user)["item"])), None)
+        return found or next(iter(self._parts.values()), Part(self._settings))

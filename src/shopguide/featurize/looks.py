@@ -1,0 +1,140 @@
+"""Who watches, and all that an answer to a user needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopguide.featurize.shoppers import LEARNED
+from shopguide.records import SIMILAR, TRENDING, Events, Kind, Looks, Ragged
+
+STRENGTH = np.zeros(max(Kind) + 1, np.uint8)  # of a sign of interest, to name the strongest for an item
+STRENGTH[[Kind.VIEW, Kind.CLICK, Kind.FAVOURITE, Kind.CART, Kind.PURCHASE]] = 1, 2, 3, 4, 5
+_KIND_OF_STRENGTH = np.array([0, Kind.VIEW, Kind.CLICK, Kind.FAVOURITE, Kind.CART, Kind.PURCHASE], np.uint8)
+_LEARNED = np.isin(np.arange(256), LEARNED)
+
+
+@dataclass(frozen=True)
+class Watch:
+    """A user's list is wanted until ``expires`` (epoch s)."""
+
+    expires: float
+    slot: str
+    n: int
+
+
+def intent(kinds: NDArray[np.uint8], items: NDArray[np.uint64]) -> float:
+    """Purchase intent of a live session in 0..1: a logistic with hand-set log-odds.
+
+    Two sessions in a hundred buy to begin with; a cart and a favourite count most, coming back to an item (up to
+    three times) and looking at more items (up to ten) a little each.
+    """
+    looked = items[kinds != Kind.SEARCH]
+    distinct = len(np.unique(looked))
+    log_odds = (
+        -3.9
+        + 1.8 * bool((kinds == Kind.CART).any())
+        + 0.8 * bool((kinds == Kind.FAVOURITE).any())
+        + 0.4 * min(len(looked) - distinct, 3)
+        + 0.1 * min(distinct, 10)
+    )
+    return float(1 / (1 + np.exp(-log_odds)))
+
+
+class Watches:
+    """The users who watch. ``recent`` gives a user's newest events, ``n`` is the length of a list."""
+
+    def __init__(self, recent: Callable[[int], dict[str, NDArray[Any]]], n: int) -> None:
+        self._recent = recent
+        self._n = n
+        self._watches: dict[int, Watch] = {}
+
+    def looks(self, events: Events, new: int) -> Looks:
+        """A look for each query row, and for each watching user at their last row; rows from offset ``new`` on change
+        who watches."""
+        asked: dict[tuple[int, bytes], int] = {}
+        for row in np.flatnonzero(np.isin(events.kind, (Kind.WATCH, Kind.UNWATCH, Kind.FORGET))).tolist():
+            if events.offset[row] >= new:
+                self._watch(events, row)
+            if events.kind[row] == Kind.WATCH:
+                slot = str(events.details(row).get("slot", "home")).encode()
+                asked[int(events.user[row]), slot if slot in (SIMILAR, TRENDING) else b""] = row
+        if self._watches:
+            for row, user in enumerate(events.user.tolist()):
+                watch = self._watches.get(user)
+                if watch is not None and watch.expires > events.arrived[row]:
+                    asked[user, b""] = row
+        return Looks.join([self._answer_to(events, row, slot) for (_, slot), row in asked.items()])
+
+    def look(self, user: int, slot: str, n: int, now: float) -> Looks:
+        """One row: what an answer to this user needs at this moment."""
+        return self._look(user, Watch(0, slot, n), -1, now, now)
+
+    def dump(self) -> list[tuple[int, float, str, int]]:
+        return [(user, w.expires, w.slot, w.n) for user, w in self._watches.items()]
+
+    def load(self, state: list[tuple[int, float, str, int]]) -> None:
+        self._watches = {user: Watch(*watch) for user, *watch in state}
+
+    def _watch(self, events: Events, row: int) -> None:
+        user, watch = int(events.user[row]), self._watch_of(events, row)
+        if events.kind[row] != Kind.WATCH:
+            self._watches.pop(user, None)
+        elif watch.expires > 0:
+            self._watches[user] = watch
+
+    def _watch_of(self, events: Events, row: int) -> Watch:
+        """What a WATCH row asks for; the defaults for any other row."""
+        details = events.details(row) if events.kind[row] == Kind.WATCH else {}
+        return Watch(float(details.get("expires", 0)), str(details.get("slot", "home")), int(details.get("n", self._n)))
+
+    def _answer_to(self, events: Events, row: int, slot: bytes) -> Looks:
+        user, offset = int(events.user[row]), int(events.offset[row])
+        time, logged = float(events.time[row]), float(events.arrived[row])
+        if not slot:
+            watch = self._watches.get(user) or self._watch_of(events, row)
+            return self._look(user, watch, offset, time, logged)
+        details = events.details(row)
+        return Looks(
+            user=[user],
+            offset=[offset],
+            event_time=[time],
+            logged=[logged],
+            slot=Ragged.of_bytes([slot]),
+            about=events.item[row : row + 1],
+            category=np.array([details.get("category", 0)], np.uint64),
+            n=[int(details.get("n", self._n))],
+        )
+
+    def _look(self, user: int, watch: Watch, offset: int, time: float, logged: float) -> Looks:
+        events = self._recent(user)
+        item, kind, session = events["item"], events["kind"], events["session"]
+        learned = np.flatnonzero(_LEARNED[kind])
+        newest_first = learned[::-1]
+        recent, first = np.unique(item[newest_first], return_index=True)
+        order = np.argsort(first)
+        recent, first = recent[order], first[order]
+        strongest = np.zeros(len(recent), np.uint8)
+        place = {key: at for at, key in enumerate(recent.tolist())}
+        np.maximum.at(strongest, [place[key] for key in item[learned].tolist()], STRENGTH[kind[learned]])
+        live = session == session[-1] if len(session) else np.zeros(0, bool)
+        here = np.isin(recent, item[live & _LEARNED[kind]])
+        return Looks(
+            user=np.array([user], np.uint64),
+            offset=[offset],
+            event_time=[time],
+            logged=[logged],
+            slot=Ragged.of_bytes([watch.slot.encode()]),
+            n=[watch.n],
+            intent=[intent(kind[live], item[live]) if len(session) else 0.0],
+            recent=Ragged.of([recent], "<u8"),
+            recent_kind=Ragged.of([_KIND_OF_STRENGTH[strongest]], "u1"),
+            recent_time=Ragged.of([events["time"][newest_first][first]], "<f8"),
+            here=Ragged.of([here], "u1"),
+            bought=Ragged.of([np.unique(item[kind == Kind.PURCHASE])], "<u8"),
+            dismissed=Ragged.of([np.unique(item[kind == Kind.DISMISS])], "<u8"),
+        )

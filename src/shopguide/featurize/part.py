@@ -1,0 +1,127 @@
+"""What featurize holds of one partition."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, deque
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopguide.featurize.doubles import Doubles
+from shopguide.featurize.looks import Watches
+from shopguide.featurize.retention import Retention
+from shopguide.featurize.shoppers import Shoppers
+from shopguide.records import Batch, Events, Kind, Lessons
+from shopguide.settings import Settings
+
+REPLAYABLE = 64  # batches whose lessons can be given again
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the rows first..last caused, kept in case it is asked for again."""
+
+    first: int
+    last: int
+    lessons: Lessons
+    relay: Events
+
+
+class Part:
+    """Shoppers, watches and doubles of a partition, after each of its rows."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._retention = Retention(settings.learn, settings.log.partitions)
+        self.shoppers = Shoppers(settings.learn)
+        self.watches = Watches(self.shoppers.recent, settings.rank.n)
+        self._doubles = Doubles()
+        self._given: deque[Given] = deque(maxlen=REPLAYABLE)
+        self.newest = 0.0  # the largest time
+        self.counts: Counter[str] = Counter()
+
+    def learn(self, batch: Batch, new: int) -> None:
+        """Learn the rows from offset ``new`` on, and let go of what is beyond retention."""
+        events = batch.events.take(batch.events.offset >= new)
+        turns = [row for row in self._retention.turns(events, self.newest) if row + 1 < len(events)]
+        lessons: list[Lessons] = []
+        start, first = 0, new
+        for stop in [*(row + 1 for row in turns), len(events)]:
+            last = int(events.offset[stop]) - 1 if stop < len(events) else batch.last
+            lessons += self._learn(events.slice(start, stop), first, last)
+            start, first = stop, last + 1
+        relay = Events.join(self.shoppers.relayed)
+        self.shoppers.relayed.clear()
+        self.counts.update(self.shoppers.counts)
+        self.shoppers.counts.clear()
+        self._given.append(Given(new, batch.last, Lessons.join(lessons), relay))
+
+    def given(self, first: int, last: int) -> tuple[int, Lessons, Events]:
+        """The lessons and relayed rows of the rows first..last, and from which row on they are still held."""
+        again = [g for g in self._given if g.last >= first]
+        lessons, relay = Lessons.join([g.lessons for g in again]), Events.join([g.relay for g in again])
+        held = max(first, self._given[0].first) if self._given else last + 1
+        return (
+            held,
+            lessons.take((lessons.offset >= first) & (lessons.offset <= last)),
+            relay.take((relay.offset >= first) & (relay.offset <= last)),
+        )
+
+    def kept_from(self, reached: int) -> int:
+        """Rows below this offset have gone, after the row at ``reached``."""
+        return self._retention.bounds(reached, self.newest).offset
+
+    def dump(self) -> dict[str, NDArray[Any]]:
+        users, accounts = self.shoppers.dump()
+        meta = {
+            "counts": dict(self.counts),
+            "newest": self.newest,
+            "watches": self.watches.dump(),
+            "accounts": accounts,
+        }
+        return {
+            **{f"users.{name}": column for name, column in users.items()},
+            **{f"ids.{number}": ids for number, ids in self._doubles.dump().items()},
+            "meta": np.frombuffer(json.dumps(meta).encode(), np.uint8),
+        }
+
+    def load(self, state: dict[str, NDArray[Any]]) -> None:
+        """Raises KeyError, ValueError or TypeError for what is no state."""
+        meta = json.loads(state["meta"].tobytes())
+        users = {n.removeprefix("users."): c for n, c in state.items() if n.startswith("users.")}
+        self.shoppers.load(users, meta["accounts"])
+        self._doubles.load({n.removeprefix("ids."): c for n, c in state.items() if n.startswith("ids.")})
+        self.watches.load(meta["watches"])
+        self.newest = meta["newest"]
+        self.counts = Counter(meta["counts"])
+
+    def check(self) -> None:
+        """Raises CoreError where an invariant of the core does not hold."""
+        self.shoppers.check()
+        self._doubles.check()
+
+    def _learn(self, events: Events, first: int, last: int) -> list[Lessons]:
+        """The rows of first..last, a range in which the retention's bounds do not move."""
+        tick = self._retention.tick(first - 1, self.newest)
+        events = self._drop_doubles(events, tick)
+        for kind, count in zip(*np.unique(events.kind, return_counts=True), strict=True):
+            self.counts[Kind(kind).name.lower()] += int(count)
+        lessons = self.shoppers.learn(events)
+        self.newest = max(self.newest, float(events.time.max(initial=0.0)))
+        if self._retention.tick(last, self.newest) != tick:
+            lessons.append(self.shoppers.expire(self._retention.bounds(last, self.newest), last))
+        return lessons
+
+    def _drop_doubles(self, events: Events, tick: int) -> Events:
+        named = np.flatnonzero(events.event)
+        if not len(named):
+            return events
+        fresh = self._doubles.fresh(events.event[named], tick)
+        if fresh.all():
+            return events
+        self.counts["doubles"] += int((~fresh).sum())
+        keep = np.ones(len(events), bool)
+        keep[named[~fresh]] = False
+        return events.take(keep)

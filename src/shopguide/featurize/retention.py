@@ -1,0 +1,57 @@
+"""How long an event counts. After every row the model is that of the rows within retention, as if the others had never
+been; so that this is cheap, the bounds move in steps of a 32nd of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from shopguide.records import Events
+from shopguide.settings import LearnSettings
+
+STEPS = 32
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Rows of a partition below the offset, or of an earlier time (epoch s), have gone."""
+
+    offset: int = 0
+    time: float = -np.inf
+
+
+class Retention:
+    """A function of a partition's rows alone: their offsets, and the largest time among them."""
+
+    def __init__(self, learn: LearnSettings, partitions: int) -> None:
+        rows, self._seconds = learn.retention_events, learn.retention
+        self._rows = -(-rows // partitions) if rows is not None else None
+        self._row_step = max(1, (self._rows or 0) // STEPS)
+        self.limited = rows is not None or self._seconds is not None
+
+    def tick(self, offset: int, newest: float) -> int:
+        """Counts the steps up to the row at ``offset``, ``newest`` being the largest time; for ever 0 without limits."""
+        if self._rows is not None:
+            return (offset + 1) // self._row_step
+        return int(newest // (self._seconds / STEPS)) if self._seconds is not None else 0
+
+    def bounds(self, offset: int, newest: float) -> Bounds:
+        """What has gone after the row at ``offset``, ``newest`` being the largest time up to it."""
+        before, since = 0, -np.inf
+        if self._rows is not None:
+            before = max(0, (offset + 1) // self._row_step * self._row_step - self._rows)
+        if self._seconds is not None:
+            step = self._seconds / STEPS
+            since = newest // step * step - self._seconds
+        return Bounds(before, since)
+
+    def turns(self, events: Events, newest: float) -> list[int]:
+        """The rows after which the bounds move; ``newest`` is the largest time before them."""
+        moved = np.zeros(len(events), bool)
+        if self._rows is not None:
+            moved[:-1] = np.diff(events.offset // self._row_step) > 0
+        if self._seconds is not None:
+            step = self._seconds / STEPS
+            moved |= np.diff(np.maximum.accumulate(np.maximum(events.time, newest)) // step, prepend=newest // step) > 0
+        return np.flatnonzero(moved).tolist()

@@ -1,0 +1,274 @@
+"""Every kept event of the shoppers of a partition, in order; and the lessons when events come, go, or change hands.
+
+A lesson's unit is the session or the user (setting ``learn.unit``). Sessions are the producer's or cut by inactivity;
+the unit of one is ``session ^ user``, so that a unit lies in one partition, whatever ids producers give.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import msgpack
+import numpy as np
+from numpy.typing import NDArray
+
+from shopguide._core import Users
+from shopguide.columns import pack_table, unpack_table
+from shopguide.featurize.accounts import Accounts
+from shopguide.featurize.retention import Bounds
+from shopguide.keys import relay_key
+from shopguide.records import Events, Kind, Lessons, Moved, Ragged
+from shopguide.settings import LearnSettings
+
+LEARNED = (Kind.VIEW, Kind.CART, Kind.FAVOURITE, Kind.PURCHASE, Kind.CLICK)
+KEPT = (*LEARNED, Kind.SEARCH, Kind.DISMISS)
+_LEARNED = np.isin(np.arange(256), LEARNED)
+_KEPT = np.isin(np.arange(256), KEPT)
+_TAKES_BACK = np.isin(np.arange(256), (Kind.REMOVE, Kind.FORGET, Kind.RETRACT, Kind.ALIAS, Kind.ADOPT))
+_CHANGES_HANDS = _KEPT | np.isin(np.arange(256), (Kind.REMOVE, Kind.RETRACT, Kind.ADOPT))
+_BOUGHT_OR_IN_CART = 1 << Kind.PURCHASE | 1 << Kind.CART
+REMEMBERED = 1000  # newest events of a user that an answer looks at
+
+Columns = dict[str, NDArray[Any]]
+
+
+class Shoppers:
+    """Lessons come back from each call; rows that concern another partition gather in ``relayed``."""
+
+    def __init__(self, learn: LearnSettings) -> None:
+        self._by_session = learn.unit == "session"
+        self._users = Users(learn.session_gap)
+        self.accounts = Accounts()
+        self.relayed: list[Events] = []
+        self.counts: Counter[str] = Counter()
+
+    def learn(self, events: Events) -> list[Lessons]:
+        """Rows in order: runs of plain rows in one go, rows that take something back or change hands one by one."""
+        single = _TAKES_BACK[events.kind]
+        if len(self.accounts.visitors):
+            single = single | (np.isin(events.user, self.accounts.visitors) & _CHANGES_HANDS[events.kind])
+        lessons: list[Lessons] = []
+        start = 0
+        for row in [*np.flatnonzero(single).tolist(), len(events)]:
+            if row > start:
+                lessons.append(self._observe(events.slice(start, row)))
+            if row < len(events):
+                lessons.append(self._single(events, row))
+            start = row + 1
+        return lessons
+
+    def expire(self, bounds: Bounds, offset: int) -> Lessons:
+        """Take out what is before the bounds, as if it had never been; the row at ``offset`` is the cause."""
+        self.accounts.expire(bounds)
+        moves = self._users.expire(self._users.users(), bounds.offset, bounds.time)
+        stays = moves["now"] != 0
+        after = {**moves, "session": moves["now"]}
+        return Lessons.join(
+            [
+                self._lessons(moves, np.arange(len(stays)), -1, offset),
+                self._lessons(after, np.flatnonzero(stays), 1, offset),
+            ]
+        )
+
+    def events(self, user: int) -> Columns:
+        """All kept events of a user, in order."""
+        return dict(self._users.events(user))
+
+    def recent(self, user: int) -> Columns:
+        """The newest events that an answer to a user looks at."""
+        return dict(self._users.recent(user, REMEMBERED))
+
+    def owner(self, event: int) -> int:
+        """The user who holds an event of a producer's id key; 0: nobody."""
+        state = self._users.dump()
+        at = np.flatnonzero(state["event"] == event)
+        return int(state["users"][np.searchsorted(state["starts"], at[-1], side="right") - 1]) if len(at) else 0
+
+    def lessons(self) -> Lessons:
+        """What the model has learned, of all users: each one's events in order."""
+        state = self._users.dump()
+        lengths = np.diff(state["starts"]).astype(np.int64)
+        events = {**state, "user": np.repeat(state["users"], lengths)}
+        return self._lessons(events, np.arange(len(state["item"])), 1, -1)
+
+    def dump(self) -> tuple[Columns, list[Any]]:
+        return dict(self._users.dump()), self.accounts.dump()
+
+    def load(self, users: Columns, accounts: list[Any]) -> None:
+        self._users.load(users)
+        self.accounts.load(accounts)
+
+    def check(self) -> None:
+        """Raises CoreError where an invariant of the core does not hold."""
+        self._users.check()
+
+    def _observe(self, events: Events) -> Lessons:
+        kept = events.take(_KEPT[events.kind])
+        sessions = self._users.observe(
+            kept.user, kept.item, kept.time, kept.session, kept.kind, kept.offset, kept.event
+        )
+        rows = {"user": kept.user, "item": kept.item, "time": kept.time, "kind": kept.kind, "session": sessions}
+        lessons = self._lessons(rows, np.arange(len(kept)), 1, 0)
+        lessons.offset[:] = kept.offset[_LEARNED[kept.kind]]
+        return lessons
+
+    def _single(self, events: Events, row: int) -> Lessons:
+        """A row that takes something back or changes hands; one that matches nothing is a counted no-op."""
+        user, kind, offset = int(events.user[row]), Kind(events.kind[row]), int(events.offset[row])
+        account = self.accounts.of(user)
+        if kind == Kind.ADOPT and account in events.details(row)["path"]:
+            self.accounts.drop(user)  # they lead back here
+            account = 0
+        if account and _CHANGES_HANDS[kind]:
+            return self._hand_on(events, row, account)
+        if kind == Kind.ALIAS:
+            return self._alias(events, row)
+        if kind == Kind.ADOPT:
+            return self._adopt(events, row)
+        if kind == Kind.FORGET:
+            return self._forget(events, row)
+        if kind == Kind.REMOVE:
+            index = self._users.newest(user, int(events.item[row]), _BOUGHT_OR_IN_CART)
+        else:
+            index = self._users.find(user, int(events.details(row)["target"]))
+        if index < 0:
+            self.counts["nothing to take back"] += 1
+            return Lessons()
+        return self._remove(user, index, offset)
+
+    def _remove(self, user: int, index: int, offset: int) -> Lessons:
+        before = self._users.events(user)
+        self._users.remove(user, index)
+        after = self._users.events(user)
+        moved = (before["session"][index + 1 :] != after["session"][index:]) & self._by_session
+        gone = np.concatenate(([index], np.flatnonzero(moved) + index + 1))
+        return Lessons.join(
+            [self._of(user, before, gone, -1, offset), self._of(user, after, gone[1:] - 1, 1, offset)]
+        )
+
+    def _forget(self, events: Events, row: int) -> Lessons:
+        user, offset = int(events.user[row]), int(events.offset[row])
+        by = int(events.details(row).get("by", 0))
+        account = self.accounts.of(user)
+        if by and account and account != by:
+            return Lessons()  # this visitor is somebody else by now
+        self.accounts.drop(user)
+        if account and account != by:
+            self._relay(events, row, account, Kind.FORGET, {})
+        for visitor in self.accounts.leave(user):
+            self._relay(events, row, visitor, Kind.FORGET, {"by": user})
+        before = self._users.events(user)
+        self._users.drop(user)
+        return self._of(user, before, np.arange(len(before["item"])), -1, offset)
+
+    def _alias(self, events: Events, row: int) -> Lessons:
+        """All of a visitor's events go to the account's partition; those to come go after them (:meth:`_hand_on`)."""
+        user, account, offset = int(events.user[row]), int(events.details(row)["account"]), int(events.offset[row])
+        if account == user or self.accounts.is_visitor_of(account, user):
+            self.counts["alias of itself"] += 1
+            return Lessons()
+        self.accounts.join(user, account, offset, float(events.time[row]))
+        before = self._users.events(user)
+        self._users.drop(user)
+        self._send(events, row, account, before, [user])
+        return self._of(user, before, np.arange(len(before["item"])), -1, offset)
+
+    def _hand_on(self, events: Events, row: int, account: int) -> Lessons:
+        """A row of a visitor whose account is known."""
+        kind, user = Kind(events.kind[row]), int(events.user[row])
+        if kind == Kind.ADOPT:
+            details = events.details(row)
+            self.accounts.adopt(user, details["path"][-1], int(events.offset[row]), float(events.time[row]))
+            self._relay(events, row, account, kind, {**details, "path": [*details["path"], user]})
+        elif _KEPT[kind]:
+            at = slice(row, row + 1)
+            session = events.session[at]
+            one = {n: getattr(events, n)[at] for n in ("item", "time", "kind", "event")}
+            self._send(events, row, account, {**one, "session": session, "derived": session == 0}, [user])
+        else:
+            self._relay(events, row, account, kind, events.details(row))
+        return Lessons()
+
+    def _adopt(self, events: Events, row: int) -> Lessons:
+        """A visitor's events become this user's, merged by time; of two at one time the visitor's is first."""
+        user, offset, details = int(events.user[row]), int(events.offset[row]), events.details(row)
+        self.accounts.adopt(user, details["path"][-1], offset, float(events.time[row]))
+        moved = unpack_table(Moved, details["events"])
+        before = self._users.events(user)
+        order = _merged(moved.time, before["time"])
+        given = np.where(before["derived"] == 1, np.uint64(0), before["session"])
+        columns = {n: np.concatenate([getattr(moved, n), before[n]])[order] for n in ("item", "time", "kind", "event")}
+        self._users.drop(user)
+        self._users.observe(
+            np.full(len(order), user, np.uint64),
+            columns["item"],
+            columns["time"],
+            np.concatenate([moved.session, given])[order],
+            columns["kind"],
+            np.concatenate([np.full(len(moved), offset), before["offset"]])[order],
+            columns["event"],
+        )
+        after = self._users.events(user)
+        same = _common(before, after)
+        return Lessons.join(
+            [
+                self._of(user, before, np.arange(same, len(before["item"])), -1, offset),
+                self._of(user, after, np.arange(same, len(after["item"])), 1, offset),
+            ]
+        )
+
+    def _send(self, events: Events, row: int, account: int, moved: Columns, path: list[int]) -> None:
+        """Events on their way to an account."""
+        given = np.where(moved["derived"] == 1, np.uint64(0), moved["session"])
+        table = Moved(**{n: moved[n] for n in ("item", "time", "kind", "event")}, session=given)
+        self._relay(events, row, account, Kind.ADOPT, {"path": path, "events": pack_table(table)})
+
+    def _relay(self, events: Events, row: int, user: int, kind: Kind, details: dict[str, Any]) -> None:
+        """A row for another user, who may live in another partition: it goes through the log."""
+        told = events.slice(row, row + 1)
+        self.relayed.append(
+            Events(
+                offset=told.offset,
+                arrived=told.arrived,
+                kind=[kind],
+                user=np.array([user], np.uint64),
+                item=told.item,
+                time=told.time,
+                event=np.array([relay_key(int(told.user[0]), int(told.offset[0]), user)], np.uint64),
+                data=Ragged.of_bytes([msgpack.packb(details) if details else b""]),
+            )
+        )
+
+    def _of(self, user: int, events: Columns, rows: NDArray[np.int64], sign: int, offset: int) -> Lessons:
+        return self._lessons({**events, "user": np.full(len(events["item"]), user, np.uint64)}, rows, sign, offset)
+
+    def _lessons(self, events: Columns, rows: NDArray[np.int64], sign: int, offset: int) -> Lessons:
+        """Lessons of some events, all caused by the row at ``offset``."""
+        rows = rows[_LEARNED[events["kind"][rows]]]
+        users = events["user"][rows]
+        return Lessons(
+            offset=np.full(len(rows), offset),
+            sign=np.full(len(rows), sign),
+            kind=events["kind"][rows],
+            unit=events["session"][rows] ^ users if self._by_session else users,
+            user=users,
+            item=events["item"][rows],
+            time=events["time"][rows],
+        )
+
+
+def _merged(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The order of two sequences end to end that merges them by time, each staying in its own order; of two at one
+    time the first's comes before."""
+    reach = np.concatenate([np.maximum.accumulate(first), np.maximum.accumulate(second)])
+    return np.argsort(reach, kind="stable")
+
+
+def _common(before: Columns, after: Columns) -> int:
+    """How many events two histories begin with alike."""
+    n = min(len(before["item"]), len(after["item"]))
+    differs = np.zeros(n, bool)
+    for name in ("item", "time", "kind", "session"):
+        differs |= before[name][:n] != after[name][:n]
+    return int(differs.argmax()) if differs.any() else n

@@ -1,0 +1,305 @@
+"""One partition of the log: its segment files, from offset 0 on, and a sparse index of their frames.
+
+``0000001024.seg`` begins at offset 1024 and ends where the next one begins. Only the last is written to; the others
+are complete and durable, and change only by being replaced as a whole. One thread reads; appending is the caller's to
+serialise.
+"""
+
+from __future__ import annotations
+
+import bisect
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from shopguide.errors import StateError
+from shopguide.records import Batch, Events, Names
+from shopguide.segment import HEADER, Header, Segment
+
+logger = logging.getLogger(__name__)
+
+INDEX_EVERY = 64 << 10  # bytes between entries of the sparse index
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a frame begins."""
+
+    first: int
+    segment: int
+    position: int
+
+
+class Partition:
+    """Raises StateError where files are damaged or the disk refuses."""
+
+    def __init__(self, path: Path, segment_bytes: int, readonly: bool) -> None:
+        self.path = path
+        self.end = 0  # offset of the next row
+        self.rows: dict[int, int] = {}  # source -> its last row here
+        self._segment_bytes = segment_bytes
+        self._readonly = readonly
+        self._segments: list[int] = []  # first offset of each
+        self._index: list[Place] = []
+        self._size = 0  # bytes of whole frames in the last segment
+        self._files: dict[int, Segment] = {}
+        self._writer = -1
+        self._lock = threading.RLock()  # what is read against what is replaced
+        self._cursor: Place | None = None  # the frame that the last read ended in
+        self._following = 0  # the offset after the last read
+        if not readonly:
+            path.mkdir(exist_ok=True)
+        self._scan()
+        if not readonly:
+            self._open_for_writing()
+
+    # ---- appending
+
+    def write(self, data: bytes, header: Header) -> None:
+        """Add a frame at the end. On StateError the partition is as it was."""
+        if self._size and self._size + len(data) > self._segment_bytes:
+            self.roll()
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[os.write(self._writer, view) :]
+        except OSError as e:
+            os.truncate(self._writer, self._size)
+            os.lseek(self._writer, self._size, os.SEEK_SET)
+            raise StateError(f"the log in {self.path} takes no more: {e.strerror}") from None
+        self._take_in(Place(self.end, self._segments[-1], self._size), header)
+        self._size += len(data)
+
+    def roll(self) -> None:
+        """Begin a new segment where the last one holds anything."""
+        if not self._size:
+            return
+        try:
+            os.fdatasync(self._writer)
+            self._begin_segment()
+        except OSError as e:
+            raise StateError(f"the log cannot begin a segment in {self.path}: {e.strerror}") from None
+
+    def duplicate(self) -> int:
+        """A descriptor of the last segment, to make it durable with; the caller closes it."""
+        return os.dup(self._writer)
+
+    # ---- reading
+
+    def read(self, number: int, offset: int, limit: int) -> Batch | None:
+        """See :meth:`shopguide.log.Log.read`."""
+        with self._lock:
+            if self._readonly:
+                self._scan()
+            if offset >= self.end:
+                return None
+            batches: list[Batch] = []
+            rows, last = 0, offset - 1
+            for place, header in self._frames(self._seek(offset)):
+                if header.end <= offset:
+                    continue
+                batches.append(self._opened(place.segment).batch(place.position, header))
+                rows += int((batches[-1].events.offset >= offset).sum())
+                self._cursor, last = place, header.end - 1
+                if rows >= limit or header.end == self.end:
+                    break
+            batch = _joined(number, batches, offset, last, limit, again=offset != self._following)
+            self._following = batch.last + 1
+            return batch
+
+    # ---- replacing
+
+    def complete(self) -> list[tuple[int, int]]:
+        """First offset, and offset after the last, of the complete segments."""
+        return list(zip(self._segments, self._segments[1:], strict=False))
+
+    def frames(self, first: int, end: int) -> Iterator[tuple[Header, Batch]]:
+        """The frames of the complete segments from ``first`` up to the one that begins at ``end``."""
+        for begin in [s for s in self._segments if first <= s < end]:
+            segment = Segment(self._file(begin))
+            try:
+                for position, header in segment.frames():
+                    yield header, segment.batch(position, header)
+            finally:
+                segment.close()
+
+    def replace(self, first: int, end: int, frames: Iterator[bytes]) -> None:
+        """See :meth:`shopguide.log.Log.replace`."""
+        temporary = self._file(first).with_suffix(".new")
+        try:
+            with temporary.open("wb", opener=_private) as file:
+                for data in frames:
+                    file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            with self._lock:
+                self._swap(temporary, first, end)
+        except OSError as e:
+            raise StateError(f"the log in {self.path} cannot be compacted: {e.strerror}") from None
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def nbytes(self) -> int:
+        """Bytes on disk."""
+        return sum(f.stat().st_size for f in self.path.glob("*.seg"))
+
+    def close(self) -> None:
+        for segment in self._files.values():
+            segment.close()
+        self._files = {}
+        if self._writer >= 0:
+            os.close(self._writer)
+        self._writer = -1
+
+    # ---- files
+
+    def _file(self, segment: int) -> Path:
+        return self.path / f"{segment:020d}.seg"
+
+    def _opened(self, segment: int) -> Segment:
+        if segment not in self._files:
+            self._files[segment] = Segment(self._file(segment))
+        return self._files[segment]
+
+    def _close(self, segment: int) -> None:
+        if segment in self._files:
+            self._files.pop(segment).close()
+
+    def _open_for_writing(self) -> None:
+        for left in self.path.iterdir():
+            if left.suffix == ".new" or (left.suffix == ".seg" and int(left.stem) not in self._segments):
+                left.unlink()
+        if not self._segments:
+            self._begin_segment()
+            return
+        path = self._file(self._segments[-1])
+        self._writer = os.open(path, os.O_WRONLY)
+        torn = os.fstat(self._writer).st_size - self._size
+        if torn:
+            logger.warning("%s: cut off %d bytes that a crash left unfinished", path, torn)
+        os.truncate(self._writer, self._size)
+        os.lseek(self._writer, self._size, os.SEEK_SET)
+
+    def _begin_segment(self) -> None:
+        writer = os.open(self._file(self.end), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        _sync(self.path)
+        if self._writer >= 0:
+            os.close(self._writer)
+        self._writer, self._size = writer, 0
+        self._segments.append(self.end)
+
+    def _scan(self) -> None:
+        """Take in what is on disk beyond the known end: headers of all frames; of the last segment the payloads too,
+        up to the first that is not as it was written."""
+        on_disk = sorted(int(f.stem) for f in self.path.glob("*.seg")) if self.path.exists() else []
+        if not on_disk:
+            return
+        at = self._index[-1] if self._index else Place(on_disk[0], on_disk[0], 0)
+        self._segments = [s for s in self._segments if s < at.segment]
+        while True:
+            self._segments.append(at.segment)
+            at = self._scan_segment(at, is_last=at.segment == on_disk[-1])
+            if at.first not in on_disk or at.first == at.segment:
+                break
+            at = Place(at.first, at.first, 0)
+        if at.first < on_disk[-1]:
+            raise StateError(f"{self._file(at.segment)} is damaged at byte {at.position}: rows from {at.first} on are lost")
+        self._size = at.position
+
+    def _scan_segment(self, at: Place, is_last: bool) -> Place:
+        """Where a segment's whole frames end. What a crash left unfinished has no whole frame behind it."""
+        torn: Place | None = None
+        for position, header in self._opened(at.segment).frames(at.position):
+            if header.first != at.first:
+                break
+            known = header.end <= self.end
+            if not known and is_last and not self._is_whole(at, header):
+                torn = torn or at
+            elif torn is not None:
+                raise StateError(f"{self._file(at.segment)} at byte {torn.position}: row {torn.first} is damaged")
+            elif not known:
+                self._take_in(at, header)
+            at = Place(header.end, at.segment, position + HEADER + header.bytes)
+        return torn or at
+
+    def _take_in(self, place: Place, header: Header) -> None:
+        self._note(place)
+        self.end = header.end
+        if header.row >= 0:
+            self.rows[header.source] = max(header.row, self.rows.get(header.source, -1))
+
+    def _is_whole(self, place: Place, header: Header) -> bool:
+        try:
+            self._opened(place.segment).batch(place.position, header)
+        except StateError:
+            return False
+        return True
+
+    def _note(self, place: Place) -> None:
+        last = self._index[-1] if self._index else None
+        if last is None or last.segment != place.segment or place.position - last.position >= INDEX_EVERY:
+            self._index.append(place)
+
+    def _seek(self, offset: int) -> Place:
+        if self._cursor is not None and self._cursor.first <= offset:
+            return self._cursor
+        at = bisect.bisect_right(self._index, offset, key=lambda place: place.first) - 1
+        return self._index[max(at, 0)]
+
+    def _frames(self, place: Place) -> Iterator[tuple[Place, Header]]:
+        """The frames from ``place`` on."""
+        while True:
+            header = self._opened(place.segment).header(place.position)
+            if header is not None:
+                yield place, header
+                place = Place(header.end, place.segment, place.position + HEADER + header.bytes)
+            elif place.first in self._segments and place.first != place.segment:
+                place = Place(place.first, place.first, 0)
+            else:
+                return
+
+    def _swap(self, temporary: Path, first: int, end: int) -> None:
+        """The new segment takes the old ones' place; the index of what it holds is made anew."""
+        temporary.replace(self._file(first))
+        _sync(self.path)
+        old = [s for s in self._segments if first <= s < end]
+        for segment in old:
+            self._close(segment)
+            if segment != first:
+                self._file(segment).unlink()
+        self._segments = [s for s in self._segments if s not in old[1:]]
+        self._cursor = None
+        after = [place for place in self._index if place.first >= end]
+        self._index = [place for place in self._index if place.first < first]
+        for position, header in self._opened(first).frames():
+            self._note(Place(header.first, first, position))
+        self._index += after
+
+
+def _joined(number: int, batches: list[Batch], offset: int, last: int, limit: int, again: bool) -> Batch:
+    """One batch from ``offset`` on. ``again``: with the names of a frame that it begins in the midst of."""
+    events = Events.join([b.events for b in batches])
+    begin = int(np.searchsorted(events.offset, offset))
+    if begin or len(events) > limit:
+        cut = len(events) - begin > limit
+        events = events.slice(begin, begin + limit)
+        last = int(events.offset[-1]) if cut else last
+    names = Names.join([b.names for b in batches if again or b.first >= offset])
+    return Batch(number, offset, last, events, names)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

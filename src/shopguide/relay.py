@@ -1,0 +1,41 @@
+"""Rows that the rows of one partition cause in another: a visitor's events for the account, a forget for its visitors.
+
+They go back into the log, so that every partition is still a function of its own rows. The log remembers up to which
+row of which partition it has been told, so a replay adds nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import xxhash
+
+from shopguide.keys import partition_of
+from shopguide.records import Events, Names
+
+
+class Sink(Protocol):
+    """What it needs of the log."""
+
+    partitions: int
+
+    def append(self, partition: int, events: Events, names: Names, source: int = 0, row: int = -1) -> int: ...
+
+    def last_row(self, source: int, partition: int) -> int: ...
+
+
+class Relay:
+    """Appends each row to its user's partition, once."""
+
+    def __init__(self, log: Sink) -> None:
+        self._log = log
+
+    def send(self, partition: int, rows: Events) -> None:
+        """Rows caused by rows of ``partition``, whose offsets they carry, in order."""
+        source = xxhash.xxh3_64_intdigest(b"relay", seed=partition)
+        target = partition_of(rows.user, self._log.partitions)  # type: ignore[arg-type]
+        for to in np.unique(target).tolist():
+            new = rows.take((target == to) & (rows.offset > self._log.last_row(source, to)))
+            if len(new):
+                self._log.append(to, new, Names(), source, int(new.offset[-1]))

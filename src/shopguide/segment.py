@@ -1,0 +1,88 @@
+"""Segment files: the frames of one partition of the log, one after the other.
+
+A frame is a header and one packed batch (:func:`shopguide.records.pack`, which has a checksum of its own):
+
+    magic "SGF1" | header crc32 | payload bytes | first offset | rows | source | row | payload
+         4       |      u32     |      u32      |     i64      |  u32 |  u64   | i64 |
+
+It stands for the offsets ``first .. first + rows - 1``; what compaction took out of them is missing in the payload.
+``source`` and ``row`` name the last row of a source that the frame holds, so that a file is continued where the log
+ends. ``row`` -1: it holds none.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, cast
+
+from shopguide.errors import PackingError, StateError
+from shopguide.records import Batch, pack, unpack
+
+MAGIC = b"SGF1"
+PREFIX = struct.Struct("<4sI")
+FIELDS = struct.Struct("<IqIQq")
+HEADER = PREFIX.size + FIELDS.size
+
+
+class Header(NamedTuple):
+    bytes: int
+    first: int
+    rows: int
+    source: int
+    row: int
+
+    @property
+    def end(self) -> int:
+        """The offset after the frame's last."""
+        return self.first + self.rows
+
+
+class Segment:
+    """A segment file, open for reading. Raises OSError where it cannot be opened."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor = os.open(path, os.O_RDONLY)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+    def header(self, position: int) -> Header | None:
+        """The header of the frame that begins there; None where no whole frame does."""
+        raw = os.pread(self._descriptor, HEADER, position)
+        if len(raw) < HEADER:
+            return None
+        magic, crc = PREFIX.unpack_from(raw)
+        if magic != MAGIC or zlib.crc32(raw[PREFIX.size :]) != crc:
+            return None
+        header = Header(*FIELDS.unpack_from(raw, PREFIX.size))
+        return header if position + HEADER + header.bytes <= self.size() else None
+
+    def batch(self, position: int, header: Header) -> Batch:
+        """The batch of a frame. Raises StateError where it is corrupt."""
+        raw = os.pread(self._descriptor, header.bytes, position + HEADER)
+        try:
+            return cast(Batch, unpack(raw))
+        except PackingError as e:
+            raise StateError(f"{self.path} at byte {position}: {e}") from None
+
+    def frames(self, position: int = 0) -> Iterator[tuple[int, Header]]:
+        """Positions and headers of the whole frames from a position on."""
+        while (header := self.header(position)) is not None:
+            yield position, header
+            position += HEADER + header.bytes
+
+    def size(self) -> int:
+        return os.fstat(self._descriptor).st_size
+
+
+def frame(batch: Batch, source: int = 0, row: int = -1) -> tuple[bytes, Header]:
+    """The batch as a frame."""
+    payload = pack(batch)
+    header = Header(len(payload), batch.first, batch.last - batch.first + 1, source, row)
+    fields = FIELDS.pack(*header)
+    return PREFIX.pack(MAGIC, zlib.crc32(fields)) + fields + payload, header
