@@ -22,8 +22,9 @@ typedef struct {
 struct sg_audience {
     sg_table *items;
     sg_table *users;
-    row *rows; /* by item id */
-    size_t row_cap, pairs;
+    row *rows;      /* by item id */
+    uint32_t *uses; /* by user id: the rows that hold it */
+    size_t row_cap, use_cap, pairs;
 };
 
 sg_audience *sg_audience_new(void) {
@@ -40,8 +41,9 @@ sg_audience *sg_audience_new(void) {
 
 void sg_audience_free(sg_audience *a) {
     if (a == NULL) return;
-    for (size_t id = 0; id < sg_table_live(a->items); id++) free(a->rows[id].slots);
+    for (size_t id = 0; id < sg_table_used(a->items); id++) free(a->rows[id].slots);
     free(a->rows);
+    free(a->uses);
     sg_table_free(a->items);
     sg_table_free(a->users);
     free(a);
@@ -93,6 +95,7 @@ static void clear(row *r, uint32_t hole) {
 
 /* ---- changes -------------------------------------------------------------------------------------------------- */
 
+/* A new id is below `used`, or `used` where it is `live`: what is kept by id suffices while live < its capacity. */
 static int find_or_add_row(sg_audience *a, uint64_t item, row **found) {
     size_t n = sg_table_live(a->items);
     if (n == a->row_cap) {
@@ -110,24 +113,53 @@ static int find_or_add_row(sg_audience *a, uint64_t item, row **found) {
     return SG_OK;
 }
 
+static int find_or_add_user(sg_audience *a, uint64_t key, uint32_t *id) {
+    size_t n = sg_table_live(a->users);
+    if (n == a->use_cap) {
+        size_t cap = n ? 2 * n : 64;
+        uint32_t *uses = realloc(a->uses, cap * sizeof *uses);
+        if (uses == NULL) return SG_ERR_NOMEM;
+        a->uses = uses;
+        a->use_cap = cap;
+    }
+    int fresh, rc = sg_table_index(a->users, key, id, &fresh);
+    if (rc == SG_OK && fresh) a->uses[*id] = 0;
+    return rc;
+}
+
+/* The ids of the two where they are in no pair. */
+static void give_back(sg_audience *a, uint64_t item_key, uint64_t user_key) {
+    uint32_t item = sg_table_find(a->items, item_key), user = sg_table_find(a->users, user_key);
+    if (item != SG_TABLE_NONE && a->rows[item].live == 0) sg_table_remove(a->items, item_key);
+    if (user != SG_TABLE_NONE && a->uses[user] == 0) sg_table_remove(a->users, user_key);
+}
+
+static int touch(sg_audience *a, row *r, uint32_t user, uint32_t count) {
+    if (r->slots != NULL && holds(r, user)) {
+        slot *s = &r->slots[locate(r, user)];
+        if (s->count > UINT32_MAX - count) return SG_ERR_RANGE;
+        s->count += count;
+        return SG_OK;
+    }
+    int rc = SG_OK;
+    if (4 * ((size_t)r->live + 1) > 3 * capacity(r)) rc = resize(r, r->slots ? r->bits + 1 : SMALLEST);
+    if (rc != SG_OK) return rc;
+    r->slots[locate(r, user)] = (slot){user, count};
+    r->live++;
+    a->uses[user]++;
+    a->pairs++;
+    return SG_OK;
+}
+
 static int add(sg_audience *a, uint64_t item, uint64_t user_key, uint32_t count) {
     row *r;
     uint32_t user;
     int rc = find_or_add_row(a, item, &r);
-    if (rc == SG_OK) rc = sg_table_index(a->users, user_key, &user, NULL);
     if (rc != SG_OK) return rc;
-    if (r->slots == NULL || !holds(r, user)) {
-        if (4 * ((size_t)r->live + 1) > 3 * capacity(r)) rc = resize(r, r->slots ? r->bits + 1 : SMALLEST);
-        if (rc != SG_OK) return rc;
-        r->slots[locate(r, user)] = (slot){user, count};
-        r->live++;
-        a->pairs++;
-        return SG_OK;
-    }
-    slot *s = &r->slots[locate(r, user)];
-    if (s->count > UINT32_MAX - count) return SG_ERR_RANGE;
-    s->count += count;
-    return SG_OK;
+    rc = find_or_add_user(a, user_key, &user);
+    if (rc == SG_OK) rc = touch(a, r, user, count);
+    if (rc != SG_OK) give_back(a, item, user_key);
+    return rc;
 }
 
 int sg_audience_add(sg_audience *a, const uint64_t *items, const uint64_t *users, const uint32_t *counts, size_t n) {
@@ -141,7 +173,7 @@ int sg_audience_add(sg_audience *a, const uint64_t *items, const uint64_t *users
 /* An item's row; NULL where nobody has touched it. */
 static row *row_of(const sg_audience *a, uint64_t item) {
     uint32_t id = sg_table_find(a->items, item);
-    return id == SG_TABLE_NONE || a->rows[id].live == 0 ? NULL : &a->rows[id];
+    return id == SG_TABLE_NONE ? NULL : &a->rows[id];
 }
 
 static bool sub(sg_audience *a, uint64_t item, uint64_t user_key) {
@@ -149,10 +181,11 @@ static bool sub(sg_audience *a, uint64_t item, uint64_t user_key) {
     uint32_t user = sg_table_find(a->users, user_key);
     if (r == NULL || user == SG_TABLE_NONE || !holds(r, user)) return false;
     uint32_t at = locate(r, user);
-    if (--r->slots[at].count == 0) {
-        clear(r, at);
-        a->pairs--;
-    }
+    if (--r->slots[at].count > 0) return true;
+    clear(r, at);
+    a->uses[user]--;
+    a->pairs--;
+    give_back(a, item, user_key);
     return true;
 }
 
@@ -195,7 +228,7 @@ size_t sg_audience_pairs(const sg_audience *a) { return a->pairs; }
 void sg_audience_dump(const sg_audience *a, uint64_t *items, uint64_t *users, uint32_t *counts) {
     const uint64_t *item_key = sg_table_keys(a->items), *user_key = sg_table_keys(a->users);
     size_t n = 0;
-    for (size_t id = 0; id < sg_table_live(a->items); id++) {
+    for (size_t id = 0; id < sg_table_used(a->items); id++) {
         const row *r = &a->rows[id];
         for (size_t at = 0; at < capacity(r); at++) {
             if (r->slots[at].count == 0) continue;
@@ -207,8 +240,9 @@ void sg_audience_dump(const sg_audience *a, uint64_t *items, uint64_t *users, ui
 }
 
 size_t sg_audience_nbytes(const sg_audience *a) {
-    size_t bytes = sizeof *a + sg_table_nbytes(a->items) + sg_table_nbytes(a->users) + a->row_cap * sizeof *a->rows;
-    for (size_t id = 0; id < sg_table_live(a->items); id++) bytes += capacity(&a->rows[id]) * sizeof(slot);
+    size_t bytes = sizeof *a + sg_table_nbytes(a->items) + sg_table_nbytes(a->users);
+    bytes += a->row_cap * sizeof *a->rows + a->use_cap * sizeof *a->uses;
+    for (size_t id = 0; id < sg_table_used(a->items); id++) bytes += capacity(&a->rows[id]) * sizeof(slot);
     return bytes;
 }
 
@@ -220,13 +254,46 @@ size_t sg_audience_nbytes(const sg_audience *a) {
         return SG_ERR_VALUE;                                                                                           \
     }
 
-static int check_row(const sg_audience *a, const row *r, const char **why) {
-    size_t live = 0;
-    for (size_t at = 0; at < capacity(r); at++) {
-        if (r->slots[at].count == 0) continue;
-        live++;
-        HOLDS(r->slots[at].user < sg_table_live(a->users), "sg_audience I1: a slot's user has no key");
+static bool is_key(const sg_table *t, uint32_t id) {
+    return id < sg_table_used(t) && sg_table_find(t, sg_table_keys(t)[id]) == id;
+}
+
+/* How I1 is broken; NULL: it holds. uses: a 0 for each user id. */
+static const char *wrong_key(const sg_audience *a, uint32_t *uses) {
+    size_t items = 0, users = 0;
+    for (uint32_t id = 0; id < sg_table_used(a->items); id++) {
+        const row *r = &a->rows[id];
+        items += r->live > 0;
+        if (r->live > 0 && !is_key(a->items, id)) return "sg_audience I1: a row's item has no key";
+        for (size_t at = 0; at < capacity(r); at++) {
+            if (r->slots[at].count == 0) continue;
+            if (!is_key(a->users, r->slots[at].user)) return "sg_audience I1: a slot's user has no key";
+            uses[r->slots[at].user]++;
+        }
     }
+    for (size_t id = 0; id < sg_table_used(a->users); id++) {
+        users += uses[id] > 0;
+        if (uses[id] != a->uses[id]) return "sg_audience I1: a user's count is not that of the rows that hold it";
+    }
+    if (items == sg_table_live(a->items) && users == sg_table_live(a->users)) return NULL;
+    return "sg_audience I1: a key of an item or user that is in no pair";
+}
+
+static int check_keys(const sg_audience *a, const char **why) {
+    int rc = sg_table_check(a->items, why);
+    if (rc == SG_OK) rc = sg_table_check(a->users, why);
+    if (rc != SG_OK) return rc;
+    size_t users = sg_table_used(a->users);
+    HOLDS(sg_table_used(a->items) <= a->row_cap && users <= a->use_cap, "sg_audience I1: an id without a place");
+    uint32_t *uses = calloc(users + 1, sizeof *uses);
+    *why = uses ? wrong_key(a, uses) : "sg_audience I1: no memory to count in";
+    free(uses);
+    return *why ? SG_ERR_VALUE : SG_OK;
+}
+
+static int check_row(const row *r, const char **why) {
+    size_t live = 0;
+    for (size_t at = 0; at < capacity(r); at++) live += r->slots[at].count > 0;
     HOLDS(live == r->live && 4 * live <= 3 * capacity(r) && (live > 0 || r->slots == NULL),
           "sg_audience I2: a row's live slots are miscounted, or too many or too few for its capacity");
     for (size_t at = 0; at < capacity(r); at++)
@@ -236,15 +303,13 @@ static int check_row(const sg_audience *a, const row *r, const char **why) {
 }
 
 int sg_audience_check(const sg_audience *a, const char **why) {
-    size_t n = sg_table_live(a->items), pairs = 0;
-    int rc = sg_table_check(a->items, why);
-    if (rc == SG_OK) rc = sg_table_check(a->users, why);
-    if (rc != SG_OK) return rc;
-    HOLDS(n <= a->row_cap, "sg_audience I1: an item without a row");
-    for (size_t id = 0; id < n; id++) {
-        if ((rc = check_row(a, &a->rows[id], why)) != SG_OK) return rc;
+    size_t pairs = 0;
+    int rc = check_keys(a, why);
+    for (size_t id = 0; rc == SG_OK && id < sg_table_used(a->items); id++) {
+        rc = check_row(&a->rows[id], why);
         pairs += a->rows[id].live;
     }
+    if (rc != SG_OK) return rc;
     HOLDS(pairs == a->pairs, "sg_audience I4: pairs is not the sum of the rows' live slots");
     return SG_OK;
 }

@@ -11,15 +11,16 @@
  * larger.
  *
  * Invariants, checked by sg_audience_check() in this order:
- *   I1  every item has a row; the user of every slot has a key.
+ *   I1  an item has a key exactly if its row has users, a user exactly if they are in a row; their count of rows is
+ *       right.
  *   I2  live = number of slots with a count above 0, at most 3/4 of the capacity; a row without users has no slots.
  *   I3  every user of a slot is found by probing from its home: no free slot lies between.
  *   I4  pairs = sum of the rows' live slots.
  *
- * Owns everything; arrays are borrowed until return. Not thread-safe. Ids are never taken back: the key of an item or
- * user that is in no pair stays in memory, but in no snapshot, until the state is loaded from one.
+ * Owns everything; arrays are borrowed until return. Not thread-safe. The id of an item or user that is in no pair any
+ * more goes to the next new one: memory is that of the most there were at once.
  * Cost: add and sub O(1) expected; shared O(slots of the smaller row).
- *   11-22 bytes a pair of item and user while it grows, plus the two tables.
+ *   11-22 bytes a pair of item and user while it grows, plus 16 an item, 4 a user and the two tables.
  * Fails: SG_ERR_NOMEM, SG_ERR_RANGE (2^32 - 1 of a pair) leave the earlier rows of the call applied, the failing one
  * not. Instead of bitmaps of users: counts are needed to take one of several touches back, and most rows are short. */
 #ifndef SG_AUDIENCE_H
@@ -54,7 +55,7 @@ void sg_audience_dump(const sg_audience *a, uint64_t *items, uint64_t *users, ui
 
 size_t sg_audience_nbytes(const sg_audience *a);
 
-/* SG_OK, or SG_ERR_VALUE and *why names the first broken invariant. */
+/* SG_OK, or SG_ERR_VALUE and *why names the first broken invariant, or that there is no memory to find out. */
 int sg_audience_check(const sg_audience *a, const char **why);
 
 #endif

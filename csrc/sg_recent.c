@@ -154,7 +154,7 @@ static double contribution(const sg_recent *r, double weight, age at) {
 
 /* Weights that underflow may become equal: their order is then by key, so the heaps are made anew. */
 static void move_landmark(sg_recent *r, int64_t landmark) {
-    for (size_t id = 0; id < sg_table_live(r->keys); id++)
+    for (size_t id = 0; id < sg_table_used(r->keys); id++)
         r->items[id].weight = shifted(r->items[id].weight, r->landmark - landmark);
     r->landmark = landmark;
     for (uint32_t list = 0; list < lists_of(r); list++)
@@ -169,6 +169,7 @@ static int check_rows(const double *times, const double *weights, size_t n) {
     return SG_OK;
 }
 
+/* A new id is below `used`, or `used` where it is `live`: the records suffice while live < item_cap. */
 static int find_or_add_item(sg_recent *r, uint64_t key, uint32_t *id) {
     size_t n = sg_table_live(r->keys);
     if (n == r->item_cap) {
@@ -178,9 +179,16 @@ static int find_or_add_item(sg_recent *r, uint64_t key, uint32_t *id) {
         r->items = items;
         r->item_cap = cap;
     }
-    int rc = sg_table_index(r->keys, key, id, NULL);
-    if (rc == SG_OK && *id == n) r->items[n] = (item){0};
+    int fresh, rc = sg_table_index(r->keys, key, id, &fresh);
+    if (rc == SG_OK && fresh) r->items[*id] = (item){0};
     return rc;
+}
+
+/* A record worth its id, and a row of a snapshot. */
+static bool kept(const item *it) { return it->count > 0 || it->category != OVERALL; }
+
+static void give_back(sg_recent *r, uint64_t key, uint32_t id) {
+    if (!kept(&r->items[id])) sg_table_remove(r->keys, key);
 }
 
 static int find_or_add_list(sg_recent *r, uint64_t category, uint32_t *list) {
@@ -208,7 +216,10 @@ static int observe(sg_recent *r, uint64_t key, age at, double weight) {
     if (it->count == UINT32_MAX) return SG_ERR_RANGE;
     if (r->lists[OVERALL].live == 0) r->landmark = at.whole;
     if (at.whole - r->landmark > SG_RECENT_REACH) move_landmark(r, at.whole);
-    if (it->count == 0 && (rc = enter_lists(r, id)) != SG_OK) return rc;
+    if (it->count == 0 && (rc = enter_lists(r, id)) != SG_OK) {
+        give_back(r, key, id);
+        return rc;
+    }
     it->count++;
     it->weight += contribution(r, weight, at);
     sift_up(r, OVERALL, it->place[0]);
@@ -230,6 +241,7 @@ static bool retract(sg_recent *r, uint64_t key, age at, double weight) {
         leave(r, OVERALL, id);
         if (it->category != OVERALL) leave(r, it->category, id);
         it->weight = 0;
+        give_back(r, key, id);
         return true;
     }
     it->weight = fmax(it->weight - contribution(r, weight, at), 0);
@@ -247,10 +259,9 @@ int sg_recent_retract(sg_recent *r, const uint64_t *items, const double *times, 
     return rc;
 }
 
-static int categorise(sg_recent *r, uint64_t key, uint64_t category) {
-    uint32_t id, list;
-    int rc = find_or_add_item(r, key, &id);
-    if (rc == SG_OK) rc = find_or_add_list(r, category, &list);
+static int move_to_list(sg_recent *r, uint32_t id, uint64_t category) {
+    uint32_t list;
+    int rc = find_or_add_list(r, category, &list);
     if (rc != SG_OK || list == r->items[id].category) return rc;
     item *it = &r->items[id];
     if (it->count > 0 && list != OVERALL && (rc = make_room(r, list)) != SG_OK) return rc;
@@ -258,6 +269,15 @@ static int categorise(sg_recent *r, uint64_t key, uint64_t category) {
     it->category = list;
     if (it->count > 0 && list != OVERALL) enter(r, list, id);
     return SG_OK;
+}
+
+static int categorise(sg_recent *r, uint64_t key, uint64_t category) {
+    uint32_t id;
+    int rc = find_or_add_item(r, key, &id);
+    if (rc != SG_OK) return rc;
+    rc = move_to_list(r, id, category);
+    give_back(r, key, id);
+    return rc;
 }
 
 int sg_recent_categorise(sg_recent *r, const uint64_t *items, const uint64_t *categories, size_t n) {
@@ -346,18 +366,12 @@ int sg_recent_top(const sg_recent *r, size_t n, uint64_t category, double now, u
 
 /* ---- snapshot, check ------------------------------------------------------------------------------------------ */
 
-static bool kept(const item *it) { return it->count > 0 || it->category != OVERALL; }
-
-size_t sg_recent_size(const sg_recent *r) {
-    size_t size = 0;
-    for (size_t id = 0; id < sg_table_live(r->keys); id++) size += kept(&r->items[id]);
-    return size;
-}
+size_t sg_recent_size(const sg_recent *r) { return sg_table_live(r->keys); }
 
 void sg_recent_dump(const sg_recent *r, uint64_t *items, uint32_t *counts, double *weights, uint64_t *categories,
                     int64_t *landmark) {
     size_t row = 0;
-    for (uint32_t id = 0; id < sg_table_live(r->keys); id++) {
+    for (uint32_t id = 0; id < sg_table_used(r->keys); id++) {
         const item *it = &r->items[id];
         if (!kept(it)) continue;
         items[row] = sg_table_keys(r->keys)[id];
@@ -378,14 +392,16 @@ int sg_recent_load(sg_recent *r, const uint64_t *items, const uint32_t *counts, 
         return SG_ERR_VALUE;
     r->landmark = landmark;
     for (size_t row = 0; row < n; row++) {
-        int rc = categorise(r, items[row], categories[row]);
+        uint32_t id;
+        int rc = find_or_add_item(r, items[row], &id);
+        if (rc == SG_OK) rc = move_to_list(r, id, categories[row]);
         if (rc != SG_OK) return rc;
         if (sg_table_live(r->keys) != row + 1) return SG_ERR_VALUE;
-        item *it = &r->items[row];
+        item *it = &r->items[id];
         it->count = counts[row];
         it->weight = weights[row];
-        if (!sound(it)) return SG_ERR_VALUE;
-        if (it->count > 0 && (rc = enter_lists(r, (uint32_t)row)) != SG_OK) return rc;
+        if (!sound(it) || !kept(it)) return SG_ERR_VALUE;
+        if (it->count > 0 && (rc = enter_lists(r, id)) != SG_OK) return rc;
     }
     return SG_OK;
 }
@@ -409,7 +425,7 @@ static bool listed(const sg_recent *r, uint32_t list, uint32_t id) {
 }
 
 int sg_recent_check(const sg_recent *r, const char **why) {
-    size_t n = sg_table_live(r->keys), live = 0, categorised = 0, entries = 0;
+    size_t n = sg_table_used(r->keys), keys = 0, live = 0, categorised = 0, entries = 0;
     int rc = sg_table_check(r->keys, why);
     if (rc == SG_OK) rc = sg_table_check(r->categories, why);
     if (rc != SG_OK) return rc;
@@ -417,12 +433,16 @@ int sg_recent_check(const sg_recent *r, const char **why) {
     for (uint32_t id = 0; id < n; id++) {
         const item *it = &r->items[id];
         HOLDS(it->category < lists_of(r), "sg_recent I1: a key without a record or a list");
+        HOLDS(!kept(it) || sg_table_find(r->keys, sg_table_keys(r->keys)[id]) == id,
+              "sg_recent I1: an item without a key");
+        keys += kept(it);
         HOLDS(sound(it), "sg_recent I2: a weight is negative, not finite, or without observations");
         live += it->count > 0;
         categorised += it->count > 0 && it->category != OVERALL;
         HOLDS(it->count == 0 || (listed(r, OVERALL, id) && listed(r, it->category, id)),
               "sg_recent I3: a live item is not where its places say");
     }
+    HOLDS(keys == sg_table_live(r->keys), "sg_recent I1: a key without observations and category");
     for (uint32_t list = 0; list < lists_of(r); list++) {
         const heap *h = &r->lists[list];
         HOLDS(h->live <= h->cap, "sg_recent I3: a heap is longer than its room");

@@ -16,7 +16,7 @@
  *     overall  [ 2 | 1 0 ]                 category C  [ 0 | 1 ]
  *
  * Invariants, checked by sg_recent_check() in this order:
- *   I1  every item's key maps to its id, every category's key to its list.
+ *   I1  an item has a key exactly if it has observations or a category; every category's key maps to its list.
  *   I2  a weight is finite and >= 0, and 0 where the count is 0.
  *   I3  an item is in the overall heap, and in its category's (if it has one), exactly if its count is above 0;
  *       its places there name it.
@@ -29,7 +29,8 @@
  * t / half_life is clamped to +-2^52, a weight read far before its events to the largest double. While no item is live
  * the landmark follows the next event.
  *
- * Owns everything; arrays are borrowed until return. Not thread-safe.
+ * Owns everything; arrays are borrowed until return. Not thread-safe. The id of an item that has neither observations
+ * nor a category goes to the next new one; a category keeps its list.
  * Cost: observe and retract O(1) expected and O(log n) at worst, two sifts; top n reads about 2n entries from the
  *   heap's root, O(n log n), 1-2 us for 30 of any number of items; a landmark shift O(items).
  * Fails: SG_ERR_VALUE on a time that is not finite or a weight outside 0..SG_RECENT_MAX_WEIGHT, and nothing is applied;
@@ -82,8 +83,8 @@ size_t sg_recent_size(const sg_recent *r);
 void sg_recent_dump(const sg_recent *r, uint64_t *items, uint32_t *counts, double *weights, uint64_t *categories,
                     int64_t *landmark);
 
-/* Fills an empty r from a snapshot. SG_ERR_VALUE on a doubled item, a weight that breaks I2, or r not empty; r is then
- * fit for sg_recent_free only. */
+/* Fills an empty r from a snapshot. SG_ERR_VALUE on a doubled item, one without observations and category, a weight
+ * that breaks I2, or r not empty; r is then fit for sg_recent_free only. */
 int sg_recent_load(sg_recent *r, const uint64_t *items, const uint32_t *counts, const double *weights,
                    const uint64_t *categories, size_t n, int64_t landmark);
 

@@ -16,7 +16,7 @@ struct sg_users {
     double gap;
     sg_table *keys;
     row *rows;
-    size_t row_cap, count, total;
+    size_t row_cap, total;
 };
 
 sg_users *sg_users_new(double gap) {
@@ -32,7 +32,7 @@ sg_users *sg_users_new(double gap) {
 
 void sg_users_free(sg_users *u) {
     if (u == NULL) return;
-    for (size_t id = 0; id < sg_table_live(u->keys); id++) free(u->rows[id].events);
+    for (size_t id = 0; id < sg_table_used(u->keys); id++) free(u->rows[id].events);
     free(u->rows);
     sg_table_free(u->keys);
     free(u);
@@ -56,6 +56,7 @@ static uint64_t derive(const sg_users *u, uint64_t user, const sg_event *previou
 
 /* ---- changes -------------------------------------------------------------------------------------------------- */
 
+/* A new id is below `used`, or `used` where it is `live`: the rows suffice while live < row_cap. */
 static int find_or_add_row(sg_users *u, uint64_t user, row **found) {
     size_t n = sg_table_live(u->keys);
     if (n == u->row_cap) {
@@ -84,16 +85,35 @@ static int make_room(row *r) {
     return SG_OK;
 }
 
+/* What the row no longer needs goes: its id if it is empty, else the part of its room that leaves it 1/4 full. */
+static void give_back(sg_users *u, uint64_t user, row *r) {
+    if (r->len == 0) {
+        free(r->events);
+        *r = (row){0};
+        sg_table_remove(u->keys, user);
+        return;
+    }
+    uint32_t cap = r->cap;
+    while (r->len <= cap / 4) cap /= 2;
+    if (cap == r->cap) return;
+    sg_event *events = realloc(r->events, cap * sizeof *events);
+    if (events == NULL) return; /* it stays as large as it is */
+    r->events = events;
+    r->cap = cap;
+}
+
 static int observe(sg_users *u, uint64_t user, sg_event *event) {
     row *r;
     int rc = find_or_add_row(u, user, &r);
-    if (rc == SG_OK) rc = make_room(r);
     if (rc != SG_OK) return rc;
+    if ((rc = make_room(r)) != SG_OK) {
+        give_back(u, user, r);
+        return rc;
+    }
     if (event->session == 0) {
         event->derived = 1;
         event->session = derive(u, user, r->len ? &r->events[r->len - 1] : NULL, event->time);
     }
-    u->count += r->len == 0;
     u->total++;
     r->events[r->len++] = *event;
     return SG_OK;
@@ -116,7 +136,7 @@ int sg_users_observe(sg_users *u, const uint64_t *users, const uint64_t *items, 
 /* A user's array, NULL where they have no events. */
 static row *row_of(const sg_users *u, uint64_t user) {
     uint32_t id = sg_table_find(u->keys, user);
-    return id == SG_TABLE_NONE || u->rows[id].len == 0 ? NULL : &u->rows[id];
+    return id == SG_TABLE_NONE ? NULL : &u->rows[id];
 }
 
 /* What follows is unchanged from the first event on whose session is given or comes out as it was. */
@@ -131,24 +151,64 @@ static void derive_again(const sg_users *u, uint64_t user, row *r, size_t from) 
 int sg_users_remove(sg_users *u, uint64_t user, size_t index) {
     row *r = row_of(u, user);
     if (r == NULL || index >= r->len) return SG_ERR_VALUE;
-    if (r->len == 1) {
-        sg_users_drop(u, user);
-        return SG_OK;
-    }
     memmove(r->events + index, r->events + index + 1, (--r->len - index) * sizeof *r->events);
     u->total--;
     derive_again(u, user, r, index);
+    give_back(u, user, r);
     return SG_OK;
+}
+
+/* How many events of the row are gone or move. Where `moves` is given they do, and it tells which. */
+static size_t expire(const sg_users *u, uint64_t user, row *r, int64_t before, sg_move *moves) {
+    size_t changed = 0, kept = 0;
+    sg_event previous = {0};
+    for (size_t i = 0; i < r->len; i++) {
+        sg_event e = r->events[i];
+        uint64_t was = e.session, now = 0;
+        if (e.offset >= before) {
+            if (e.derived) e.session = derive(u, user, kept ? &previous : NULL, e.time);
+            now = e.session;
+            previous = e;
+            if (moves != NULL) r->events[kept] = e;
+            kept++;
+        }
+        if (now == was) continue;
+        if (moves != NULL) moves[changed] = (sg_move){user, e.item, e.time, was, now, e.kind};
+        changed++;
+    }
+    if (moves != NULL) r->len = (uint32_t)kept;
+    return changed;
+}
+
+size_t sg_users_expiring(const sg_users *u, const uint64_t *users, size_t n, int64_t before) {
+    size_t changed = 0;
+    for (size_t i = 0; i < n; i++) {
+        row *r = row_of(u, users[i]);
+        if (r != NULL) changed += expire(u, users[i], r, before, NULL);
+    }
+    return changed;
+}
+
+size_t sg_users_expire(sg_users *u, const uint64_t *users, size_t n, int64_t before, sg_move *moves) {
+    size_t changed = 0;
+    for (size_t i = 0; i < n; i++) {
+        row *r = row_of(u, users[i]);
+        if (r == NULL) continue;
+        u->total -= r->len;
+        changed += expire(u, users[i], r, before, moves + changed);
+        u->total += r->len;
+        give_back(u, users[i], r);
+    }
+    return changed;
 }
 
 size_t sg_users_drop(sg_users *u, uint64_t user) {
     row *r = row_of(u, user);
     if (r == NULL) return 0;
     size_t dropped = r->len;
-    free(r->events);
-    *r = (row){0};
-    u->count--;
+    r->len = 0;
     u->total -= dropped;
+    give_back(u, user, r);
     return dropped;
 }
 
@@ -177,7 +237,7 @@ int64_t sg_users_find(const sg_users *u, uint64_t user, uint64_t event) {
     return -1;
 }
 
-size_t sg_users_count(const sg_users *u) { return u->count; }
+size_t sg_users_count(const sg_users *u) { return sg_table_live(u->keys); }
 
 size_t sg_users_total(const sg_users *u) { return u->total; }
 
@@ -185,7 +245,7 @@ void sg_users_list(const sg_users *u, uint64_t *keys, uint64_t *starts) {
     const uint64_t *key_of = sg_table_keys(u->keys);
     size_t n = 0;
     starts[0] = 0;
-    for (size_t id = 0; id < sg_table_live(u->keys); id++) {
+    for (size_t id = 0; id < sg_table_used(u->keys); id++) {
         if (u->rows[id].len == 0) continue;
         keys[n] = key_of[id];
         starts[n + 1] = starts[n] + u->rows[id].len;
@@ -195,7 +255,7 @@ void sg_users_list(const sg_users *u, uint64_t *keys, uint64_t *starts) {
 
 size_t sg_users_nbytes(const sg_users *u) {
     size_t bytes = sizeof *u + sg_table_nbytes(u->keys) + u->row_cap * sizeof *u->rows;
-    for (size_t id = 0; id < sg_table_live(u->keys); id++) bytes += u->rows[id].cap * sizeof *u->rows[id].events;
+    for (size_t id = 0; id < sg_table_used(u->keys); id++) bytes += u->rows[id].cap * sizeof *u->rows[id].events;
     return bytes;
 }
 
@@ -218,19 +278,21 @@ static int check_events(const sg_users *u, uint64_t user, const row *r, const ch
 }
 
 int sg_users_check(const sg_users *u, const char **why) {
-    size_t n = sg_table_live(u->keys), count = 0, total = 0;
+    size_t n = sg_table_used(u->keys), count = 0, total = 0;
     int rc = sg_table_check(u->keys, why);
     if (rc != SG_OK) return rc;
     HOLDS(n <= u->row_cap, "sg_users I1: a key without an array");
     for (size_t id = 0; id < n; id++) {
         const row *r = &u->rows[id];
+        uint64_t user = sg_table_keys(u->keys)[id];
         count += r->len > 0;
         total += r->len;
+        HOLDS(r->len == 0 || sg_table_find(u->keys, user) == id, "sg_users I1: an array with events without a key");
         HOLDS(r->len <= r->cap && (r->cap & (r->cap - 1)) == 0 && (r->len > 0 || r->cap == 0),
               "sg_users I2: an array's length or capacity is wrong");
-        if ((rc = check_events(u, sg_table_keys(u->keys)[id], r, why)) != SG_OK) return rc;
+        if ((rc = check_events(u, user, r, why)) != SG_OK) return rc;
     }
-    HOLDS(count == u->count, "sg_users I1: the count is not the number of users with events");
+    HOLDS(count == sg_table_live(u->keys), "sg_users I1: a key whose array has no events");
     HOLDS(total == u->total, "sg_users I5: the total is not the sum of the users' events");
     return SG_OK;
 }

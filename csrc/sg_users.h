@@ -16,18 +16,23 @@
  * a function of the user and the session's first time only, so the same events have the same sessions in every replay.
  * Order is the order of arrival, not of time.
  *
+ * Retention. sg_users_expire() takes out the events below an offset as if they had never been, and tells what moved:
+ * without A above, B begins its session, whose key is now h(U,120); C's stays. It is mostly a prefix that goes, but
+ * offsets need not ascend.
+ *
  * Invariants, checked by sg_users_check() in this order:
- *   I1  every user's key maps to an array; count = number of arrays with events.
- *   I2  an array's capacity is a power of two, at least its length; 0 where the user has no events.
+ *   I1  a user has a key exactly if their array has events.
+ *   I2  an array's capacity is a power of two, at least its length; 0 where there are no events.
  *   I3  every time is finite; a given session is not 0.
  *   I4  every derived session is what the rule above makes of the events before it.
  *   I5  total = sum of the users' events.
  *
- * Owns the arrays. sg_users_events() lends one until the next call that changes anything. Not thread-safe. Ids
- * are never taken back: the key of a user who has gone stays in memory, but in no snapshot, until the state is loaded
- * from one.
- * Cost: observe O(1) amortised; newest and find O(events of the user); remove O(events behind it); drop O(1).
- *   48 bytes an event, at most twice that while an array grows, plus 16 a user and the table.
+ * Owns the arrays. sg_users_events() lends one until the next call that changes anything. Not thread-safe. The id of
+ * a user without events goes to the next new one, and an array that has become 1/4 full halves: memory is that of the
+ * most users and events there were at once, and stays flat on an endless stream that is expired.
+ * Cost: observe O(1) amortised; newest, find and expire O(events of the user); remove O(events behind it); drop O(1).
+ *   48 bytes an event, at most twice that while an array grows and four times while it shrinks, plus 16 a user and the
+ *   table.
  * Fails: SG_ERR_VALUE on a time that is not finite, and nothing is applied; SG_ERR_NOMEM, SG_ERR_RANGE (2^31 events of
  * a user) leave the earlier rows of the call applied, the failing one not. Instead of a linked list of shared blocks:
  * answers read a user's newest events at once, and taking one out shifts those behind it; both want them side by side.
@@ -49,6 +54,15 @@ typedef struct {
     uint8_t kind;
     uint8_t derived; /* 1: the session is derived, 0: it was given */
 } sg_event;
+
+/* An event that is gone, or whose session is now another. */
+typedef struct {
+    uint64_t user, item;
+    double time;
+    uint64_t session; /* that it was in */
+    uint64_t now;     /* that it is in; 0: the event is gone */
+    uint8_t kind;
+} sg_move;
 
 typedef struct sg_users sg_users;
 
@@ -75,6 +89,12 @@ int64_t sg_users_find(const sg_users *u, uint64_t user, uint64_t event);
 
 /* Takes an event out as if it had never been: derived sessions behind it are derived again. SG_ERR_VALUE: no such. */
 int sg_users_remove(sg_users *u, uint64_t user, size_t index);
+
+/* Takes out each event of n users whose offset is below the bound, as if it had never been. moves: user by user, the
+ * oldest event first; room for sg_users_expiring() of the same. How many were written: fewer only where a user is named
+ * twice. Does not fail. */
+size_t sg_users_expiring(const sg_users *u, const uint64_t *users, size_t n, int64_t before);
+size_t sg_users_expire(sg_users *u, const uint64_t *users, size_t n, int64_t before, sg_move *moves);
 
 /* Takes a user out; how many events that were. */
 size_t sg_users_drop(sg_users *u, uint64_t user);

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from strategies import DEEP, MANY, SEED
+from strategies import DEEP, MANY, SEED, assert_flat, endless
 
 from shopguide._core import Audience, Recent, Users
 
@@ -174,6 +174,21 @@ class UsersMachine(RuleBasedStateMachine):
             with pytest.raises(ValueError, match="no event"):
                 self.real.remove(user, index)
 
+    @rule(users=st.lists(st.integers(0, 5), max_size=6), before=st.integers(-3, 4))
+    def expire(self, users: list[int], before: int) -> None:
+        expected = []
+        for user in dict.fromkeys(users):
+            was = self.with_sessions(user)
+            self.kept[user] = [event for event in self.kept.get(user, []) if event["offset"] >= before]
+            left = iter(self.with_sessions(user))
+            for event in was:
+                now = next(left)["session"] if event["offset"] >= before else 0
+                if now != event["session"]:
+                    expected.append((user, event["item"], event["time"], event["session"], now, event["kind"]))
+            if not self.kept[user]:
+                del self.kept[user]
+        assert moved(self.real.expire(users, before)) == expected
+
     @rule(user=USER)
     def drop(self, user: int) -> None:
         assert self.real.drop(user) == len(self.kept.pop(user, []))
@@ -222,6 +237,12 @@ def unpacked(events: Any) -> list[tuple[Any, ...]]:
     if isinstance(events, dict):
         return list(zip(*(column.tolist() for column in ROW(events)), strict=True))
     return [ROW(row) for row in events]
+
+
+def moved(moves: dict[str, Any]) -> list[tuple[Any, ...]]:
+    names = ("user", "item", "time", "session", "now", "kind")
+    assert sorted(moves) == sorted(names)
+    return list(zip(*(moves[name].tolist() for name in names), strict=True))
 
 
 class AudienceMachine(RuleBasedStateMachine):
@@ -460,6 +481,50 @@ def test_long_and_many_rows_come_back_whole() -> None:
     assert (len(users), users.total) == (0, 0)
 
 
+def test_what_goes_and_what_moves_are_told_user_by_user() -> None:
+    users, one = Users(30.0), session_key(7, 100.0)
+    one_user(users, [100.0, 125.0, 150.0, 300.0])
+    users.observe([8, 8], [1, 2], [5.0, 6.0], [9, 0], [3, 4], [0, 7], [0, 0])
+    moves = users.expire([8, 9, 7, 8], 1)
+    assert {name: column.dtype.str for name, column in moves.items()} == {
+        "user": "<u8",
+        "item": "<u8",
+        "time": "<f8",
+        "session": "<u8",
+        "now": "<u8",
+        "kind": "|u1",
+    }
+    left = session_key(7, 125.0)
+    assert moved(moves) == [
+        (8, 1, 5.0, 9, 0, 3),
+        (7, 0, 100.0, one, 0, 1),
+        (7, 1, 125.0, one, left, 1),
+        (7, 2, 150.0, one, left, 1),
+    ]
+    assert moved(users.expire([7, 8], 1)) == moved(users.expire([], 9)) == []
+    assert len(moved(users.expire(users.users(), 2**63 - 1))) == 4
+    assert (len(users), users.total) == (0, 0)
+    with pytest.raises(OverflowError):
+        users.expire([7], 2**63)
+
+
+def test_users_stay_flat_on_an_endless_stream() -> None:
+    """Of ten batches all events are kept; one user is in every batch."""
+    users, sizes, batches = Users(30.0), [], []
+    for batch, (units, items, times) in enumerate(endless()):
+        units[::10] = 2**63
+        batches.append(np.unique(units))
+        n = len(units)
+        users.observe(units, items, times, [0] * n, [1] * n, [batch] * n, [0] * n)
+        if batch >= 10:
+            moves = users.expire(batches[batch - 10], batch - 9)
+            assert (moves["now"] == 0).sum() == n
+        users.check()
+        sizes.append({"bytes": users.nbytes, "pool_rest": 0})
+    assert users.total == 50_000
+    assert_flat(sizes)
+
+
 @pytest.mark.parametrize("gap", [-1.0, float("nan"), float("inf")])
 def test_a_gap_is_finite_and_not_negative(gap: float) -> None:
     with pytest.raises(ValueError, match="session_gap"):
@@ -500,6 +565,22 @@ def test_large_audiences_are_those_of_sets() -> None:
     assert (len(audience), audience.sub(items, users)) == (0, 0)
 
 
+def test_audience_and_recent_stay_flat_on_an_endless_stream() -> None:
+    audience, recent, sizes, batches = Audience(), Recent(600.0), [], []
+    for users, items, times in endless():
+        weights = np.ones(len(items))
+        audience.add(items, users)
+        recent.observe(items, times, weights)
+        batches.append((users, items, times))
+        if len(batches) > 10:
+            past = batches.pop(0)
+            assert audience.sub(past[1], past[0]) == recent.retract(past[1], past[2], weights) == len(items)
+        audience.check()
+        recent.check()
+        sizes.append({"audience": audience.nbytes, "recent": recent.nbytes, "pool_rest": 0})
+    assert_flat(sizes)
+
+
 def test_audience_refuses_unequal_lengths() -> None:
     audience = Audience()
     for change in (audience.add, audience.sub):
@@ -532,6 +613,7 @@ BREAKS: list[tuple[Any, dict[str, Any]]] = [
     (a_recent, {"weights": np.array([1.0, np.nan, 0.0])}),
     (a_recent, {"weights": np.array([1.0, 1.0, 1.0])}),
     (a_recent, {"counts": np.array([2, 0, 0], np.uint32)}),
+    (a_recent, {"categories": np.array([4, 0, 0], np.uint64)}),
     (a_recent, {"counts": np.array([2, 1, 0], np.int64)}),
     (a_recent, {"categories": np.zeros((3, 1), np.uint64)}),
     (a_recent, {"landmark": np.zeros(2, np.int64)}),

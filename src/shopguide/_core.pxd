@@ -46,6 +46,8 @@ cdef extern from "sg_recent.h":
 cdef extern from "sg_users.h":
     ctypedef struct sg_event:
         pass
+    ctypedef struct sg_move:
+        pass
     ctypedef struct sg_users:
         pass
     sg_users *sg_users_new(double gap) noexcept nogil
@@ -57,6 +59,9 @@ cdef extern from "sg_users.h":
     int64_t sg_users_newest(const sg_users *u, uint64_t user, uint64_t item, uint32_t kind_mask) noexcept nogil
     int64_t sg_users_find(const sg_users *u, uint64_t user, uint64_t event) noexcept nogil
     int sg_users_remove(sg_users *u, uint64_t user, size_t index) noexcept nogil
+    size_t sg_users_expiring(const sg_users *u, const uint64_t *users, size_t n, int64_t before) noexcept nogil
+    size_t sg_users_expire(sg_users *u, const uint64_t *users, size_t n, int64_t before,
+                           sg_move *moves) noexcept nogil
     size_t sg_users_drop(sg_users *u, uint64_t user) noexcept nogil
     size_t sg_users_count(const sg_users *u) noexcept nogil
     size_t sg_users_total(const sg_users *u) noexcept nogil

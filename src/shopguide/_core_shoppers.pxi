@@ -188,6 +188,18 @@ _EVENT = np.dtype(
     align=True,
 )
 
+_MOVE = np.dtype(
+    [
+        ("user", np.uint64),
+        ("item", np.uint64),
+        ("time", np.float64),
+        ("session", np.uint64),
+        ("now", np.uint64),
+        ("kind", np.uint8),
+    ],
+    align=True,
+)
+
 
 cdef class Users:
     """Per user every kept event, in order, cut into sessions by inactivity (see csrc/sg_users.h).
@@ -273,6 +285,22 @@ cdef class Users:
         """
         if index < 0 or sg_users_remove(self.handle, user, index) != SG_OK:
             raise ValueError(f"the user has no event {index}")
+
+    def expire(self, users, int64_t before):
+        """Take out each event of users uint64[n] whose offset is below ``before``, as if it had never been.
+
+        The events that are gone or whose session is another now, user by user, the oldest first: user uint64,
+        item uint64, time float64, session uint64 (that it was in), now uint64 (that it is in; 0: gone), kind uint8.
+        """
+        cdef const uint64_t[::1] u = np.ascontiguousarray(users, np.uint64)
+        cdef size_t n, room
+        with nogil:
+            room = sg_users_expiring(self.handle, &u[0], u.shape[0], before)
+        moves = np.empty(room, _MOVE)
+        cdef uint8_t[::1] raw = moves.view(np.uint8)
+        with nogil:
+            n = sg_users_expire(self.handle, &u[0], u.shape[0], before, <sg_move *>&raw[0])
+        return {name: moves[name][:n].copy() for name in _MOVE.names}
 
     def drop(self, uint64_t user):
         """Take a user out; how many events that were."""

@@ -91,6 +91,23 @@ static void test_a_row_grows_and_shrinks(void) {
     sg_audience_free(a);
 }
 
+/* Ever new items and users, of whom the last hundred of each are in pairs. */
+static void test_memory_is_that_of_what_is_there(void) {
+    sg_audience *a = sg_audience_new();
+    size_t warm = 0, most = 0, bytes;
+    for (uint64_t i = 0; i < 5000; i++) {
+        for (uint64_t user = i; user < i + 5; user++) CHECK(sg_audience_add(a, &i, &user, NULL, 1) == SG_OK);
+        uint64_t old = i - 100;
+        for (uint64_t user = old; i >= 100 && user < old + 5; user++) CHECK(sg_audience_sub(a, &old, &user, 1) == 1);
+        bytes = sg_audience_nbytes(a);
+        if (i < 200 && bytes > warm) warm = bytes;
+        if (bytes > most) most = bytes;
+        if (i % 50 == 0) SOUND(sg_audience, a);
+    }
+    CHECK(most == warm && sg_audience_pairs(a) == 500);
+    sg_audience_free(a);
+}
+
 static void test_out_of_memory_leaves_the_failing_row_out(void) {
     for (long after = 0, failed = 1; failed; after++) {
         fail_after = after;
@@ -109,9 +126,10 @@ static void test_out_of_memory_leaves_the_failing_row_out(void) {
             CHECK(rc == SG_OK);
         }
         for (uint64_t user = 0, item = 0; user < 199; user++) CHECK(sg_audience_sub(a, &item, &user, 1) == 1);
+        failed |= fail_after < 0; /* a shrink that finds no memory is none, and says nothing */
+        fail_after = -1;
         SOUND(sg_audience, a);
         sg_audience_free(a);
-        failed |= fail_after < 0; /* a shrink that finds no memory is none, and says nothing */
     }
     fail_after = -1;
 }
@@ -119,6 +137,7 @@ static void test_out_of_memory_leaves_the_failing_row_out(void) {
 int main(void) {
     test_random_steps();
     test_a_row_grows_and_shrinks();
+    test_memory_is_that_of_what_is_there();
     test_out_of_memory_leaves_the_failing_row_out();
     return 0;
 }

@@ -216,6 +216,52 @@ static void test_out_of_memory_leaves_the_failing_row_out(void) {
     fail_after = -1;
 }
 
+/* Ever new items, of which the last hundred are observed, the newer half of them in a category. */
+static void test_memory_is_that_of_what_is_there(void) {
+    sg_recent *r = sg_recent_new(1);
+    uint64_t category, none = 0;
+    size_t warm = 0, found;
+    double weight = 1;
+    for (uint64_t i = 0; i < 3000; i++) {
+        double time = (double)i, past = time - 100;
+        uint64_t old = i - 100;
+        category = 1 + i % 7;
+        CHECK(sg_recent_categorise(r, &i, &category, 1) == SG_OK);
+        CHECK(sg_recent_observe(r, &i, &time, &weight, 1) == SG_OK);
+        if (i >= 50) CHECK(sg_recent_categorise(r, (uint64_t[]){i - 50}, &none, 1) == SG_OK);
+        if (i >= 100) CHECK(sg_recent_retract(r, &old, &past, &weight, 1, &found) == SG_OK && found == 1);
+        if (i == 200) warm = sg_recent_nbytes(r);
+        if (i % 50 == 0) SOUND(sg_recent, r);
+    }
+    CHECK(sg_recent_nbytes(r) == warm && sg_recent_live(r) == 100 && sg_recent_size(r) == 100);
+    sg_recent_free(r);
+}
+
+/* In an order that leaves free ids below those that are taken, and all of them free at last. */
+static void test_a_category_outlives_observations(void) {
+    sg_recent *r = sg_recent_new(1);
+    uint64_t category = 5, none = 0, again, item = 2;
+    for (item = 1; item <= 3; item++) observe(r, item, 0, 1);
+    item = 2;
+    CHECK(sg_recent_categorise(r, &item, &category, 1) == SG_OK);
+    for (item = 1; item <= 3; item++) CHECK(retract(r, item, 0, 1) == 1 && retract(r, item, 0, 1) == 0);
+    CHECK(sg_recent_live(r) == 0 && sg_recent_size(r) == 1);
+    item = 2;
+    sg_recent_categories(r, &item, 1, &again);
+    CHECK(again == category && weight_of(r, item, 0) == 0);
+    observe(r, item, 0, 1);
+    CHECK(retract(r, item, 0, 1) == 1 && sg_recent_categorise(r, &item, &none, 1) == SG_OK);
+    item = 9;
+    CHECK(sg_recent_categorise(r, &item, &none, 1) == SG_OK && sg_recent_size(r) == 0);
+    SOUND(sg_recent, r);
+    snapshot s = {.items = {7, 8}, .counts = {1, 0}, .weights = {1, 0}, .categories = {0, 5}, .n = 2};
+    CHECK(load(r, &s) == SG_OK && sg_recent_size(r) == 2); /* one that is empty again, whose ids are all free */
+    SOUND(sg_recent, r);
+    s.categories[1] = 0;
+    refuses(&s);
+    sg_recent_free(r);
+}
+
 static void test_a_shift_orders_anew_what_has_become_equal(void) {
     sg_recent *r = sg_recent_new(1);
     for (uint64_t item = 0; item < 20; item++) observe(r, item, (double)item, 1);
@@ -249,6 +295,8 @@ int main(void) {
     test_what_is_refused();
     test_random_steps();
     test_out_of_memory_leaves_the_failing_row_out();
+    test_memory_is_that_of_what_is_there();
+    test_a_category_outlives_observations();
     test_a_shift_orders_anew_what_has_become_equal();
     test_rounding_leaves_no_weight_below_zero();
     return 0;

@@ -66,6 +66,41 @@ static void remove_one(sg_users *u, uint64_t user) {
     derive_all(user);
 }
 
+/* What goes and what moves: the list that was beside the one that is. */
+static size_t expire_kept(uint64_t user, int64_t before, sg_move *moves) {
+    static sg_event was[EVENTS];
+    size_t n = 0, had = len[user], stay = 0;
+    memcpy(was, kept[user], sizeof was);
+    for (size_t i = 0; i < had; i++)
+        if (was[i].offset >= before) kept[user][stay++] = was[i];
+    len[user] = stay;
+    derive_all(user);
+    stay = 0;
+    for (size_t i = 0; i < had; i++) {
+        uint64_t now = was[i].offset >= before ? kept[user][stay++].session : 0;
+        if (now != was[i].session)
+            moves[n++] = (sg_move){user, was[i].item, was[i].time, was[i].session, now, was[i].kind};
+    }
+    return n;
+}
+
+static int is_same(const sg_move *a, const sg_move *b) {
+    return a->user == b->user && a->item == b->item && a->time == b->time && a->session == b->session &&
+           a->now == b->now && a->kind == b->kind;
+}
+
+/* Of one who is unknown, one who is named twice, and all others. */
+static void expire_all(sg_users *u, int64_t before) {
+    static sg_move expected[USERS * EVENTS], moves[USERS * EVENTS];
+    const uint64_t users[] = {USERS, 3, 0, 1, 2, 3, 4};
+    size_t n = 0, named = sizeof users / sizeof *users, room = sg_users_expiring(u, users, named, before);
+    for (size_t i = 1; i < named; i++) n += expire_kept(users[i], before, expected + n);
+    CHECK(n <= room && room <= USERS * EVENTS);
+    CHECK(sg_users_expire(u, users, named, before, moves) == n);
+    for (size_t i = 0; i < n; i++) CHECK(is_same(&expected[i], &moves[i]));
+    CHECK(sg_users_expiring(u, users, named, before) == 0);
+}
+
 static void test_random_steps(int steps, int removals) {
     sg_users *u = sg_users_new(GAP);
     memset(len, 0, sizeof len);
@@ -75,7 +110,8 @@ static void test_random_steps(int steps, int removals) {
         else if (rand() % 400 == 0) {
             CHECK(sg_users_drop(u, user) == len[user]);
             len[user] = 0;
-        } else observe_one(u, user, step, step);
+        } else if (rand() % 100 == 0) expire_all(u, step - rand() % 300);
+        else observe_one(u, user, step, step - rand() % 40);
         uint64_t item = rand() % 4;
         uint32_t mask = (uint32_t)rand() % 32;
         CHECK(sg_users_newest(u, user, item, mask) == newest(user, item, mask));
@@ -87,6 +123,63 @@ static void test_random_steps(int steps, int removals) {
         SOUND(sg_users, u);
         compare(u);
     }
+    sg_users_free(u);
+}
+
+/* Events of user 7 and items 0, 1, ..., derived, at these times and offsets. */
+static void observe_some(sg_users *u, size_t n, const double *times, const int64_t *offsets) {
+    for (uint64_t i = 0; i < n; i++) {
+        uint64_t user = 7, zero = 0, resolved;
+        uint8_t kind = (uint8_t)(10 + i);
+        CHECK(sg_users_observe(u, &user, &i, &times[i], &zero, &kind, &offsets[i], &zero, 1, &resolved) == SG_OK);
+    }
+}
+
+static void test_what_goes_and_what_moves_are_told_in_order(void) {
+    sg_users *u = sg_users_new(30);
+    uint64_t user = 7, first = sg_users_session_key(7, 100), second = sg_users_session_key(7, 151);
+    sg_move moves[4];
+    size_t n;
+    observe_some(u, 4, (double[]){100, 120, 151, 160}, (int64_t[]){1, 5, 2, 6});
+    CHECK(sg_users_expiring(u, &user, 1, 1) == 0 && sg_users_expire(u, &user, 1, 1, moves) == 0);
+    CHECK(sg_users_expiring(u, &user, 1, 3) == 4);
+    CHECK(sg_users_expire(u, &user, 1, 3, moves) == 4);
+    CHECK(is_same(&moves[0], &(sg_move){7, 0, 100, first, 0, 10}) &&
+          is_same(&moves[1], &(sg_move){7, 1, 120, first, sg_users_session_key(7, 120), 11}));
+    CHECK(is_same(&moves[2], &(sg_move){7, 2, 151, second, 0, 12}));
+    CHECK(is_same(&moves[3], &(sg_move){7, 3, 160, second, sg_users_session_key(7, 160), 13}));
+    SOUND(sg_users, u);
+    CHECK(sg_users_events(u, 7, &n) != NULL && n == 2 && sg_users_total(u) == 2);
+    CHECK(sg_users_expire(u, &user, 1, INT64_MAX, moves) == 2 && moves[0].now == 0 && moves[1].now == 0);
+    CHECK(sg_users_count(u) == 0 && sg_users_total(u) == 0 && sg_users_events(u, 7, &n) == NULL && n == 0);
+    SOUND(sg_users, u);
+    sg_users_free(u);
+}
+
+/* Ever new users, ten a round, of whom those of the last ten rounds are kept; then one user's own last ten events. */
+static void test_memory_is_that_of_what_is_kept(void) {
+    sg_users *u = sg_users_new(1);
+    static sg_move moves[1000];
+    size_t warm = 0, most = 0, bytes;
+    int64_t offset = 0;
+    for (uint64_t round = 0; round < 300; round++) {
+        for (uint64_t i = 0, user, resolved; i < 1000; i++, offset++) {
+            user = round < 200 ? round * 10 + i % 10 : 1;
+            double time = (double)offset;
+            CHECK(sg_users_observe(u, &user, &i, &time, &(uint64_t){0}, &(uint8_t){0}, &offset, &i, 1, &resolved) ==
+                  SG_OK);
+            if (user == 1) CHECK(sg_users_expire(u, &user, 1, offset - 9, moves) <= 12);
+        }
+        for (uint64_t i = 0, user; i < 10 && round >= 10 && round < 210; i++) {
+            user = (round - 10) * 10 + i;
+            if (user != 1) CHECK(sg_users_expire(u, &user, 1, offset, moves) == 100);
+        }
+        SOUND(sg_users, u);
+        bytes = sg_users_nbytes(u);
+        if (round < 20 && bytes > warm) warm = bytes;
+        if (bytes > most) most = bytes;
+    }
+    CHECK(sg_users_count(u) == 1 && most == warm && sg_users_nbytes(u) < warm / 50);
     sg_users_free(u);
 }
 
@@ -139,13 +232,21 @@ static void test_out_of_memory_leaves_the_failing_row_out(void) {
                 failed++;
                 SOUND(sg_users, u);
                 CHECK(sg_users_total(u) == (size_t)i);
+                CHECK(sg_users_count(u) == (size_t)(i < 90 ? i : 90));
                 rc = sg_users_observe(u, &user, &zero, &time, &zero, &kind, &i, &zero, 1, &resolved);
             }
             CHECK(rc == SG_OK && failed <= 1);
         }
         CHECK(sg_users_count(u) == 90 && sg_users_total(u) == 300);
-        SOUND(sg_users, u);
+        for (uint64_t user = 0; user < 90; user++) {
+            sg_move moves[4];
+            size_t n;
+            CHECK(sg_users_expire(u, &user, 1, 210, moves) == (user < 30 ? 3 : 2) &&
+                  sg_users_events(u, user, &n) != NULL && n == 1);
+            SOUND(sg_users, u);
+        }
         sg_users_free(u);
+        failed |= fail_after < 0; /* an array that finds no memory to shrink stays, and says nothing */
     }
     fail_after = -1;
 }
@@ -153,6 +254,8 @@ static void test_out_of_memory_leaves_the_failing_row_out(void) {
 int main(void) {
     test_random_steps(20000, 5);
     test_random_steps(3000, 1);
+    test_what_goes_and_what_moves_are_told_in_order();
+    test_memory_is_that_of_what_is_kept();
     test_what_is_refused();
     test_many_users();
     test_out_of_memory_leaves_the_failing_row_out();

@@ -45,6 +45,49 @@ static void remove_one(sg_users *u, uint64_t user, size_t index) {
     derive_all(user);
 }
 
+/* What goes and what moves: the list that was beside the one that is. */
+static size_t expire_kept(uint64_t user, int64_t before, sg_move *moves) {
+    static sg_event was[EVENTS];
+    size_t n = 0, had = len[user], stay = 0;
+    memcpy(was, kept[user], sizeof was);
+    for (size_t i = 0; i < had; i++)
+        if (was[i].offset >= before) kept[user][stay++] = was[i];
+    len[user] = stay;
+    derive_all(user);
+    stay = 0;
+    for (size_t i = 0; i < had; i++) {
+        uint64_t now = was[i].offset >= before ? kept[user][stay++].session : 0;
+        if (now == was[i].session) continue;
+        moves[n++] = (sg_move){key_of(user), was[i].item, was[i].time, was[i].session, now, was[i].kind};
+    }
+    return n;
+}
+
+/* Of up to five users, some perhaps twice, one perhaps unknown. Needs no memory: an array that finds none to shrink
+ * stays. */
+static void expire(sg_users *u) {
+    static sg_move expected[5 * EVENTS], moves[5 * EVENTS];
+    uint64_t keys[5];
+    int64_t before = pick(256);
+    size_t n = 0, named = pick(6), room;
+    for (size_t i = 0; i < named; i++) {
+        uint64_t user = pick(USERS + 1);
+        keys[i] = key_of(user);
+        if (user < USERS) n += expire_kept(user, before, expected + n);
+    }
+    room = sg_users_expiring(u, keys, named, before);
+    CHECK(n <= room && room <= 5 * EVENTS);
+    arm();
+    CHECK(sg_users_expire(u, keys, named, before, moves) == n);
+    disarm(SG_OK);
+    for (size_t i = 0; i < n; i++) {
+        const sg_move *e = &expected[i], *m = &moves[i];
+        CHECK(e->user == m->user && e->item == m->item && e->time == m->time && e->kind == m->kind);
+        CHECK(e->session == m->session && e->now == m->now);
+    }
+    CHECK(sg_users_expiring(u, keys, named, before) == 0);
+}
+
 static void refuse(sg_users *u) {
     const uint64_t keys[] = {0, 1};
     const double bad[] = {1, pick(2) ? NAN : INFINITY};
@@ -54,7 +97,7 @@ static void refuse(sg_users *u) {
 }
 
 static void step(sg_users *u) {
-    unsigned what = pick(16);
+    unsigned what = pick(18);
     uint64_t user = pick(USERS);
     if (what < 6) {
         double time = pick(16) * 5.0 - 20;
@@ -68,6 +111,8 @@ static void step(sg_users *u) {
         drop(u, user);
     } else if (what < 14) {
         refuse(u);
+    } else if (what < 16) {
+        expire(u);
     } else {
         seed();
         for (unsigned n = pick(MANY); n > 0; n--)
