@@ -159,13 +159,13 @@ int sg_users_remove(sg_users *u, uint64_t user, size_t index) {
 }
 
 /* How many events of the row are gone or move. Where `moves` is given they do, and it tells which. */
-static size_t expire(const sg_users *u, uint64_t user, row *r, int64_t before, sg_move *moves) {
+static size_t expire(const sg_users *u, uint64_t user, row *r, int64_t before, double since, sg_move *moves) {
     size_t changed = 0, kept = 0;
     sg_event previous = {0};
     for (size_t i = 0; i < r->len; i++) {
         sg_event e = r->events[i];
         uint64_t was = e.session, now = 0;
-        if (e.offset >= before) {
+        if (e.offset >= before && e.time >= since) {
             if (e.derived) e.session = derive(u, user, kept ? &previous : NULL, e.time);
             now = e.session;
             previous = e;
@@ -180,22 +180,22 @@ static size_t expire(const sg_users *u, uint64_t user, row *r, int64_t before, s
     return changed;
 }
 
-size_t sg_users_expiring(const sg_users *u, const uint64_t *users, size_t n, int64_t before) {
+size_t sg_users_expiring(const sg_users *u, const uint64_t *users, size_t n, int64_t before, double since) {
     size_t changed = 0;
     for (size_t i = 0; i < n; i++) {
         row *r = row_of(u, users[i]);
-        if (r != NULL) changed += expire(u, users[i], r, before, NULL);
+        if (r != NULL) changed += expire(u, users[i], r, before, since, NULL);
     }
     return changed;
 }
 
-size_t sg_users_expire(sg_users *u, const uint64_t *users, size_t n, int64_t before, sg_move *moves) {
+size_t sg_users_expire(sg_users *u, const uint64_t *users, size_t n, int64_t before, double since, sg_move *moves) {
     size_t changed = 0;
     for (size_t i = 0; i < n; i++) {
         row *r = row_of(u, users[i]);
         if (r == NULL) continue;
         u->total -= r->len;
-        changed += expire(u, users[i], r, before, moves + changed);
+        changed += expire(u, users[i], r, before, since, moves + changed);
         u->total += r->len;
         give_back(u, users[i], r);
     }

@@ -16,7 +16,7 @@
  * a function of the user and the session's first time only, so the same events have the same sessions in every replay.
  * Order is the order of arrival, not of time.
  *
- * Retention. sg_users_expire() takes out the events below an offset as if they had never been, and tells what moved:
+ * Retention. sg_users_expire() takes out the events below an offset or before a time as if they had never been, and tells what moved:
  * without A above, B begins its session, whose key is now h(U,120); C's stays. It is mostly a prefix that goes, but
  * offsets need not ascend.
  *
@@ -90,11 +90,11 @@ int64_t sg_users_find(const sg_users *u, uint64_t user, uint64_t event);
 /* Takes an event out as if it had never been: derived sessions behind it are derived again. SG_ERR_VALUE: no such. */
 int sg_users_remove(sg_users *u, uint64_t user, size_t index);
 
-/* Takes out each event of n users whose offset is below the bound, as if it had never been. moves: user by user, the
- * oldest event first; room for sg_users_expiring() of the same. How many were written: fewer only where a user is named
- * twice. Does not fail. */
-size_t sg_users_expiring(const sg_users *u, const uint64_t *users, size_t n, int64_t before);
-size_t sg_users_expire(sg_users *u, const uint64_t *users, size_t n, int64_t before, sg_move *moves);
+/* Takes out each event of n users whose offset is below `before` or whose time is below `since`, as if it had never
+ * been. moves: user by user, the oldest event first; room for sg_users_expiring() of the same. How many were written:
+ * fewer only where a user is named twice. Does not fail. */
+size_t sg_users_expiring(const sg_users *u, const uint64_t *users, size_t n, int64_t before, double since);
+size_t sg_users_expire(sg_users *u, const uint64_t *users, size_t n, int64_t before, double since, sg_move *moves);
 
 /* Takes a user out; how many events that were. */
 size_t sg_users_drop(sg_users *u, uint64_t user);

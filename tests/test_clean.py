@@ -13,7 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shopguide.clean import clean
-from shopguide.records import AHEAD, EARLIEST, Batch, Events, Kind, Names, Ragged
+from shopguide.columns import pack_table
+from shopguide.records import AHEAD, EARLIEST, Batch, Events, Kind, Moved, Names, Ragged
 
 NOW = 1_700_000_000.0
 GOOD: dict[str, Any] = {"arrived": NOW, "kind": Kind.VIEW, "user": 1, "item": 2, "time": NOW, "data": b""}
@@ -87,15 +88,15 @@ def test_times(time: float, why: str) -> None:
 
 
 def test_kinds_need_what_they_need() -> None:
-    for kind in set(Kind) - {Kind.ALIAS, Kind.ACTIVATE}:
-        data = {"query": "q", "action": "pin", "target": 1}
+    for kind in set(Kind) - {Kind.ACTIVATE}:
+        data = {"query": "q", "action": "pin", "target": 1, "account": 2, "path": [3], "events": pack_table(Moved())}
         assert reason(data, kind=kind) == ("malformed" if kind == Kind.MALFORMED else "")
         shopper = Kind.VIEW <= kind <= Kind.DISMISS
         if shopper or kind in (Kind.ITEM, Kind.PICK):
             assert reason(data, kind=kind, item=0) == ("" if kind == Kind.SEARCH else "no item")
-        if shopper or kind in (Kind.UNWATCH, Kind.FORGET, Kind.RETRACT, Kind.WATCH):
+        if shopper or kind in (Kind.UNWATCH, Kind.FORGET, Kind.RETRACT, Kind.WATCH, Kind.ALIAS, Kind.ADOPT):
             assert reason(data, kind=kind, user=0) == "no user"
-    assert reason(kind=18) == reason(kind=255) == "unknown kind"
+    assert reason(kind=20) == reason(kind=255) == "unknown kind"
     assert reason(value=math.inf) == "value is not a finite number"
     assert reason([1], kind=Kind.VIEW) == reason(b"\xff\xff", kind=Kind.VIEW) == "data is no map"
 
@@ -122,7 +123,15 @@ def test_kinds_need_what_they_need() -> None:
         (Kind.PICK, {"action": "pin", "until": "tomorrow"}, "until makes no sense"),
         (Kind.RETRACT, {"target": 0}, "target makes no sense"),
         (Kind.RETRACT, {}, "no target"),
-        (Kind.ALIAS, {"account": 5}, "kind is not served by this version"),
+        (Kind.ALIAS, {"account": 5}, ""),
+        (Kind.ALIAS, {}, "no account"),
+        (Kind.FORGET, {"by": -1}, "by makes no sense"),
+        (Kind.ADOPT, {"path": [1], "events": pack_table(Moved(item=[1], time=[NOW], kind=[Kind.VIEW]))}, ""),
+        (Kind.ADOPT, {"path": [], "events": pack_table(Moved())}, "path makes no sense"),
+        (Kind.ADOPT, {"path": [1], "events": {"rows": 1}}, "events makes no sense"),
+        (Kind.ADOPT, {"path": [1], "events": [1]}, "events makes no sense"),
+        (Kind.ADOPT, {"path": [1], "events": pack_table(Moved(time=[math.nan], kind=[1]))}, "events makes no sense"),
+        (Kind.ADOPT, {"path": [1], "events": pack_table(Moved(time=[NOW], kind=[Kind.FORGET]))}, "events makes no sense"),
         (Kind.ACTIVATE, {"model": "blend", "version": "1"}, "kind is not served by this version"),
     ],
 )

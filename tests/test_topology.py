@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import numpy as np
 import pytest
 from streamparse import Grouping, Topology
@@ -16,7 +17,7 @@ from shopguide.recommenders import Items
 from shopguide.records import Events, Kind, Names, Ragged
 from shopguide.settings import load
 from shopguide.storm import deployment
-from shopguide.storm.bolts import CleanBolt, FeaturizeBolt, PushBolt, RankBolt, RejectBolt, ScoreBolt
+from shopguide.storm.bolts import CleanBolt, FeaturizeBolt, PushBolt, RankBolt, RejectBolt, RelayBolt, ScoreBolt
 from shopguide.storm.runner import LocalRunner
 from shopguide.storm.spouts import LogSpout
 from shopguide.topologies.recommend import Recommend
@@ -60,6 +61,7 @@ def topology(width: int = 1, replicas: int = 1, featurize: Any = FeaturizeBolt, 
         clean = CleanBolt.spec(inputs={log: BY_PARTITION}, par=width)
         reject = RejectBolt.spec(inputs={clean["rejected"]: BY_PARTITION})
         featurize = featurize_bolt.spec(inputs={clean: BY_PARTITION}, par=width)
+        relay = RelayBolt.spec(inputs={featurize["relay"]: BY_PARTITION})
         score = score_bolt.spec(inputs={clean["catalogue"]: Grouping.ALL, featurize: Grouping.ALL}, par=replicas)
         rank = RankBolt.spec(inputs={clean["catalogue"]: Grouping.ALL, score: BY_PARTITION}, par=width)
         push = PushBolt.spec(inputs={rank: BY_PARTITION}, par=width)
@@ -140,10 +142,10 @@ def by_definition(events: Events) -> str:
 
 
 def sessions(users: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Each event's session, cut where a user was away for half an hour."""
+    """Each event's unit: the session, cut where a user was away for half an hour, and its user."""
     n = len(users)
     none = np.zeros(n, np.uint64)
-    return Users(1800.0).observe(users, none, times, none, np.ones(n, np.uint8), np.arange(n), none)
+    return users ^ Users(1800.0).observe(users, none, times, none, np.ones(n, np.uint8), np.arange(n), none)
 
 
 @pytest.mark.parametrize("seed", [None, 1, 2])
@@ -164,6 +166,42 @@ def test_widths_change_nothing(tmp_path: Path, width: int, replicas: int, partit
     runner = run(tmp_path, events, topology(width, replicas), 3, 7, partitions)
     sums = {s.checksum() for name, s in runner.stages().items() if name.startswith("score")}
     assert sums == {by_definition(events)}
+
+
+def with_logins(seed: int) -> tuple[Events, Events]:
+    """Shoppers of whom some log in as others, one of these as a third; and the same where the account did it all."""
+    random = np.random.default_rng(seed)
+    events = rows(seed, 300)
+    events.kind[:] = random.choice([Kind.VIEW, Kind.CART, Kind.SEARCH, Kind.DISMISS], len(events), p=[0.7, 0.1, 0.1, 0.1])
+    users = np.unique(events.user)
+    account_of = {int(users[0]): int(users[1]), int(users[2]): int(users[1]), int(users[3]): int(users[0])}
+    done = events.take(np.arange(len(events)))
+    for visitor in account_of:
+        account = visitor
+        while account in account_of:
+            account = account_of[account]
+        done.user[done.user == visitor] = account
+    data = [events.data.bytes_at(row) for row in range(len(events))]
+    for visitor, account in account_of.items():
+        at = int(random.integers(0, len(events)))
+        events.kind[at], events.user[at] = Kind.ALIAS, visitor
+        done.kind[at] = Kind.IMPRESSION
+        data[at] = msgpack.packb({"account": account})
+    events.data = Ragged.of_bytes(data)
+    return events, done
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_an_alias_is_the_account_having_done_it_all(tmp_path: Path, seed: int) -> None:
+    events, done = with_logins(seed)
+    wired = topology(1 + seed % 2, 1 + seed // 4)
+    one = run(tmp_path / "one", events, wired, seed or None, [1, 7, 64][seed % 3])
+    other = run(tmp_path / "other", done, Recommend, None, 64)
+    want = other.stages()["score-0"]
+    for name, stage in one.stages().items():
+        if name.startswith("score"):
+            assert stage.checksum() == want.checksum()
+            assert sorted(zip(*stage.audience.dump())) == sorted(zip(*want.audience.dump()))
 
 
 @pytest.mark.parametrize("seed", [None, 4, 5, 6])

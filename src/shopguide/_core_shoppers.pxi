@@ -286,8 +286,9 @@ cdef class Users:
         if index < 0 or sg_users_remove(self.handle, user, index) != SG_OK:
             raise ValueError(f"the user has no event {index}")
 
-    def expire(self, users, int64_t before):
-        """Take out each event of users uint64[n] whose offset is below ``before``, as if it had never been.
+    def expire(self, users, int64_t before, double since=float("-inf")):
+        """Take out each event of users uint64[n] whose offset is below ``before`` or whose time is below ``since``, as
+        if it had never been.
 
         The events that are gone or whose session is another now, user by user, the oldest first: user uint64,
         item uint64, time float64, session uint64 (that it was in), now uint64 (that it is in; 0: gone), kind uint8.
@@ -295,11 +296,11 @@ cdef class Users:
         cdef const uint64_t[::1] u = np.ascontiguousarray(users, np.uint64)
         cdef size_t n, room
         with nogil:
-            room = sg_users_expiring(self.handle, &u[0], u.shape[0], before)
+            room = sg_users_expiring(self.handle, &u[0], u.shape[0], before, since)
         moves = np.empty(room, _MOVE)
         cdef uint8_t[::1] raw = moves.view(np.uint8)
         with nogil:
-            n = sg_users_expire(self.handle, &u[0], u.shape[0], before, <sg_move *>&raw[0])
+            n = sg_users_expire(self.handle, &u[0], u.shape[0], before, since, <sg_move *>&raw[0])
         return {name: moves[name][:n].copy() for name in _MOVE.names}
 
     def drop(self, uint64_t user):

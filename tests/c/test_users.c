@@ -93,12 +93,12 @@ static int is_same(const sg_move *a, const sg_move *b) {
 static void expire_all(sg_users *u, int64_t before) {
     static sg_move expected[USERS * EVENTS], moves[USERS * EVENTS];
     const uint64_t users[] = {USERS, 3, 0, 1, 2, 3, 4};
-    size_t n = 0, named = sizeof users / sizeof *users, room = sg_users_expiring(u, users, named, before);
+    size_t n = 0, named = sizeof users / sizeof *users, room = sg_users_expiring(u, users, named, before, -INFINITY);
     for (size_t i = 1; i < named; i++) n += expire_kept(users[i], before, expected + n);
     CHECK(n <= room && room <= USERS * EVENTS);
-    CHECK(sg_users_expire(u, users, named, before, moves) == n);
+    CHECK(sg_users_expire(u, users, named, before, -INFINITY, moves) == n);
     for (size_t i = 0; i < n; i++) CHECK(is_same(&expected[i], &moves[i]));
-    CHECK(sg_users_expiring(u, users, named, before) == 0);
+    CHECK(sg_users_expiring(u, users, named, before, -INFINITY) == 0);
 }
 
 static void test_random_steps(int steps, int removals) {
@@ -141,16 +141,16 @@ static void test_what_goes_and_what_moves_are_told_in_order(void) {
     sg_move moves[4];
     size_t n;
     observe_some(u, 4, (double[]){100, 120, 151, 160}, (int64_t[]){1, 5, 2, 6});
-    CHECK(sg_users_expiring(u, &user, 1, 1) == 0 && sg_users_expire(u, &user, 1, 1, moves) == 0);
-    CHECK(sg_users_expiring(u, &user, 1, 3) == 4);
-    CHECK(sg_users_expire(u, &user, 1, 3, moves) == 4);
+    CHECK(sg_users_expiring(u, &user, 1, 1, -INFINITY) == 0 && sg_users_expire(u, &user, 1, 1, -INFINITY, moves) == 0);
+    CHECK(sg_users_expiring(u, &user, 1, 3, -INFINITY) == 4);
+    CHECK(sg_users_expire(u, &user, 1, 3, -INFINITY, moves) == 4);
     CHECK(is_same(&moves[0], &(sg_move){7, 0, 100, first, 0, 10}) &&
           is_same(&moves[1], &(sg_move){7, 1, 120, first, sg_users_session_key(7, 120), 11}));
     CHECK(is_same(&moves[2], &(sg_move){7, 2, 151, second, 0, 12}));
     CHECK(is_same(&moves[3], &(sg_move){7, 3, 160, second, sg_users_session_key(7, 160), 13}));
     SOUND(sg_users, u);
     CHECK(sg_users_events(u, 7, &n) != NULL && n == 2 && sg_users_total(u) == 2);
-    CHECK(sg_users_expire(u, &user, 1, INT64_MAX, moves) == 2 && moves[0].now == 0 && moves[1].now == 0);
+    CHECK(sg_users_expire(u, &user, 1, INT64_MAX, -INFINITY, moves) == 2 && moves[0].now == 0 && moves[1].now == 0);
     CHECK(sg_users_count(u) == 0 && sg_users_total(u) == 0 && sg_users_events(u, 7, &n) == NULL && n == 0);
     SOUND(sg_users, u);
     sg_users_free(u);
@@ -168,11 +168,11 @@ static void test_memory_is_that_of_what_is_kept(void) {
             double time = (double)offset;
             CHECK(sg_users_observe(u, &user, &i, &time, &(uint64_t){0}, &(uint8_t){0}, &offset, &i, 1, &resolved) ==
                   SG_OK);
-            if (user == 1) CHECK(sg_users_expire(u, &user, 1, offset - 9, moves) <= 12);
+            if (user == 1) CHECK(sg_users_expire(u, &user, 1, offset - 9, -INFINITY, moves) <= 12);
         }
         for (uint64_t i = 0, user; i < 10 && round >= 10 && round < 210; i++) {
             user = (round - 10) * 10 + i;
-            if (user != 1) CHECK(sg_users_expire(u, &user, 1, offset, moves) == 100);
+            if (user != 1) CHECK(sg_users_expire(u, &user, 1, offset, -INFINITY, moves) == 100);
         }
         SOUND(sg_users, u);
         bytes = sg_users_nbytes(u);
@@ -241,7 +241,7 @@ static void test_out_of_memory_leaves_the_failing_row_out(void) {
         for (uint64_t user = 0; user < 90; user++) {
             sg_move moves[4];
             size_t n;
-            CHECK(sg_users_expire(u, &user, 1, 210, moves) == (user < 30 ? 3 : 2) &&
+            CHECK(sg_users_expire(u, &user, 1, 210, -INFINITY, moves) == (user < 30 ? 3 : 2) &&
                   sg_users_events(u, user, &n) != NULL && n == 1);
             SOUND(sg_users, u);
         }

@@ -75,17 +75,17 @@ static void expire(sg_users *u) {
         keys[i] = key_of(user);
         if (user < USERS) n += expire_kept(user, before, expected + n);
     }
-    room = sg_users_expiring(u, keys, named, before);
+    room = sg_users_expiring(u, keys, named, before, -INFINITY);
     CHECK(n <= room && room <= 5 * EVENTS);
     arm();
-    CHECK(sg_users_expire(u, keys, named, before, moves) == n);
+    CHECK(sg_users_expire(u, keys, named, before, -INFINITY, moves) == n);
     disarm(SG_OK);
     for (size_t i = 0; i < n; i++) {
         const sg_move *e = &expected[i], *m = &moves[i];
         CHECK(e->user == m->user && e->item == m->item && e->time == m->time && e->kind == m->kind);
         CHECK(e->session == m->session && e->now == m->now);
     }
-    CHECK(sg_users_expiring(u, keys, named, before) == 0);
+    CHECK(sg_users_expiring(u, keys, named, before, -INFINITY) == 0);
 }
 
 static void refuse(sg_users *u) {

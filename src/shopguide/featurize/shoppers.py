@@ -45,17 +45,22 @@ class Shoppers:
 
     def learn(self, events: Events) -> list[Lessons]:
         """Rows in order: runs of plain rows in one go, rows that take something back or change hands one by one."""
-        single = _TAKES_BACK[events.kind]
-        if len(self.accounts.visitors):
-            single = single | (np.isin(events.user, self.accounts.visitors) & _CHANGES_HANDS[events.kind])
         lessons: list[Lessons] = []
-        start = 0
-        for row in [*np.flatnonzero(single).tolist(), len(events)]:
-            if row > start:
-                lessons.append(self._observe(events.slice(start, row)))
-            if row < len(events):
-                lessons.append(self._single(events, row))
-            start = row + 1
+        while len(events):
+            accounts = self.accounts.visitors
+            single = _TAKES_BACK[events.kind]
+            if len(accounts):
+                single = single | (np.isin(events.user, accounts) & _CHANGES_HANDS[events.kind])
+            start = 0
+            for row in [*np.flatnonzero(single).tolist(), len(events)]:
+                if row > start:
+                    lessons.append(self._observe(events.slice(start, row)))
+                if row < len(events):
+                    lessons.append(self._single(events, row))
+                start = row + 1
+                if self.accounts.visitors is not accounts:
+                    break  # what the rows behind it mean is another
+            events = events.slice(start, len(events))
         return lessons
 
     def expire(self, bounds: Bounds, offset: int) -> Lessons:
