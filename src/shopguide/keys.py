@@ -53,6 +53,7 @@ class Secret:
             raise SettingError(f"SHOPGUIDE_SECRET has {len(secret)} bytes; it needs at least 16")
         self._user = self._derive(secret, b"user")
         self.token = self._derive(secret, b"token")
+        self.receipt = self._derive(secret, b"receipt")
 
     @staticmethod
     def _derive(secret: bytes, label: bytes) -> bytes:

@@ -103,7 +103,7 @@ class Log:
 
     def nbytes(self) -> int:
         """Bytes on disk."""
-        return sum(part.nbytes() for part in self._parts)
+        return sum(sum(part.sizes().values()) for part in self._parts)
 
     def follow(self, frontiers: Mapping[int, int]) -> None:
         """A snapshot holds all rows up to these offsets. Nobody here needs to know; a log of others does."""
@@ -116,6 +116,10 @@ class Log:
     def complete(self, partition: int) -> list[tuple[int, int]]:
         """First offset, and offset after the last, of the segments that are not written to any more."""
         return self._parts[partition].complete()
+
+    def sizes(self, partition: int) -> dict[int, int]:
+        """Bytes of each segment, by its first offset."""
+        return self._parts[partition].sizes()
 
     def frames(self, partition: int, first: int, end: int) -> Iterator[tuple[Header, Batch]]:
         """The frames of complete segments from the segment at ``first`` up to the one that begins at ``end``."""

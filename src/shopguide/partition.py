@@ -132,7 +132,7 @@ class Partition:
         """See :meth:`shopguide.log.Log.replace`."""
         temporary = self._file(first).with_suffix(".new")
         try:
-            with temporary.open("wb", opener=_private) as file:
+            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
                 for data in frames:
                     file.write(data)
                 file.flush()
@@ -144,9 +144,9 @@ class Partition:
         finally:
             temporary.unlink(missing_ok=True)
 
-    def nbytes(self) -> int:
-        """Bytes on disk."""
-        return sum(f.stat().st_size for f in self.path.glob("*.seg"))
+    def sizes(self) -> dict[int, int]:
+        """Bytes of each segment, by its first offset."""
+        return {int(f.stem): f.stat().st_size for f in self.path.glob("*.seg")}
 
     def close(self) -> None:
         for segment in self._files.values():
@@ -291,10 +291,6 @@ def _joined(number: int, batches: list[Batch], offset: int, last: int, limit: in
         last = int(events.offset[-1]) if cut else last
     names = Names.join([b.names for b in batches if again or b.first >= offset])
     return Batch(number, offset, last, events, names)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _sync(directory: Path) -> None:

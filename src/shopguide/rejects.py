@@ -6,15 +6,20 @@ A row is written once: rows at or below the last offset of the file are a replay
 from __future__ import annotations
 
 import base64
+import os
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import orjson
 
+from shopguide.errors import StateError
+
 
 class RejectFiles:
-    """Appends rejected rows and counts them by reason."""
+    """Appends rejected rows and counts them by reason. Raises StateError where the disk refuses; what it did not take
+    can be given again."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -28,23 +33,63 @@ class RejectFiles:
     def write(self, partition: int, offsets: list[int], reasons: list[str], raws: list[bytes]) -> None:
         """Append the rows that are new."""
         last = self._last.get(partition, -1)
-        lines = []
-        for offset, reason, raw in zip(offsets, reasons, raws, strict=True):
-            if offset > last:
-                lines.append(orjson.dumps({"offset": offset, "reason": reason, **_readable(raw)}))
-                self.counts[reason] += 1
-                last = offset
-        if not lines:
+        new = [row for row in zip(offsets, reasons, raws, strict=True) if row[0] > last]
+        if not new:
             return
-        if partition not in self._files:
-            self._files[partition] = (self._path / f"p{partition:04d}.jsonl").open("ab")
-        self._files[partition].write(b"\n".join(lines) + b"\n")
-        self._files[partition].flush()
-        self._last[partition] = last
+        lines = [orjson.dumps({"offset": o, "reason": why, **_readable(raw)}) + b"\n" for o, why, raw in new]
+        self._append(partition, b"".join(lines))
+        self.counts.update(why for _, why, _ in new)
+        self._last[partition] = new[-1][0]
+
+    def commit(self) -> None:
+        """Make everything written durable."""
+        try:
+            for file in list(self._files.values()):
+                os.fdatasync(file.fileno())
+        except OSError as e:
+            raise StateError(f"the rejects in {self._path} could not be made durable: {e.strerror}") from None
+
+    def purge(self, goes: Callable[[int, int], bool]) -> None:
+        """Take out the rows of which ``goes(partition, offset)`` holds."""
+        for file in sorted(self._path.glob("p*.jsonl")):
+            partition = int(file.stem[1:])
+            rows = [(line, orjson.loads(line)) for line in file.read_bytes().splitlines(keepends=True)]
+            gone = [row for _, row in rows if goes(partition, row["offset"])]
+            if not gone:
+                continue
+            self._replace(file, b"".join(line for line, row in rows if not goes(partition, row["offset"])))
+            self.counts -= Counter(row["reason"] for row in gone)
+            if partition in self._files:
+                self._files.pop(partition).close()
 
     def close(self) -> None:
         for file in self._files.values():
             file.close()
+
+    def _append(self, partition: int, data: bytes) -> None:
+        try:
+            if partition not in self._files:
+                self._files[partition] = (self._path / f"p{partition:04d}.jsonl").open("ab", buffering=0)
+            file = self._files[partition]
+            before = os.fstat(file.fileno()).st_size
+            if file.write(data) < len(data):
+                os.truncate(file.fileno(), before)
+                raise OSError(0, "no space left")
+        except OSError as e:
+            raise StateError(f"the rejects in {self._path} take no more: {e.strerror}") from None
+
+    def _replace(self, file: Path, data: bytes) -> None:
+        temporary = file.with_suffix(".new")
+        try:
+            with temporary.open("wb") as f:
+                f.write(data)
+                f.flush()
+                os.fsync(f.fileno())
+            temporary.replace(file)
+        except OSError as e:
+            raise StateError(f"the rejects in {self._path} cannot be purged: {e.strerror}") from None
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def _recover(self, file: Path) -> None:
         """Take in what a file holds, and cut off a line that a crash left unfinished."""

@@ -27,6 +27,11 @@ class LogSettings(Section):
     pending: int = Field(16, ge=1, description="most batches under way at once (topology.max.spout.pending)")
 
 
+class StateSettings(Section):
+    every: float = Field(30.0, gt=0, description="seconds between snapshots while events come")
+    keep: int = Field(3, ge=1, le=100, description="newest snapshots that are kept, in case one is broken")
+
+
 class LearnSettings(Section):
     unit: Literal["session", "user"] = Field("session", description="what makes two items belong together")
     history: int = Field(50, ge=1, le=1000, description="distinct items of a unit that a new one pairs with")
@@ -78,6 +83,7 @@ class Settings(Section):
     """All settings; sections are the stages they belong to."""
 
     log: LogSettings = LogSettings()  # type: ignore[call-arg]
+    state: StateSettings = StateSettings()  # type: ignore[call-arg]
     learn: LearnSettings = LearnSettings()  # type: ignore[call-arg]
     score: ScoreSettings = ScoreSettings()  # type: ignore[call-arg]
     rank: RankSettings = RankSettings()  # type: ignore[call-arg]

@@ -5,6 +5,7 @@
     DIR/secret                   see shopguide.keys
     DIR/log/                     see shopguide.log
     DIR/rejects/                 see shopguide.rejects
+    DIR/forgetting.json          users whom a crash kept from being forgotten wholly: done at the next start
     DIR/snapshots/00000042/      one file a task (shopguide.snapshot), and manifest.json, written last
 
 A snapshot is whole or not there: it is written under another name, made durable, and renamed. The manifest names the
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -26,7 +28,7 @@ from shopguide.errors import SettingError, StateError
 from shopguide.settings import Settings
 from shopguide.snapshot import Columns
 
-KEPT_SNAPSHOTS = 2
+logger = logging.getLogger(__name__)
 
 
 class StateDir:
@@ -99,8 +101,8 @@ class StateDir:
     def keep_settings(self, settings: Settings) -> None:
         _replace(self.path / "settings.json", settings.model_dump_json(indent=2).encode())
 
-    def save(self, parts: dict[str, Columns], fits: str) -> Path:
-        """Write a snapshot of all tasks' states and drop those beyond the newest two.
+    def save(self, parts: dict[str, Columns], fits: str, keep: int = 3) -> Path:
+        """Write a snapshot of all tasks' states and drop those beyond the newest ``keep``.
 
         Raises StateError, and leaves nothing behind, where the disk refuses.
         """
@@ -116,18 +118,34 @@ class StateDir:
         except OSError as e:
             shutil.rmtree(temporary, ignore_errors=True)
             raise StateError(f"no snapshot in {self._snapshots}: {e.strerror}; the log holds everything") from None
-        for old in self._all()[:-KEPT_SNAPSHOTS]:
+        for old in self._all()[:-keep]:
             shutil.rmtree(old, ignore_errors=True)
         return final
 
     def newest(self, fits: str) -> dict[str, Columns] | None:
-        """The parts of the newest snapshot that is whole and fits; None: learn from the log."""
+        """The parts of the newest snapshot that is whole and fits; None: learn from the log.
+
+        One that is broken is passed over with a warning.
+        """
         for path in reversed(self._all()):
             try:
                 return _read(path, fits)
-            except (OSError, KeyError, ValueError, StateError):
-                continue
+            except (OSError, KeyError, ValueError, StateError) as e:
+                logger.warning("snapshot %s is passed over: %s", path.name, e)
         return None
+
+    def forgets(self) -> list[str]:
+        """Users whose forgetting has begun and is not finished."""
+        path = self.path / "forgetting.json"
+        return list(json.loads(path.read_text())) if path.exists() else []
+
+    def note_forgets(self, users: list[str]) -> None:
+        """Remember whom to go on forgetting after a crash."""
+        path = self.path / "forgetting.json"
+        if users:
+            _replace(path, json.dumps(users).encode())
+        else:
+            path.unlink(missing_ok=True)
 
     def snapshots(self) -> list[dict[str, Any]]:
         """Name, bytes, and time (epoch s) of each snapshot, oldest first."""
@@ -148,7 +166,7 @@ class StateDir:
 def fits(settings: Settings, tasks: dict[str, int]) -> str:
     """What a snapshot depends on: how the model learns, and how the work was divided."""
     learn = settings.learn.model_dump()
-    return json.dumps({"format": 2, "learn": learn, "partitions": settings.log.partitions, "tasks": tasks})
+    return json.dumps({"format": 3, "learn": learn, "partitions": settings.log.partitions, "tasks": tasks})
 
 
 def _write_parts(path: Path, parts: dict[str, Columns], fits: str) -> None:

@@ -13,6 +13,7 @@ from shopguide.cli.demo import demo
 from shopguide.cli.run import run
 from shopguide.cli.simulate import simulate
 from shopguide.cli.state import state
+from shopguide.cli.takeback import export, forget, retract
 from shopguide.cli.token import token
 from shopguide.cli.watch import watch
 from shopguide.errors import ShopguideError
@@ -27,7 +28,7 @@ def cli() -> None:
     """A real-time shopping guide: every event changes the model at once, and the lists follow."""
 
 
-for command in (demo, run, watch, recommend, similar, trending, why, simulate, token, state, config):
+for command in (demo, run, watch, recommend, similar, trending, why, simulate, token, forget, retract, export, state, config):
     cli.add_command(command)
 
 

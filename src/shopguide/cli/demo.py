@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from shopguide.cli.line import RunningLine
+from shopguide.cli.operator import operated
 from shopguide.cli.options import examples
 from shopguide.cli.run import serve, stop_on_signals
 from shopguide.cli.serve import ServedLine
@@ -49,8 +50,7 @@ def demo(port: int, seconds: float | None, state_path: Path) -> None:
     line = RunningLine(StateDir(state_path), settings)
     shop = Shop(SEED, start=time.time())  # event ids are of a start: a later demo's are new
     stopped = stop_on_signals()
-    line.start()
-    try:
+    with operated(line):
         began = time.monotonic()
         shoppers = open_shop(line, shop, stopped)
         click.echo(f"the shop's past read in {time.monotonic() - began:.1f} s")
@@ -62,8 +62,6 @@ def demo(port: int, seconds: float | None, state_path: Path) -> None:
         serve(line, settings, stopped, _announce, DemoShop(line, products))
         stopped.set()
         shoppers.join()
-    finally:
-        line.stop()
 
 
 def _announce(address: str) -> None:

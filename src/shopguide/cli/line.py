@@ -1,7 +1,7 @@
 """The whole line in one process: log, collector, the topology in the local runner, the push server.
 
 The runner works in a thread of its own; the collector may be called from any thread. Nothing but the log and the push
-server connects them.
+server connects them; what has to see the stages at one moment is called in the runner's thread (:meth:`call`).
 """
 
 from __future__ import annotations
@@ -9,10 +9,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import Any
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
 
 import numpy as np
 
+from shopguide.cli.keeper import Keeper, Moment
 from shopguide.collect.collector import Collector
 from shopguide.errors import ShopguideError, StateError
 from shopguide.keys import Secret
@@ -29,17 +33,21 @@ from shopguide.topologies.recommend import Recommend
 logger = logging.getLogger(__name__)
 
 IDLE = 0.2  # seconds between looks at the log when nothing was appended
+RELAYS = 3  # times that a row is handed from partition to partition at most, in practice
+
+T = TypeVar("T")
 
 
 class RunningLine:
-    """A line on a state directory, from :meth:`start` to :meth:`stop`. ``push`` False: nobody subscribes."""
+    """A line on a state directory, from :meth:`start` to :meth:`stop`. ``push`` False: nobody subscribes. ``log``:
+    another than the directory's own."""
 
-    def __init__(self, state: StateDir, settings: Settings, push: bool = True) -> None:
+    def __init__(self, state: StateDir, settings: Settings, push: bool = True, log: Log | None = None) -> None:
         state.take()
         self.state, self.settings = state, settings
         self.secret = Secret.load(state.path, create=True)
         state.keep_settings(settings)
-        self.log = Log(state.log, settings.log.partitions, settings.log.segment_bytes)
+        self.log = log or Log(state.log, settings.log.partitions, settings.log.segment_bytes)
         self.collector = Collector(self.log, self.secret)
         self.keys = KeyRing.of(self.secret)
         self.push: PushServer | None = None
@@ -47,6 +55,11 @@ class RunningLine:
             self.push = PushServer(settings.push, self.keys, state.path, self._watched, self._unwatched)
         self._fits = fits(settings, {spec.name: spec.par for spec in Recommend.specs})
         self.runner = LocalRunner(Recommend, self._configuration, pending=settings.log.pending)
+        self._keeper = Keeper(state, self.log, self._fits, settings.state.keep)
+        self._kept = self.positions()  # of the newest snapshot
+        self._next_snapshot = time.monotonic() + settings.state.every
+        self._purged: dict[int, int] = {}
+        self._jobs: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._thread = threading.Thread(target=self._work, name="runner", daemon=True)
         self._stopping = threading.Event()
         self._error: Exception | None = None
@@ -61,28 +74,56 @@ class RunningLine:
         self._stopping.set()
         self.log.appended.set()
         self._thread.join()
-        try:
-            if self._error is None:
-                self._save()
-        except StateError as e:
-            logger.warning("%s", e)
+        if self._error is None:
+            self._keep()
+        self._keeper.finish()
         self.runner.close()
         if self.push is not None:
             self.push.stop()
-        self.log.close()
-        self.state.release()
+        try:
+            self.log.close()
+        finally:
+            self.state.release()
         self.raise_error()
+
+    def positions(self) -> dict[int, int]:
+        """The next offset that the spout reads of each partition."""
+        return dict(self.runner.spouts[0].component.positions)
 
     def behind(self) -> int:
         """Rows of the log that the spout has not read yet."""
-        positions = self.runner.spouts[0].component.positions
-        return sum(self.log.end(p) - position for p, position in positions.items())
+        return sum(self.log.end(p) - position for p, position in self.positions().items())
 
     def catch_up(self, within: int = 0) -> None:
         """Wait until at most ``within`` rows of the log are unread. Raises what ended the runner, if it did."""
         while self.behind() > within:
             self.raise_error()
             time.sleep(0.002)
+
+    def learn_all(self) -> None:
+        """Wait until all that the log holds now is learned, and what it causes in other partitions."""
+        for _ in range(RELAYS):
+            ends = {p: self.log.end(p) for p in range(self.log.partitions)}
+            while any(self.call(self.positions)[p] < end for p, end in ends.items()):
+                time.sleep(0.002)
+
+    def call(self, work: Callable[[], T]) -> T:
+        """The result of ``work``, done in the runner's thread while nothing is under way."""
+        future: Future[T] = Future()
+        self._jobs.append((work, future))
+        self.log.appended.set()
+        while True:
+            try:
+                return future.result(IDLE)
+            except TimeoutError:
+                self.raise_error()
+
+    def snapshot(self, only: bool = False) -> None:
+        """Write a snapshot now. ``only``: and keep no older one. Raises StateError where the disk refuses."""
+        self.call(lambda: self._keep(only))
+        error = self._keeper.finish()
+        if error is not None:
+            raise error
 
     def failed(self) -> bool:
         """Whether the runner ended with an error."""
@@ -112,22 +153,51 @@ class RunningLine:
         try:
             while not self._stopping.is_set():
                 self.log.appended.clear()
+                self._do_jobs()
+                if time.monotonic() >= self._next_snapshot and not self._keeper.busy():
+                    self._keep()
                 if not self.runner.step():
                     self.log.appended.wait(IDLE)
             self.runner.drain()
+            self._do_jobs()
         except Exception as e:
             if not isinstance(e, ShopguideError):
                 logger.exception("the runner ended")
             self._error = e
 
-    def _save(self) -> None:
-        self.log.commit()
-        states = {name: s.dump() for name, s in self.runner.stages().items() if hasattr(s, "dump")}
-        positions = self.runner.spouts[0].component.positions
-        states["position"] = {
-            "position": np.array([positions[p] for p in range(self.log.partitions)]),
-        }
-        self.state.save(states, self._fits)
+    def _do_jobs(self) -> None:
+        while self._jobs:
+            work, future = self._jobs.popleft()
+            self.runner.settle()
+            try:
+                future.set_result(work())
+            except Exception as e:
+                future.set_exception(e)
+
+    def _keep(self, only: bool = False) -> None:
+        """Begin a snapshot of this moment, unless the newest one is of the same."""
+        self._next_snapshot = time.monotonic() + self.settings.state.every
+        self.runner.settle()
+        positions = self.positions()
+        if positions == self._kept and not only:
+            return
+        parts = {name: s.dump() for name, s in self.runner.stages().items() if hasattr(s, "dump")}
+        parts["position"] = {"position": np.array([positions[p] for p in range(self.log.partitions)])}
+        featurizer, rejects = self.stage("featurize"), self.stage("reject")
+        kept_from = {p: featurizer.kept_from(p) for p in positions}
+        self._purge(rejects)
+        self._keeper.begin(Moment(parts, {p: at - 1 for p, at in positions.items()}, kept_from), rejects, only)
+        self._kept = positions
+
+    def _purge(self, rejects: Any) -> None:
+        """Rejected rows live as long as the rows of the log."""
+        gone = self._keeper.compacted
+        if gone != self._purged:
+            try:
+                rejects.purge(lambda p, offset: offset < gone.get(p, 0))
+                self._purged = gone
+            except StateError as e:
+                logger.warning("%s", e)
 
     def _watched(self, user: int, expires: float) -> None:
         self.collector.control(Kind.WATCH, user, expires=expires, slot="home", n=self.settings.rank.n)

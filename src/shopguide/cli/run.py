@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from shopguide.cli.line import RunningLine
+from shopguide.cli.operator import operated
 from shopguide.cli.options import examples, json_option, settings_options, state_option
 from shopguide.cli.serve import ServedLine
 from shopguide.cli.shoppers import SEED, open_shop
@@ -71,8 +72,7 @@ def run(
     line = RunningLine(StateDir(state_path), settings, push=serves or push is not None)
     stopped = stop_on_signals()
     began, before = time.monotonic(), _counts(line)
-    line.start()
-    try:
+    with operated(line):
         shoppers = open_shop(line, Shop(SEED, start=time.time()), stopped) if "sim:" in specs else None
         if serves:
             feeder = threading.Thread(target=_feed, args=(line, files, stopped), daemon=True)
@@ -85,8 +85,6 @@ def run(
         if shoppers is not None:
             shoppers.join()
         line.catch_up()
-    finally:
-        line.stop()
     summary = _summary(line, before, time.monotonic() - began)
     click.echo(json.dumps(summary) if as_json else _in_words(summary))
 

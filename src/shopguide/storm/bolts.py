@@ -18,7 +18,7 @@ from shopguide.relay import Relay
 from shopguide.rejects import RejectFiles
 from shopguide.score import Scorer
 from shopguide.storm.deployment import Deployment
-from shopguide.storm.stage import StageBolt
+from shopguide.storm.stage import RetryingBolt, StageBolt
 
 CATALOGUE = "catalogue"
 RELAY = "relay"
@@ -43,13 +43,13 @@ class CleanBolt(Bolt):
         self.emit([batch.partition, pack(batch)])
 
 
-class RejectBolt(Bolt):
+class RejectBolt(RetryingBolt):
     """Keeps rejected rows with their reasons."""
 
     def initialize(self, storm_conf: dict[str, Any], context: dict[str, Any]) -> None:
         self.stage = RejectFiles(Deployment(storm_conf, context).state.rejects)
 
-    def process(self, tup: Any) -> None:
+    def handle(self, tup: Any) -> None:
         self.stage.write(*tup.values)
 
     def close(self) -> None:
@@ -72,13 +72,13 @@ class FeaturizeBolt(StageBolt):
         self.emit([update.partition, pack(replace(update, relay=Events()))])
 
 
-class RelayBolt(Bolt):
+class RelayBolt(RetryingBolt):
     """Puts rows that concern another partition back into the log."""
 
     def initialize(self, storm_conf: dict[str, Any], context: dict[str, Any]) -> None:
         self.stage = Relay(Deployment(storm_conf, context).log())
 
-    def process(self, tup: Any) -> None:
+    def handle(self, tup: Any) -> None:
         self.stage.send(tup.values[0], cast(Batch, unpack(tup.values[1])).events)
 
 

@@ -93,6 +93,11 @@ class LocalRunner:
         while self.step() or self._waiting:
             pass
 
+    def settle(self) -> None:
+        """Work until everything under way is acked or failed, without asking the spouts for more."""
+        while self._waiting:
+            self._run(self._take())
+
     def close(self) -> None:
         """Let every component that holds files or sockets go of them."""
         for task in self._tasks:

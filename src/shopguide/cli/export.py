@@ -1,0 +1,73 @@
+"""Everything that a state directory holds about a person, in plain words."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shopguide.cli.at_rest import READ, AtRest
+from shopguide.columns import unpack_table
+from shopguide.keys import Secret
+from shopguide.records import Events, Kind, Moved
+
+
+def exported(path: Path, user: str) -> dict[str, Any]:
+    """The log's rows of a user and all who are the same person, rejected ones, what was learned, and their list."""
+    found = AtRest(path)
+    person = found.featurizer.person(Secret.load(path).user_key(user))
+    rows = [row for key in range(found.log.partitions) for row in _rows(found, key, person)]
+    rejected = [row for p in range(found.log.partitions) for row in _rejected(path, p, {r["at"] for r in rows})]
+    learned = [event for key in person for event in _learned(found, key)]
+    return {
+        "user": user,
+        "identities": len(person),
+        "rows": [{name: value for name, value in row.items() if name != "at"} for row in rows],
+        "rejected": rejected,
+        "learned": learned,
+        "recommended": found.recommend(user, "home", 20)["items"],
+    }
+
+
+def _rows(found: AtRest, partition: int, person: set[int]) -> list[dict[str, Any]]:
+    users, rows, offset = np.fromiter(person, np.uint64), [], 0
+    while (batch := found.log.read(partition, offset, READ)) is not None:
+        mine = batch.events.take(np.isin(batch.events.user, users))
+        rows += [_row(found, partition, mine, row) for row in range(len(mine))]
+        offset = batch.last + 1
+    return rows
+
+
+def _row(found: AtRest, partition: int, events: Events, row: int) -> dict[str, Any]:
+    details = events.details(row)
+    if events.kind[row] == Kind.MALFORMED:
+        details = {"reason": details.get("reason"), "raw": bytes(details.get("raw", b"")).decode("utf-8", "replace")}
+    elif events.kind[row] == Kind.ADOPT:
+        moved = unpack_table(Moved, details["events"])
+        details = {"events": [_event(found, e) for e in zip(moved.kind, moved.item, moved.time, strict=True)]}
+    elif events.kind[row] in (Kind.ALIAS, Kind.RETRACT, Kind.FORGET):
+        details = {}
+    value = {"value": float(events.value[row])} if events.value[row] else {}
+    said = _event(found, (events.kind[row], events.item[row], events.time[row]))
+    return {"at": (partition, int(events.offset[row])), **said, **value, **details}
+
+
+def _event(found: AtRest, said: tuple[Any, Any, Any]) -> dict[str, Any]:
+    kind, item, time = said
+    named = {"item": found.ranker.catalogue.name(int(item)) or f"{int(item):016x}"} if item else {}
+    when = datetime.fromtimestamp(float(time), UTC).isoformat(timespec="seconds")
+    return {"kind": Kind(int(kind)).name.lower(), **named, "time": when}
+
+
+def _learned(found: AtRest, key: int) -> list[dict[str, Any]]:
+    events = found.featurizer.events_of(key)
+    return [_event(found, e) for e in zip(events["kind"], events["item"], events["time"], strict=True)]
+
+
+def _rejected(path: Path, partition: int, at: set[tuple[int, int]]) -> list[dict[str, Any]]:
+    file = path / "rejects" / f"p{partition:04d}.jsonl"
+    rows = map(json.loads, file.read_bytes().splitlines()) if file.exists() else ()
+    return [{k: row[k] for k in row if k != "offset"} for row in rows if (partition, row["offset"]) in at]

@@ -1,0 +1,99 @@
+"""What an operator asks of a running line: forget a person, take an event back, say how the model stands."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from shopguide import receipts
+from shopguide.cli.control import Control
+from shopguide.cli.line import RunningLine
+from shopguide.compaction import erase, find
+from shopguide.errors import StateError
+from shopguide.keys import event_key
+from shopguide.records import Kind
+
+logger = logging.getLogger(__name__)
+
+
+class Operator:
+    """Called from any thread but the runner's; each call waits until it is done. Raises StateError where the disk
+    refuses: then it can be asked again."""
+
+    def __init__(self, line: RunningLine) -> None:
+        self._line = line
+
+    def forget(self, user: str, checksum: bool = False) -> dict[str, Any]:
+        """Forget a user and all who are the same person; the signed receipt.
+
+        The model lets go of them first, then a snapshot without them replaces all older ones, and at last their rows
+        leave the rejects and the log. A crash in between is made up for at the next start (:meth:`resume`).
+        """
+        line = self._line
+        line.state.note_forgets(sorted({user, *line.state.forgets()}))
+        line.learn_all()
+        person = sorted(line.call(lambda: line.stage("featurize").person(line.secret.user_key(user))))
+        for key in person:
+            line.collector.control(Kind.FORGET, key)
+        line.learn_all()
+        found = find(line.log, person, [user])
+        line.snapshot(only=True)
+        line.call(lambda: line.stage("reject").purge(lambda p, offset: offset in found.offsets[p]))
+        erase(line.log, found.offsets)
+        if line.push is not None:
+            for key in person:
+                line.push.revoke(key)
+        line.state.note_forgets([one for one in line.state.forgets() if one != user])
+        receipt = {
+            "user": user,
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "identities": len(person),
+            "rows": sum(found.kinds.values()),
+            "kinds": dict(sorted(found.kinds.items())),
+            "sha256": found.digest,
+            "offsets": {str(p): int(offsets[-1]) for p, offsets in found.offsets.items() if len(offsets)},
+            "learned_models": [],
+            **({"checksum": self.checksum()} if checksum else {}),
+        }
+        return receipts.sign(line.secret, receipt)
+
+    def retract(self, event: str) -> dict[str, Any]:
+        """Take the event of a producer's id back; ``found`` says whether the model held it."""
+        line, key = self._line, event_key(event)
+        line.learn_all()
+        owner = line.call(lambda: line.stage("featurize").owner(key))
+        if owner:
+            line.collector.control(Kind.RETRACT, owner, target=key)
+            line.collector.commit()
+            line.learn_all()
+        return {"event": event, "found": bool(owner)}
+
+    def checksum(self) -> str:
+        """The model's checksum (hex)."""
+        return str(self._line.call(self._line.stage("score").checksum))
+
+    def resume(self) -> None:
+        """Finish what a crash interrupted."""
+        try:
+            for user in self._line.state.forgets():
+                self.forget(user)
+        except StateError as e:
+            logger.warning("forgetting has to wait: %s", e)
+
+
+@contextmanager
+def operated(line: RunningLine) -> Iterator[Operator]:
+    """The line at work, and reachable for commands."""
+    line.start()
+    operator = Operator(line)
+    control = Control(line.state.path, {"forget": operator.forget, "retract": operator.retract})
+    try:
+        operator.resume()
+        control.start()
+        yield operator
+        control.stop()
+    finally:
+        line.stop()

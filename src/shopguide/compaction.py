@@ -1,0 +1,201 @@
+"""What goes out of the log: the rows of forgotten people, and what is older than the model looks back.
+
+Complete segments are replaced by ones that stand for the same offsets with rows missing; small neighbours become one.
+Of a forgotten row that had a producer's event id an ERASED row stays, with the id's key and nothing else. Of rows
+beyond retention those stay that the catalogue is made of: an item's newest attributes and picks, and the items' names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopguide.log import Log
+from shopguide.records import EARLIEST, Batch, Events, Kind, Names
+from shopguide.segment import Header, frame
+
+OF_ITEMS = (Kind.ITEM, Kind.PICK)
+FRAME_ROWS = 8192  # that neighbouring frames may hold to become one
+
+Offsets = NDArray[np.int64]
+
+
+@dataclass
+class Found:
+    """Rows of the log: their offsets by partition, how many of each kind, and a SHA-256 over all they say."""
+
+    offsets: dict[int, Offsets] = field(default_factory=dict)
+    kinds: Counter[str] = field(default_factory=Counter)
+    digest: str = ""
+
+
+def find(log: Log, keys: Iterable[int], ids: Iterable[str]) -> Found:
+    """The rows of forgotten users: by key, up to the FORGET row in their partition; by id in what could not be read.
+
+    ``log`` is rolled first, so that all rows are looked at.
+    """
+    users, pattern = np.fromiter(keys, np.uint64), _pattern(ids)
+    found, digest = Found(), hashlib.sha256()
+    for partition in range(log.partitions):
+        log.roll(partition)
+        segments = log.complete(partition)
+        frames = log.frames(partition, 0, segments[-1][1]) if segments else ()
+        rows = Events.join([b.events.take(_theirs(b.events, users, pattern)) for _, b in frames])
+        forgets = rows.offset[rows.kind == Kind.FORGET]
+        came_back = np.isin(rows.user, users) & (rows.offset > forgets.max(initial=-1))
+        rows = rows.take(~came_back)
+        found.kinds.update(Kind(kind).name.lower() for kind in rows.kind.tolist())
+        for row in range(len(rows)):
+            digest.update(repr(_said(rows, row)).encode())
+        found.offsets[partition] = rows.offset
+    found.digest = digest.hexdigest()
+    return found
+
+
+def erase(log: Log, offsets: dict[int, Offsets]) -> None:
+    """Take rows out of the complete segments. Raises StateError where the disk refuses; done again, it goes on."""
+    for partition, gone in offsets.items():
+        for first, end in _runs(log, partition, 0, gone):
+            log.replace(partition, first, end, _frames(log, partition, first, end, gone, kept_from=0))
+
+
+def retain(log: Log, kept_from: dict[int, int], from_: dict[int, int]) -> dict[int, int]:
+    """Take what is beyond retention out of the complete segments that lie below ``kept_from``.
+
+    ``from_`` names the offsets up to which that was done before; returns the new ones.
+    """
+    nothing = np.empty(0, np.int64)
+    done = dict(from_)
+    for partition, bound in kept_from.items():
+        ends = [end for _, end in log.complete(partition) if end <= bound]
+        if ends and ends[-1] > done.get(partition, 0):
+            for first, end in _runs(log, partition, ends[-1], nothing):
+                log.replace(partition, first, end, _frames(log, partition, first, end, nothing, kept_from=end))
+            done[partition] = ends[-1]
+    return done
+
+
+def _pattern(ids: Iterable[str]) -> re.Pattern[bytes] | None:
+    """Finds ids in raw bytes, as text and as JSON writes it, but not as a part of a longer word."""
+    forms = {form for one in ids for form in (one.encode("utf-8", "surrogatepass"), json.dumps(one)[1:-1].encode())}
+    if not forms:
+        return None
+    return re.compile(rb"(?<![0-9A-Za-z_-])(?:" + b"|".join(map(re.escape, sorted(forms))) + rb")(?![0-9A-Za-z_-])")
+
+
+def _theirs(events: Events, users: NDArray[np.uint64], pattern: re.Pattern[bytes] | None) -> NDArray[np.bool_]:
+    """Rows of the users, rows that name one as account, malformed rows that say an id."""
+    theirs = np.isin(events.user, users)
+    for row in np.flatnonzero(~theirs & (events.kind == Kind.ALIAS)).tolist():
+        theirs[row] = events.details(row).get("account") in users
+    if pattern is not None:
+        for row in np.flatnonzero(~theirs & (events.kind == Kind.MALFORMED)).tolist():
+            theirs[row] = pattern.search(events.data.bytes_at(row)) is not None
+    return theirs & (events.kind != Kind.ERASED)
+
+
+def _said(rows: Events, row: int) -> list[Any]:
+    return [
+        column.bytes_at(row) if name == "data" else column[row].item() for name, column in rows.columns().items()
+    ]
+
+
+def _runs(log: Log, partition: int, below: int, gone: Offsets) -> Iterator[tuple[int, int]]:
+    """Neighbouring segments that may become one, and of which something goes: a row of ``gone``, or (``below``) all
+    that is beyond retention."""
+    segments = [s for s in log.complete(partition) if not below or s[1] <= below]
+    sizes = log.sizes(partition)
+    at = 0
+    while at < len(segments):
+        first, end = segments[at]
+        room = log.segment_bytes - sizes[first]
+        at += 1
+        while at < len(segments) and sizes[segments[at][0]] <= room:
+            room -= sizes[segments[at][0]]
+            end = segments[at][1]
+            at += 1
+        if below or np.searchsorted(gone, first) < np.searchsorted(gone, end):
+            yield first, end
+
+
+def _frames(log: Log, partition: int, first: int, end: int, gone: Offsets, kept_from: int) -> Iterator[bytes]:
+    """The frames first..end without the rows that go."""
+    stays = _newest(log, partition, first, end) if kept_from else np.empty(0, np.int64)
+    named: set[int] = set()
+    waiting: list[tuple[Header, Batch]] = []
+    for header, batch in log.frames(partition, first, end):
+        events = batch.events
+        if kept_from:
+            events = events.take((events.offset >= kept_from) | np.isin(events.offset, stays))
+        else:
+            events = _without(events, gone)
+        new = ~np.isin(batch.names.key, np.fromiter(named, np.uint64, len(named)))
+        named.update(batch.names.key.tolist())
+        names = batch.names.take(new)
+        if waiting and not _fit(waiting, header, len(events)):
+            yield _joined(waiting)
+            waiting = []
+        waiting.append((header, Batch(partition, batch.first, batch.last, events, names)))
+    if waiting:
+        yield _joined(waiting)
+
+
+def _without(events: Events, gone: Offsets) -> Events:
+    """The rows without those that go; a producer's event id stays known."""
+    goes = np.isin(events.offset, gone)
+    if not goes.any():
+        return events
+    erased = events.take(goes & (events.event != 0))
+    n = len(erased)
+    blank = Events(
+        offset=erased.offset,
+        arrived=np.full(n, EARLIEST),
+        kind=np.full(n, Kind.ERASED),
+        time=np.full(n, EARLIEST),
+        event=erased.event,
+    )
+    joined = Events.join([events.take(~goes), blank])
+    return joined.take(np.argsort(joined.offset, kind="stable"))
+
+
+def _newest(log: Log, partition: int, first: int, end: int) -> Offsets:
+    """The rows that the catalogue is made of: of an item each that no later one says all of again."""
+    rows: list[tuple[tuple[int, int], int, bool, set[str]]] = []  # item and kind, offset, whether it says all, what
+    for _, batch in log.frames(partition, first, end):
+        events = batch.events.take(np.isin(batch.events.kind, OF_ITEMS))
+        for row in range(len(events)):
+            details, pick = events.details(row), events.kind[row] == Kind.PICK
+            says = set() if pick else {name for name, value in details.items() if value is not None} - {"op"}
+            whole = pick or details.get("op", "upsert") == "upsert"
+            rows.append(((int(events.item[row]), int(events.kind[row])), int(events.offset[row]), whole, says))
+    stays: list[int] = []
+    said: dict[tuple[int, int], set[str]] = {}
+    for key, offset, whole, says in reversed(rows):
+        if key not in said or not says <= said[key]:
+            stays.append(offset)
+        if whole:
+            said.setdefault(key, set()).update(says)
+    return np.array(sorted(stays), np.int64)
+
+
+def _fit(waiting: list[tuple[Header, Batch]], header: Header, rows: int) -> bool:
+    """Whether a frame can become one with those waiting: few rows, and of one source at most."""
+    sources = {h.source for h, _ in [*waiting, (header, None)] if h.row >= 0}
+    return len(sources) <= 1 and sum(len(b.events) for _, b in waiting) + rows <= FRAME_ROWS
+
+
+def _joined(waiting: list[tuple[Header, Batch]]) -> bytes:
+    headers, batches = zip(*waiting, strict=True)
+    events = Events.join([b.events for b in batches])
+    names = Names.join([b.names for b in batches])
+    source = max(((h.row, h.source) for h in headers), default=(-1, 0))
+    batch = Batch(batches[0].partition, batches[0].first, batches[-1].last, events, names)
+    return frame(batch, source[1] if source[0] >= 0 else 0, source[0])[0]
