@@ -20,14 +20,24 @@ def parts(value: int) -> dict[str, dict[str, np.ndarray]]:
     return {"score-0": {"a": np.arange(value), "b": np.array([value], np.uint64)}, "rank-0": {"c": np.zeros(3)}}
 
 
-def test_a_snapshot_comes_back_and_two_are_kept(tmp_path: Path) -> None:
+def test_a_snapshot_comes_back_and_the_newest_are_kept(tmp_path: Path) -> None:
     state = StateDir(tmp_path)
     assert state.newest("x") is None
-    for value in (1, 2, 3):
+    for value in (1, 2, 3, 4, 5):
         state.save(parts(value), "x")
     found = state.newest("x")
-    assert found is not None and found["score-0"]["b"].tolist() == [3] and found["score-0"]["a"].tolist() == [0, 1, 2]
-    assert [s["name"] for s in state.snapshots()] == ["00000002", "00000003"]
+    assert found is not None and found["score-0"]["b"].tolist() == [5] and found["score-0"]["a"].tolist() == [0, 1, 2]
+    assert [s["name"] for s in state.snapshots()] == ["00000003", "00000004", "00000005"]
+    state.save(parts(6), "x", keep=1)
+    assert [s["name"] for s in state.snapshots()] == ["00000006"]
+
+
+def test_whom_to_go_on_forgetting_survives(tmp_path: Path) -> None:
+    assert StateDir(tmp_path).forgets() == []
+    StateDir(tmp_path).note_forgets(["u1", "ü"])
+    assert StateDir(tmp_path).forgets() == ["u1", "ü"]
+    StateDir(tmp_path).note_forgets([])
+    assert StateDir(tmp_path).forgets() == [] and not list(tmp_path.iterdir())
 
 
 def test_one_made_under_other_settings_is_passed_over(tmp_path: Path) -> None:
