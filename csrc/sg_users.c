@@ -17,6 +17,10 @@ struct sg_users {
     sg_table *keys;
     row *rows;
     size_t row_cap, total;
+    sg_move *moves; /* of the last expiry */
+    size_t moves_len, moves_cap;
+    uint64_t *plan; /* three of each event of the user at hand */
+    size_t plan_cap;
 };
 
 sg_users *sg_users_new(double gap) {
@@ -34,6 +38,8 @@ void sg_users_free(sg_users *u) {
     if (u == NULL) return;
     for (size_t id = 0; id < sg_table_used(u->keys); id++) free(u->rows[id].events);
     free(u->rows);
+    free(u->moves);
+    free(u->plan);
     sg_table_free(u->keys);
     free(u);
 }
@@ -158,48 +164,104 @@ int sg_users_remove(sg_users *u, uint64_t user, size_t index) {
     return SG_OK;
 }
 
-/* How many events of the row are gone or move. Where `moves` is given they do, and it tells which. */
-static size_t expire(const sg_users *u, uint64_t user, row *r, int64_t before, double since, sg_move *moves) {
-    size_t changed = 0, kept = 0;
+/* ---- expiry --------------------------------------------------------------------------------------------------- */
+
+static int reserve(sg_users *u, const row *r) {
+    size_t n = r->len, room = u->moves_len + n;
+    if (u->plan_cap < n) {
+        uint64_t *plan = realloc(u->plan, 3 * n * sizeof *plan);
+        if (plan == NULL) return SG_ERR_NOMEM;
+        u->plan = plan;
+        u->plan_cap = n;
+    }
+    if (u->moves_cap < room) {
+        sg_move *moves = realloc(u->moves, 2 * room * sizeof *moves);
+        if (moves == NULL) return SG_ERR_NOMEM;
+        u->moves = moves;
+        u->moves_cap = 2 * room;
+    }
+    return SG_OK;
+}
+
+/* now[i]: the session that event i will be in; 0: it goes. How many go. */
+static size_t plan_sessions(const sg_users *u, uint64_t user, const row *r, int64_t before, double since,
+                            uint64_t *now) {
     sg_event previous = {0};
+    size_t gone = 0;
     for (size_t i = 0; i < r->len; i++) {
         sg_event e = r->events[i];
-        uint64_t was = e.session, now = 0;
-        if (e.offset >= before && e.time >= since) {
-            if (e.derived) e.session = derive(u, user, kept ? &previous : NULL, e.time);
-            now = e.session;
-            previous = e;
-            if (moves != NULL) r->events[kept] = e;
-            kept++;
+        now[i] = 0;
+        if (e.offset < before || e.time < since) {
+            gone++;
+            continue;
         }
-        if (now == was) continue;
-        if (moves != NULL) moves[changed] = (sg_move){user, e.item, e.time, was, now, e.kind};
-        changed++;
+        if (e.derived) e.session = derive(u, user, i > gone ? &previous : NULL, e.time);
+        now[i] = e.session;
+        previous = e;
     }
-    if (moves != NULL) r->len = (uint32_t)kept;
-    return changed;
+    return gone;
 }
 
-size_t sg_users_expiring(const sg_users *u, const uint64_t *users, size_t n, int64_t before, double since) {
-    size_t changed = 0;
-    for (size_t i = 0; i < n; i++) {
-        row *r = row_of(u, users[i]);
-        if (r != NULL) changed += expire(u, users[i], r, before, since, NULL);
-    }
-    return changed;
+static bool is_in(const uint64_t *list, size_t n, uint64_t x) {
+    while (n-- > 0)
+        if (list[n] == x) return true;
+    return false;
 }
 
-size_t sg_users_expire(sg_users *u, const uint64_t *users, size_t n, int64_t before, double since, sg_move *moves) {
-    size_t changed = 0;
-    for (size_t i = 0; i < n; i++) {
-        row *r = row_of(u, users[i]);
-        if (r == NULL) continue;
-        u->total -= r->len;
-        changed += expire(u, users[i], r, before, since, moves + changed);
-        u->total += r->len;
-        give_back(u, users[i], r);
+/* Whether an event equal to i, which goes, stays in its unit: the model could not tell them apart. */
+static bool has_twin(const row *r, const uint64_t *now, size_t i, bool by_session) {
+    const sg_event *e = &r->events[i];
+    for (size_t j = 0; j < r->len; j++)
+        if (r->events[j].time == e->time && r->events[j].item == e->item && now[j] != 0 &&
+            (!by_session || r->events[j].session == e->session))
+            return true;
+    return false;
+}
+
+/* The units that have to be learned again as a whole: sessions that an event moves out of or into, units of twins. */
+static size_t plan_units(const row *r, const uint64_t *now, bool by_session, uint64_t *units) {
+    size_t n = 0;
+    for (size_t i = 0; i < r->len; i++) {
+        uint64_t was = r->events[i].session, both[2] = {was, now[i]};
+        size_t touched = now[i] == 0 ? has_twin(r, now, i, by_session) : by_session && now[i] != was ? 2 : 0;
+        for (size_t k = 0; k < touched; k++)
+            if (!is_in(units, n, by_session ? both[k] : 0)) units[n++] = by_session ? both[k] : 0;
     }
-    return changed;
+    return n;
+}
+
+static int expire(sg_users *u, uint64_t user, row *r, int64_t before, double since, bool by_session) {
+    int rc = reserve(u, r);
+    if (rc != SG_OK) return rc;
+    uint64_t *now = u->plan, *units = u->plan + r->len;
+    if (plan_sessions(u, user, r, before, since, now) == 0) return SG_OK;
+    size_t n = plan_units(r, now, by_session, units), kept = 0;
+    for (size_t i = 0; i < r->len; i++) {
+        sg_event e = r->events[i];
+        bool again = by_session ? is_in(units, n, e.session) || is_in(units, n, now[i]) : n > 0;
+        if (now[i] == 0 || again)
+            u->moves[u->moves_len++] = (sg_move){user, e.item, e.time, e.session, now[i], e.kind};
+        if (now[i] == 0) continue;
+        e.session = now[i];
+        r->events[kept++] = e;
+    }
+    u->total -= r->len - kept;
+    r->len = (uint32_t)kept;
+    give_back(u, user, r);
+    return SG_OK;
+}
+
+int sg_users_expire(sg_users *u, const uint64_t *users, size_t n, int64_t before, double since, int by_session,
+                    const sg_move **moves, size_t *told) {
+    int rc = SG_OK;
+    u->moves_len = 0;
+    for (size_t i = 0; i < n && rc == SG_OK; i++) {
+        row *r = row_of(u, users[i]);
+        if (r != NULL) rc = expire(u, users[i], r, before, since, by_session != 0);
+    }
+    *moves = u->moves;
+    *told = u->moves_len;
+    return rc;
 }
 
 size_t sg_users_drop(sg_users *u, uint64_t user) {
@@ -254,7 +316,8 @@ void sg_users_list(const sg_users *u, uint64_t *keys, uint64_t *starts) {
 }
 
 size_t sg_users_nbytes(const sg_users *u) {
-    size_t bytes = sizeof *u + sg_table_nbytes(u->keys) + u->row_cap * sizeof *u->rows;
+    size_t bytes = sizeof *u + sg_table_nbytes(u->keys) + u->row_cap * sizeof *u->rows +
+                   u->moves_cap * sizeof *u->moves + 3 * u->plan_cap * sizeof *u->plan;
     for (size_t id = 0; id < sg_table_used(u->keys); id++) bytes += u->rows[id].cap * sizeof *u->rows[id].events;
     return bytes;
 }

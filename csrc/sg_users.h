@@ -55,7 +55,8 @@ typedef struct {
     uint8_t derived; /* 1: the session is derived, 0: it was given */
 } sg_event;
 
-/* An event that is gone, or whose session is now another. */
+/* An event that is gone, or of a unit that has to be learned again: one of whose events is in another session now, or
+ * of which an event went that is like one that stays (a model that takes back by item and time takes the newest). */
 typedef struct {
     uint64_t user, item;
     double time;
@@ -91,10 +92,10 @@ int64_t sg_users_find(const sg_users *u, uint64_t user, uint64_t event);
 int sg_users_remove(sg_users *u, uint64_t user, size_t index);
 
 /* Takes out each event of n users whose offset is below `before` or whose time is below `since`, as if it had never
- * been. moves: user by user, the oldest event first; room for sg_users_expiring() of the same. How many were written:
- * fewer only where a user is named twice. Does not fail. */
-size_t sg_users_expiring(const sg_users *u, const uint64_t *users, size_t n, int64_t before, double since);
-size_t sg_users_expire(sg_users *u, const uint64_t *users, size_t n, int64_t before, double since, sg_move *moves);
+ * been. moves[told]: user by user, the oldest event first; lent until the next expiry. by_session: whether a unit of the
+ * model is a session or a user. Fails: SG_ERR_NOMEM leaves the users before applied and told. */
+int sg_users_expire(sg_users *u, const uint64_t *users, size_t n, int64_t before, double since, int by_session,
+                    const sg_move **moves, size_t *told);
 
 /* Takes a user out; how many events that were. */
 size_t sg_users_drop(sg_users *u, uint64_t user);

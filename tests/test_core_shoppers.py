@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections import Counter
 from fractions import Fraction
 from functools import cache
 from operator import itemgetter
+from itertools import product
 from random import Random
 from typing import Any
 
@@ -174,20 +176,33 @@ class UsersMachine(RuleBasedStateMachine):
             with pytest.raises(ValueError, match="no event"):
                 self.real.remove(user, index)
 
-    @rule(users=st.lists(st.integers(0, 5), max_size=6), before=st.integers(-3, 4))
-    def expire(self, users: list[int], before: int) -> None:
+    @rule(
+        users=st.lists(st.integers(0, 5), max_size=6),
+        before=st.integers(-3, 4),
+        since=st.sampled_from([-math.inf, -math.inf, 5.0, 20.0]),
+        by_session=st.booleans(),
+    )
+    def expire(self, users: list[int], before: int, since: float, by_session: bool) -> None:
         expected = []
         for user in dict.fromkeys(users):
             was = self.with_sessions(user)
-            self.kept[user] = [event for event in self.kept.get(user, []) if event["offset"] >= before]
+            stays = [event["offset"] >= before and event["time"] >= since for event in was]
+            self.kept[user] = [e for e, stay in zip(self.kept.get(user, []), stays, strict=True) if stay]
             left = iter(self.with_sessions(user))
-            for event in was:
-                now = next(left)["session"] if event["offset"] >= before else 0
-                if now != event["session"]:
-                    expected.append((user, event["item"], event["time"], event["session"], now, event["kind"]))
+            now = [next(left)["session"] if stay else 0 for stay in stays]
+            again = {s for e, n in zip(was, now, strict=True) if n not in (0, e["session"]) for s in (e["session"], n)}
+            again = {unit if by_session else 0 for unit in again if by_session}
+            for gone, stay in product(was, zip(was, now, strict=True)):
+                twin = all(gone[name] == stay[0][name] for name in ("item", "time", *["session"] * by_session))
+                if gone in [e for e, n in zip(was, now, strict=True) if not n] and stay[1] and twin:
+                    again.add(gone["session"] if by_session else 0)
+            for e, n in zip(was, now, strict=True):
+                units = {e["session"], n} if by_session else {0}
+                if not n or units & again:
+                    expected.append((user, e["item"], e["time"], e["session"], n, e["kind"]))
             if not self.kept[user]:
                 del self.kept[user]
-        assert moved(self.real.expire(users, before)) == expected
+        assert moved(self.real.expire(users, before, since, by_session)) == expected
 
     @rule(user=USER)
     def drop(self, user: int) -> None:

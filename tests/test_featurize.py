@@ -127,6 +127,114 @@ def test_taking_back_equals_never_having_been(rows: list[dict[str, Any]], unit: 
             assert had[name].tolist() == has[name].tolist()
 
 
+def many(seed: int, count: int) -> Events:
+    """Events of few users and items with everything that takes back or joins; times go on, some are late."""
+    random = np.random.default_rng(seed)
+    kinds = [Kind.VIEW, Kind.PURCHASE, Kind.SEARCH, Kind.REMOVE, Kind.RETRACT, Kind.FORGET, Kind.ALIAS, Kind.ITEM]
+    kind = random.choice(kinds, count, p=[0.5, 0.2, 0.08, 0.1, 0.08, 0.01, 0.01, 0.02]).astype(np.uint8)
+    data = [b""] * count
+    for row in np.flatnonzero(kind == Kind.RETRACT).tolist():
+        data[row] = msgpack.packb({"target": int(random.integers(1, 900))})
+    for row in np.flatnonzero(kind == Kind.ALIAS).tolist():
+        data[row] = msgpack.packb({"account": int(random.integers(1, 9))})
+    time = 1_700_000_000 + np.arange(count) * 10.0 - random.choice([0, 0, 0, 3000], count)
+    return Events(
+        offset=np.arange(count),
+        kind=kind,
+        user=random.integers(1, 9, count),
+        item=random.integers(1, 7, count),
+        time=time,
+        arrived=time,
+        event=random.choice([0, 0, 1], count) * random.integers(1, 900, count),
+        data=Ragged.of_bytes(data),
+    )
+
+
+def fed(one: Featurizer, events: Events, sizes: list[int]) -> list[Update]:
+    """Rows in batches; ``sizes`` in turn. Offsets that are missing are holes."""
+    updates, at, first = [], 0, int(events.offset[0]) if len(events) else 0
+    while at < len(events):
+        part = events.slice(at, at + sizes[len(updates) % len(sizes)])
+        at += len(part)
+        last = int(events.offset[at]) - 1 if at < len(events) else int(events.offset[-1])
+        updates.append(one.featurize(Batch(0, first, last, part, Names())))
+        first = last + 1
+    return updates
+
+
+RETENTIONS = [{"learn.retention_events": 1024}, {"learn.retention": 9600.0}, {"learn.retention_events": 1500, "learn.retention": 20000.0}]
+
+
+def retaining(unit: str, flags: dict[str, Any]) -> Featurizer:
+    return Featurizer(load("shop", flags={"learn.unit": unit, "learn.session_gap": GAP, "log.partitions": 1, **flags}))
+
+
+@settings(max_examples=12)
+@given(st.integers(0, 999), st.sampled_from(["session", "user"]), st.sampled_from(RETENTIONS))
+def test_what_is_beyond_retention_has_never_been(seed: int, unit: str, flags: dict[str, Any]) -> None:
+    events = many(seed, 3000)
+    one = retaining(unit, flags)
+    got = learned(fed(one, events, [256]))
+    one.check()
+    step = flags.get("learn.retention_events", 0) // 32
+    before = 3000 // step * step - flags["learn.retention_events"] if step else 0
+    width = flags.get("learn.retention", 0) / 32
+    since = events.time.max() // width * width - flags["learn.retention"] if width else -np.inf
+    within = events.take((events.offset >= before) & ((events.time >= since) | (events.kind == Kind.ITEM)))
+    other = retaining(unit, {})
+    want = learned(fed(other, within.take(~_gone(events, within)), [256]))
+    assert got == want
+
+
+def _gone(events: Events, within: Events) -> np.ndarray[Any, Any]:
+    """Of the rows within retention, those that were doubles of rows before it."""
+    ids: dict[int, int] = {}
+    for offset, event in zip(events.offset.tolist(), events.event.tolist(), strict=True):
+        if event:
+            ids.setdefault(event, offset)
+    first = [ids.get(event, offset) == offset for offset, event in zip(within.offset, within.event.tolist(), strict=True)]
+    return ~np.array(first)
+
+
+@settings(max_examples=12)
+@given(st.integers(0, 999), st.lists(st.integers(1, 200), min_size=1, max_size=4), st.sampled_from([{}, *RETENTIONS]))
+def test_batching_and_holes_change_nothing(seed: int, sizes: list[int], flags: dict[str, Any]) -> None:
+    events = many(seed, 2500)
+    events = events.take(np.random.default_rng(seed).random(2500) < 0.9)
+    one, other = retaining("session", flags), retaining("session", flags)
+    got, want = fed(one, events, sizes), fed(other, events, [999])
+    assert learned(got) == learned(want)
+    assert Events.join([u.relay for u in got]) == Events.join([u.relay for u in want])
+    had, has = one.dump(), other.dump()
+    assert had.keys() == has.keys()
+    for name in had:
+        if name != "0.meta":
+            assert sorted(had[name].tolist()) == sorted(has[name].tolist()), name
+    loaded = retaining("session", flags)
+    loaded.load(had)
+    more = many(seed + 1, 400)
+    more.offset[:] += events.offset[-1] + 1
+    assert fed(loaded, more, [50])[-1] == fed(one, more, [50])[-1]
+
+
+def test_a_double_is_known_for_the_retention_and_not_for_ever() -> None:
+    one = retaining("session", {"learn.retention_events": 1024})
+    rows = [view(1, 1, 100.0 + at, event=at + 1) for at in range(3000)]
+    again = [view(1, 2, 5000.0, event=event) for event in (3000 - 1024 + 4, 3000 - 1024 * 5 // 4 - 64)]
+    for at in range(0, 3000, 500):
+        one.featurize(batch(rows[at : at + 500], at))
+    assert one.featurize(batch(again, 3000)).lessons.item[-1:].tolist() == [2]
+    assert one.counts["doubles"] == 1
+
+
+def test_a_double_is_a_double_of_its_partition_only() -> None:
+    one = featurizer()
+    first = batch([view(1, 1, 1.0, event=7)])
+    one.featurize(first)
+    other = Batch(1, 0, 0, first.events, Names())
+    assert len(one.featurize(other).lessons) == 1 and one.counts["doubles"] == 0
+
+
 @settings(max_examples=60)
 @given(st.lists(ROW, min_size=1, max_size=20), st.data())
 def test_a_replay_gives_the_same_lessons_and_learns_nothing(rows: list[dict[str, Any]], data: st.DataObject) -> None:

@@ -59,10 +59,8 @@ cdef extern from "sg_users.h":
     int64_t sg_users_newest(const sg_users *u, uint64_t user, uint64_t item, uint32_t kind_mask) noexcept nogil
     int64_t sg_users_find(const sg_users *u, uint64_t user, uint64_t event) noexcept nogil
     int sg_users_remove(sg_users *u, uint64_t user, size_t index) noexcept nogil
-    size_t sg_users_expiring(const sg_users *u, const uint64_t *users, size_t n, int64_t before,
-                              double since) noexcept nogil
-    size_t sg_users_expire(sg_users *u, const uint64_t *users, size_t n, int64_t before, double since,
-                           sg_move *moves) noexcept nogil
+    int sg_users_expire(sg_users *u, const uint64_t *users, size_t n, int64_t before, double since, int by_session,
+                        const sg_move **moves, size_t *told) noexcept nogil
     size_t sg_users_drop(sg_users *u, uint64_t user) noexcept nogil
     size_t sg_users_count(const sg_users *u) noexcept nogil
     size_t sg_users_total(const sg_users *u) noexcept nogil

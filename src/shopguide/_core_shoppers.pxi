@@ -286,22 +286,26 @@ cdef class Users:
         if index < 0 or sg_users_remove(self.handle, user, index) != SG_OK:
             raise ValueError(f"the user has no event {index}")
 
-    def expire(self, users, int64_t before, double since=float("-inf")):
+    def expire(self, users, int64_t before, double since=float("-inf"), bint by_session=True):
         """Take out each event of users uint64[n] whose offset is below ``before`` or whose time is below ``since``, as
         if it had never been.
 
-        The events that are gone or whose session is another now, user by user, the oldest first: user uint64,
-        item uint64, time float64, session uint64 (that it was in), now uint64 (that it is in; 0: gone), kind uint8.
+        The events that are gone, and those that a model has to learn again (see csrc/sg_users.h; ``by_session``: its
+        units are sessions), user by user, the oldest first: user uint64, item uint64, time float64, session uint64
+        (that it was in), now uint64 (that it is in; 0: gone), kind uint8.
         """
         cdef const uint64_t[::1] u = np.ascontiguousarray(users, np.uint64)
-        cdef size_t n, room
+        cdef const sg_move *moves
+        cdef size_t n
+        cdef int rc
         with nogil:
-            room = sg_users_expiring(self.handle, &u[0], u.shape[0], before, since)
-        moves = np.empty(room, _MOVE)
-        cdef uint8_t[::1] raw = moves.view(np.uint8)
-        with nogil:
-            n = sg_users_expire(self.handle, &u[0], u.shape[0], before, since, <sg_move *>&raw[0])
-        return {name: moves[name][:n].copy() for name in _MOVE.names}
+            rc = sg_users_expire(self.handle, &u[0], u.shape[0], before, since, by_session, &moves, &n)
+        check(rc)
+        told = np.empty(n, _MOVE)
+        cdef uint8_t[::1] raw = told.view(np.uint8)
+        if n:
+            memcpy(&raw[0], moves, n * sizeof(sg_move))
+        return {name: told[name].copy() for name in _MOVE.names}
 
     def drop(self, uint64_t user):
         """Take a user out; how many events that were."""
