@@ -65,7 +65,7 @@ ROW = st.one_of(
         st.sampled_from([Kind.VIEW, Kind.CART, Kind.PURCHASE, Kind.SEARCH, Kind.DISMISS, Kind.IMPRESSION]),
         st.integers(1, 2),
         st.integers(1, 4),
-        st.sampled_from([1.0, 60.0, 150.0]),
+        st.sampled_from([1.0, 60.0, 150.0, 0.0, -150.0]),
         st.sampled_from([0, 0, 11, 12, 13]),
     ),
     st.builds(
@@ -106,7 +106,7 @@ def remaining(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return kept
 
 
-@settings(max_examples=150)
+@settings(max_examples=200)
 @given(st.lists(ROW, max_size=25), st.sampled_from(["session", "user"]), st.integers(1, 7))
 def test_taking_back_equals_never_having_been(rows: list[dict[str, Any]], unit: str, size: int) -> None:
     time = 1000.0
@@ -125,6 +125,23 @@ def test_taking_back_equals_never_having_been(rows: list[dict[str, Any]], unit: 
         had, has = one.events_of(user), other.events_of(user)
         for name in ("item", "time", "session", "kind"):
             assert had[name].tolist() == has[name].tolist()
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [view(1, 1, 0, kind=Kind.PURCHASE), view(1, 2, 0), view(1, 1, 0), {"kind": Kind.REMOVE, "user": 1, "item": 1}],
+        [
+            *(view(1, item, time, event=item) for item, time in enumerate((0, 500, 10, 500, 0, 5), 1)),
+            {"kind": Kind.RETRACT, "user": 1, "data": {"target": 2}},
+        ],
+    ],
+    ids=["an equal event is behind the one taken back", "a session takes in one that is older than its last"],
+)
+def test_units_stay_in_order_where_times_are_equal_or_fall(rows: list[dict[str, Any]]) -> None:
+    updates = [featurizer().featurize(batch(rows))]
+    kept = [{k: v for k, v in row.items() if k != "event"} for row in remaining(rows)]
+    assert learned(updates) == learned([featurizer().featurize(batch(kept))])
 
 
 @settings(max_examples=60)

@@ -18,7 +18,7 @@ from shopguide._core import Table as KeyTable
 from shopguide._core import Users
 from shopguide.errors import CoreError, GapError, StateError
 from shopguide.frontier import Frontier
-from shopguide.records import SIMILAR, TRENDING, Batch, Events, Kind, Lessons, Looks, Ragged, Update
+from shopguide.records import I64, SIMILAR, TRENDING, U64, Batch, Events, Kind, Lessons, Looks, Ragged, Update
 from shopguide.settings import Settings
 
 LEARNED = (Kind.VIEW, Kind.CART, Kind.FAVOURITE, Kind.PURCHASE, Kind.CLICK)
@@ -101,6 +101,22 @@ class Featurizer:
         lessons = lessons.take((lessons.offset >= batch.first) & (lessons.offset <= batch.last))
         self.frontier.advance(batch)
         return Update(batch.partition, batch.first, batch.last, lessons, self._looks(batch.events))
+
+    def learn(self, batch: Batch) -> None:
+        """Learn the batch's new rows where nobody waits for lessons or looks; :meth:`lessons` has what they come to.
+
+        Raises GapError where rows before the batch are missing.
+        """
+        new = self.frontier.admit(batch)
+        self._take_in(batch.events.take(batch.events.offset >= new))
+        self._watched(batch.events)
+        self.frontier.advance(batch)
+
+    def lessons(self) -> Lessons:
+        """All that the model holds of the kept events, to be added: user by user, each one's in order."""
+        held = self._users.dump()
+        users = np.repeat(held["users"], np.diff(held["starts"]).astype(np.int64))
+        return self._lessons(users, held, np.arange(len(users)), 1, held["offset"])
 
     def look(self, user: int, slot: str, n: int, now: float) -> Looks:
         """One row: what an answer to this user needs at this moment."""
@@ -200,8 +216,7 @@ class Featurizer:
             return Lessons()
         self._users.remove(user, index)
         after = self._users.events(user)
-        moved = (before["session"][index + 1 :] != after["session"][index:]) & self._by_session
-        gone = np.concatenate(([index], np.flatnonzero(moved) + index + 1))
+        gone = np.concatenate(([index], self._learned_again(before, after, index)))
         return Lessons.join(
             [
                 self._lessons(user, before, gone, -1, offset),
@@ -209,12 +224,23 @@ class Featurizer:
             ]
         )
 
-    def _lessons(self, user: int, events: dict[str, Any], rows: NDArray[np.int64], sign: int, offset: int) -> Lessons:
-        """Lessons of some of a user's events, all caused by the row at ``offset``."""
+    def _learned_again(self, before: dict[str, Any], after: dict[str, Any], index: int) -> I64:
+        """The rows behind a removed one that are taken back and added again, so that every unit stays in order: those
+        whose unit is another now, all behind them there, and all of its unit where one equal to it is among them."""
+        later = slice(index + 1, None)
+        had, has = before["session"][later] * self._by_session, after["session"][index:] * self._by_session
+        same = had == before["session"][index] * self._by_session
+        for name in ("item", "time"):
+            same &= before[name][later] == before[name][index]
+        touched = np.concatenate([had[(had != has) | same], has[had != has]])
+        return np.flatnonzero(np.isin(had, touched) | np.isin(has, touched)) + later.start
+
+    def _lessons(self, user: int | U64, events: dict[str, Any], rows: I64, sign: int, offset: int | I64) -> Lessons:
+        """Lessons of some of these events. Their user and the offset of what caused them are one, or one each."""
         rows = rows[_LEARNED[events["kind"][rows]]]
-        users = np.full(len(rows), user, np.uint64)
+        users, offsets = (np.broadcast_to(c, len(events["kind"]))[rows] for c in (np.asarray(user, np.uint64), offset))
         return Lessons(
-            offset=np.full(len(rows), offset),
+            offset=offsets,
             sign=np.full(len(rows), sign),
             kind=events["kind"][rows],
             unit=events["session"][rows] if self._by_session else users,
@@ -226,8 +252,7 @@ class Featurizer:
     def _looks(self, events: Events) -> Looks:
         """A look for each query row, and for each watching user at their last row of the batch."""
         asked: dict[tuple[int, bytes], int] = {}
-        for row in np.flatnonzero((events.kind == Kind.WATCH) | (events.kind == Kind.UNWATCH)).tolist():
-            self._watch(events, row)
+        for row in self._watched(events):
             if events.kind[row] == Kind.WATCH:
                 slot = str(events.details(row).get("slot", "home")).encode()
                 asked[int(events.user[row]), slot if slot in (SIMILAR, TRENDING) else b""] = row
@@ -237,6 +262,13 @@ class Featurizer:
                 if watch is not None and watch.expires > events.arrived[row]:
                     asked[user, b""] = row
         return Looks.join([self._answer_to(events, row, slot) for (_, slot), row in asked.items()])
+
+    def _watched(self, events: Events) -> list[int]:
+        """Take in who begins or ends to watch; the rows that say so."""
+        rows: list[int] = np.flatnonzero((events.kind == Kind.WATCH) | (events.kind == Kind.UNWATCH)).tolist()
+        for row in rows:
+            self._watch(events, row)
+        return rows
 
     def _watch(self, events: Events, row: int) -> None:
         user, watch = int(events.user[row]), self._watch_of(events, row)
