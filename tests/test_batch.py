@@ -14,9 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shopguide.batch import Learned, frontiers, learn
+from shopguide.batch import Learned, learn
 from shopguide.clean import clean
-from shopguide.errors import StateError
 from shopguide.featurize import Featurizer
 from shopguide.keys import category_key, item_key
 from shopguide.log import Log

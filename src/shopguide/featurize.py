@@ -115,8 +115,9 @@ class Featurizer:
     def lessons(self) -> Lessons:
         """All that the model holds of the kept events, to be added: user by user, each one's in order."""
         held = self._users.dump()
+        rows = np.flatnonzero(_LEARNED[held["kind"]])
         users = np.repeat(held["users"], np.diff(held["starts"]).astype(np.int64))
-        return self._lessons(users, held, np.arange(len(users)), 1, held["offset"])
+        return self._lessons(users[rows], held, rows, 1, held["offset"][rows])
 
     def look(self, user: int, slot: str, n: int, now: float) -> Looks:
         """One row: what an answer to this user needs at this moment."""
@@ -233,14 +234,16 @@ class Featurizer:
         for name in ("item", "time"):
             same &= before[name][later] == before[name][index]
         touched = np.concatenate([had[(had != has) | same], has[had != has]])
+        if not len(touched):
+            return np.empty(0, np.int64)
         return np.flatnonzero(np.isin(had, touched) | np.isin(has, touched)) + later.start
 
     def _lessons(self, user: int | U64, events: dict[str, Any], rows: I64, sign: int, offset: int | I64) -> Lessons:
-        """Lessons of some of these events. Their user and the offset of what caused them are one, or one each."""
+        """Lessons of some of these events; ``user`` and ``offset`` are those of all, or of each of the rows."""
         rows = rows[_LEARNED[events["kind"][rows]]]
-        users, offsets = (np.broadcast_to(c, len(events["kind"]))[rows] for c in (np.asarray(user, np.uint64), offset))
+        users = np.full(len(rows), user, np.uint64)
         return Lessons(
-            offset=offsets,
+            offset=np.full(len(rows), offset),
             sign=np.full(len(rows), sign),
             kind=events["kind"][rows],
             unit=events["session"][rows] if self._by_session else users,
@@ -267,15 +270,12 @@ class Featurizer:
         """Take in who begins or ends to watch; the rows that say so."""
         rows: list[int] = np.flatnonzero((events.kind == Kind.WATCH) | (events.kind == Kind.UNWATCH)).tolist()
         for row in rows:
-            self._watch(events, row)
+            user, watch = int(events.user[row]), self._watch_of(events, row)
+            if events.kind[row] == Kind.UNWATCH:
+                self._watches.pop(user, None)
+            elif watch.expires > 0:
+                self._watches[user] = watch
         return rows
-
-    def _watch(self, events: Events, row: int) -> None:
-        user, watch = int(events.user[row]), self._watch_of(events, row)
-        if events.kind[row] == Kind.UNWATCH:
-            self._watches.pop(user, None)
-        elif watch.expires > 0:
-            self._watches[user] = watch
 
     def _watch_of(self, events: Events, row: int) -> Watch:
         """What a WATCH row asks for; the defaults for any other row."""

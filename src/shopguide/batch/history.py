@@ -30,7 +30,7 @@ _SHOPPERS = np.isin(np.arange(256), [kind for kind in Kind if Kind.VIEW <= kind 
 
 @dataclass
 class Learned:
-    """The stages with state after all rows of each partition below ``ends``; ``rejected`` counts the others' reasons."""
+    """The stages after all rows of each partition below ``ends``; ``rejected`` counts why the others were not kept."""
 
     featurizer: Featurizer
     scorer: Scorer

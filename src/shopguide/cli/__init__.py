@@ -8,6 +8,7 @@ import click
 
 from shopguide import __version__
 from shopguide.cli.ask import recommend, similar, trending, why
+from shopguide.cli.batch import batch
 from shopguide.cli.config import config
 from shopguide.cli.demo import demo
 from shopguide.cli.run import run
@@ -27,7 +28,7 @@ def cli() -> None:
     """A real-time shopping guide: every event changes the model at once, and the lists follow."""
 
 
-for command in (demo, run, watch, recommend, similar, trending, why, simulate, token, state, config):
+for command in (demo, run, batch, watch, recommend, similar, trending, why, simulate, token, state, config):
     cli.add_command(command)
 
 

@@ -53,6 +53,10 @@ class Files:
         self.total = sum(found.path.stat().st_size for found in files)
         self.position = 0
 
+    @property
+    def label(self) -> str:
+        return f"{len(self.files)} files"
+
     def chunks(
         self, sent: Callable[[int], int] = lambda source: -1, wait: Callable[[float], object] = time.sleep
     ) -> Iterator[Chunk]:
@@ -132,7 +136,7 @@ def open_source(spec: str) -> Files:
     scheme, _, rest = spec.partition(":")
     location, _, query = rest.partition("?")
     if scheme != "file" or not location:
-        raise SourceError(f"source {spec!r}: should be file:PATH[?format=F&speed=1|60|max]")
+        raise SourceError(f"source {spec!r}: should be file:PATH[?format=F&speed=1|60|max] or log:DIR")
     options = dict(parse_qsl(query, keep_blank_values=True))
     forced, speed = options.pop("format", None), options.pop("speed", "max")
     if options:
