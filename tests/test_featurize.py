@@ -85,12 +85,12 @@ ROW = st.one_of(
 def remaining(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """By definition: the rows as if what was taken back had never been."""
     kept: list[dict[str, Any]] = []
-    ids: set[int] = set()
+    ids: set[tuple[int, int]] = set()
     for row in rows:
         if row.get("event"):
-            if row["event"] in ids:
+            if (row["user"], row["event"]) in ids:
                 continue
-            ids.add(row["event"])
+            ids.add((row["user"], row["event"]))
         mine = [k for k in kept if k["user"] == row["user"]]
         if row["kind"] == Kind.FORGET:
             kept = [k for k in kept if k["user"] != row["user"]]
@@ -188,6 +188,12 @@ def test_a_double_is_dropped_and_counted() -> None:
     one.featurize(batch([view(1, 1, 0, event=5), view(1, 1, 0)], 2))
     assert one.events_of(1)["item"].tolist() == [1, 1]
     assert one.counts["doubles"] == 2 and one.counts["view"] == 2
+
+
+def test_an_id_is_of_its_user_so_that_the_order_of_partitions_does_not_matter() -> None:
+    one = featurizer()
+    one.featurize(batch([view(1, 1, 0, event=5), view(2, 2, 1, event=5), view(2, 3, 2, event=5)]))
+    assert (one.counts["view"], one.counts["doubles"]) == (2, 1)
 
 
 def test_looks_are_for_those_who_watch_after_their_last_event() -> None:
