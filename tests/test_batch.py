@@ -38,16 +38,15 @@ def with_settings(unit: str = "session", history: int = 2, partitions: int = 3) 
 
 
 def event(kind: Kind, user: int, item: int, step: float, event: int = 0, session: int = 0) -> dict[str, Any]:
-    """``step``: seconds after the row before. Producers' ids and sessions are each user's own."""
-    own = user * 100
+    """``step``: seconds after the row before; ``event`` and ``session`` 0: none. A session is its user's own."""
     return {
         "kind": kind, "user": user + 1, "item": int(ITEM_KEYS[item]), "step": step, "data": b"",
-        "event": own + event if event else 0, "session": own + session if session else 0,
+        "event": event, "session": user * 100 + session if session else 0,
     }  # fmt: skip
 
 
 def control(kind: Kind, user: int, event: int) -> dict[str, Any]:
-    details = {"target": user * 100 + event} if kind == Kind.RETRACT else {"expires": BEGIN + 1e9}
+    details = {"target": event} if kind == Kind.RETRACT else {"expires": BEGIN + 1e9}
     return {"kind": kind, "user": user + 1, "step": 1.0, "data": msgpack.packb(details)}
 
 
