@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,20 +11,27 @@ from typing import Any
 
 import msgpack
 import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_cli import refused, said, write_shop
 
-from shopguide.batch import Learned, learn
+from shopguide.batch import Learned, frontiers, learn
 from shopguide.clean import clean
+from shopguide.collect.collector import Collector
+from shopguide.collect.files import open_source
 from shopguide.featurize import Featurizer
-from shopguide.keys import category_key, item_key
+from shopguide.keys import Secret, category_key, item_key
 from shopguide.log import Log
 from shopguide.rank import Ranker
 from shopguide.records import SIMILAR, Events, Kind, Looks, Names, Ragged
 from shopguide.rejects import RejectFiles
 from shopguide.score import Scorer
 from shopguide.settings import Settings, load
+from shopguide.state import StateDir
 
 BEGIN = 1_700_000_000.0
 GAP = 100.0
@@ -205,3 +213,120 @@ def test_bulk_and_then_the_stream_is_the_replay_of_all(
     stages.scorer.check()
     assert everything(stages) == everything(replay)
     assert weights(stages) == pytest.approx(weights(replay), rel=1e-9, abs=1e-9)
+
+
+def test_a_frontier_is_before_the_first_row_of_a_shopper_that_is_later(tmp_path: Path) -> None:
+    log = Log(tmp_path / "log", 1)
+    late = 1e5
+    rows = [
+        {**product(1, "garden"), "step": late},
+        event(Kind.VIEW, 0, 1, -late),
+        {"kind": Kind.MALFORMED, "step": late, "data": b""},
+        event(Kind.VIEW, 1, 1, 60.0 - late),
+        event(Kind.VIEW, 0, 2, 1.0),
+        event(Kind.VIEW, 0, 3, -60.0),
+    ]
+    fill(log, rows)
+    assert [frontiers(log, BEGIN + t) for t in (-1, 0, 59, 60, 61)] == [[1], [3], [3], [4], [6]]
+    assert frontiers(log) == [6]
+    log.close()
+
+
+@pytest.mark.data
+def test_half_a_year_in_bulk_and_half_in_the_stream(tmp_path: Path, data: Path) -> None:
+    settings = load("shop")
+    log = Log(tmp_path / "log", settings.log.partitions)
+    collector = Collector(log, Secret(b"0123456789abcdef"))
+    for chunk in open_source(f"file:{data / 'online_retail'}").chunks():
+        collector.load(chunk)
+    rejects = RejectFiles(tmp_path / "rejects")
+    middle = 1_308_096_000.0  # 2011-06-15
+    learned = learn(log, settings, rejects, frontiers(log, middle))
+    assert 0.3 < sum(learned.ends) / sum(frontiers(log)) < 0.7
+    stages, replay = restored(settings, learned), fresh(settings)
+    stages.follow(log, learned.ends, 1024)
+    replay.follow(log, [0] * log.partitions, 4096)
+    whole = learn(log, settings, rejects, frontiers(log))
+    assert stages.scorer.checksum() == replay.scorer.checksum() == whole.scorer.checksum()
+    assert sorted_columns(stages) == sorted_columns(replay)
+    assert stages.featurizer.counts == replay.featurizer.counts == whole.featurizer.counts
+    rejects.close()
+    log.close()
+
+
+def sorted_columns(stages: Stages) -> list[tuple[int, ...]]:
+    return sorted(zip(*map(np.ndarray.tolist, stages.scorer.audience.dump()), strict=True))
+
+
+UNTIL = ("--until", "2023-11-15T06:00:00")  # of the test shop's 17 hours the first 8
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A file of events, and what a run of it says."""
+    path = tmp_path_factory.mktemp("history")
+    write_shop(path / "a.csv")
+    return path / "a.csv", json.loads(
+        said("run", "--source", f"file:{path / 'a.csv'}", "--state", path / "s", "--json")
+    )
+
+
+def rejects_of(state: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in (state / "rejects").iterdir()}
+
+
+def test_a_run_goes_on_from_a_batch(tmp_path: Path, shop: tuple[Path, dict[str, Any]]) -> None:
+    file, ran = shop
+    source, state = ("--source", f"file:{file}"), ("--state", tmp_path / "s")
+    first = json.loads(said("batch", *source, *state, *UNTIL, "--json"))
+    assert 1000 < first["rows"] < 2000 and first["rows"] == first["kept"] + first["rejected"]
+    assert rejects_of(tmp_path / "s") != rejects_of(file.parent / "s")
+    rest = json.loads(said("run", *source, *state, "--json"))
+    assert rest["checksum"] == ran["checksum"] == said("state", "checksum", tmp_path / "s").strip()
+    for part in ("rows", "kept", "rejected"):
+        assert first[part] + rest[part] == ran[part]
+    assert rejects_of(tmp_path / "s") == rejects_of(file.parent / "s")
+    assert "all invariants hold" in said("state", "check", tmp_path / "s")
+    lists = [said("recommend", "--user", "u1", "--state", s, "--json") for s in (tmp_path / "s", file.parent / "s")]
+    assert [i["item"] for i in json.loads(lists[0])["items"]] == [i["item"] for i in json.loads(lists[1])["items"]]
+    assert "learned more than that" in refused("batch", *state, *UNTIL)
+
+
+def test_a_batch_of_everything_is_the_run_and_again_the_same(tmp_path: Path, shop: tuple[Path, dict[str, Any]]) -> None:
+    file, ran = shop
+    source, state = ("--source", f"file:{file}"), ("--state", tmp_path / "s")
+    once = json.loads(said("batch", *source, *state, "--json"))
+    again = json.loads(said("batch", *source, *state, "--json"))
+    assert {**once, "seconds": 0, "rows_per_second": 0} == {**again, "seconds": 0, "rows_per_second": 0}
+    assert {k: once[k] for k in ("rows", "kinds", "reasons", "notes", "checksum")} == {
+        k: ran[k] for k in ("rows", "kinds", "reasons", "notes", "checksum")
+    }
+    assert rejects_of(tmp_path / "s") == rejects_of(file.parent / "s")
+    assert json.loads(said("run", *source, *state, "--json"))["rows"] == 0
+    assert "a second)" in said("batch", *state)
+
+
+def test_another_log_and_parquet_give_the_model_of_the_file(tmp_path: Path, shop: tuple[Path, dict[str, Any]]) -> None:
+    file, ran = shop
+    table = pyarrow.csv.read_csv(file, convert_options=pyarrow.csv.ConvertOptions(column_types={"time": pa.string()}))
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=700)
+    batched = json.loads(
+        said("batch", "--source", f"file:{tmp_path / 'a.parquet'}", "--state", tmp_path / "p", "--json")
+    )
+    assert (batched["checksum"], batched["reasons"]) == (ran["checksum"], ran["reasons"])
+    (tmp_path / "settings.toml").write_text("[log]\npartitions = 3\n")
+    to = ("--state", tmp_path / "c", "--config", tmp_path / "settings.toml", "--json")
+    copied = json.loads(said("run", "--source", f"log:{file.parent / 's'}", *to))
+    assert (copied["checksum"], copied["rows"]) == (ran["checksum"], ran["rows"])
+    assert json.loads(said("run", "--source", f"log:{file.parent / 's'}", *to))["rows"] == 0
+
+
+def test_mistakes_are_one_line(tmp_path: Path, shop: tuple[Path, dict[str, Any]]) -> None:
+    assert "has no log, and no --source" in refused("batch", "--state", tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+    assert "--until 'soon': should be a time" in refused("batch", "--state", tmp_path, "--until", "soon")
+    assert "should be file:PATH" in refused("batch", "--source", "http:", "--state", tmp_path)
+    held = StateDir(tmp_path / "held")
+    held.take()
+    assert "is in use" in refused("batch", "--source", f"file:{shop[0]}", "--state", tmp_path / "held")
+    held.release()
