@@ -20,7 +20,7 @@ from shopguide.client import Subscriber
 from shopguide.state import StateDir
 
 COMMANDS = (
-    ["demo"], ["run"], ["watch"], ["recommend"], ["similar"], ["trending"], ["why"], ["simulate"], ["token"],
+    ["demo"], ["run"], ["batch"], ["watch"], ["recommend"], ["similar"], ["trending"], ["why"], ["simulate"], ["token"],
     ["state", "checksum"], ["state", "check"], ["state", "info"], ["config", "show"], ["config", "check"],
     ["config", "explain"],
 )  # fmt: skip

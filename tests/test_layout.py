@@ -65,6 +65,12 @@ def test_a_noun_imports_nouns_only(noun: str) -> None:
         assert not imports(file) - NOUNS, f"{file.relative_to(ROOT)} imports {sorted(imports(file) - NOUNS)}"
 
 
+def test_batch_is_the_stages_over_the_log_and_nothing_of_the_line() -> None:
+    for file in files("batch"):
+        beyond = imports(file) - NOUNS - STAGES - {"batch", "log", "rejects", "snapshot"}
+        assert not beyond, f"{file.relative_to(ROOT)} imports {sorted(beyond)}"
+
+
 def test_only_the_storm_layer_knows_streamparse() -> None:
     for file in PACKAGE.rglob("*.py"):
         knows = any(word in file.read_text() for word in ("import streamparse", "from streamparse", "from pystorm"))

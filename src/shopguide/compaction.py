@@ -2,7 +2,8 @@
 
 Complete segments are replaced by ones that stand for the same offsets with rows missing; small neighbours become one.
 Of a forgotten row that had a producer's event id an ERASED row stays, with the id's key and nothing else. Of rows
-beyond retention those stay that the catalogue is made of: an item's newest attributes and picks, and the items' names.
+beyond retention those stay that the catalogue is made of (an item's newest attributes and picks, and the items' names),
+and those that say whose visitor somebody is who is still heard of.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shopguide.keys import own_event_key
 from shopguide.log import Log
 from shopguide.records import EARLIEST, Batch, Events, Kind, Names
 from shopguide.segment import Header, frame
@@ -35,6 +37,14 @@ class Found:
     offsets: dict[int, Offsets] = field(default_factory=dict)
     kinds: Counter[str] = field(default_factory=Counter)
     digest: str = ""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Where a partition's retention begins, and the visitors whose accounts are to be remembered."""
+
+    from_: int
+    visitors: NDArray[np.uint64]
 
 
 def find(log: Log, keys: Iterable[int], ids: Iterable[str]) -> Found:
@@ -64,21 +74,21 @@ def erase(log: Log, offsets: dict[int, Offsets]) -> None:
     """Take rows out of the complete segments. Raises StateError where the disk refuses; done again, it goes on."""
     for partition, gone in offsets.items():
         for first, end in _runs(log, partition, 0, gone):
-            log.replace(partition, first, end, _frames(log, partition, first, end, gone, kept_from=0))
+            log.replace(partition, first, end, _frames(log, partition, first, end, gone))
 
 
-def retain(log: Log, kept_from: dict[int, int], from_: dict[int, int]) -> dict[int, int]:
-    """Take what is beyond retention out of the complete segments that lie below ``kept_from``.
+def retain(log: Log, kept: dict[int, Kept], from_: dict[int, int]) -> dict[int, int]:
+    """Take what is beyond retention out of the complete segments that lie below it.
 
     ``from_`` names the offsets up to which that was done before; returns the new ones.
     """
     nothing = np.empty(0, np.int64)
     done = dict(from_)
-    for partition, bound in kept_from.items():
-        ends = [end for _, end in log.complete(partition) if end <= bound]
+    for partition, keeps in kept.items():
+        ends = [end for _, end in log.complete(partition) if end <= keeps.from_]
         if ends and ends[-1] > done.get(partition, 0):
             for first, end in _runs(log, partition, ends[-1], nothing):
-                log.replace(partition, first, end, _frames(log, partition, first, end, nothing, kept_from=end))
+                log.replace(partition, first, end, _frames(log, partition, first, end, nothing, keeps))
             done[partition] = ends[-1]
     return done
 
@@ -126,17 +136,16 @@ def _runs(log: Log, partition: int, below: int, gone: Offsets) -> Iterator[tuple
             yield first, end
 
 
-def _frames(log: Log, partition: int, first: int, end: int, gone: Offsets, kept_from: int) -> Iterator[bytes]:
-    """The frames first..end without the rows that go."""
-    stays = _newest(log, partition, first, end) if kept_from else np.empty(0, np.int64)
+def _frames(
+    log: Log, partition: int, first: int, end: int, gone: Offsets, keeps: Kept | None = None
+) -> Iterator[bytes]:
+    """The frames first..end without the rows that go; all go that are beyond retention, but for a few."""
+    stays = _newest(log, partition, first, end, keeps.visitors) if keeps else gone[:0]
     named: set[int] = set()
     waiting: list[tuple[Header, Batch]] = []
     for header, batch in log.frames(partition, first, end):
         events = batch.events
-        if kept_from:
-            events = events.take((events.offset >= kept_from) | np.isin(events.offset, stays))
-        else:
-            events = _without(events, gone)
+        events = events.take(np.isin(events.offset, stays)) if keeps else _without(events, gone)
         new = ~np.isin(batch.names.key, np.fromiter(named, np.uint64, len(named)))
         named.update(batch.names.key.tolist())
         names = batch.names.take(new)
@@ -160,22 +169,24 @@ def _without(events: Events, gone: Offsets) -> Events:
         arrived=np.full(n, EARLIEST),
         kind=np.full(n, Kind.ERASED),
         time=np.full(n, EARLIEST),
-        event=erased.event,
+        event=own_event_key(erased.event, erased.user),
     )
     joined = Events.join([events.take(~goes), blank])
     return joined.take(np.argsort(joined.offset, kind="stable"))
 
 
-def _newest(log: Log, partition: int, first: int, end: int) -> Offsets:
-    """The rows that the catalogue is made of: of an item each that no later one says all of again."""
-    rows: list[tuple[tuple[int, int], int, bool, set[str]]] = []  # item and kind, offset, whether it says all, what
+def _newest(log: Log, partition: int, first: int, end: int, visitors: NDArray[np.uint64]) -> Offsets:
+    """The rows that stay beyond retention: those of items and aliases that no later one says all of again."""
+    rows: list[tuple[tuple[int, int], int, bool, set[str]]] = []  # whose and kind, offset, says it all?, what
     for _, batch in log.frames(partition, first, end):
-        events = batch.events.take(np.isin(batch.events.kind, OF_ITEMS))
+        of_items = np.isin(batch.events.kind, OF_ITEMS)
+        aliases = (batch.events.kind == Kind.ALIAS) & np.isin(batch.events.user, visitors)
+        events = batch.events.take(of_items | aliases)
         for row in range(len(events)):
-            details, pick = events.details(row), events.kind[row] == Kind.PICK
-            says = set() if pick else {name for name, value in details.items() if value is not None} - {"op"}
-            whole = pick or details.get("op", "upsert") == "upsert"
-            rows.append(((int(events.item[row]), int(events.kind[row])), int(events.offset[row]), whole, says))
+            kind, details = int(events.kind[row]), events.details(row)
+            whose = int(events.user[row] if kind == Kind.ALIAS else events.item[row])
+            says = {name for name, value in details.items() if value is not None} - {"op"} if kind == Kind.ITEM else set()
+            rows.append(((whose, kind), int(events.offset[row]), details.get("op", "upsert") == "upsert", says))
     stays: list[int] = []
     said: dict[tuple[int, int], set[str]] = {}
     for key, offset, whole, says in reversed(rows):

@@ -9,7 +9,9 @@ import secrets
 import struct
 from pathlib import Path
 
+import numpy as np
 import xxhash
+from numpy.typing import NDArray
 
 from shopguide.errors import SettingError
 
@@ -38,6 +40,15 @@ def partition_of(key: int, partitions: int) -> int:
     """The log partition of a user key (an item key for ITEM and PICK rows). The high bits: the low ones pick a
     replica and a slot in the core's tables."""
     return (key >> 32) % partitions
+
+
+def own_event_key(event: NDArray[np.uint64], user: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """What an event's id is known by: a user's ids are their own, whatever partition they lie in (splitmix64's
+    finaliser over both)."""
+    key = event * np.uint64(0x9E3779B97F4A7C15) ^ user
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        key = (key ^ (key >> np.uint64(shift))) * np.uint64(factor)
+    return key ^ (key >> np.uint64(31))
 
 
 def relay_key(user: int, offset: int, target: int) -> int:

@@ -59,7 +59,7 @@ class Kind(IntEnum):
     RETRACT = 16  # data: {"target": int}: the key of the event id to take out
     ALIAS = 17  # data: {"account": int}: the user key that this visitor is
     ADOPT = 18  # data: {"path": [int], "events": packed Moved}: a visitor's events, now this user's; see featurize
-    ERASED = 19  # what is left of a forgotten row: its event's key, so that a late retry is still a double
+    ERASED = 19  # what is left of a forgotten row: what its event's id is known by, so that a late retry is a double
 
 
 class Events(Table):

@@ -65,6 +65,16 @@ class Scorer:
         self._learn(update.lessons.take(update.lessons.offset >= new))
         self.frontier.advance(update)
 
+    def bulk(self, lessons: Lessons, frontier: Frontier) -> None:
+        """Learn a history at once: what remains of all rows up to a frontier, as featurize's ``lessons`` give it.
+
+        Raises ValueError where anything was learned before.
+        """
+        for recommender, _ in self._blend.values():
+            recommender.bulk(lessons)
+        self.audience.add(lessons.item, lessons.user)
+        self.frontier = Frontier(frontier.reached)
+
     def answer(self, looks: Looks, partition: int = 0, first: int = 0, last: int = -1) -> Slate:
         """Candidates for the looks that are this replica's."""
         mine = looks.take((looks.user & 0xFFFFFFFF) % self._replicas == self._replica)

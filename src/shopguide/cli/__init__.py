@@ -8,6 +8,7 @@ import click
 
 from shopguide import __version__
 from shopguide.cli.ask import recommend, similar, trending, why
+from shopguide.cli.batch import batch
 from shopguide.cli.config import config
 from shopguide.cli.demo import demo
 from shopguide.cli.run import run
@@ -28,7 +29,8 @@ def cli() -> None:
     """A real-time shopping guide: every event changes the model at once, and the lists follow."""
 
 
-for command in (demo, run, watch, recommend, similar, trending, why, simulate, token, forget, retract, export, state, config):
+QUESTIONS = (watch, recommend, similar, trending, why)
+for command in (demo, run, batch, *QUESTIONS, simulate, token, forget, retract, export, state, config):
     cli.add_command(command)
 
 

@@ -6,7 +6,7 @@ import logging
 import threading
 from dataclasses import dataclass
 
-from shopguide.compaction import retain
+from shopguide.compaction import Kept, retain
 from shopguide.errors import StateError
 from shopguide.log import Log
 from shopguide.rejects import RejectFiles
@@ -18,11 +18,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Moment:
-    """All tasks' states after the same rows: the last offset learned of each partition, and where retention begins."""
+    """All tasks' states after the same rows: the last offset learned of each partition, and what its retention is."""
 
     parts: dict[str, Columns]
     reached: dict[int, int]
-    kept_from: dict[int, int]
+    kept: dict[int, Kept]
 
 
 class Keeper:
@@ -57,7 +57,7 @@ class Keeper:
             rejects.commit()
             self._state.save(moment.parts, self._fits, 1 if only else self._keep)
             self._log.follow(moment.reached)
-            self.compacted = retain(self._log, moment.kept_from, self.compacted)
+            self.compacted = retain(self._log, moment.kept, self.compacted)
         except StateError as e:
             self._error = e
             logger.warning("%s", e)

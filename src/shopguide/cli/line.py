@@ -18,6 +18,7 @@ import numpy as np
 
 from shopguide.cli.keeper import Keeper, Moment
 from shopguide.collect.collector import Collector
+from shopguide.compaction import Kept
 from shopguide.errors import ShopguideError, StateError
 from shopguide.keys import Secret
 from shopguide.log import Log
@@ -184,9 +185,9 @@ class RunningLine:
         parts = {name: s.dump() for name, s in self.runner.stages().items() if hasattr(s, "dump")}
         parts["position"] = {"position": np.array([positions[p] for p in range(self.log.partitions)])}
         featurizer, rejects = self.stage("featurize"), self.stage("reject")
-        kept_from = {p: featurizer.kept_from(p) for p in positions}
+        kept = {p: Kept(featurizer.kept_from(p), featurizer.visitors(p)) for p in positions}
         self._purge(rejects)
-        self._keeper.begin(Moment(parts, {p: at - 1 for p, at in positions.items()}, kept_from), rejects, only)
+        self._keeper.begin(Moment(parts, {p: at - 1 for p, at in positions.items()}, kept), rejects, only)
         self._kept = positions
 
     def _purge(self, rejects: Any) -> None:

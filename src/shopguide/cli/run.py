@@ -7,29 +7,28 @@ import json
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from shopguide.cli.line import RunningLine
 from shopguide.cli.operator import operated
 from shopguide.cli.options import examples, json_option, settings_options, state_option
 from shopguide.cli.serve import ServedLine
 from shopguide.cli.shoppers import SEED, open_shop
-from shopguide.collect.files import Files, open_source
+from shopguide.cli.sources import feed
+from shopguide.cli.summary import in_words, summary
+from shopguide.collect.sources import open_source
 from shopguide.display import Server, create_app
 from shopguide.errors import SettingError, SourceError
-from shopguide.records import Kind
 from shopguide.settings import Settings, load
 from shopguide.simulate import Shop
 from shopguide.state import StateDir
 
 AHEAD = 50_000  # rows that a source may be ahead of the line
-SHOPPER_KINDS = [kind.name.lower() for kind in Kind if Kind.VIEW <= kind <= Kind.DISMISS]
 
 Stopped = threading.Event
 
@@ -47,7 +46,7 @@ Stopped = threading.Event
     "specs",
     multiple=True,
     metavar="SPEC",
-    help="file:PATH[?format=F&speed=1|60|max], http: or sim: (repeatable).",
+    help="file:PATH[?format=F&speed=1|60|max], log:DIR, http: or sim: (repeatable).",
 )
 @settings_options
 @state_option
@@ -68,25 +67,30 @@ def run(
     if not specs:
         raise SourceError("nothing to run: give at least one --source")
     serves = http is not None or "http:" in specs
-    files = [open_source(spec) for spec in specs if spec not in ("http:", "sim:")]
+    sources = [open_source(spec, state_path) for spec in specs if spec not in ("http:", "sim:")]
     line = RunningLine(StateDir(state_path), settings, push=serves or push is not None)
     stopped = stop_on_signals()
     began, before = time.monotonic(), _counts(line)
+
+    def load_sources() -> None:
+        feed(line.log, line.collector, sources, stopped, lambda: line.catch_up(AHEAD))
+
     with operated(line):
         shoppers = open_shop(line, Shop(SEED, start=time.time()), stopped) if "sim:" in specs else None
         if serves:
-            feeder = threading.Thread(target=_feed, args=(line, files, stopped), daemon=True)
+            feeder = threading.Thread(target=load_sources, daemon=True)
             feeder.start()
             serve(line, settings, stopped, lambda address: click.echo(f"serving {address}", err=True))
             stopped.set()
             feeder.join()
         else:
-            _feed(line, files, stopped)
+            load_sources()
         if shoppers is not None:
             shoppers.join()
         line.catch_up()
-    summary = _summary(line, before, time.monotonic() - began)
-    click.echo(json.dumps(summary) if as_json else _in_words(summary))
+    counts, rejected = (after - earlier for after, earlier in zip(_counts(line), before, strict=True))
+    report = summary(counts, rejected, time.monotonic() - began, line.stage("score").checksum())
+    click.echo(json.dumps(report) if as_json else in_words(report))
 
 
 def serve(
@@ -134,68 +138,6 @@ def _address(http: str | None) -> dict[str, Any]:
     return {"http.host": host.strip("[]"), "http.port": int(port)}
 
 
-def _feed(line: RunningLine, sources: list[Files], stopped: Stopped) -> None:
-    """Load every source in turn, never far ahead of the line, with a progress bar where a person looks."""
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%  {task.fields[rows]:>9,} rows"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        for source in sources:
-            task = progress.add_task(f"{len(source.files)} files", total=source.total, rows=0)
-            rows = 0
-            for chunk in source.chunks(lambda file: _last_row(line, file), stopped.wait):
-                line.collector.load(chunk)
-                line.collector.commit()
-                line.catch_up(AHEAD)
-                rows += chunk.rows
-                progress.update(task, completed=source.position, rows=rows)
-                if stopped.is_set():
-                    return
-
-
-def _last_row(line: RunningLine, file: int) -> int:
-    """The last row of a file that is in the log already."""
-    return max(line.log.last_row(file, p) for p in range(line.log.partitions))
-
-
-def _counts(line: RunningLine) -> dict[str, dict[str, int]]:
-    return {
-        "kept": {k: n for k, n in line.stage("featurize").counts.items() if k in SHOPPER_KINDS},
-        "rejected": dict(line.stage("reject").counts),
-        "notes": {k: n for k, n in line.stage("featurize").counts.items() if k not in SHOPPER_KINDS},
-    }
-
-
-def _summary(line: RunningLine, before: dict[str, dict[str, int]], seconds: float) -> dict[str, Any]:
-    """Rows, kept, rejected by reason, of this run."""
-    after = _counts(line)
-    new = {
-        part: {name: n - before[part].get(name, 0) for name, n in counts.items() if n != before[part].get(name, 0)}
-        for part, counts in after.items()
-    }
-    kept, rejected = sum(new["kept"].values()), sum(new["rejected"].values())
-    return {
-        "rows": kept + rejected,
-        "kept": kept,
-        "kinds": dict(sorted(new["kept"].items(), key=lambda c: -c[1])),
-        "rejected": rejected,
-        "reasons": dict(sorted(new["rejected"].items(), key=lambda c: -c[1])),
-        "notes": new["notes"],
-        "seconds": round(seconds, 2),
-        "checksum": line.stage("score").checksum(),
-    }
-
-
-def _in_words(summary: dict[str, Any]) -> str:
-    rate = summary["rows"] / max(summary["seconds"], 1e-9)
-    lines = [f"{summary['rows']:,} rows in {summary['seconds']:.1f} s ({rate:,.0f} a second)"]
-    lines += [f"kept     {summary['kept']:>10,}"]
-    lines += [f"         {count:>10,}  {kind}" for kind, count in summary["kinds"].items()]
-    lines += [f"rejected {summary['rejected']:>10,}"]
-    lines += [f"         {count:>10,}  {reason}" for reason, count in summary["reasons"].items()]
-    lines += [f"also     {count:>10,}  {note}" for note, count in summary["notes"].items()]
-    return "\n".join([*lines, f"model    {summary['checksum']}"])
+def _counts(line: RunningLine) -> tuple[Counter[str], Counter[str]]:
+    """What was kept and noted, and what rejected, up to now."""
+    return Counter(line.stage("featurize").counts), Counter(line.stage("reject").counts)

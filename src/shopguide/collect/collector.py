@@ -64,12 +64,12 @@ class Collector:
         columns["time"] = [now if t is None else t for t in columns.get("time", [None] * len(rows))]
         chunk = Chunk(len(rows), columns, lambda row: _raw_of(rows[row], raw[row] if raw else None), known=self._known)
         with self._live_lock:
-            return self._append(self._live.encode(chunk), 0)
+            return self._append(self._live.encode(chunk))
 
-    def load(self, chunk: Chunk) -> Receipt:
-        """Append the rows of a file that the log does not have yet."""
+    def load(self, chunk: Chunk | Encoded) -> Receipt:
+        """Append the rows of a source that the log does not have yet."""
         with self._loading_lock:
-            return self._append(self._loading.encode(chunk), chunk.source)
+            return self._append(chunk if isinstance(chunk, Encoded) else self._loading.encode(chunk))
 
     def control(self, kind: Kind, user: int, item: int = 0, **details: Any) -> None:
         """Append a control row. ``user`` and ``item`` are keys."""
@@ -89,8 +89,8 @@ class Collector:
         """Make everything collected durable."""
         self._log.commit()
 
-    def _append(self, encoded: Encoded, source: int) -> Receipt:
-        events, names = encoded.events, encoded.names
+    def _append(self, encoded: Encoded) -> Receipt:
+        events, names, source = encoded.events, encoded.names, encoded.source
         in_file = bool((encoded.row >= 0).any())
         owner = np.where(np.isin(events.kind, OF_ITEMS), events.item, events.user)
         partition = partition_of(owner, self._log.partitions)  # type: ignore[arg-type]

@@ -45,13 +45,18 @@ MAX_ITEMS = 1 << 18  # items of a source whose attributes are remembered
 @dataclass
 class Encoded:
     """Rows for the log. ``row``: the row number in the source; ``derived``: an ITEM row that an event's attributes
-    made; ``refused``: how many rows were without consent."""
+    made; ``refused``: how many rows were without consent; ``source``: what the log calls the source."""
 
     events: Events
     names: Names
     row: I64
     derived: Bools
     refused: int
+    source: int = 0
+
+    @property
+    def rows(self) -> int:
+        return len(self.events)
 
 
 class Encoder:
@@ -118,7 +123,8 @@ class _Encoding:
         place = place[consent[row[place]]]
         row = row[place]
         number = row + self.chunk.first if self.chunk.first >= 0 else np.full(len(row), -1)
-        return Encoded(events.take(place), self._names(), number, derived[place], int(self.n - consent.sum()))
+        refused = int(self.n - consent.sum())
+        return Encoded(events.take(place), self._names(), number, derived[place], refused, self.chunk.source)
 
     def _events(self, data: Ragged[np.uint8]) -> Events:
         """The rows themselves. A malformed one keeps its user, so that it can be forgotten with them."""

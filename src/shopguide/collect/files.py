@@ -1,7 +1,7 @@
 """Files as a source: ``file:PATH[?format=F&speed=1|60|max]``.
 
-PATH is a file, plain or gzip, or a folder of files of one format, read in the order of their names. A row is
-identified by its file's path and its number in it, so that what the log has of a file is not taken twice.
+PATH is a file, text (plain or gzip) or Parquet, or a folder of files of one format, read in the order of their names.
+A row is identified by its file's path and its number in it, so that what the log has of a file is not taken twice.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 from urllib.parse import parse_qsl
 
 import numpy as np
 import xxhash
 
+from shopguide.collect import parquet
 from shopguide.collect.chunk import Chunk
 from shopguide.collect.formats import FORMATS, Format
 from shopguide.collect.lines import Lines
@@ -29,13 +30,25 @@ NAP = 0.5  # seconds that a paced source sleeps at most before it looks whether 
 Speed = float | Literal["max"]
 
 
+class Reading(Protocol):
+    """A file on its way: ``position`` of ``total`` bytes are read."""
+
+    total: int
+
+    @property
+    def position(self) -> int: ...
+
+    def chunks(self, source: int, rows: int) -> Iterator[Chunk]:
+        """Its rows in chunks of at most ``rows``."""
+
+
 @dataclass
 class Found:
     """A file whose format is known."""
 
     path: Path
-    format: type[Format]
-    first: str
+    format: str
+    open: Callable[[], Reading]
 
     @property
     def source(self) -> int:
@@ -53,6 +66,10 @@ class Files:
         self.total = sum(found.path.stat().st_size for found in files)
         self.position = 0
 
+    @property
+    def label(self) -> str:
+        return f"{len(self.files)} files"
+
     def chunks(
         self, sent: Callable[[int], int] = lambda source: -1, wait: Callable[[float], object] = time.sleep
     ) -> Iterator[Chunk]:
@@ -66,9 +83,9 @@ class Files:
         known: dict[Any, tuple[Any, ...]] = {}
         before = 0
         for found in self.files:
-            lines = Lines(found.path)
-            for chunk in _chunks_of(found, lines):
-                self.position = before + lines.position
+            reading = found.open()
+            for chunk in reading.chunks(found.source, CHUNK):
+                self.position = before + reading.position
                 chunk.known = known
                 if self.speed == "max":
                     yield chunk
@@ -76,7 +93,7 @@ class Files:
                 yield from pace.pieces(chunk, sent(found.source))
                 if pace.stopped:
                     return
-            before += lines.total
+            before += reading.total
         self.position = self.total
 
 
@@ -132,12 +149,12 @@ def open_source(spec: str) -> Files:
     scheme, _, rest = spec.partition(":")
     location, _, query = rest.partition("?")
     if scheme != "file" or not location:
-        raise SourceError(f"source {spec!r}: should be file:PATH[?format=F&speed=1|60|max]")
+        raise SourceError(f"source {spec!r}: should be file:PATH[?format=F&speed=1|60|max] or log:DIR")
     options = dict(parse_qsl(query, keep_blank_values=True))
     forced, speed = options.pop("format", None), options.pop("speed", "max")
     if options:
         raise SourceError(f"source {spec!r}: no option {', '.join(options)}; there are format and speed")
-    names = sorted({format_.name for format_ in FORMATS})
+    names = sorted({format_.name for format_ in FORMATS} | {parquet.NAME})
     if forced is not None and forced not in names:
         raise SourceError(f"source {spec!r}: format {forced!r} is none of {', '.join(names)}")
     path = Path(location)
@@ -176,7 +193,7 @@ def _folder(folder: Path, forced: str | None) -> tuple[list[Found], list[Path]]:
     if not found:
         raise SourceError(f"{folder}: none of its {len(paths)} files is in a format we know")
     found = _train_and_test(found)
-    if len(formats := {f.format.name for f in found}) > 1:
+    if len(formats := {f.format for f in found}) > 1:
         raise SourceError(f"{folder}: its files are in several formats ({', '.join(sorted(formats))}); name one file")
     chosen = {f.path for f in found}
     return found, [path for path in paths if path not in chosen]
@@ -184,7 +201,7 @@ def _folder(folder: Path, forced: str | None) -> tuple[list[Found], list[Path]]:
 
 def _train_and_test(found: list[Found]) -> list[Found]:
     """Of a session-rec folder the whole training part, then the test part: the others repeat it."""
-    if {f.format.name for f in found} != {"session-rec"}:
+    if {f.format for f in found} != {"session-rec"}:
         return found
     test = [f for f in found if "test" in f.path.name]
     train = [f for f in found if "train_full" in f.path.name] or [
@@ -196,6 +213,9 @@ def _train_and_test(found: list[Found]) -> list[Found]:
 def _recognise(path: Path, forced: str | None) -> Found:
     """The format of a file. Raises SourceError where it cannot be read or is in none."""
     lines = Lines(path)
+    if forced == parquet.NAME or (forced is None and parquet.is_parquet(path)):
+        parquet.Parquet(path)
+        return Found(path, parquet.NAME, lambda: parquet.Parquet(path))
     first = next(iter(next(lines.blocks())), b"")
     if not first and lines.position < lines.total:
         raise SourceError(f"{path} is no text: its first line does not end")
@@ -204,37 +224,51 @@ def _recognise(path: Path, forced: str | None) -> Found:
     text = first.decode(errors="replace")
     if "\0" in text or "\ufffd" in text:
         raise SourceError(f"{path} is no text: formats are {', '.join(sorted({f.name for f in FORMATS}))}")
-    candidates = [f for f in FORMATS if forced in (None, f.name)]
     try:
-        for format_ in candidates:
-            if format_.sniff(text):
-                return Found(path, format_, text)
-        last = candidates[-1]
-        last(text)
+        format_ = _format_of(text, [f for f in FORMATS if forced in (None, f.name)])
     except SourceError as e:
         raise SourceError(f"{path}: {e}") from None
-    return Found(path, last, text)
+    return Found(path, format_.name, lambda: Text(path, format_, text))
 
 
-def _chunks_of(found: Found, lines: Lines) -> Iterator[Chunk]:
-    """A file's rows in chunks; what its end lacks is one more, malformed row."""
-    parser = found.format(found.first)
-    source, number = found.source, 0
-    skip = parser.skip
-    blocks = lines.blocks()
-    block = next(blocks)
-    while True:
-        following = next(blocks, None)
-        for start in range(skip, max(len(block), skip + 1), CHUNK):
-            last = following is None and start + CHUNK >= len(block)
-            chunk = parser.parse(block[start : start + CHUNK], last)
-            chunk.source, chunk.first = source, number
-            number += chunk.rows
-            if chunk.rows:
-                yield chunk
-        skip = 0
-        if following is None:
-            break
-        block = following
-    if lines.damage:
-        yield Chunk(1, {}, lambda row: lines.rest, {0: lines.damage}, source, number)
+def _format_of(first: str, candidates: list[type[Format]]) -> type[Format]:
+    """The format of a file with this first line; where none knows it, the last, which says what is wrong."""
+    for format_ in candidates:
+        if format_.sniff(first):
+            return format_
+    candidates[-1](first)
+    return candidates[-1]
+
+
+class Text:
+    """A text file in a format; what its end lacks is one more, malformed row."""
+
+    def __init__(self, path: Path, format_: type[Format], first: str) -> None:
+        self._lines = Lines(path)
+        self._parser = format_(first)
+        self.total = self._lines.total
+
+    @property
+    def position(self) -> int:
+        return self._lines.position
+
+    def chunks(self, source: int, rows: int) -> Iterator[Chunk]:
+        """See Reading."""
+        lines, number, skip = self._lines, 0, self._parser.skip
+        blocks = lines.blocks()
+        block = next(blocks)
+        while True:
+            following = next(blocks, None)
+            for start in range(skip, max(len(block), skip + 1), rows):
+                last = following is None and start + rows >= len(block)
+                chunk = self._parser.parse(block[start : start + rows], last)
+                chunk.source, chunk.first = source, number
+                number += chunk.rows
+                if chunk.rows:
+                    yield chunk
+            skip = 0
+            if following is None:
+                break
+            block = following
+        if lines.damage:
+            yield Chunk(1, {}, lambda row: lines.rest, {0: lines.damage}, source, number)

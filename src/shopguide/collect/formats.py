@@ -81,15 +81,11 @@ class EventsTable(Table):
 
     def __init__(self, first: str) -> None:
         self.delimiter, self.header = _header(first)
-        self._ours = canonical(self.header)
-        if missing := _missing(self._ours):
-            _demand(missing, self.header)
-        if "event" in self._ours and "kind" not in self._ours and self._ours["event"][0].strip().lower() == "event":
-            self._ours["kind"] = [self._ours["event"].pop(0)]  # what others call an event is its kind
+        self._theirs = event_columns(self.header)
         self._fields = Fields(self.delimiter, len(self.header))
 
     def columns(self, fields: Mapping[str, Sequence[str]], problems: dict[int, str]) -> dict[str, Column]:
-        return {column: fields[theirs[0]] for column, theirs in self._ours.items() if theirs}
+        return {column: fields[theirs] for column, theirs in self._theirs.items()}
 
 
 class Jsonl(Format):
@@ -259,6 +255,16 @@ class Otto(Jsonl):
 _OTTO = {"session": "session", "item": "aid", "time": "ts", "kind": "type"}
 
 FORMATS: tuple[type[Format], ...] = (OnlineRetail, Rees46, SessionRec, Taobao, Otto, EventsJsonl, EventsTable)
+
+
+def event_columns(header: Sequence[str]) -> dict[str, str]:
+    """Our columns to their names in the header of a table of events. Raises SourceError where it does not do."""
+    ours = canonical(header)
+    if missing := _missing(ours):
+        _demand(missing, header)
+    if "event" in ours and "kind" not in ours and ours["event"][0].strip().lower() == "event":
+        ours["kind"] = [ours["event"].pop(0)]  # what others call an event is its kind
+    return {column: theirs[0] for column, theirs in ours.items() if theirs}
 
 
 def _loads(line: bytes | str) -> Any:

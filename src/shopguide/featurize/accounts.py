@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from shopguide.featurize.retention import Bounds
 
-Row = tuple[int, float]  # offset and time of the row that said so
+Row = tuple[int, float]  # largest offset and time of the rows that said so, or went that way
 
 
 class Accounts:
@@ -24,10 +24,11 @@ class Accounts:
         """The account of a visitor; 0: none."""
         return self._account[user][0] if user in self._account else 0
 
-    def near(self, user: int) -> list[int]:
+    def near(self, user: int) -> set[int]:
         """A user's account and visitors."""
         account = self.of(user)
-        return [*self._visitors.get(user, ()), *([account] if account else [])]
+        visitors = {visitor for visitor, (of, _) in self._account.items() if of == user}
+        return visitors | set(self._visitors.get(user, ())) | ({account} if account else set())
 
     def is_visitor_of(self, visitor: int, account: int) -> bool:
         return visitor in self._visitors.get(account, ())
@@ -35,6 +36,11 @@ class Accounts:
     def join(self, visitor: int, account: int, offset: int, time: float) -> None:
         self._account[visitor] = account, (offset, time)
         self._index()
+
+    def touch(self, visitor: int, offset: int, time: float) -> None:
+        """A row of a visitor went to the account: so long they are known to belong together."""
+        account, row = self._account[visitor]
+        self._account[visitor] = account, (max(row[0], offset), max(row[1], time))
 
     def adopt(self, account: int, visitor: int, offset: int, time: float) -> None:
         self._visitors.setdefault(account, {})[visitor] = offset, time
@@ -49,7 +55,7 @@ class Accounts:
         return list(self._visitors.pop(account, ()))
 
     def expire(self, bounds: Bounds) -> None:
-        """What rows before the bounds said is unsaid."""
+        """What was said, and last heard of, before the bounds is unsaid."""
 
         def kept(row: Row) -> bool:
             return row[0] >= bounds.offset and row[1] >= bounds.time

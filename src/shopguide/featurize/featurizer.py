@@ -49,6 +49,19 @@ class Featurizer:
         looks = part.watches.looks(batch.events, new)
         return Update(batch.partition, batch.first, batch.last, held, lessons, relay, looks)
 
+    def learn(self, batch: Batch) -> Events:
+        """Learn the batch's new rows where nobody waits for lessons or looks; :meth:`lessons` has what they come to.
+
+        Returns the rows that concern other partitions. Raises GapError where rows before the batch are missing.
+        """
+        new = self.frontier.admit(batch)
+        part = self._part(batch.partition)
+        if batch.last >= new:
+            part.learn(batch, new)
+        part.watches.learn(batch.events, new)
+        self.frontier.advance(batch)
+        return part.given(batch.first, batch.last)[2]
+
     def look(self, user: int, slot: str, n: int, now: float) -> Looks:
         """One row: what an answer to this user needs at this moment."""
         return self._of(user).watches.look(user, slot, n, now)
@@ -71,12 +84,20 @@ class Featurizer:
             ahead -= found
         return found
 
+    def reached(self, partition: int) -> int:
+        """The offset after the last row learned of a partition."""
+        return self.frontier.reached.get(partition, -1) + 1
+
     def kept_from(self, partition: int) -> int:
         """Rows of the partition below this offset have gone out of the model."""
-        return self._part(partition).kept_from(self.frontier.reached.get(partition, -1))
+        return self._part(partition).kept_from
+
+    def visitors(self, partition: int) -> NDArray[np.uint64]:
+        """The users of the partition whose account is known: the log has to remember it."""
+        return self._part(partition).shoppers.accounts.visitors
 
     def lessons(self) -> Lessons:
-        """What the model has learned, of all users: each one's events in order."""
+        """All that the model holds of the kept events, to be added: user by user, each one's in order."""
         return Lessons.join([part.shoppers.lessons() for part in self._parts.values()])
 
     def dump(self) -> dict[str, NDArray[Any]]:

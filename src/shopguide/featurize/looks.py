@@ -57,9 +57,7 @@ class Watches:
         """A look for each query row, and for each watching user at their last row; rows from offset ``new`` on change
         who watches."""
         asked: dict[tuple[int, bytes], int] = {}
-        for row in np.flatnonzero(np.isin(events.kind, (Kind.WATCH, Kind.UNWATCH, Kind.FORGET))).tolist():
-            if events.offset[row] >= new:
-                self._watch(events, row)
+        for row in self.learn(events, new):
             if events.kind[row] == Kind.WATCH:
                 slot = str(events.details(row).get("slot", "home")).encode()
                 asked[int(events.user[row]), slot if slot in (SIMILAR, TRENDING) else b""] = row
@@ -69,6 +67,14 @@ class Watches:
                 if watch is not None and watch.expires > events.arrived[row]:
                     asked[user, b""] = row
         return Looks.join([self._answer_to(events, row, slot) for (_, slot), row in asked.items()])
+
+    def learn(self, events: Events, new: int) -> list[int]:
+        """Take in who begins or ends to watch, of rows from offset ``new`` on; all rows that say so."""
+        rows: list[int] = np.flatnonzero(np.isin(events.kind, (Kind.WATCH, Kind.UNWATCH, Kind.FORGET))).tolist()
+        for row in rows:
+            if events.offset[row] >= new:
+                self._watch(events, row)
+        return rows
 
     def look(self, user: int, slot: str, n: int, now: float) -> Looks:
         """One row: what an answer to this user needs at this moment."""

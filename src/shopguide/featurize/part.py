@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from shopguide.featurize.doubles import Doubles
 from shopguide.featurize.looks import Watches
-from shopguide.featurize.retention import Retention
+from shopguide.featurize.retention import Horizon, Retention
 from shopguide.featurize.shoppers import Shoppers
+from shopguide.keys import own_event_key
 from shopguide.records import Batch, Events, Kind, Lessons
 from shopguide.settings import Settings
 
@@ -39,7 +40,9 @@ class Part:
         self.watches = Watches(self.shoppers.recent, settings.rank.n)
         self._doubles = Doubles()
         self._given: deque[Given] = deque(maxlen=REPLAYABLE)
+        self._horizon = Horizon()
         self.newest = 0.0  # the largest time
+        self.kept_from = 0  # rows below this offset have gone
         self.counts: Counter[str] = Counter()
 
     def learn(self, batch: Batch, new: int) -> None:
@@ -69,15 +72,13 @@ class Part:
             relay.take((relay.offset >= first) & (relay.offset <= last)),
         )
 
-    def kept_from(self, reached: int) -> int:
-        """Rows below this offset have gone, after the row at ``reached``."""
-        return self._retention.bounds(reached, self.newest).offset
-
     def dump(self) -> dict[str, NDArray[Any]]:
         users, accounts = self.shoppers.dump()
         meta = {
             "counts": dict(self.counts),
             "newest": self.newest,
+            "horizon": self._horizon.dump(),
+            "kept_from": self.kept_from,
             "watches": self.watches.dump(),
             "accounts": accounts,
         }
@@ -94,7 +95,8 @@ class Part:
         self.shoppers.load(users, meta["accounts"])
         self._doubles.load({n.removeprefix("ids."): c for n, c in state.items() if n.startswith("ids.")})
         self.watches.load(meta["watches"])
-        self.newest = meta["newest"]
+        self._horizon = Horizon([(tick, last, time) for tick, last, time in meta["horizon"]])
+        self.newest, self.kept_from = meta["newest"], meta["kept_from"]
         self.counts = Counter(meta["counts"])
 
     def check(self) -> None:
@@ -109,16 +111,22 @@ class Part:
         for kind, count in zip(*np.unique(events.kind, return_counts=True), strict=True):
             self.counts[Kind(kind).name.lower()] += int(count)
         lessons = self.shoppers.learn(events)
-        self.newest = max(self.newest, float(events.time.max(initial=0.0)))
+        latest = float(events.time.max(initial=0.0))
+        self.newest = max(self.newest, latest)
+        if self._retention.limited:
+            self._horizon.note(tick, last, latest)
         if self._retention.tick(last, self.newest) != tick:
-            lessons.append(self.shoppers.expire(self._retention.bounds(last, self.newest), last))
+            bounds = self._retention.bounds(last, self.newest)
+            self.kept_from = max(self.kept_from, self._horizon.move(bounds))
+            lessons.append(self.shoppers.expire(bounds, last))
         return lessons
 
     def _drop_doubles(self, events: Events, tick: int) -> Events:
         named = np.flatnonzero(events.event)
         if not len(named):
             return events
-        fresh = self._doubles.fresh(events.event[named], tick)
+        ids, erased = events.event[named], events.kind[named] == Kind.ERASED
+        fresh = self._doubles.fresh(np.where(erased, ids, own_event_key(ids, events.user[named])), tick)
         if fresh.all():
             return events
         self.counts["doubles"] += int((~fresh).sum())

@@ -55,3 +55,26 @@ class Retention:
             step = self._seconds / STEPS
             moved |= np.diff(np.maximum.accumulate(np.maximum(events.time, newest)) // step, prepend=newest // step) > 0
         return np.flatnonzero(moved).tolist()
+
+
+class Horizon:
+    """Below which offset no row of a partition is within retention: from the largest time of each stretch of rows."""
+
+    def __init__(self, stretches: list[tuple[int, int, float]] | None = None) -> None:
+        self._stretches = stretches or []  # tick, last offset, largest time
+
+    def note(self, tick: int, last: int, time: float) -> None:
+        """Rows up to offset ``last``, none later than ``time``."""
+        if self._stretches and self._stretches[-1][0] == tick:
+            time = max(time, self._stretches.pop()[2])
+        self._stretches.append((tick, last, time))
+
+    def move(self, bounds: Bounds) -> int:
+        """The offset, for these bounds."""
+        at = bounds.offset
+        while self._stretches and (self._stretches[0][2] < bounds.time or self._stretches[0][1] < at):
+            at = max(at, self._stretches.pop(0)[1] + 1)
+        return at
+
+    def dump(self) -> list[tuple[int, int, float]]:
+        return self._stretches

@@ -66,7 +66,7 @@ class Shoppers:
     def expire(self, bounds: Bounds, offset: int) -> Lessons:
         """Take out what is before the bounds, as if it had never been; the row at ``offset`` is the cause."""
         self.accounts.expire(bounds)
-        moves = self._users.expire(self._users.users(), bounds.offset, bounds.time)
+        moves = self._users.expire(self._users.users(), bounds.offset, bounds.time, self._by_session)
         stays = moves["now"] != 0
         after = {**moves, "session": moves["now"]}
         return Lessons.join(
@@ -146,11 +146,21 @@ class Shoppers:
         before = self._users.events(user)
         self._users.remove(user, index)
         after = self._users.events(user)
-        moved = (before["session"][index + 1 :] != after["session"][index:]) & self._by_session
-        gone = np.concatenate(([index], np.flatnonzero(moved) + index + 1))
+        gone = np.concatenate(([index], self._learned_again(before, after, index)))
         return Lessons.join(
             [self._of(user, before, gone, -1, offset), self._of(user, after, gone[1:] - 1, 1, offset)]
         )
+
+    def _learned_again(self, before: Columns, after: Columns, index: int) -> NDArray[np.int64]:
+        """The rows behind a removed one that are taken back and added again, so that every unit stays in order: those
+        whose unit is another now, all behind them there, and all of its unit where one equal to it is among them."""
+        later = slice(index + 1, None)
+        had, has = before["session"][later] * self._by_session, after["session"][index:] * self._by_session
+        same = had == before["session"][index] * self._by_session
+        for name in ("item", "time"):
+            same &= before[name][later] == before[name][index]
+        touched = np.concatenate([had[(had != has) | same], has[had != has]])
+        return np.flatnonzero(np.isin(had, touched) | np.isin(has, touched)) + later.start
 
     def _forget(self, events: Events, row: int) -> Lessons:
         user, offset = int(events.user[row]), int(events.offset[row])
@@ -182,6 +192,7 @@ class Shoppers:
     def _hand_on(self, events: Events, row: int, account: int) -> Lessons:
         """A row of a visitor whose account is known."""
         kind, user = Kind(events.kind[row]), int(events.user[row])
+        self.accounts.touch(user, int(events.offset[row]), float(events.time[row]))
         if kind == Kind.ADOPT:
             details = events.details(row)
             self.accounts.adopt(user, details["path"][-1], int(events.offset[row]), float(events.time[row]))

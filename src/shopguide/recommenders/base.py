@@ -40,6 +40,11 @@ class Recommender(Protocol):
 
     def retract(self, lessons: Lessons) -> None: ...
 
+    def bulk(self, lessons: Lessons) -> None:
+        """Learn a whole history at once, each unit's lessons in order. Raises ValueError where something was learned
+        before and the recommender cannot add to it."""
+        self.observe(lessons)
+
     def score(self, context: Context, limit: int) -> Signals:
         """At most ``limit`` items for each of the user's items (or in all, where none is the cause)."""
 

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopguide._core import Items
-from shopguide.recommenders.base import Context, Signals
+from shopguide.recommenders.base import Context, Recommender, Signals
 from shopguide.records import Lessons
 from shopguide.settings import LearnSettings, ScoreSettings
 
 
-class ItemBased:
+class ItemBased(Recommender):
     """Candidates are the neighbours of the user's newest items; each next older one counts ``decay`` less."""
 
     def __init__(self, learn: LearnSettings, score: ScoreSettings) -> None:
@@ -26,6 +26,9 @@ class ItemBased:
 
     def retract(self, lessons: Lessons) -> None:
         self.model.retract_many(lessons.unit, lessons.item, lessons.time)
+
+    def bulk(self, lessons: Lessons) -> None:
+        self.model.bulk(lessons.unit, lessons.item, lessons.time)
 
     def score(self, context: Context, limit: int) -> Signals:
         sources = context.recent[: self._recent]

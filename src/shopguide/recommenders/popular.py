@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopguide._core import Recent
-from shopguide.recommenders.base import Context, Signals
+from shopguide.recommenders.base import Context, Recommender, Signals
 from shopguide.records import Kind, Lessons
 from shopguide.settings import LearnSettings
 
@@ -16,7 +16,7 @@ WEIGHT = np.zeros(256)  # of a kind of event: a purchase says more than a look
 WEIGHT[[Kind.VIEW, Kind.CLICK, Kind.FAVOURITE, Kind.CART, Kind.PURCHASE]] = 1, 1, 2, 3, 5
 
 
-class Popular:
+class Popular(Recommender):
     """Decayed counts, overall and by category."""
 
     def __init__(self, learn: LearnSettings) -> None:

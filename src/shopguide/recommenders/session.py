@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shopguide.recommenders.base import Context, Signals
+from shopguide.recommenders.base import Context, Recommender, Signals
 from shopguide.records import Lessons
 
 
-class Session:
+class Session(Recommender):
     """An item of the live session weighs 1 / (steps back + 1): nothing is learned, all is in the context."""
 
     def observe(self, lessons: Lessons) -> None:

@@ -1,0 +1,51 @@
+"""Sources into the log, with a progress bar where a person looks."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from shopguide.collect.collector import Collector
+from shopguide.collect.sources import Source
+from shopguide.log import Log
+
+
+def progress() -> Progress:
+    """A bar on stderr; its tasks have a description and a field ``rows``."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%  {task.fields[rows]:>9,} rows"),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+
+
+def feed(
+    log: Log,
+    collector: Collector,
+    sources: Sequence[Source],
+    stopped: threading.Event,
+    each: Callable[[], object] = lambda: None,
+) -> None:
+    """Load every source in turn, durable chunk by chunk, until stopped; after each chunk call ``each``."""
+
+    def sent(source: int) -> int:
+        return max(log.last_row(source, partition) for partition in range(log.partitions))
+
+    with progress() as bar:
+        for source in sources:
+            task = bar.add_task(source.label, total=source.total, rows=0)
+            rows = 0
+            for chunk in source.chunks(sent, stopped.wait):
+                collector.load(chunk)
+                collector.commit()
+                each()
+                rows += chunk.rows
+                bar.update(task, completed=source.position, rows=rows)
+                if stopped.is_set():
+                    return
