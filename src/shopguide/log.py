@@ -97,6 +97,10 @@ class Log:
         """The offset that the next row of the partition will get."""
         return self._parts[partition].end
 
+    def ends(self) -> list[int]:
+        """The end of each partition."""
+        return [part.end for part in self._parts]
+
     def last_row(self, source: int, partition: int) -> int:
         """The last row of a source that the partition holds; -1: none."""
         return self._parts[partition].rows.get(source, -1)

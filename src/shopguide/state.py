@@ -20,8 +20,11 @@ import json
 import logging
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from shopguide import snapshot
 from shopguide.errors import SettingError, StateError
@@ -122,14 +125,18 @@ class StateDir:
             shutil.rmtree(old, ignore_errors=True)
         return final
 
-    def newest(self, fits: str) -> dict[str, Columns] | None:
+    def newest(self, fits: str, ends: Sequence[int] | None = None) -> dict[str, Columns] | None:
         """The parts of the newest snapshot that is whole and fits; None: learn from the log.
 
-        One that is broken is passed over with a warning.
+        ``ends``: the log's, a partition each; a snapshot that is ahead of them is of a log that lost rows. What is
+        broken or does not fit is passed over with a warning.
         """
         for path in reversed(self._all()):
             try:
-                return _read(path, fits)
+                parts = _read(path, fits)
+                if ends is not None and (parts["position"]["position"] > np.array(ends)).any():
+                    raise ValueError("it is ahead of the log")
+                return parts
             except (OSError, KeyError, ValueError, StateError) as e:
                 logger.warning("snapshot %s is passed over: %s", path.name, e)
         return None

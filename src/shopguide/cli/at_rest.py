@@ -92,7 +92,7 @@ class AtRest:
 
     def _restore(self) -> list[int]:
         widths = {spec.name: spec.par for spec in Recommend.specs}
-        parts = self.state.newest(fits(self.settings, widths))
+        parts = self.state.newest(fits(self.settings, widths), self.log.ends())
         if parts is None:
             return [0] * self.log.partitions
         self.featurizer.load(parts["featurize-0"])

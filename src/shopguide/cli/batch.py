@@ -96,20 +96,20 @@ def _learn(state: StateDir, settings: Settings, sources: list[Source], until: fl
     try:
         feed(log, Collector(log, secret), sources, threading.Event())
         ends = frontiers(log, until)
-        _refuse_what_is_covered(state, depends, ends)
+        _refuse_what_is_covered(state, log, depends, ends)
         with progress() as bar:
             task = bar.add_task("learning", total=sum(ends), rows=0)
             learned = learn(log, settings, rejects, ends, lambda rows: bar.update(task, completed=rows, rows=rows))
-        state.save(learned.parts(), depends)
+        state.save(learned.parts(), depends, settings.state.keep)
     finally:
         rejects.close()
         log.close()
     return learned
 
 
-def _refuse_what_is_covered(state: StateDir, depends: str, ends: list[int]) -> None:
+def _refuse_what_is_covered(state: StateDir, log: Log, depends: str, ends: list[int]) -> None:
     """Raises StateError where the newest snapshot has learned a row that is to be left to the stream."""
-    newest = state.newest(depends)
+    newest = state.newest(depends, log.ends())
     had = newest["position"]["position"].tolist() if newest else []
     for partition, (position, end) in enumerate(zip(had, ends, strict=False)):
         if position > end:

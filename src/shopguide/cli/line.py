@@ -104,8 +104,8 @@ class RunningLine:
     def learn_all(self) -> None:
         """Wait until all that the log holds now is learned, and what it causes in other partitions."""
         for _ in range(RELAYS):
-            ends = {p: self.log.end(p) for p in range(self.log.partitions)}
-            while any(self.call(self.positions)[p] < end for p, end in ends.items()):
+            ends = self.log.ends()
+            while any(self.call(self.positions)[p] < end for p, end in enumerate(ends)):
                 time.sleep(0.002)
 
     def call(self, work: Callable[[], T]) -> T:
@@ -139,7 +139,7 @@ class RunningLine:
         return self.runner.stages()[f"{name}-0"]
 
     def _configuration(self) -> dict[str, Any]:
-        parts = self.state.newest(self._fits) or {}
+        parts = self.state.newest(self._fits, self.log.ends()) or {}
         configuration = {
             deployment.STATE: str(self.state.path),
             deployment.SETTINGS: self.settings.model_dump_json(),
