@@ -170,7 +170,7 @@ def wait_until_ready(broker: subprocess.Popen[bytes]) -> None:
 
 
 def running() -> int | None:
-    """The process that ``up`` started, where it still lives: a number that now belongs to another one does not count."""
+    """The process that ``up`` started, where it lives; a number that now belongs to another process does not count."""
     try:
         pid, start = PID.read_text().split()
     except (OSError, ValueError):

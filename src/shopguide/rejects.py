@@ -31,7 +31,7 @@ class RejectFiles:
         lines = []
         for offset, reason, raw in zip(offsets, reasons, raws, strict=True):
             if offset > last:
-                lines.append(orjson.dumps({"offset": offset, "reason": reason, **_readable(raw)}))
+                lines.append(orjson.dumps({"offset": offset, "reason": reason, **readable(raw)}))
                 self.counts[reason] += 1
                 last = offset
         if not lines:
@@ -60,7 +60,8 @@ class RejectFiles:
             self._last[partition] = row["offset"]
 
 
-def _readable(raw: bytes) -> dict[str, str]:
+def readable(raw: bytes) -> dict[str, str]:
+    """Raw bytes as a JSON member: ``raw`` where they are UTF-8, else ``raw_base64``."""
     try:
         return {"raw": raw.decode()}
     except UnicodeDecodeError:
