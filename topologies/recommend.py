@@ -2,7 +2,7 @@
 
 from streamparse import Grouping, Topology
 
-from shopguide.storm.bolts import CleanBolt, FeaturizeBolt, PushBolt, RankBolt, RejectBolt, ScoreBolt
+from shopguide.storm.bolts import CleanBolt, FeaturizeBolt, PublishBolt, PushBolt, RankBolt, RejectBolt, ScoreBolt
 from shopguide.storm.spouts import LogSpout
 
 BY_PARTITION = Grouping.fields("partition")
@@ -18,3 +18,4 @@ class Recommend(Topology):
     score = ScoreBolt.spec(inputs={clean["catalogue"]: Grouping.ALL, featurize: Grouping.ALL})
     rank = RankBolt.spec(inputs={clean["catalogue"]: Grouping.ALL, score: BY_PARTITION})
     push = PushBolt.spec(inputs={rank: BY_PARTITION})
+    publish = PublishBolt.spec(inputs={rank: BY_PARTITION, clean["rejected"]: BY_PARTITION})

@@ -75,11 +75,13 @@ class Partition:
 
 
 class Log:
-    """A partitioned, append-only, checksummed log in a directory.
+    """A partitioned, append-only, checksummed log in a directory. ``stride``: between the offsets of neighbouring rows.
 
     Raises StateError where the directory is no log, has another number of partitions, or the disk refuses a write
     (the log is then as it was before the call).
     """
+
+    stride = 1
 
     def __init__(self, path: Path, partitions: int, segment_bytes: int = 64 << 20, readonly: bool = False) -> None:
         self.partitions = partitions
@@ -167,6 +169,16 @@ class Log:
     def nbytes(self) -> int:
         """Bytes on disk."""
         return sum(f.stat().st_size for part in self._parts for f in part.path.glob("*.seg"))
+
+    def rewinds(self, after: int) -> list[tuple[int, int, int]]:
+        """Nothing: the log is no other process's (see :class:`shopguide.kafka.log.KafkaLog`)."""
+        return []
+
+    def follow(self, frontiers: dict[int, int]) -> None:
+        """Nothing to tell others."""
+
+    def finish(self) -> None:
+        """Nothing: what was appended is worked off before the process ends."""
 
     def close(self) -> None:
         if not self._readonly:

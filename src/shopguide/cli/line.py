@@ -9,12 +9,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from shopguide.collect.collector import Collector
 from shopguide.errors import ShopguideError, StateError
+from shopguide.kafka.binding import refuse_bound
 from shopguide.keys import Secret
 from shopguide.log import Log
 from shopguide.push import PushServer
@@ -26,20 +29,30 @@ from shopguide.storm.runner import LocalRunner
 from shopguide.tokens import KeyRing
 from shopguide.topologies.recommend import Recommend
 
+if TYPE_CHECKING:
+    from shopguide.kafka.log import KafkaLog
+
 logger = logging.getLogger(__name__)
 
 IDLE = 0.2  # seconds between looks at the log when nothing was appended
 
 
 class RunningLine:
-    """A line on a state directory, from :meth:`start` to :meth:`stop`. ``push`` False: nobody subscribes."""
+    """A line on a state directory, from :meth:`start` to :meth:`stop`. ``push`` False: nobody subscribes.
+    ``open_log`` gives the log of that directory; None: its own."""
 
-    def __init__(self, state: StateDir, settings: Settings, push: bool = True) -> None:
+    def __init__(
+        self,
+        state: StateDir,
+        settings: Settings,
+        push: bool = True,
+        open_log: Callable[[Path, Secret], KafkaLog] | None = None,
+    ) -> None:
         state.take()
         self.state, self.settings = state, settings
         self.secret = Secret.load(state.path, create=True)
         state.keep_settings(settings)
-        self.log = Log(state.log, settings.log.partitions, settings.log.segment_bytes)
+        self.log = open_log(state.path, self.secret) if open_log else self._own_log()
         self.collector = Collector(self.log, self.secret)
         self.keys = KeyRing.of(self.secret)
         self.push: PushServer | None = None
@@ -75,8 +88,8 @@ class RunningLine:
 
     def behind(self) -> int:
         """Rows of the log that the spout has not read yet."""
-        positions = self.runner.spouts[0].component.positions
-        return sum(self.log.end(p) - position for p, position in positions.items())
+        positions: dict[int, int] = self.runner.spouts[0].component.positions
+        return sum(self.log.end(p) - position for p, position in positions.items()) // self.log.stride
 
     def catch_up(self, within: int = 0) -> None:
         """Wait until at most ``within`` rows of the log are unread. Raises what ended the runner, if it did."""
@@ -95,6 +108,10 @@ class RunningLine:
     def stage(self, name: str) -> Any:
         """The first task's stage object of a component; for counting only while the runner works."""
         return self.runner.stages()[f"{name}-0"]
+
+    def _own_log(self) -> Log | KafkaLog:
+        refuse_bound(self.state.path)
+        return Log(self.state.log, self.settings.log.partitions, self.settings.log.segment_bytes)
 
     def _configuration(self) -> dict[str, Any]:
         parts = self.state.newest(self._fits) or {}
@@ -128,6 +145,7 @@ class RunningLine:
             "position": np.array([positions[p] for p in range(self.log.partitions)]),
         }
         self.state.save(states, self._fits)
+        self.log.follow({p: position - 1 for p, position in positions.items()})
 
     def _watched(self, user: int, expires: float) -> None:
         self.collector.control(Kind.WATCH, user, expires=expires, slot="home", n=self.settings.rank.n)
