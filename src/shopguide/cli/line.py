@@ -51,8 +51,8 @@ class RunningLine:
         state.take()
         self.state, self.settings = state, settings
         self.secret = Secret.load(state.path, create=True)
-        state.keep_settings(settings)
         self.log = open_log(state.path, self.secret) if open_log else self._own_log()
+        state.keep_settings(settings)
         self.collector = Collector(self.log, self.secret)
         self.keys = KeyRing.of(self.secret)
         self.push: PushServer | None = None

@@ -113,5 +113,8 @@ class KafkaLog:
         self._producer.flush(DELIVERY / 1000)
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        partition, offset = message.partition(), message.offset()
         if error is not None:
             self._undelivered = error.str()
+        elif partition is not None and offset is not None:
+            self._reader.holds(partition, offset)

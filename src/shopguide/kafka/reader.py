@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
@@ -95,6 +96,12 @@ class Reader:
     def end(self, partition: int) -> int:
         """The offset that the topic's next message will have, as far as is known."""
         return self._feeds[partition].end
+
+    def holds(self, partition: int, offset: int) -> None:
+        """The topic is known to hold this offset."""
+        feed = self._feeds[partition]
+        with self._lock:
+            feed.end = max(feed.end, offset + 1)
 
     def close(self) -> None:
         self._closing.set()
@@ -188,7 +195,7 @@ class Reader:
             if not feed.begun:
                 continue
             place = TopicPartition(self._topic, partition)
-            feed.end = max(feed.end, self._consumer.get_watermark_offsets(place, cached=True)[1])
+            self.holds(partition, self._consumer.get_watermark_offsets(place, cached=True)[1] - 1)
             if not feed.paused and feed.is_full():
                 self._consumer.pause([place])
                 feed.paused = True
@@ -197,13 +204,20 @@ class Reader:
                 feed.paused = False
 
     def _watermarks(self, partition: int) -> tuple[int, int]:
-        try:
-            found = self._consumer.get_watermark_offsets(TopicPartition(self._topic, partition), timeout=PATIENCE)
-        except KafkaException as e:
-            raise StateError(f"topic {self._topic!r}, partition {partition}: {e.args[0].str()}") from None
-        if found is None:
-            raise StateError(f"topic {self._topic!r}, partition {partition}: no answer in {PATIENCE:.0f} s")
-        return found
+        """The offsets of the oldest message and behind the newest; asks again while the partition has no leader."""
+        place = TopicPartition(self._topic, partition)
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                found = self._consumer.get_watermark_offsets(place, timeout=PATIENCE)
+                if found is not None:
+                    return found
+                why = "no answer"
+            except KafkaException as e:
+                why = e.args[0].str()
+            if time.monotonic() > deadline:
+                raise StateError(f"topic {self._topic!r}, partition {partition}: {why}")
+            time.sleep(0.1)
 
 
 def _configuration(servers: str, outage: Outage) -> dict[str, Any]:
