@@ -81,11 +81,11 @@ class Broker:
 
 
 class Guide:
-    """``shopguide run`` on a topic, served, so that it can be asked how far it is."""
+    """``shopguide run`` on a topic, in the group of the same name, served, so that it can be asked how far it is."""
 
-    def __init__(self, broker: Broker, topic: str, state: Path, group: str = "g") -> None:
+    def __init__(self, broker: Broker, topic: str, state: Path) -> None:
         self.state = state
-        source = f"kafka://{broker.servers}/{topic}?group={group}"
+        source = f"kafka://{broker.servers}/{topic}?group={topic}"
         command = [*SHOPGUIDE, "run", "--source", source, "--http", "127.0.0.1:0", "--push", "tcp://127.0.0.1:*"]
         self.process = subprocess.Popen(
             [*command, "--state", str(state), "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,10 +86,9 @@ class Group:
             self._consumer.poll(0.1)
             self._adopt()
             self._settle()
-        deadline = time.monotonic() + PARTING
-        while self._due and time.monotonic() < deadline:
+        if self._publisher.flush(PARTING):
             self._settle()
-        if self._due:
+        else:
             logger.warning("the last answers are not delivered; who takes over gives them again")
 
     def _assign(self, consumer: Consumer, places: list[TopicPartition]) -> None:
