@@ -4,6 +4,7 @@
     kafka.py down                        stop it; its data stays
     kafka.py status                      whether it runs, and where (exit code 1: it does not)
     kafka.py topic NAME... [-p N]        make topics of N partitions (4)
+    kafka.py send TOPIC FILE...          send the lines of JSONL files, each with its user as its key
 
 One node in KRaft mode, from Maven's artefacts (jvm/kafka/pom.xml). The environment says where:
 
@@ -15,6 +16,7 @@ One node in KRaft mode, from Maven's artefacts (jvm/kafka/pom.xml). The environm
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import signal
@@ -132,6 +134,23 @@ def make_topics(names: list[str], partitions: int) -> None:
             print(f"topic {name} exists")
 
 
+def send(topic: str, files: list[str]) -> None:
+    """Events of one user go to one partition; what names none, such as an item, has its session or item as its key."""
+    from confluent_kafka import Producer  # noqa: PLC0415
+
+    producer = Producer({"bootstrap.servers": f"127.0.0.1:{PORT}", "enable.idempotence": True})
+    sent = 0
+    for file in files:
+        for line in Path(file).read_bytes().splitlines():
+            row = json.loads(line)
+            producer.produce(topic, line, row.get("user") or row.get("session") or row.get("item"))
+            producer.poll(0.1 if len(producer) > 50_000 else 0)
+            sent += 1
+    if left := producer.flush(30):
+        sys.exit(f"kafka: {left} of {sent} messages were not delivered to topic {topic}")
+    print(f"{sent} messages sent to topic {topic}")
+
+
 def fetch() -> None:
     """The broker's jars, once; a fetch that was cut short leaves nothing."""
     if JARS.exists():
@@ -203,12 +222,16 @@ def tail(text: str, lines: int = 15) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("verb", choices=("up", "down", "status", "topic"))
+    parser.add_argument("verb", choices=("up", "down", "status", "topic", "send"))
     parser.add_argument("names", nargs="*")
     parser.add_argument("-p", "--partitions", type=int, default=4)
     given = parser.parse_args()
     if given.verb == "topic":
         make_topics(given.names, given.partitions)
+    elif given.verb == "send" and len(given.names) > 1:
+        send(given.names[0], given.names[1:])
+    elif given.verb == "send":
+        parser.error("send needs a topic and files")
     else:
         {"up": up, "down": down, "status": status}[given.verb]()
 

@@ -29,11 +29,11 @@ class Broker:
     def __init__(self, folder: Path) -> None:
         self.folder, port = folder, two_free_ports()
         self.servers = f"127.0.0.1:{port}"
-        self._environment = {**os.environ, "SHOPGUIDE_KAFKA": str(folder), "SHOPGUIDE_KAFKA_PORT": str(port)}
+        self.environment = {**os.environ, "SHOPGUIDE_KAFKA": str(folder), "SHOPGUIDE_KAFKA_PORT": str(port)}
 
     def run(self, verb: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(ROOT / "deploy" / "kafka.py"), verb]
-        return subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False)
+        return subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
 
     def up(self) -> None:
         done = self.run("up")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import random
+import re
+import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
 
 import pytest
-from broker import Broker, Guide, checksum, shopguide, until
+from broker import ROOT, Broker, Guide, checksum, shopguide, until
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
@@ -206,3 +209,31 @@ def test_a_directory_belongs_to_its_log(broker: Broker, topic: str, tmp_path: Pa
     admin.delete_topics([other])[other].result()
     until(lambda: other not in admin.list_topics(timeout=10).topics)
     assert f"there is no topic '{other}'" in refused(f"{address}/{other}", tmp_path / "o")
+
+
+def test_the_readmes_commands_work(broker: Broker, tmp_path: Path) -> None:
+    """Its block on Kafka, with this broker's address and another folder."""
+    text = (ROOT / "README.md").read_text()
+    (block,) = re.findall(r"\n((?: {4}.*\n)*    make kafka-up.*\n(?: {4}.*\n)*)", text)
+    for name, here in (
+        ("127.0.0.1:19092", broker.servers),
+        ("events.jsonl", str(tmp_path / "events.jsonl")),
+        ("--state guide", f"--state {tmp_path / 'guide'}"),
+    ):
+        assert name in block
+        block = block.replace(name, here)
+    *commands, run = block.strip().splitlines()
+    done = subprocess.run(
+        ["bash", "-euc", "\n".join(commands)],
+        cwd=ROOT,
+        env=broker.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0 and "20600 messages sent to topic events" in done.stdout, done.stderr
+    process = subprocess.Popen(["bash", "-c", f"exec {run.strip()}"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    until(lambda: shares(broker, "guide") == [4])
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0 and "kept" in out

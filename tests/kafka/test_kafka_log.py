@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 import pytest
 from broker import Broker, until
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from shopguide.collect.collector import Collector
@@ -40,7 +40,8 @@ def opened(broker: Broker, topic: str) -> Iterator[Callable[[], KafkaLog]]:
 
     yield open_log
     for log in logs:
-        log.close()
+        if not log._group._closing.is_set():
+            log.close()
 
 
 def read_all(log: KafkaLog, partition: int, offset: int = 0, limit: int = 100, rows: int = 0) -> list[Batch]:
@@ -174,6 +175,36 @@ def test_an_offset_beyond_the_end_is_another_topic(opened: Callable[[], KafkaLog
     log = opened()
     with pytest.raises(StateError, match="ends at 0 in partition 2, before 7 was reached"):
         until(lambda: log.read(2, 7 << 16, 10) is not None)
+
+
+def committed(broker: Broker, topic: str) -> dict[int, int]:
+    """The offsets of the group "g"; -1001: none yet."""
+    admin = AdminClient({"bootstrap.servers": broker.servers})
+    request = ConsumerGroupTopicPartitions("g", [TopicPartition(topic, p) for p in range(4)])
+    found = admin.list_consumer_group_offsets([request])["g"].result().topic_partitions
+    return {place.partition: place.offset for place in found}
+
+
+def test_who_takes_over_begins_where_the_answers_were_delivered(
+    broker: Broker, topic: str, opened: Callable[[], KafkaLog]
+) -> None:
+    send(broker, topic, *[event(n, n) for n in range(10)])
+    first = opened()
+    until(lambda: len(first.publisher._owned()) == 4)
+    assert len(rows_of(read_all(first, 0, rows=10))) == 10
+    first.follow({0: (4 << 16) - 1})  # the runner has not heard yet that it has to answer
+    assert sorted(first.rewinds(0)) == [(number, number - 1, 0) for number in (1, 2, 3, 4)] and not first.rewinds(4)
+    first.follow({0: (4 << 16) - 1, 1: -1})
+    until(lambda: committed(broker, topic)[0] == 4)
+    first.close()
+    second = opened()
+    until(lambda: len(second.publisher._owned()) == 4)
+    assert len(rows_of(read_all(second, 0, rows=10))) == 10
+    assert {(p, offset) for _, p, offset in second.rewinds(0)} == {(0, 4 << 16), (1, 0), (2, 0), (3, 0)}
+    again = second.read(0, 4 << 16, 3)
+    assert again is not None
+    second.follow({0: (10 << 16) - 1})  # all ten are learned, and seven answered
+    until(lambda: committed(broker, topic)[0] == 7)
 
 
 def test_an_outage_is_waited_out_and_said_once(

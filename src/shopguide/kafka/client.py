@@ -14,11 +14,11 @@ SILENT = 2  # librdkafka's own messages: only critical ones; the rest comes thro
 
 
 class Outage:
-    """Whether the brokers are away. Said once when they go, once when they are back."""
+    """Whether the brokers are ``away``. Said once when they go, once when they are back."""
 
     def __init__(self, servers: str) -> None:
         self._servers = servers
-        self._away = False
+        self.away = False
         self._lock = threading.Lock()
 
     def heard(self, error: KafkaError) -> None:
@@ -30,13 +30,13 @@ class Outage:
 
     def over(self) -> None:
         """Something came from a broker."""
-        if self._away:
+        if self.away:
             self._become(False, "a Kafka broker answers at %s again")
 
     def _become(self, away: bool, words: str) -> None:
         with self._lock:
-            if self._away != away:
-                self._away = away
+            if self.away != away:
+                self.away = away
                 logger.warning(words, self._servers)
 
 

@@ -39,6 +39,7 @@ class Group:
 
     def __init__(self, servers: str, name: str, topic: str, outage: Outage) -> None:
         self._topic = topic
+        self._outage = outage
         self._lock = threading.Lock()
         self._shares: dict[int, Share] = {}
         self._given: set[int] = set()  # partitions that are ours as soon as the group's offset is known
@@ -126,7 +127,7 @@ class Group:
         """Commit what is due, once the answers are delivered."""
         with self._lock:
             due = dict(self._due)
-        if not due or not self._publisher.flush(1.0):
+        if not due or self._outage.away or not self._publisher.flush(1.0):
             return
         try:
             self._consumer.commit(
