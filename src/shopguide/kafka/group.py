@@ -12,8 +12,9 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from shopguide.errors import StateError
 from shopguide.kafka.client import Outage, base
 from shopguide.kafka.publisher import Publisher
 
@@ -21,6 +22,12 @@ logger = logging.getLogger(__name__)
 
 PATIENCE = 5.0  # seconds for the coordinator to answer
 PARTING = 10.0  # seconds to deliver the last answers when the process ends
+REFUSALS = (
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.INCONSISTENT_GROUP_PROTOCOL,
+    KafkaError.INVALID_GROUP_ID,
+)
 SESSION = 10_000  # ms without a sign of life after which the others take over
 
 
@@ -35,16 +42,20 @@ class Share:
 
 
 class Group:
-    """A member of the group ``name``; :meth:`start` joins it. Offsets are Kafka's."""
+    """A member of the group ``name``; :meth:`start` joins it. Offsets are Kafka's.
+
+    :meth:`begins` raises StateError where the group does not let us in.
+    """
 
     def __init__(self, servers: str, name: str, topic: str, outage: Outage) -> None:
-        self._topic = topic
+        self._name, self._topic = name, topic
         self._outage = outage
         self._lock = threading.Lock()
         self._shares: dict[int, Share] = {}
         self._given: set[int] = set()  # partitions that are ours as soon as the group's offset is known
         self._due: dict[int, int] = {}  # what the group's offsets have to become
         self._number = 0
+        self._error: StateError | None = None
         self._closing = threading.Event()
         self._consumer = Consumer(_configuration(servers, name, outage))
 
@@ -60,6 +71,8 @@ class Group:
 
     def begins(self, after: int) -> list[tuple[int, int, int]]:
         """(number, partition, offset) of partitions given after that number: where each has to be answered from."""
+        if self._error is not None:
+            raise self._error
         with self._lock:
             new = [
                 (share.number, partition, share) for partition, share in self._shares.items() if share.number > after
@@ -83,14 +96,24 @@ class Group:
         self._consumer.close()
 
     def _work(self) -> None:
-        while not self._closing.is_set():
-            self._consumer.poll(0.1)
-            self._adopt()
-            self._settle()
+        try:
+            while not self._closing.is_set():
+                self._listen()
+                self._adopt()
+                self._settle()
+        except KafkaException as e:
+            self._error = StateError(f"group {self._name!r}: {e.args[0].str()}")
         if self._publisher.flush(PARTING):
             self._settle()
         else:
             logger.warning("the last answers are not delivered; who takes over gives them again")
+
+    def _listen(self) -> None:
+        """Show that we live; partitions that come or go are told on the way. No messages: all partitions are paused."""
+        message = self._consumer.poll(0.1)
+        error = message.error() if message is not None else None
+        if error is not None and error.code() in REFUSALS:
+            raise KafkaException(error)
 
     def _assign(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         consumer.incremental_assign(places)

@@ -172,6 +172,8 @@ class Reader:
             self._skip(partition)
         elif code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC):
             raise StateError(f"topic {self._topic!r} is gone")
+        elif code == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            raise StateError(f"topic {self._topic!r}: {error.str()}")
         else:
             logger.debug("%s", error.str())
 
