@@ -97,6 +97,12 @@ class Guide:
         with urllib.request.urlopen(self.http + "/healthz", timeout=10) as response:
             return dict(json.load(response))
 
+    def post(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        data = json.dumps(rows).encode()
+        request = urllib.request.Request(self.http + "/v1/events", data, {"content-type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return dict(json.load(response))
+
     def learn(self, messages: int) -> None:
         """Wait until it has read that many messages."""
         until(lambda: self._alive() and (now := self.counts())["rows"] >= messages and now["behind"] == 0)

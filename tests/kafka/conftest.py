@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
+from pathlib import Path
 
 import pytest
-from broker import Broker
+from broker import Broker, Guide
 
 _numbers = count()
 
@@ -23,3 +24,18 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 def topic(broker: Broker) -> str:
     """A new topic of four partitions."""
     return broker.topic(f"events-{next(_numbers)}")
+
+
+@pytest.fixture
+def run(broker: Broker, topic: str) -> Iterator[Callable[[Path], Guide]]:
+    """Runs lines on the test's topic; none outlives the test."""
+    guides: list[Guide] = []
+
+    def run(state: Path) -> Guide:
+        guides.append(Guide(broker, topic, state))
+        return guides[-1]
+
+    yield run
+    for guide in guides:
+        if guide.process.poll() is None:
+            guide.kill()

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.kafka
 EVENTS = 3000
 
 Sent = list[tuple[str | None, bytes | None]]
+Run = Callable[[Path], Guide]
 
 
 def shop_events(seed: int = 1) -> Sent:
@@ -77,11 +79,11 @@ def rejected(broker: Broker, topic: str) -> set[str]:
 
 
 def test_a_topic_teaches_what_a_file_does(
-    broker: Broker, topic: str, sent: Sent, undisturbed: str, tmp_path: Path
+    broker: Broker, topic: str, run: Run, sent: Sent, undisturbed: str, tmp_path: Path
 ) -> None:
     state = tmp_path / "s"
     broker.send(topic, sent)
-    guide = Guide(broker, topic, state)
+    guide = run(state)
     want = rejected(broker, topic)
     until(lambda: {key for key, _ in broker.everything(f"{topic}.rejects")} == want)
     guide.learn(EVENTS)
@@ -91,7 +93,7 @@ def test_a_topic_teaches_what_a_file_does(
     found = broker.everything(f"{topic}.rejects")
     assert {(row["reason"], row["raw"][:8]) for _, row in found} == {("no JSON object", "rubbish ")}
     assert f"the Kafka topic {topic}, 4 partitions" in shopguide("state", "info", state).stdout
-    guide = Guide(broker, topic, state)
+    guide = run(state)
     guide.learn(EVENTS)
     again = guide.end()
     assert (again["rows"], again["checksum"]) == (0, undisturbed)
@@ -99,9 +101,9 @@ def test_a_topic_teaches_what_a_file_does(
 
 
 def test_a_broker_that_is_killed_under_the_line(
-    broker: Broker, topic: str, sent: Sent, undisturbed: str, tmp_path: Path
+    broker: Broker, topic: str, run: Run, sent: Sent, undisturbed: str, tmp_path: Path
 ) -> None:
-    guide = Guide(broker, topic, tmp_path / "s")
+    guide = run(tmp_path / "s")
     sender = threading.Thread(target=broker.send, args=(topic, sent, 0.1))
     sender.start()
     until(lambda: guide.counts()["rows"] > EVENTS // 3)
@@ -117,29 +119,40 @@ def test_a_broker_that_is_killed_under_the_line(
 
 
 def test_a_line_that_is_killed_goes_on(
-    broker: Broker, topic: str, sent: Sent, undisturbed: str, tmp_path: Path
+    broker: Broker, topic: str, run: Run, sent: Sent, undisturbed: str, tmp_path: Path
 ) -> None:
     sender = threading.Thread(target=broker.send, args=(topic, sent, 0.1))
     sender.start()
     for part in (1, 2, 3):
-        guide = Guide(broker, topic, tmp_path / "s")
+        guide = run(tmp_path / "s")
         guide.learn(EVENTS * part // 5)
         guide.kill()
     sender.join()
-    guide = Guide(broker, topic, tmp_path / "s")
+    guide = run(tmp_path / "s")
     guide.learn(EVENTS)
     assert guide.end()["checksum"] == checksum(tmp_path / "s") == undisturbed
 
 
 def test_a_producer_that_sends_again_is_heard_once(
-    broker: Broker, topic: str, sent: Sent, undisturbed: str, tmp_path: Path
+    broker: Broker, topic: str, run: Run, sent: Sent, undisturbed: str, tmp_path: Path
 ) -> None:
     retried = [message for at, message in enumerate(sent) for _ in range(1 + (at % 10 == 0))]
     broker.send(topic, retried)
-    guide = Guide(broker, topic, tmp_path / "s")
+    guide = run(tmp_path / "s")
     guide.learn(len(retried))
     summary = guide.end()
     assert (summary["checksum"], summary["notes"]["doubles"]) == (undisturbed, EVENTS // 10)
+
+
+def test_what_is_collected_goes_to_the_topic(broker: Broker, topic: str, run: Run, tmp_path: Path) -> None:
+    rows = [{"user": f"u{n}", "item": f"i{n % 5}", "time": 1_700_000_000 + n, "id": str(n)} for n in range(50)]
+    one, two = run(tmp_path / "one"), run(tmp_path / "two")
+    assert one.post(rows)["accepted"] == two.post(rows)["accepted"] == 50
+    for guide in (one, two):
+        guide.learn(8)  # two posts, each to four partitions
+    summaries = [guide.end() for guide in (one, two)]
+    assert [(s["kept"], s["notes"]["doubles"]) for s in summaries] == [(50, 50), (50, 50)]
+    assert summaries[0]["checksum"] == summaries[1]["checksum"]
 
 
 def shares(broker: Broker, group: str) -> list[int]:
@@ -162,14 +175,14 @@ def watch(broker: Broker, topic: str, users: list[str]) -> set[str]:
 
 
 def test_two_lines_divide_the_answers_and_take_over(
-    broker: Broker, topic: str, sent: Sent, undisturbed: str, tmp_path: Path
+    broker: Broker, topic: str, run: Run, sent: Sent, undisturbed: str, tmp_path: Path
 ) -> None:
     third = EVENTS // 3
     broker.send(topic, sent[:third])
-    one = Guide(broker, topic, tmp_path / "one")
+    one = run(tmp_path / "one")
     until(lambda: shares(broker, topic) == [4])
     one.learn(third)
-    two = Guide(broker, topic, tmp_path / "two")
+    two = run(tmp_path / "two")
     until(lambda: shares(broker, topic) == [2, 2])
     broker.send(topic, sent[third : 2 * third])
     two.learn(2 * third)
@@ -183,14 +196,17 @@ def test_two_lines_divide_the_answers_and_take_over(
     until(lambda: {row["user"] for _, row in broker.everything(f"{topic}.recommendations")} == users)
     for key, row in broker.everything(f"{topic}.recommendations"):
         assert key == f"{row['partition']}:{row['offset']}:{row['user']}" and len(row["items"]) == 3
-    one = Guide(broker, topic, tmp_path / "one")
+    one = run(tmp_path / "one")
     until(lambda: shares(broker, topic) == [2, 2])
     one.learn(EVENTS + 4)
-    assert one.end()["checksum"] == two.end()["checksum"] == checksum(tmp_path / "one") == checksum(tmp_path / "two")
+    one.end(), two.end()
+    calm = run(tmp_path / "calm")
+    calm.learn(EVENTS + 4)
+    assert calm.end()["checksum"] == checksum(tmp_path / "one") == checksum(tmp_path / "two")
     assert {key for key, _ in broker.everything(f"{topic}.rejects")} == want
 
 
-def test_a_directory_belongs_to_its_log(broker: Broker, topic: str, tmp_path: Path) -> None:
+def test_a_directory_belongs_to_its_log(broker: Broker, topic: str, run: Run, tmp_path: Path) -> None:
     other = broker.topic(f"{topic}-other")
 
     def refused(source: str, state: Path) -> str:
@@ -198,7 +214,7 @@ def test_a_directory_belongs_to_its_log(broker: Broker, topic: str, tmp_path: Pa
         assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
         return done.stderr
 
-    guide = Guide(broker, topic, tmp_path / "s")
+    guide = run(tmp_path / "s")
     assert "has no snapshot yet" in shopguide("state", "checksum", tmp_path / "s").stderr
     guide.end()
     address = f"kafka://{broker.servers}"

@@ -66,12 +66,13 @@ def test_everything_else_works_without_the_client(tmp_path: Path) -> None:
 def test_a_directory_remembers_its_topic(tmp_path: Path) -> None:
     assert bound(tmp_path) is None
     refuse_bound(tmp_path)
-    bind(tmp_path, Bound("t", "1"))
-    bind(tmp_path, Bound("t", "1"))
-    assert bound(tmp_path) == Bound("t", "1")
+    bind(tmp_path, Bound("t", "1", 4))
+    bind(tmp_path, Bound("t", "1", 4))
+    assert bound(tmp_path) == Bound("t", "1", 4)
     for topic, line in (
-        (Bound("u", "1"), "was made from topic 't', not 'u'"),
-        (Bound("t", "2"), "was deleted and made"),
+        (Bound("u", "1", 4), "was made from topic 't', not 'u'"),
+        (Bound("t", "2", 4), "was deleted and made again"),
+        (Bound("t", "1", 8), "has 8 partitions, .* when it had 4"),
     ):
         with pytest.raises(StateError, match=line):
             bind(tmp_path, topic)

@@ -16,10 +16,11 @@ FILE = "kafka.json"
 
 @dataclass(frozen=True)
 class Bound:
-    """A topic by name and by ``id``, which a topic that was deleted and made again has not."""
+    """A topic by name, by ``id``, which a topic that was deleted and made again has not, and by ``partitions``."""
 
     topic: str
     id: str
+    partitions: int
 
 
 def bound(state: Path) -> Bound | None:
@@ -44,8 +45,11 @@ def bind(state: Path, topic: Bound) -> None:
         (state / FILE).write_text(json.dumps(asdict(topic)))
     elif found.topic != topic.topic:
         raise StateError(f"{state} was made from topic {found.topic!r}, not {topic.topic!r}: use another directory")
-    elif found != topic:
+    elif found.id != topic.id:
         raise StateError(f"topic {topic.topic!r} was deleted and made again since {state} was made from it")
+    elif found != topic:
+        had = found.partitions
+        raise StateError(f"topic {topic.topic!r} has {topic.partitions} partitions, {state} was made when it had {had}")
 
 
 def refuse_bound(state: Path) -> None:

@@ -42,7 +42,7 @@ class Topic:
         """The topic as the log of a state directory. Raises StateError where the directory belongs to another log."""
         from shopguide.kafka.log import KafkaLog  # noqa: PLC0415 - needs the extra
 
-        bind(state, Bound(self.spec.topic, self.id))
+        bind(state, Bound(self.spec.topic, self.id, self.partitions))
         return KafkaLog(self.spec, self.partitions, secret)
 
 
