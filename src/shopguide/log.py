@@ -170,15 +170,13 @@ class Log:
         """Bytes on disk."""
         return sum(f.stat().st_size for part in self._parts for f in part.path.glob("*.seg"))
 
+    # What a log that is shared with other processes says and hears (shopguide.kafka.log): here there is nothing.
     def rewinds(self, after: int) -> list[tuple[int, int, int]]:
-        """Nothing: the log is no other process's (see :class:`shopguide.kafka.log.KafkaLog`)."""
         return []
 
-    def follow(self, frontiers: dict[int, int]) -> None:
-        """Nothing to tell others."""
-
-    def finish(self) -> None:
-        """Nothing: what was appended is worked off before the process ends."""
+    def follow(self, frontiers: dict[int, int]) -> None: ...
+    def finish(self) -> None: ...
+    def raise_error(self) -> None: ...
 
     def close(self) -> None:
         if not self._readonly:

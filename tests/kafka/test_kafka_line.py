@@ -175,7 +175,7 @@ def watch(broker: Broker, topic: str, users: list[str]) -> set[str]:
 
 
 def test_two_lines_divide_the_answers_and_take_over(
-    broker: Broker, topic: str, run: Run, sent: Sent, undisturbed: str, tmp_path: Path
+    broker: Broker, topic: str, run: Run, sent: Sent, tmp_path: Path
 ) -> None:
     third = EVENTS // 3
     broker.send(topic, sent[:third])
@@ -254,3 +254,13 @@ def test_the_readmes_commands_work(broker: Broker, tmp_path: Path) -> None:
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0 and "kept" in out
+
+
+def test_a_topic_that_goes_ends_the_line_in_one_line(broker: Broker, topic: str, run: Run, tmp_path: Path) -> None:
+    guide = run(tmp_path / "s")
+    guide.learn(0)
+    admin = AdminClient({"bootstrap.servers": broker.servers, "log_level": 2})
+    admin.delete_topics([topic])[topic].result()
+    _, err = guide.process.communicate(timeout=90)
+    assert guide.process.returncode == 2 and b"Traceback" not in err
+    assert err.decode().splitlines()[-1] == f"shopguide: topic '{topic}': Broker: Unknown topic or partition"

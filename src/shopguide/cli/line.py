@@ -128,6 +128,7 @@ class RunningLine:
     def _work(self) -> None:
         try:
             while not self._stopping.is_set():
+                self.log.raise_error()
                 self.log.appended.clear()
                 if not self.runner.step():
                     self.log.appended.wait(IDLE)

@@ -44,7 +44,7 @@ class Share:
 class Group:
     """A member of the group ``name``; :meth:`start` joins it. Offsets are Kafka's.
 
-    :meth:`begins` raises StateError where the group does not let us in.
+    :meth:`raise_error` raises StateError where the group does not let us in.
     """
 
     def __init__(self, servers: str, name: str, topic: str, outage: Outage) -> None:
@@ -71,8 +71,6 @@ class Group:
 
     def begins(self, after: int) -> list[tuple[int, int, int]]:
         """(number, partition, offset) of partitions given after that number: where each has to be answered from."""
-        if self._error is not None:
-            raise self._error
         with self._lock:
             new = [
                 (share.number, partition, share) for partition, share in self._shares.items() if share.number > after
@@ -88,6 +86,11 @@ class Group:
                 share = self._shares.get(partition)
                 if share is not None and share.heard and offset > share.begin:
                     self._due[partition] = offset
+
+    def raise_error(self) -> None:
+        """Raises what ended the thread."""
+        if self._error is not None:
+            raise self._error
 
     def close(self) -> None:
         """Deliver the last answers, commit, leave."""

@@ -70,7 +70,7 @@ class KafkaLog:
     def read(self, partition: int, offset: int, limit: int) -> Batch | None:
         """The rows of a partition's next messages from ``offset`` on; None where there are none yet.
 
-        Whole messages, until there are ``limit`` rows. Raises StateError where the topic is gone or another one.
+        Whole messages, until there are ``limit`` rows.
         """
         if self._finished:
             return None
@@ -106,6 +106,11 @@ class KafkaLog:
         """Hand out nothing more: the process ends."""
         self._finished = True
         self.publisher.give_up()
+
+    def raise_error(self) -> None:
+        """Raises StateError where the topic is gone or another one, or the group does not let us in."""
+        self._reader.raise_error()
+        self._group.raise_error()
 
     def close(self) -> None:
         self._group.close()

@@ -47,8 +47,8 @@ class Feed:
 class Reader:
     """Reads every partition of a topic, each from where :meth:`go` says; sets ``appended`` when something came.
 
-    ``fetch`` is called by one thread, the others by any. Raises StateError where the broker does not answer at the
-    start, or, from then on, where the topic is gone or does not hold what is asked for.
+    Raises StateError where the broker does not answer at the start; :meth:`raise_error` does, from then on, where the
+    topic is gone or does not hold what is asked for.
     """
 
     def __init__(self, servers: str, topic: str, partitions: int, outage: Outage, appended: threading.Event) -> None:
@@ -59,7 +59,8 @@ class Reader:
         self._feeds = [Feed() for _ in range(partitions)]
         self._error: StateError | None = None
         self._closing = threading.Event()
-        self._consumer = Consumer(_configuration(servers, outage))
+        self._doubted = False  # the client said that something is wrong with the topic
+        self._consumer = Consumer({**_configuration(servers, outage), "error_cb": self._heard})
         for partition, feed in enumerate(self._feeds):
             feed.end = self._watermarks(partition)[1]
         self._thread = threading.Thread(target=self._work, name="kafka reader", daemon=True)
@@ -76,9 +77,7 @@ class Reader:
             feed.begun = feed.moved = True
 
     def take(self, partition: int) -> Message | None:
-        """The next message; None: there is none yet. Raises what ended the reader."""
-        if self._error is not None:
-            raise self._error
+        """The next message; None: there is none yet."""
         feed = self._feeds[partition]
         with self._lock:
             if not feed.waiting:
@@ -103,6 +102,11 @@ class Reader:
         with self._lock:
             feed.end = max(feed.end, offset + 1)
 
+    def raise_error(self) -> None:
+        """Raises what ended the thread."""
+        if self._error is not None:
+            raise self._error
+
     def close(self) -> None:
         self._closing.set()
         self._thread.join()
@@ -119,6 +123,7 @@ class Reader:
                     self._outage.over()
                     self._appended.set()
                 self._throttle()
+                self._make_sure()
         except KafkaException as e:
             self._error = StateError(f"topic {self._topic!r} cannot be read: {e.args[0].str()}")
         except StateError as e:
@@ -170,10 +175,6 @@ class Reader:
         elif code == KafkaError._AUTO_OFFSET_RESET:
             assert partition is not None
             self._skip(partition)
-        elif code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC):
-            raise StateError(f"topic {self._topic!r} is gone")
-        elif code == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-            raise StateError(f"topic {self._topic!r}: {error.str()}")
         else:
             logger.debug("%s", error.str())
 
@@ -194,7 +195,7 @@ class Reader:
     def _throttle(self) -> None:
         """Fetch no more of partitions whose queues are full, until they are half empty."""
         for partition, feed in enumerate(self._feeds):
-            if not feed.begun:
+            if not feed.begun or feed.moved:
                 continue
             place = TopicPartition(self._topic, partition)
             self.holds(partition, self._consumer.get_watermark_offsets(place, cached=True)[1] - 1)
@@ -204,6 +205,24 @@ class Reader:
             elif feed.paused and feed.is_low():
                 self._consumer.resume([place])
                 feed.paused = False
+
+    def _heard(self, error: KafkaError) -> None:
+        if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_AUTHORIZATION_FAILED):
+            self._doubted = True
+        else:
+            self._outage.heard(error)
+
+    def _make_sure(self) -> None:
+        """Raises StateError where the topic is gone, or no longer ours to read."""
+        if not self._doubted:
+            return
+        self._doubted = False
+        try:
+            error = self._consumer.list_topics(self._topic, timeout=PATIENCE).topics[self._topic].error
+        except KafkaException:
+            return  # no answer: it will be said again
+        if error is not None:
+            raise StateError(f"topic {self._topic!r}: {error.str()}")
 
     def _watermarks(self, partition: int) -> tuple[int, int]:
         """The offsets of the oldest message and behind the newest; asks again while the partition has no leader."""
@@ -232,6 +251,8 @@ def _configuration(servers: str, outage: Outage) -> dict[str, Any]:
         "isolation.level": "read_committed",
         "auto.offset.reset": "error",
         "enable.partition.eof": True,
+        "topic.metadata.propagation.max.ms": 5_000,
+        "topic.metadata.refresh.interval.ms": 30_000,
         "queued.min.messages": 10_000,
         "queued.max.messages.kbytes": 16_384,
         "fetch.wait.max.ms": 100,
