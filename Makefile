@@ -10,10 +10,10 @@ CORE := $(wildcard csrc/*.[ch] src/shopguide/*.pyx src/shopguide/*.pxi src/shopg
 C_FILES = $(shell git ls-files 'csrc/*.[ch]' 'tests/c/*.[ch]' 'tests/fuzz/*.[ch]')
 
 .DEFAULT_GOAL := help
-.PHONY: demo test fuzz build bench lint format clean help
+.PHONY: demo test fuzz build bench lint format clean help kafka-up kafka-down
 
 help: ## what each verb does
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: $(STAMP) ## .venv with the package, its command and all tools
 
@@ -56,6 +56,12 @@ lint: build ## ruff, mypy, cython-lint, clang-format
 format: build ## let ruff and clang-format lay out the code
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
 	@$(BIN)/clang-format -i $(C_FILES)
+
+kafka-up: build ## a Kafka broker on this machine, in .cluster/kafka (needs Java 17, Maven)
+	@$(BIN)/python deploy/kafka.py up
+
+kafka-down: build ## stop that broker; its data stays
+	@$(BIN)/python deploy/kafka.py down
 
 clean: ## remove what was built
 	@rm -rf $(VENV) build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache tests/c/bin

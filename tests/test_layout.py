@@ -77,6 +77,12 @@ def test_only_the_storm_layer_knows_streamparse() -> None:
         assert not knows or file.parent.name == "storm", f"{file.relative_to(ROOT)} imports streamparse"
 
 
+def test_only_the_kafka_package_knows_its_client() -> None:
+    for file in PACKAGE.rglob("*.py"):
+        knows = "confluent_kafka" in file.read_text()
+        assert not knows or file.parent.name == "kafka", f"{file.relative_to(ROOT)} knows confluent_kafka"
+
+
 def test_every_module_has_its_test() -> None:
     for file in PACKAGE.glob("*.py"):
         if file.stem not in TESTED_ELSEWHERE:

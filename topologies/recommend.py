@@ -2,7 +2,7 @@
 
 from streamparse import Grouping, Topology
 
-from shopguide.storm.bolts import CleanBolt, FeaturizeBolt, PushBolt, RankBolt, RejectBolt, RelayBolt, ScoreBolt
+from shopguide.storm import bolts
 from shopguide.storm.spouts import LogSpout
 
 BY_PARTITION = Grouping.fields("partition")
@@ -12,10 +12,11 @@ class Recommend(Topology):
     """collect → [log] → clean → featurize → score → rank → push."""
 
     log = LogSpout.spec()
-    clean = CleanBolt.spec(inputs={log: BY_PARTITION})
-    reject = RejectBolt.spec(inputs={clean["rejected"]: BY_PARTITION})
-    featurize = FeaturizeBolt.spec(inputs={clean: BY_PARTITION})
-    relay = RelayBolt.spec(inputs={featurize["relay"]: BY_PARTITION})
-    score = ScoreBolt.spec(inputs={clean["catalogue"]: Grouping.ALL, featurize: Grouping.ALL})
-    rank = RankBolt.spec(inputs={clean["catalogue"]: Grouping.ALL, score: BY_PARTITION})
-    push = PushBolt.spec(inputs={rank: BY_PARTITION})
+    clean = bolts.CleanBolt.spec(inputs={log: BY_PARTITION})
+    reject = bolts.RejectBolt.spec(inputs={clean["rejected"]: BY_PARTITION})
+    featurize = bolts.FeaturizeBolt.spec(inputs={clean: BY_PARTITION})
+    relay = bolts.RelayBolt.spec(inputs={featurize["relay"]: BY_PARTITION})
+    score = bolts.ScoreBolt.spec(inputs={clean["catalogue"]: Grouping.ALL, featurize: Grouping.ALL})
+    rank = bolts.RankBolt.spec(inputs={clean["catalogue"]: Grouping.ALL, score: BY_PARTITION})
+    push = bolts.PushBolt.spec(inputs={rank: BY_PARTITION})
+    publish = bolts.PublishBolt.spec(inputs={rank: BY_PARTITION, clean["rejected"]: BY_PARTITION})

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +25,13 @@ from shopguide.segment import Header, frame
 
 
 class Log:
-    """A partitioned, append-only, checksummed log in a directory.
+    """A partitioned, append-only, checksummed log in a directory. ``stride``: between the offsets of neighbouring rows.
 
     Raises StateError where the directory is no log, has another number of partitions, or the disk refuses a write
     (the log is then as it was before the call).
     """
+
+    stride = 1
 
     def __init__(self, path: Path, partitions: int, segment_bytes: int = 64 << 20, readonly: bool = False) -> None:
         self.partitions = partitions
@@ -97,9 +99,9 @@ class Log:
         """The offset that the next row of the partition will get."""
         return self._parts[partition].end
 
-    def ends(self) -> list[int]:
-        """The end of each partition."""
-        return [part.end for part in self._parts]
+    def holds(self, positions: Sequence[int]) -> bool:
+        """Whether no partition ends before its position."""
+        return all(part.end >= position for part, position in zip(self._parts, positions, strict=True))
 
     def last_row(self, source: int, partition: int) -> int:
         """The last row of a source that the partition holds; -1: none."""
@@ -108,9 +110,6 @@ class Log:
     def nbytes(self) -> int:
         """Bytes on disk."""
         return sum(sum(part.sizes().values()) for part in self._parts)
-
-    def follow(self, frontiers: Mapping[int, int]) -> None:
-        """A snapshot holds all rows up to these offsets. Nobody here needs to know; a log of others does."""
 
     def roll(self, partition: int) -> None:
         """Begin a new segment, so that all there is stands in complete ones."""
@@ -136,6 +135,14 @@ class Log:
         is removed when the log is opened. Raises StateError, and changes nothing, where the disk refuses.
         """
         self._parts[partition].replace(first, end, frames)
+
+    # What a log that is shared with other processes says and hears (shopguide.kafka.log): here there is nothing.
+    def rewinds(self, after: int) -> list[tuple[int, int, int]]:
+        return []
+
+    def follow(self, frontiers: dict[int, int]) -> None: ...
+    def finish(self) -> None: ...
+    def raise_error(self) -> None: ...
 
     def close(self) -> None:
         try:

@@ -36,7 +36,7 @@ class RejectFiles:
         new = [row for row in zip(offsets, reasons, raws, strict=True) if row[0] > last]
         if not new:
             return
-        lines = [orjson.dumps({"offset": o, "reason": why, **_readable(raw)}) + b"\n" for o, why, raw in new]
+        lines = [orjson.dumps({"offset": o, "reason": why, **readable(raw)}) + b"\n" for o, why, raw in new]
         self._append(partition, b"".join(lines))
         self.counts.update(why for _, why, _ in new)
         self._last[partition] = new[-1][0]
@@ -105,7 +105,8 @@ class RejectFiles:
             self._last[partition] = row["offset"]
 
 
-def _readable(raw: bytes) -> dict[str, str]:
+def readable(raw: bytes) -> dict[str, str]:
+    """Raw bytes as a JSON member: ``raw`` where they are UTF-8, else ``raw_base64``."""
     try:
         return {"raw": raw.decode()}
     except UnicodeDecodeError:

@@ -20,11 +20,9 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from shopguide import snapshot
 from shopguide.errors import SettingError, StateError
@@ -125,16 +123,18 @@ class StateDir:
             shutil.rmtree(old, ignore_errors=True)
         return final
 
-    def newest(self, fits: str, ends: Sequence[int] | None = None) -> dict[str, Columns] | None:
+    def newest(
+        self, fits: str, holds: Callable[[Sequence[int]], bool] = lambda positions: True
+    ) -> dict[str, Columns] | None:
         """The parts of the newest snapshot that is whole and fits; None: learn from the log.
 
-        ``ends``: the log's, a partition each; a snapshot that is ahead of them is of a log that lost rows. What is
-        broken or does not fit is passed over with a warning.
+        ``holds`` says whether the log has all rows up to some positions, a partition each: else it lost rows that the
+        snapshot has. What is broken or does not fit is passed over with a warning.
         """
         for path in reversed(self._all()):
             try:
                 parts = _read(path, fits)
-                if ends is not None and (parts["position"]["position"] > np.array(ends)).any():
+                if "position" in parts and not holds(parts["position"]["position"].tolist()):
                     raise ValueError("it is ahead of the log")
                 return parts
             except (OSError, KeyError, ValueError, StateError) as e:

@@ -1,4 +1,5 @@
 """A state directory read by itself: the newest snapshot and the log after it, through the same stages as the line.
+Where the log is a Kafka topic, the snapshot alone.
 
 Nothing is written, so a directory that a process is working on can be read too.
 """
@@ -14,6 +15,7 @@ import numpy as np
 from shopguide.clean import clean
 from shopguide.errors import StateError
 from shopguide.featurize import Featurizer
+from shopguide.kafka.binding import bound
 from shopguide.keys import Secret, category_key, item_key
 from shopguide.log import Log
 from shopguide.rank import Ranker
@@ -26,7 +28,7 @@ READ = 65536  # rows a batch
 
 
 class AtRest:
-    """The stages as they are after every row of the log.
+    """The stages as they are after every row of the log, or of what the snapshot holds of a ``topic``.
 
     Raises StateError where the directory holds no state.
     """
@@ -34,17 +36,15 @@ class AtRest:
     def __init__(self, path: Path) -> None:
         self.state = StateDir(path)
         self.settings = self.state.settings()
-        self.log = Log(
-            self.state.log,
-            Log.partitions_of(self.state.log, self.settings.log.partitions),
-            readonly=True,
-        )
+        self.topic = bound(path)
+        self.log = None if self.topic else self._open_log()
         self.featurizer = Featurizer(self.settings)
         self.scorer = Scorer(self.settings)
         self.ranker = Ranker(self.settings)
         positions = self._restore()
-        for partition, position in enumerate(positions):
-            self._replay(partition, position)
+        if self.log is not None:
+            for partition, position in enumerate(positions):
+                self._replay(self.log, partition, position)
 
     def recommend(self, user: str, slot: str, n: int) -> dict[str, Any]:
         """The list that the user would get now."""
@@ -92,16 +92,22 @@ class AtRest:
 
     def _restore(self) -> list[int]:
         widths = {spec.name: spec.par for spec in Recommend.specs}
-        parts = self.state.newest(fits(self.settings, widths), self.log.ends())
+        parts = self.state.newest(fits(self.settings, widths), *([self.log.holds] if self.log else []))
+        if parts is None and self.topic is not None:
+            raise StateError(f"{self.state.path} has no snapshot yet; its log is the Kafka topic {self.topic.topic!r}")
         if parts is None:
-            return [0] * self.log.partitions
+            return [0] * (self.log.partitions if self.log else 0)
         self.featurizer.load(parts["featurize-0"])
         self.scorer.load(parts["score-0"])
         self.ranker.load(parts["rank-0"])
         return [int(p) for p in parts["position"]["position"]]
 
-    def _replay(self, partition: int, position: int) -> None:
-        while (batch := self.log.read(partition, position, READ)) is not None:
+    def _open_log(self) -> Log:
+        partitions = Log.partitions_of(self.state.log, self.settings.log.partitions)
+        return Log(self.state.log, partitions, readonly=True)
+
+    def _replay(self, log: Log, partition: int, position: int) -> None:
+        while (batch := log.read(partition, position, READ)) is not None:
             kept, _ = clean(batch)
             self.scorer.learn_categories(kept)
             self.ranker.learn(kept)

@@ -109,7 +109,7 @@ def _learn(state: StateDir, settings: Settings, sources: list[Source], until: fl
 
 def _refuse_what_is_covered(state: StateDir, log: Log, depends: str, ends: list[int]) -> None:
     """Raises StateError where the newest snapshot has learned a row that is to be left to the stream."""
-    newest = state.newest(depends, log.ends())
+    newest = state.newest(depends, log.holds)
     had = newest["position"]["position"].tolist() if newest else []
     for partition, (position, end) in enumerate(zip(had, ends, strict=False)):
         if position > end:

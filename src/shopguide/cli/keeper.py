@@ -26,12 +26,13 @@ class Moment:
 
 
 class Keeper:
-    """One snapshot at a time. When it is durable, the log is told, and what is beyond retention leaves the log."""
+    """One snapshot at a time. When it is durable, what is beyond retention leaves the log."""
 
     def __init__(self, state: StateDir, log: Log, fits: str, keep: int) -> None:
         self._state, self._log, self._fits, self._keep = state, log, fits, keep
         self._thread: threading.Thread | None = None
         self._error: StateError | None = None
+        self._durable: dict[int, int] | None = None
         self.compacted: dict[int, int] = {}  # of each partition: all rows below are within retention or gone
 
     def busy(self) -> bool:
@@ -43,6 +44,11 @@ class Keeper:
         self._error = None
         self._thread = threading.Thread(target=self._save, args=(moment, rejects, only), name="keeper", daemon=True)
         self._thread.start()
+
+    def take_durable(self) -> dict[int, int] | None:
+        """How far the newest durable snapshot has learned; None where that was said before."""
+        durable, self._durable = self._durable, None
+        return durable
 
     def finish(self) -> StateError | None:
         """Wait for the snapshot under way; what went wrong with the last one."""
@@ -56,7 +62,7 @@ class Keeper:
             self._log.commit()
             rejects.commit()
             self._state.save(moment.parts, self._fits, 1 if only else self._keep)
-            self._log.follow(moment.reached)
+            self._durable = moment.reached
             self.compacted = retain(self._log, moment.kept, self.compacted)
         except StateError as e:
             self._error = e

@@ -12,7 +12,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from shopguide.cli.keeper import Keeper, Moment
 from shopguide.collect.collector import Collector
 from shopguide.compaction import Kept
 from shopguide.errors import ShopguideError, StateError
+from shopguide.kafka.binding import refuse_bound
 from shopguide.keys import Secret
 from shopguide.log import Log
 from shopguide.push import PushServer
@@ -31,6 +33,9 @@ from shopguide.storm.runner import LocalRunner
 from shopguide.tokens import KeyRing
 from shopguide.topologies.recommend import Recommend
 
+if TYPE_CHECKING:
+    from shopguide.kafka.log import KafkaLog
+
 logger = logging.getLogger(__name__)
 
 IDLE = 0.2  # seconds between looks at the log when nothing was appended
@@ -40,15 +45,21 @@ T = TypeVar("T")
 
 
 class RunningLine:
-    """A line on a state directory, from :meth:`start` to :meth:`stop`. ``push`` False: nobody subscribes. ``log``:
-    another than the directory's own."""
+    """A line on a state directory, from :meth:`start` to :meth:`stop`. ``push`` False: nobody subscribes.
+    ``open_log`` gives the log of that directory; None: its own."""
 
-    def __init__(self, state: StateDir, settings: Settings, push: bool = True, log: Log | None = None) -> None:
+    def __init__(
+        self,
+        state: StateDir,
+        settings: Settings,
+        push: bool = True,
+        open_log: Callable[[Path, Secret], KafkaLog] | None = None,
+    ) -> None:
         state.take()
         self.state, self.settings = state, settings
         self.secret = Secret.load(state.path, create=True)
+        self.log = open_log(state.path, self.secret) if open_log else self._own_log()
         state.keep_settings(settings)
-        self.log = log or Log(state.log, settings.log.partitions, settings.log.segment_bytes)
         self.collector = Collector(self.log, self.secret)
         self.keys = KeyRing.of(self.secret)
         self.push: PushServer | None = None
@@ -78,6 +89,8 @@ class RunningLine:
         if self._error is None:
             self._keep()
         self._keeper.finish()
+        if self._error is None:
+            self._follow()
         self.runner.close()
         if self.push is not None:
             self.push.stop()
@@ -93,7 +106,7 @@ class RunningLine:
 
     def behind(self) -> int:
         """Rows of the log that the spout has not read yet."""
-        return sum(self.log.end(p) - position for p, position in self.positions().items())
+        return sum(self.log.end(p) - position for p, position in self.positions().items()) // self.log.stride
 
     def catch_up(self, within: int = 0) -> None:
         """Wait until at most ``within`` rows of the log are unread. Raises what ended the runner, if it did."""
@@ -104,8 +117,8 @@ class RunningLine:
     def learn_all(self) -> None:
         """Wait until all that the log holds now is learned, and what it causes in other partitions."""
         for _ in range(RELAYS):
-            ends = self.log.ends()
-            while any(self.call(self.positions)[p] < end for p, end in enumerate(ends)):
+            ends = {p: self.log.end(p) for p in range(self.log.partitions)}
+            while any(self.call(self.positions)[p] < end for p, end in ends.items()):
                 time.sleep(0.002)
 
     def call(self, work: Callable[[], T]) -> T:
@@ -138,8 +151,12 @@ class RunningLine:
         """The first task's stage object of a component; for counting only while the runner works."""
         return self.runner.stages()[f"{name}-0"]
 
+    def _own_log(self) -> Log | KafkaLog:
+        refuse_bound(self.state.path)
+        return Log(self.state.log, self.settings.log.partitions, self.settings.log.segment_bytes)
+
     def _configuration(self) -> dict[str, Any]:
-        parts = self.state.newest(self._fits, self.log.ends()) or {}
+        parts = self.state.newest(self._fits, self.log.holds) or {}
         configuration = {
             deployment.STATE: str(self.state.path),
             deployment.SETTINGS: self.settings.model_dump_json(),
@@ -153,8 +170,10 @@ class RunningLine:
     def _work(self) -> None:
         try:
             while not self._stopping.is_set():
+                self.log.raise_error()
                 self.log.appended.clear()
                 self._do_jobs()
+                self._follow()
                 if time.monotonic() >= self._next_snapshot and not self._keeper.busy():
                     self._keep()
                 if not self.runner.step():
@@ -189,6 +208,13 @@ class RunningLine:
         self._purge(rejects)
         self._keeper.begin(Moment(parts, {p: at - 1 for p, at in positions.items()}, kept), rejects, only)
         self._kept = positions
+
+    def _follow(self) -> None:
+        """Tell the log of a snapshot that has become durable, while nothing is under way."""
+        reached = self._keeper.take_durable()
+        if reached is not None:
+            self.runner.settle()
+            self.log.follow(reached)
 
     def _purge(self, rejects: Any) -> None:
         """Rejected rows live as long as the rows of the log."""

@@ -24,6 +24,7 @@ from shopguide.cli.summary import in_words, summary
 from shopguide.collect.sources import open_source
 from shopguide.display import Server, create_app
 from shopguide.errors import SettingError, SourceError
+from shopguide.kafka.source import SCHEME, find_topic
 from shopguide.settings import Settings, load
 from shopguide.simulate import Shop
 from shopguide.state import StateDir
@@ -39,6 +40,7 @@ Stopped = threading.Event
         "shopguide run --source http: --state DIR --http 127.0.0.1:8080",
         "shopguide run --source 'file:events.jsonl?speed=60' --push tcp://127.0.0.1:7201",
         "shopguide run --source sim: --http 127.0.0.1:8080",
+        "shopguide run --source 'kafka://127.0.0.1:9092/events?group=guide' --state DIR",
     )
 )
 @click.option(
@@ -46,7 +48,7 @@ Stopped = threading.Event
     "specs",
     multiple=True,
     metavar="SPEC",
-    help="file:PATH[?format=F&speed=1|60|max], log:DIR, http: or sim: (repeatable).",
+    help="file:PATH[?format=F&speed=1|60|max], log:DIR, http:, sim: or kafka://HOST:PORT/TOPIC[?group=G] (repeatable).",
 )
 @settings_options
 @state_option
@@ -63,12 +65,16 @@ def run(
     as_json: bool,
 ) -> None:
     """Run the line. Ends by itself, with a summary, when all its sources are finite and done."""
-    settings = load(preset, config_path, {**_address(http), "push.endpoint": push})
     if not specs:
         raise SourceError("nothing to run: give at least one --source")
+    topic = find_topic(specs)
+    partitions = topic and topic.partitions
+    settings = load(preset, config_path, {**_address(http), "push.endpoint": push, "log.partitions": partitions})
     serves = http is not None or "http:" in specs
-    sources = [open_source(spec, state_path) for spec in specs if spec not in ("http:", "sim:")]
-    line = RunningLine(StateDir(state_path), settings, push=serves or push is not None)
+    files = [spec for spec in specs if spec not in ("http:", "sim:") and not spec.startswith(SCHEME)]
+    sources = [open_source(spec, state_path) for spec in files]
+    pushes = serves or push is not None
+    line = RunningLine(StateDir(state_path), settings, pushes, topic.open if topic else None)
     stopped = stop_on_signals()
     began, before = time.monotonic(), _counts(line)
 
@@ -85,9 +91,13 @@ def run(
             feeder.join()
         else:
             load_sources()
+        while topic is not None and not stopped.wait(0.1):
+            line.raise_error()
         if shoppers is not None:
             shoppers.join()
-        line.catch_up()
+        line.log.finish()
+        if topic is None:
+            line.catch_up()
     counts, rejected = (after - earlier for after, earlier in zip(_counts(line), before, strict=True))
     report = summary(counts, rejected, time.monotonic() - began, line.stage("score").checksum())
     click.echo(json.dumps(report) if as_json else in_words(report))

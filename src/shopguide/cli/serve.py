@@ -105,7 +105,7 @@ class ServedLine:
         """Rows of the log, and what became of them."""
         line = self._line
         line.raise_error()
-        rows = sum(line.log.end(p) for p in range(line.log.partitions))
+        rows = sum(line.log.end(p) for p in range(line.log.partitions)) // line.log.stride
         return {
             "rows": rows,
             "rejected": line.stage("reject").counts.total(),

@@ -46,14 +46,8 @@ def check(directory: Path) -> None:
 def info(directory: Path, as_json: bool) -> None:
     """What the directory holds."""
     found = AtRest(directory)
-    if not found.log.nbytes():
-        raise StateError(f"{directory} holds an empty log")
     report: dict[str, Any] = {
-        "log": {
-            "partitions": found.log.partitions,
-            "rows": [found.log.end(p) for p in range(found.log.partitions)],
-            "bytes": found.log.nbytes(),
-        },
+        "log": _log(found),
         "events": dict(sorted(found.featurizer.counts.items())),
         "snapshots": found.state.snapshots(),
         "running": found.state.running(),
@@ -62,10 +56,7 @@ def info(directory: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(report))
         return
-    click.echo(
-        f"log        {sum(report['log']['rows']):,} rows in {found.log.partitions} partitions, "
-        f"{report['log']['bytes'] / 1e6:,.1f} MB"
-    )
+    click.echo(f"log        {_log_in_words(report['log'])}")
     for kind, count in report["events"].items():
         click.echo(f"events     {count:>10,} {kind}")
     for snapshot in report["snapshots"]:
@@ -74,3 +65,22 @@ def info(directory: Path, as_json: bool) -> None:
     holder = report["running"].get("pid")
     click.echo(f"in use     {f'by process {holder}' if holder else 'no'}")
     click.echo(f"checksum   {report['checksum']}")
+
+
+def _log(found: AtRest) -> dict[str, Any]:
+    if found.topic is not None:
+        return {"topic": found.topic.topic, "partitions": found.settings.log.partitions}
+    assert found.log is not None
+    if not found.log.nbytes():
+        raise StateError(f"{found.state.path} holds an empty log")
+    return {
+        "partitions": found.log.partitions,
+        "rows": [found.log.end(p) for p in range(found.log.partitions)],
+        "bytes": found.log.nbytes(),
+    }
+
+
+def _log_in_words(log: dict[str, Any]) -> str:
+    if "topic" in log:
+        return f"the Kafka topic {log['topic']}, {log['partitions']} partitions"
+    return f"{sum(log['rows']):,} rows in {log['partitions']} partitions, {log['bytes'] / 1e6:,.1f} MB"

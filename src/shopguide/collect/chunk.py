@@ -42,7 +42,8 @@ class Chunk:
     whatever a producer put there. ``raw`` gives the original bytes of a row, ``problems`` what keeps a row from being
     read. Row r has the number ``first + r`` in its source; ``first`` -1: the rows are of no file. ``known`` is the
     encoder's memory of the item attributes that the source's rows brought: one dict for all chunks of a reading, so
-    that reading a source again gives the same rows again.
+    that reading a source again gives the same rows again. ``arrived`` (epoch s, a row each) is when the source had the
+    rows; None: now.
     """
 
     rows: int
@@ -52,6 +53,7 @@ class Chunk:
     source: int = 0
     first: int = -1
     known: dict[Any, tuple[Any, ...]] = field(default_factory=dict)
+    arrived: NDArray[np.float64] | None = None
 
     def slice(self, start: int, stop: int) -> Chunk:
         """Rows start..stop-1."""
@@ -63,6 +65,7 @@ class Chunk:
             raw=lambda row: self.raw(start + row),
             problems={row - start: why for row, why in self.problems.items() if start <= row < stop},
             first=self.first + start,
+            arrived=None if self.arrived is None else self.arrived[start:stop],
         )
 
 
@@ -82,7 +85,7 @@ def columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
     """The canonical columns of rows that name their own fields; None where a row lacks one."""
     names: set[Any] = set().union(*rows)
     columns: dict[str, Column] = {}
-    for column, theirs in canonical(name for name in names if isinstance(name, str)).items():
+    for column, theirs in canonical(sorted(name for name in names if isinstance(name, str))).items():
         values = list(map(methodcaller("get", theirs[0]), rows))
         for name in theirs[1:]:
             values = [row.get(name) if v is None else v for v, row in zip(values, rows, strict=True)]

@@ -27,7 +27,7 @@ class Sink(Protocol):
 
     partitions: int
 
-    def append(self, partition: int, events: Events, names: Names, source: int = 0, row: int = -1) -> int: ...
+    def append(self, partition: int, events: Events, names: Names, source: int = 0, row: int = -1) -> object: ...
 
     def commit(self) -> None: ...
 
@@ -62,7 +62,7 @@ class Collector:
         columns = columns_of(rows)
         now = self._clock()
         columns["time"] = [now if t is None else t for t in columns.get("time", [None] * len(rows))]
-        chunk = Chunk(len(rows), columns, lambda row: _raw_of(rows[row], raw[row] if raw else None), known=self._known)
+        chunk = Chunk(len(rows), columns, lambda row: raw_of(rows[row], raw[row] if raw else None), known=self._known)
         with self._live_lock:
             return self._append(self._live.encode(chunk))
 
@@ -109,7 +109,7 @@ class Collector:
         return Receipt(accepted, encoded.refused)
 
 
-def _raw_of(row: Mapping[str, Any], given: bytes | None) -> bytes:
+def raw_of(row: Mapping[str, Any], given: bytes | None) -> bytes:
     """The bytes that a malformed row keeps: all of it but where it came from."""
     if given is not None and not ADDRESSES & row.keys():
         return given

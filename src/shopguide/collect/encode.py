@@ -100,7 +100,7 @@ class _Encoding:
     def __init__(self, encoder: Encoder, chunk: Chunk) -> None:
         self.encoder, self.chunk = encoder, chunk
         self.n = chunk.rows
-        self.arrived = encoder.clock()
+        self.arrived = np.full(self.n, encoder.clock()) if chunk.arrived is None else chunk.arrived
         self.why: dict[int, str] = {}
         self.good = np.ones(self.n, bool)
         self.attributes = Attributes(chunk, encoder.amounts)
@@ -129,7 +129,7 @@ class _Encoding:
     def _events(self, data: Ragged[np.uint8]) -> Events:
         """The rows themselves. A malformed one keeps its user, so that it can be forgotten with them."""
         return Events(
-            arrived=np.full(self.n, self.arrived),
+            arrived=self.arrived,
             kind=np.where(self.good, self.kind, np.uint8(Kind.MALFORMED)),
             user=np.where(self.good & (self.kind == ITEM), np.uint64(0), self.user),
             session=self.session * self.good,
@@ -149,7 +149,7 @@ class _Encoding:
     def _items(self, rows: I64) -> Events:
         """An ITEM row for each of these rows."""
         return Events(
-            arrived=np.full(len(rows), self.arrived),
+            arrived=self.arrived[rows],
             kind=np.full(len(rows), ITEM),
             item=self.item[rows],
             time=self.time[rows],
@@ -238,7 +238,7 @@ class _Encoding:
                 readable = np.isinf(self.time[row]) or (isinstance(given, (str, float)) and _names_nan(given))
                 self._reject([row], "time is not finite" if readable else "time cannot be read")
             elif self.kind[row] >= ITEM:
-                self.time[row] = self.arrived
+                self.time[row] = self.arrived[row]
             else:
                 self._reject([row], "no time")
 

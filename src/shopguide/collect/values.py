@@ -138,7 +138,11 @@ def times(column: Column, cache: Cache[float]) -> F64:
             return _seconds(np.fromiter(map(float, column), np.float64, len(column)))
         except ValueError:
             return floats(column, cache)
-    return _seconds(floats(column, cache))
+    if isinstance(column, np.ndarray) or set(map(type, column)) <= {int, float}:
+        return _seconds(floats(column, cache))
+    given = np.fromiter((isinstance(value, (int, float)) for value in column), bool, len(column))
+    numbers = floats(column, cache)
+    return np.where(given, _seconds(numbers), numbers)
 
 
 def _seconds(time: F64) -> F64:

@@ -127,3 +127,18 @@ class PushBolt(Bolt):
 
     def close(self) -> None:
         self.stage.close()
+
+
+class PublishBolt(Bolt):
+    """Gives lists and rejected rows to the topics of what comes out, where there are any."""
+
+    def initialize(self, storm_conf: dict[str, Any], context: dict[str, Any]) -> None:
+        self.publisher = Deployment(storm_conf, context).publisher
+
+    def process(self, tup: Any) -> None:
+        if self.publisher is None:
+            return
+        if tup.stream == "rejected":
+            self.publisher.reject(*tup.values)
+        else:
+            self.publisher.recommend(tup.values[0], msgpack.unpackb(tup.values[1]))

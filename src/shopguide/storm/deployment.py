@@ -49,6 +49,11 @@ class Deployment:
         """Where the push server takes recommendations."""
         return self._conf.get(INTAKE)
 
+    @property
+    def publisher(self) -> Any:
+        """Takes lists and rejected rows to topics (shopguide.kafka.publisher); None: there are no such topics."""
+        return getattr(self._conf.get(LOG), "publisher", None)
+
     def log(self) -> Log:
         log = self._conf.get(LOG)
         return log if log is not None else Log(self.state.log, self.settings.log.partitions, readonly=True)

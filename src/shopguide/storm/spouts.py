@@ -24,8 +24,13 @@ class LogSpout(Spout):
         self.positions = {p: int(start["position"][p]) if start else 0 for p in mine}
         self.rewinds: dict[int, list[int]] = {p: [] for p in mine}  # where to, in order
         self.turn = list(mine)
+        self.heard = 0  # number of the newest rewind that the log asked for
 
     def next_tuple(self) -> None:
+        for number, partition, offset in self.log_read.rewinds(self.heard):
+            self.heard = number
+            if offset < self.positions.get(partition, 0):
+                self._rewind(partition, offset)
         for _ in self.turn:
             partition = self.turn.pop(0)
             self.turn.append(partition)
@@ -39,5 +44,8 @@ class LogSpout(Spout):
         """Go back to the batch, unless a rewind since it was emitted went as far: then it comes again anyhow."""
         partition, first, rewinds = map(int, tup_id.split(":"))
         if all(first < to for to in self.rewinds[partition][rewinds:]):
-            self.positions[partition] = first
-            self.rewinds[partition].append(first)
+            self._rewind(partition, first)
+
+    def _rewind(self, partition: int, offset: int) -> None:
+        self.positions[partition] = offset
+        self.rewinds[partition].append(offset)

@@ -1,0 +1,130 @@
+"""A topic as the log: what :class:`shopguide.log.Log` is for one process, for any number of them.
+
+Offsets are those of :mod:`shopguide.kafka.messages`, with holes between rows; a batch stands for whole messages and
+for what Kafka left out between them (transaction markers, what was compacted or has expired).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from shopguide.collect.encode import Encoder
+from shopguide.errors import StateError
+from shopguide.kafka.client import Outage, producer
+from shopguide.kafka.group import Group
+from shopguide.kafka.messages import PLACES, SHIFT, Rows, pieces
+from shopguide.kafka.publisher import Publisher
+from shopguide.kafka.reader import Reader
+from shopguide.kafka.source import Spec
+from shopguide.keys import Secret
+from shopguide.records import Batch, Events, Names
+
+DELIVERY = 10_000  # ms that a message may take to the broker
+
+
+class KafkaLog:
+    """The topic of a SPEC. :meth:`append` and :meth:`commit` may be called from any thread, the rest from the runner's.
+
+    Raises StateError where the broker does not answer at the start; later outages are waited out.
+    """
+
+    stride = PLACES  # between the offsets of neighbouring messages
+
+    def __init__(self, spec: Spec, partitions: int, secret: Secret) -> None:
+        self.partitions = partitions
+        self.appended = threading.Event()  # set when there may be something to read
+        self._topic = spec.topic
+        self._outage = Outage(spec.servers)
+        self._encoder = Encoder(secret, controls=True)
+        self._finished = False
+        self._undelivered: str | None = None
+        self._rows: dict[tuple[int, int], int] = {}  # (source, partition) -> its last row appended here
+        self._producer = Producer(producer(spec.servers, self._outage, DELIVERY))
+        self._reader = Reader(spec.servers, spec.topic, partitions, self._outage, self.appended)
+        self._group = Group(spec.servers, spec.group, spec.topic, self._outage)
+        self.publisher = Publisher(spec.servers, spec.recommendations, spec.rejects, self._group.owned, self._outage)
+        self._group.start(self.publisher)
+
+    def append(self, partition: int, events: Events, names: Names, source: int = 0, row: int = -1) -> None:
+        """Send rows to the end of a partition. Raises StateError where too much waits for the broker."""
+        try:
+            for value in pieces(Batch(partition, 0, len(events) - 1, events, names)):
+                self._producer.produce(self._topic, value, partition=partition, on_delivery=self._delivered)
+        except BufferError:
+            raise StateError(f"topic {self._topic!r} takes no more: {len(self._producer):,} messages wait") from None
+        except KafkaException as e:
+            raise StateError(f"topic {self._topic!r} takes no more: {e.args[0].str()}") from None
+        self._producer.poll(0)
+        if row >= 0:
+            self._rows[source, partition] = max(row, self.last_row(source, partition))
+
+    def commit(self) -> None:
+        """Wait until everything appended is delivered. Raises StateError where something was not in time."""
+        left = self._producer.flush(2 * DELIVERY / 1000)
+        why, self._undelivered = self._undelivered, None
+        if why is not None or left:
+            raise StateError(f"topic {self._topic!r} did not take what was sent: {why or 'no answer in time'}")
+
+    def read(self, partition: int, offset: int, limit: int) -> Batch | None:
+        """The rows of a partition's next messages from ``offset`` on; None where there are none yet.
+
+        Whole messages, until there are ``limit`` rows.
+        """
+        if self._finished:
+            return None
+        self._reader.go(partition, offset >> SHIFT)
+        rows = Rows(self._encoder)
+        while len(rows) < limit and (message := self._reader.take(partition)) is not None:
+            rows.add(message)
+        end = self._reader.next(partition) << SHIFT
+        return Batch(partition, offset, end - 1, *rows.result()) if end > offset else None
+
+    def end(self, partition: int) -> int:
+        """The offset that the next message's rows will begin at, as far as is known."""
+        return self._reader.end(partition) << SHIFT
+
+    def holds(self, positions: Sequence[int]) -> bool:
+        """A topic that is the one it was has lost nothing but what its own retention took."""
+        return True
+
+    def last_row(self, source: int, partition: int) -> int:
+        """The last row of a source that was appended here; -1: none."""
+        return self._rows.get((source, partition), -1)
+
+    def nbytes(self) -> int:
+        """Bytes on this machine: the broker has them."""
+        return 0
+
+    def rewinds(self, after: int) -> list[tuple[int, int, int]]:
+        """(number, partition, offset) of partitions to answer for, given to us after that number: where from."""
+        return [(number, partition, offset << SHIFT) for number, partition, offset in self._group.begins(after)]
+
+    def follow(self, frontiers: dict[int, int]) -> None:
+        """A durable snapshot holds everything up to these offsets, and nothing read so far is under way: the group's
+        offsets follow. A partition that is being answered again is not yet as far as it was learned."""
+        self._group.follow({p: min((last + 1) >> SHIFT, self._reader.next(p)) for p, last in frontiers.items()})
+
+    def finish(self) -> None:
+        """Hand out nothing more: the process ends."""
+        self._finished = True
+        self.publisher.give_up()
+
+    def raise_error(self) -> None:
+        """Raises StateError where the topic is gone or another one, or the group does not let us in."""
+        self._reader.raise_error()
+        self._group.raise_error()
+
+    def close(self) -> None:
+        self._group.close()
+        self._reader.close()
+        self._producer.flush(DELIVERY / 1000)
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        partition, offset = message.partition(), message.offset()
+        if error is not None:
+            self._undelivered = error.str()
+        elif partition is not None and offset is not None:
+            self._reader.holds(partition, offset)

@@ -1,0 +1,87 @@
+"""A Kafka topic as a source: ``kafka://HOST:PORT/TOPIC[?group=G&recommendations=TOPIC&rejects=TOPIC]``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from shopguide.errors import SourceError
+from shopguide.kafka.binding import Bound, bind
+from shopguide.keys import Secret
+
+if TYPE_CHECKING:
+    from shopguide.kafka.log import KafkaLog
+
+SCHEME = "kafka://"
+FORM = "kafka://HOST:PORT/TOPIC[?group=G&recommendations=TOPIC&rejects=TOPIC]"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a SPEC says. ``recommendations`` and ``rejects`` are the topics of what comes out; empty: none."""
+
+    servers: str
+    topic: str
+    group: str
+    recommendations: str
+    rejects: str
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic that exists, with ``partitions`` of them."""
+
+    spec: Spec
+    id: str
+    partitions: int
+
+    def open(self, state: Path, secret: Secret) -> KafkaLog:
+        """The topic as the log of a state directory. Raises StateError where the directory belongs to another log."""
+        from shopguide.kafka.log import KafkaLog  # noqa: PLC0415 - needs the extra
+
+        bind(state, Bound(self.spec.topic, self.id, self.partitions))
+        return KafkaLog(self.spec, self.partitions, secret)
+
+
+def parse(text: str) -> Spec:
+    """Raises SourceError where it is no SPEC of a topic."""
+    location, _, query = text.removeprefix(SCHEME).partition("?")
+    servers, _, topic = location.partition("/")
+    hosts = [server.rpartition(":") for server in servers.split(",")]
+    if not topic or "/" in topic or not all(host and port.isdecimal() for host, _, port in hosts):
+        raise SourceError(f"source {text!r}: should be {FORM}")
+    options = {
+        "group": "shopguide",
+        "recommendations": f"{topic}.recommendations",
+        "rejects": f"{topic}.rejects",
+    }
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name not in options:
+            raise SourceError(f"source {text!r}: no option {name}; there are {', '.join(options)}")
+        options[name] = value
+    if not options["group"]:
+        raise SourceError(f"source {text!r}: group is empty")
+    return Spec(servers, topic, **options)
+
+
+def find_topic(specs: Sequence[str]) -> Topic | None:
+    """The topic among the sources of a run; None: there is none.
+
+    Raises SourceError, in one line, where there are two, files beside it, no such topic, no broker, or no client.
+    """
+    kafka = [spec for spec in specs if spec.startswith(SCHEME)]
+    if not kafka:
+        return None
+    if len(kafka) > 1:
+        raise SourceError(f"{len(kafka)} Kafka sources: a state is made from one topic")
+    if files := [spec for spec in specs if spec.startswith("file:")]:
+        raise SourceError(f"{files[0]!r} beside a Kafka source: the topic is the log; send a file's rows to the topic")
+    spec = parse(kafka[0])
+    try:
+        from shopguide.kafka.admin import look_up  # noqa: PLC0415 - needs the extra
+    except ImportError:
+        raise SourceError(f"source {kafka[0]!r} needs confluent-kafka: pip install 'shopguide[kafka]'") from None
+    return look_up(spec)

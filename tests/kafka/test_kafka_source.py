@@ -1,0 +1,83 @@
+"""SPECs of topics, and the mistakes that need no broker to be told."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from broker import shopguide, two_free_ports
+
+from shopguide.errors import SourceError, StateError
+from shopguide.kafka.binding import Bound, bind, bound, refuse_bound
+from shopguide.kafka.source import Spec, find_topic, parse
+
+
+def test_a_spec_says_where_and_what() -> None:
+    assert parse("kafka://h:1/t") == Spec("h:1", "t", "shopguide", "t.recommendations", "t.rejects")
+    assert parse("kafka://h:1,i:2/t.a?group=g&rejects=&recommendations=r") == Spec("h:1,i:2", "t.a", "g", "r", "")
+
+
+@pytest.mark.parametrize(
+    ("spec", "line"),
+    [
+        ("kafka://h/t", "should be kafka://HOST:PORT/TOPIC"),
+        ("kafka://h:1", "should be kafka://HOST:PORT/TOPIC"),
+        ("kafka://h:1/", "should be kafka://HOST:PORT/TOPIC"),
+        ("kafka://h:1/a/b", "should be kafka://HOST:PORT/TOPIC"),
+        ("kafka://:1/a", "should be kafka://HOST:PORT/TOPIC"),
+        ("kafka://h:x/a", "should be kafka://HOST:PORT/TOPIC"),
+        ("kafka://h:1/a?grop=g", "no option grop; there are group, recommendations, rejects"),
+        ("kafka://h:1/a?group=", "group is empty"),
+    ],
+)
+def test_what_is_no_spec(spec: str, line: str) -> None:
+    with pytest.raises(SourceError, match=line):
+        parse(spec)
+
+
+def test_sources_that_do_not_go_together() -> None:
+    assert find_topic(["http:", "file:a.csv"]) is None
+    with pytest.raises(SourceError, match="2 Kafka sources"):
+        find_topic(["kafka://h:1/a", "kafka://h:1/b"])
+    with pytest.raises(SourceError, match="'file:a' beside a Kafka source"):
+        find_topic(["kafka://h:1/a", "file:a"])
+
+
+def test_no_broker_is_one_line(tmp_path: Path) -> None:
+    address = f"127.0.0.1:{two_free_ports()}"
+    done = shopguide("run", "--source", f"kafka://{address}/events", "--state", tmp_path / "s")
+    assert done.returncode == 2 and done.stderr.startswith(f"shopguide: no Kafka broker answers at {address}: ")
+    assert done.stderr.count("\n") == 1 and not (tmp_path / "s").exists()
+
+
+def test_everything_else_works_without_the_client(tmp_path: Path) -> None:
+    main = "import sys; sys.modules['confluent_kafka'] = None; from shopguide.cli import main; main()"
+    command = [sys.executable, "-c", main, "run", "--state", str(tmp_path / "s"), "--source"]
+    done = subprocess.run([*command, "kafka://h:1/t"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == ("shopguide: source 'kafka://h:1/t' needs confluent-kafka: pip install 'shopguide[kafka]'\n")
+    (tmp_path / "a.csv").write_text("user,item,time\nu1,i1,1700000000\n")
+    done = subprocess.run([*command, f"file:{tmp_path / 'a.csv'}"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "1 rows" in done.stdout, done.stderr
+
+
+def test_a_directory_remembers_its_topic(tmp_path: Path) -> None:
+    assert bound(tmp_path) is None
+    refuse_bound(tmp_path)
+    bind(tmp_path, Bound("t", "1", 4))
+    bind(tmp_path, Bound("t", "1", 4))
+    assert bound(tmp_path) == Bound("t", "1", 4)
+    for topic, line in (
+        (Bound("u", "1", 4), "was made from topic 't', not 'u'"),
+        (Bound("t", "2", 4), "was deleted and made again"),
+        (Bound("t", "1", 8), "has 8 partitions, .* when it had 4"),
+    ):
+        with pytest.raises(StateError, match=line):
+            bind(tmp_path, topic)
+    with pytest.raises(StateError, match="run it with --source kafka://"):
+        refuse_bound(tmp_path)
+    (tmp_path / "kafka.json").write_text("{")
+    with pytest.raises(StateError, match="cannot be read"):
+        bound(tmp_path)
