@@ -31,7 +31,7 @@ class Keeper:
     def __init__(self, state: StateDir, log: Log, fits: str, keep: int) -> None:
         self._state, self._log, self._fits, self._keep = state, log, fits, keep
         self._thread: threading.Thread | None = None
-        self._error: StateError | None = None
+        self._error: Exception | None = None
         self.compacted: dict[int, int] = {}  # of each partition: all rows below are within retention or gone
 
     def busy(self) -> bool:
@@ -44,7 +44,7 @@ class Keeper:
         self._thread = threading.Thread(target=self._save, args=(moment, rejects, only), name="keeper", daemon=True)
         self._thread.start()
 
-    def finish(self) -> StateError | None:
+    def finish(self) -> Exception | None:
         """Wait for the snapshot under way; what went wrong with the last one."""
         if self._thread is not None:
             self._thread.join()
@@ -58,6 +58,6 @@ class Keeper:
             self._state.save(moment.parts, self._fits, 1 if only else self._keep)
             self._log.follow(moment.reached)
             self.compacted = retain(self._log, moment.kept_from, self.compacted)
-        except StateError as e:
+        except Exception as e:
             self._error = e
-            logger.warning("%s", e)
+            logger.warning("no snapshot: %s", e, exc_info=not isinstance(e, StateError))

@@ -12,7 +12,7 @@ from shopguide import receipts
 from shopguide.cli.control import Control
 from shopguide.cli.line import RunningLine
 from shopguide.compaction import erase, find
-from shopguide.errors import StateError
+from shopguide.errors import SourceError, StateError
 from shopguide.keys import event_key
 from shopguide.records import Kind
 
@@ -33,6 +33,8 @@ class Operator:
         leave the rejects and the log. A crash in between is made up for at the next start (:meth:`resume`).
         """
         line = self._line
+        if not user or not isinstance(user, str):
+            raise SourceError(f"{user!r} is no user id")
         line.state.note_forgets(sorted({user, *line.state.forgets()}))
         line.learn_all()
         person = sorted(line.call(lambda: line.stage("featurize").person(line.secret.user_key(user))))
@@ -89,11 +91,9 @@ def operated(line: RunningLine) -> Iterator[Operator]:
     """The line at work, and reachable for commands."""
     line.start()
     operator = Operator(line)
-    control = Control(line.state.path, {"forget": operator.forget, "retract": operator.retract})
     try:
         operator.resume()
-        control.start()
-        yield operator
-        control.stop()
+        with Control(line.state.path, {"forget": operator.forget, "retract": operator.retract}):
+            yield operator
     finally:
         line.stop()
