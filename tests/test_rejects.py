@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+from collections import Counter
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from logs import content, full_disk
 
+from shopguide.errors import GapError, StateError
 from shopguide.rejects import RejectFiles
 
 
@@ -47,3 +52,81 @@ def test_a_line_that_a_crash_left_unfinished_is_written_again(tmp_path: Path) ->
     files.write(0, [1, 2], ["a", "b"], [b"one", b"two"])
     files.close()
     assert rows(tmp_path) == [(1, "a", b"one"), (2, "b", b"two")]
+
+
+PARTS = st.lists(st.tuples(st.integers(0, 1), st.integers(1, 3), st.sampled_from("ab")), min_size=1, max_size=12)
+
+
+@given(PARTS, st.sets(st.integers(0, 30)), st.integers(0, 1), st.booleans())
+def test_a_purge_takes_out_these_rows_and_no_others(
+    tmp_path_factory: pytest.TempPathFactory, parts: list[tuple[int, int, str]], gone: set[int], of: int, reopen: bool
+) -> None:
+    path = tmp_path_factory.mktemp("rejects")
+    files, kept = RejectFiles(path), {0: [], 1: []}
+    at = {0: 0, 1: 0}
+    for partition, step, reason in parts:
+        at[partition] += step
+        files.write(partition, [at[partition]], [reason], [b"\xff%d" % at[partition]])
+        kept[partition].append((at[partition], reason, b"\xff%d" % at[partition]))
+    if reopen:
+        files.close()
+        files = RejectFiles(path)
+    files.purge(lambda partition, row: partition == of and row["offset"] in gone)
+    kept[of] = [row for row in kept[of] if row[0] not in gone]
+    assert files.counts == Counter(reason for rows_ in kept.values() for _, reason, _ in rows_)
+    for partition, last in at.items():
+        files.write(partition, [last, last + 9], ["c", "c"], [b"double", b"new"])  # what was purged does not come back
+    files.commit()
+    files.close()
+    for partition, last in at.items():
+        assert rows(path, partition) == [*kept[partition], (last + 9, "c", b"new")] or not last
+    assert sorted(f.name for f in path.iterdir()) == ["p0000.jsonl", "p0001.jsonl"]
+
+
+def filled(path: Path) -> RejectFiles:
+    files = RejectFiles(path)
+    files.write(0, [1, 2, 3], ["a", "b", "a"], [b"one", b"two", b"three"])
+    return files
+
+
+def test_a_purge_that_a_full_disk_refuses_changes_nothing(tmp_path: Path) -> None:
+    files = filled(tmp_path)
+    before = content(tmp_path)
+    with full_disk(50), pytest.raises(StateError, match=r"^the rejects in .* cannot be purged: File too large$"):
+        files.purge(lambda _, row: row["offset"] == 1)
+    assert content(tmp_path) == before and files.counts == {"a": 2, "b": 1}
+    files.purge(lambda _, row: row["offset"] == 1)
+    files.write(0, [4], ["c"], [b"four"])
+    files.close()
+    assert rows(tmp_path) == [(2, "b", b"two"), (3, "a", b"three"), (4, "c", b"four")]
+
+
+@pytest.mark.parametrize("room", [0, 1, 30, 60])
+def test_a_full_disk_leaves_nothing_half_written_and_it_goes_on_when_there_is_room(tmp_path: Path, room: int) -> None:
+    files = filled(tmp_path)
+    before = content(tmp_path)
+    (size,) = map(len, before.values())
+    for _ in range(2):
+        with full_disk(size + room), pytest.raises(StateError, match="take no more"):
+            files.write(0, [5, 6], ["a", "b"], [b"five", b"six"])
+        assert content(tmp_path) == before
+    with pytest.raises(GapError, match="row 5 was refused"):  # it would hide that 5 and 6 are missing
+        files.write(0, [8], ["c"], [b"eight"])
+    files.write(1, [8], ["c"], [b"eight"])
+    files.write(0, [2, 3], ["b", "a"], [b"two", b"three"])
+    files.write(0, [5, 6], ["a", "b"], [b"five", b"six"])
+    files.write(0, [8], ["c"], [b"eight"])
+    assert files.counts == {"a": 3, "b": 2, "c": 2}
+    files.close()
+    assert [offset for offset, _, _ in rows(tmp_path)] == [1, 2, 3, 5, 6, 8]
+
+
+def test_a_commit_that_fails_is_one_line(tmp_path: Path) -> None:
+    files = filled(tmp_path)
+    files.commit()
+    device = os.open("/dev/full", os.O_WRONLY)  # cannot be synced
+    os.dup2(device, files._files[0].fileno())
+    os.close(device)
+    with pytest.raises(StateError, match=r"^the rejects in .* could not be made durable: "):
+        files.commit()
+    files.close()

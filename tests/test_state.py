@@ -26,7 +26,11 @@ def test_a_snapshot_comes_back_and_the_newest_are_kept(tmp_path: Path) -> None:
     for value in (1, 2, 3, 4, 5):
         state.save(parts(value), "x")
     found = state.newest("x")
-    assert found is not None and found["score-0"]["b"].tolist() == [5] and found["score-0"]["a"].tolist() == [0, 1, 2, 3, 4]
+    assert (
+        found is not None
+        and found["score-0"]["b"].tolist() == [5]
+        and found["score-0"]["a"].tolist() == [0, 1, 2, 3, 4]
+    )
     assert [s["name"] for s in state.snapshots()] == ["00000003", "00000004", "00000005"]
     state.save(parts(6), "x", keep=1)
     assert [s["name"] for s in state.snapshots()] == ["00000006"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import msgpack
 import numpy as np
 import pytest
+from logs import full_disk
 from streamparse import Grouping, Topology
 
 from shopguide._core import Users
@@ -17,6 +20,7 @@ from shopguide.recommenders import Items
 from shopguide.records import Events, Kind, Names, Ragged
 from shopguide.settings import load
 from shopguide.storm import deployment
+from shopguide.storm import stage as stage_module
 from shopguide.storm.bolts import CleanBolt, FeaturizeBolt, PushBolt, RankBolt, RejectBolt, RelayBolt, ScoreBolt
 from shopguide.storm.runner import LocalRunner
 from shopguide.storm.spouts import LogSpout
@@ -52,16 +56,42 @@ class FlakyScoreBolt(ScoreBolt):
             super().process(tup)
 
 
-def topology(width: int = 1, replicas: int = 1, featurize: Any = FeaturizeBolt, score: Any = ScoreBolt) -> Any:
+class FullDisk:
+    """Every third time the disk takes nothing. Mixed into a bolt that writes."""
+
+    seen = 0
+
+    def handle(self, tup: Any) -> None:
+        self.seen += 1
+        with full_disk(0) if self.seen % 3 == 1 else nullcontext():
+            super().handle(tup)  # type: ignore[misc]
+
+
+class FullRejectBolt(FullDisk, RejectBolt):
+    pass
+
+
+class FullRelayBolt(FullDisk, RelayBolt):
+    pass
+
+
+def topology(
+    width: int = 1,
+    replicas: int = 1,
+    featurize: Any = FeaturizeBolt,
+    score: Any = ScoreBolt,
+    reject: Any = RejectBolt,
+    relay: Any = RelayBolt,
+) -> Any:
     """The wiring of topologies/recommend.py with other widths and classes."""
-    featurize_bolt, score_bolt = featurize, score
+    featurize_bolt, score_bolt, reject_bolt, relay_bolt = featurize, score, reject, relay
 
     class Wired(Topology):
         log = LogSpout.spec(par=width)
         clean = CleanBolt.spec(inputs={log: BY_PARTITION}, par=width)
-        reject = RejectBolt.spec(inputs={clean["rejected"]: BY_PARTITION})
+        reject = reject_bolt.spec(inputs={clean["rejected"]: BY_PARTITION})
         featurize = featurize_bolt.spec(inputs={clean: BY_PARTITION}, par=width)
-        relay = RelayBolt.spec(inputs={featurize["relay"]: BY_PARTITION})
+        relay = relay_bolt.spec(inputs={featurize["relay"]: BY_PARTITION})
         score = score_bolt.spec(inputs={clean["catalogue"]: Grouping.ALL, featurize: Grouping.ALL}, par=replicas)
         rank = RankBolt.spec(inputs={clean["catalogue"]: Grouping.ALL, score: BY_PARTITION}, par=width)
         push = PushBolt.spec(inputs={rank: BY_PARTITION}, par=width)
@@ -172,7 +202,8 @@ def with_logins(seed: int) -> tuple[Events, Events]:
     """Shoppers of whom some log in as others, one of these as a third; and the same where the account did it all."""
     random = np.random.default_rng(seed)
     events = rows(seed, 300)
-    events.kind[:] = random.choice([Kind.VIEW, Kind.CART, Kind.SEARCH, Kind.DISMISS], len(events), p=[0.7, 0.1, 0.1, 0.1])
+    kinds = [Kind.VIEW, Kind.CART, Kind.SEARCH, Kind.DISMISS]
+    events.kind[:] = random.choice(kinds, len(events), p=[0.7, 0.1, 0.1, 0.1])
     users = np.unique(events.user)
     account_of = {int(users[0]): int(users[1]), int(users[2]): int(users[1]), int(users[3]): int(users[0])}
     done = events.take(np.arange(len(events)))
@@ -201,7 +232,7 @@ def test_an_alias_is_the_account_having_done_it_all(tmp_path: Path, seed: int) -
     for name, stage in one.stages().items():
         if name.startswith("score"):
             assert stage.checksum() == want.checksum()
-            assert sorted(zip(*stage.audience.dump())) == sorted(zip(*want.audience.dump()))
+            assert sorted(zip(*stage.audience.dump(), strict=True)) == sorted(zip(*want.audience.dump(), strict=True))
 
 
 @pytest.mark.parametrize("seed", [None, 4, 5, 6])
@@ -213,3 +244,44 @@ def test_fails_and_rewinds_change_nothing(tmp_path: Path, seed: int | None, flak
     runner = run(tmp_path, events, topology(featurize=featurize, score=score), seed, 9)
     assert runner.stages()["score-0"].checksum() == by_definition(events)
     assert any(runner.spouts[0].component.rewinds.values())
+
+
+@pytest.mark.parametrize("seed", [None, 7, 8, 9])
+def test_rejects_that_the_disk_refused_come_again_each_once_and_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int | None
+) -> None:
+    monkeypatch.setattr(stage_module, "PAUSE", 0)
+    events = rows(6)
+    runner = run(tmp_path, events, topology(reject=FullRejectBolt), seed, 4)
+    assert runner.stages()["score-0"].checksum() == by_definition(events)
+    assert any(runner.spouts[0].component.rewinds.values())
+    partition = np.array([partition_of(int(user), 4) for user in events.user])
+    for p in range(4):
+        mine = events.kind[partition == p]
+        lines = (tmp_path / "rejects" / f"p{p:04d}.jsonl").read_text().splitlines()
+        assert [json.loads(line)["offset"] for line in lines] == np.flatnonzero(mine == Kind.MALFORMED).tolist()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_relayed_rows_that_the_disk_refused_come_again_each_once_and_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(stage_module, "PAUSE", 0)
+    events, done = with_logins(seed)
+    one = run(tmp_path / "one", events, topology(relay=FullRelayBolt), seed or None, 3)
+    other = run(tmp_path / "other", done, Recommend, None, 64)
+    assert any(one.spouts[0].component.rewinds.values())
+    assert one.stages()["score-0"].checksum() == other.stages()["score-0"].checksum()
+    relayed = one_by_one(tmp_path / "one")
+    assert len(relayed) == len(set(relayed)) > 0
+
+
+def one_by_one(path: Path) -> list[int]:
+    """The keys of the relayed rows."""
+    log, found = Log(path / "log", 4, readonly=True), []
+    for partition in range(4):
+        batch = log.read(partition, 0, 10**6)
+        if batch is not None:
+            found += batch.events.event[batch.events.kind == Kind.ADOPT].tolist()
+    log.close()
+    return found

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from shopguide.errors import PackingError
 
 T = TypeVar("T", bound=np.generic)
+TableT = TypeVar("TableT", bound="Table")
 
 
 class Ragged(Generic[T]):
@@ -134,7 +135,7 @@ def pack_table(table: Table) -> dict[str, Any]:
     return packed
 
 
-def unpack_table(cls: type[Table], packed: dict[str, Any]) -> Table:
+def unpack_table(cls: type[TableT], packed: dict[str, Any]) -> TableT:
     """The table back; arrays are read-only views. Raises PackingError where columns do not fit together."""
     rows = packed["rows"]
     columns: dict[str, Any] = {}

@@ -12,19 +12,21 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shopguide.catalogue import ATTRIBUTES, extract
+from shopguide.clean import clean
 from shopguide.keys import own_event_key
 from shopguide.log import Log
 from shopguide.records import EARLIEST, Batch, Events, Kind, Names
 from shopguide.segment import Header, frame
 
-OF_ITEMS = (Kind.ITEM, Kind.PICK)
+SAYS = (*ATTRIBUTES, "stock")  # what a row of the catalogue may say of an item
 FRAME_ROWS = 8192  # that neighbouring frames may hold to become one
 
 Offsets = NDArray[np.int64]
@@ -55,13 +57,12 @@ def find(log: Log, keys: Iterable[int], ids: Iterable[str]) -> Found:
     users, pattern = np.fromiter(keys, np.uint64), _pattern(ids)
     found, digest = Found(), hashlib.sha256()
     for partition in range(log.partitions):
-        log.roll(partition)
-        segments = log.complete(partition)
-        frames = log.frames(partition, 0, segments[-1][1]) if segments else ()
-        rows = Events.join([b.events.take(_theirs(b.events, users, pattern)) for _, b in frames])
-        forgets = rows.offset[rows.kind == Kind.FORGET]
-        came_back = np.isin(rows.user, users) & (rows.offset > forgets.max(initial=-1))
-        rows = rows.take(~came_back)
+        with log.compacting:
+            log.roll(partition)
+            segments = log.complete(partition)
+            frames = log.frames(partition, 0, segments[-1][1]) if segments else ()
+            rows = Events.join([b.events.take(_theirs(b.events, users, pattern)) for _, b in frames])
+        rows = rows.take(~_came_back(rows, users))
         found.kinds.update(Kind(kind).name.lower() for kind in rows.kind.tolist())
         for row in range(len(rows)):
             digest.update(repr(_said(rows, row)).encode())
@@ -73,8 +74,9 @@ def find(log: Log, keys: Iterable[int], ids: Iterable[str]) -> Found:
 def erase(log: Log, offsets: dict[int, Offsets]) -> None:
     """Take rows out of the complete segments. Raises StateError where the disk refuses; done again, it goes on."""
     for partition, gone in offsets.items():
-        for first, end in _runs(log, partition, 0, gone):
-            log.replace(partition, first, end, _frames(log, partition, first, end, gone))
+        with log.compacting:
+            for first, end in _runs(log, partition, 0, gone):
+                log.replace(partition, first, end, _frames(log, partition, first, end, gone))
 
 
 def retain(log: Log, kept: dict[int, Kept], from_: dict[int, int]) -> dict[int, int]:
@@ -87,35 +89,60 @@ def retain(log: Log, kept: dict[int, Kept], from_: dict[int, int]) -> dict[int, 
     for partition, keeps in kept.items():
         ends = [end for _, end in log.complete(partition) if end <= keeps.from_]
         if ends and ends[-1] > done.get(partition, 0):
-            for first, end in _runs(log, partition, ends[-1], nothing):
-                log.replace(partition, first, end, _frames(log, partition, first, end, nothing, keeps))
+            with log.compacting:
+                for first, end in _runs(log, partition, ends[-1], nothing):
+                    log.replace(partition, first, end, _frames(log, partition, first, end, nothing, keeps))
             done[partition] = ends[-1]
     return done
 
 
+def naming(keys: Iterable[int], ids: Iterable[str]) -> Callable[[bytes], bool]:
+    """Whether some text names one of the users: says an id as a word, or a key in hexadecimal."""
+    pattern = _pattern([*ids, *(f"{key:016x}" for key in keys)])
+    return lambda text: pattern is not None and pattern.search(text) is not None
+
+
 def _pattern(ids: Iterable[str]) -> re.Pattern[bytes] | None:
-    """Finds ids in raw bytes, as text and as JSON writes it, but not as a part of a longer word."""
-    forms = {form for one in ids for form in (one.encode("utf-8", "surrogatepass"), json.dumps(one)[1:-1].encode())}
-    if not forms:
+    """Finds ids in raw bytes, as text and as JSON and CSV write it, but not as a part of a longer word."""
+    words = [b"".join(map(_written, one)) for one in sorted(ids) if one]
+    if not words:
         return None
-    return re.compile(rb"(?<![0-9A-Za-z_-])(?:" + b"|".join(map(re.escape, sorted(forms))) + rb")(?![0-9A-Za-z_-])")
+    begins = rb"(?:(?<![0-9A-Za-z_-])|(?<=\\[bfnrt]))"  # the letter of an escape is no part of a word
+    return re.compile(begins + rb"(?:" + b"|".join(words) + rb")(?![0-9A-Za-z_-])")
+
+
+def _written(character: str) -> bytes:
+    """Matches what may stand for a character of an id."""
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    forms = {character.encode("utf-8", "surrogatepass"), json.dumps(character)[1:-1].encode()}
+    forms |= {'"': {b'""'}, "/": {rb"\/"}}.get(character, set())
+    escaped = "".join(rf"\\u(?i:{units[at : at + 4]})" for at in range(0, len(units), 4)).encode()
+    return b"(?:" + b"|".join([*map(re.escape, sorted(forms)), escaped]) + b")"
 
 
 def _theirs(events: Events, users: NDArray[np.uint64], pattern: re.Pattern[bytes] | None) -> NDArray[np.bool_]:
     """Rows of the users, rows that name one as account, malformed rows that say an id."""
-    theirs = np.isin(events.user, users)
+    theirs: NDArray[np.bool_] = np.isin(events.user, users)
     for row in np.flatnonzero(~theirs & (events.kind == Kind.ALIAS)).tolist():
         theirs[row] = events.details(row).get("account") in users
     if pattern is not None:
         for row in np.flatnonzero(~theirs & (events.kind == Kind.MALFORMED)).tolist():
-            theirs[row] = pattern.search(events.data.bytes_at(row)) is not None
-    return theirs & (events.kind != Kind.ERASED)
+            theirs[row] = pattern.search(events.details(row).get("raw", b"")) is not None
+    theirs[events.kind == Kind.ERASED] = False
+    return theirs
+
+
+def _came_back(rows: Events, users: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Rows of users after their last FORGET row, or who have none."""
+    back = np.zeros(len(rows), bool)
+    for user in users:
+        mine = rows.user == user
+        back |= mine & (rows.offset > rows.offset[mine & (rows.kind == Kind.FORGET)].max(initial=-1))
+    return back
 
 
 def _said(rows: Events, row: int) -> list[Any]:
-    return [
-        column.bytes_at(row) if name == "data" else column[row].item() for name, column in rows.columns().items()
-    ]
+    return [column.bytes_at(row) if name == "data" else column[row].item() for name, column in rows.columns().items()]
 
 
 def _runs(log: Log, partition: int, below: int, gone: Offsets) -> Iterator[tuple[int, int]]:
@@ -141,14 +168,13 @@ def _frames(
 ) -> Iterator[bytes]:
     """The frames first..end without the rows that go; all go that are beyond retention, but for a few."""
     stays = _newest(log, partition, first, end, keeps.visitors) if keeps else gone[:0]
-    named: set[int] = set()
+    named: set[tuple[int, bytes]] = set()
     waiting: list[tuple[Header, Batch]] = []
     for header, batch in log.frames(partition, first, end):
-        events = batch.events
-        events = events.take(np.isin(events.offset, stays)) if keeps else _without(events, gone)
-        new = ~np.isin(batch.names.key, np.fromiter(named, np.uint64, len(named)))
-        named.update(batch.names.key.tolist())
-        names = batch.names.take(new)
+        events = batch.events.take(np.isin(batch.events.offset, stays)) if keeps else _without(batch.events, gone)
+        said = [(key, batch.names.text.bytes_at(row)) for row, key in enumerate(batch.names.key.tolist())]
+        names = batch.names.take(np.array([one not in named for one in said], bool))
+        named.update(said)
         if waiting and not _fit(waiting, header, len(events)):
             yield _joined(waiting)
             waiting = []
@@ -176,25 +202,30 @@ def _without(events: Events, gone: Offsets) -> Events:
 
 
 def _newest(log: Log, partition: int, first: int, end: int, visitors: NDArray[np.uint64]) -> Offsets:
-    """The rows that stay beyond retention: those of items and aliases that no later one says all of again."""
-    rows: list[tuple[tuple[int, int], int, bool, set[str]]] = []  # whose and kind, offset, says it all?, what
-    for _, batch in log.frames(partition, first, end):
-        of_items = np.isin(batch.events.kind, OF_ITEMS)
-        aliases = (batch.events.kind == Kind.ALIAS) & np.isin(batch.events.user, visitors)
-        events = batch.events.take(of_items | aliases)
-        for row in range(len(events)):
-            kind, details = int(events.kind[row]), events.details(row)
-            whose = int(events.user[row] if kind == Kind.ALIAS else events.item[row])
-            says = {name for name, value in details.items() if value is not None} - {"op"} if kind == Kind.ITEM else set()
-            rows.append(((whose, kind), int(events.offset[row]), details.get("op", "upsert") == "upsert", says))
+    """The rows that stay beyond retention: of items and aliases each that no later one says all of again."""
+    rows = [clean(_lasting(batch, visitors))[0].events for _, batch in log.frames(partition, first, end)]
     stays: list[int] = []
-    said: dict[tuple[int, int], set[str]] = {}
-    for key, offset, whole, says in reversed(rows):
-        if key not in said or not says <= said[key]:
-            stays.append(offset)
-        if whole:
+    said: dict[tuple[int, int], set[str]] = {}  # of whom and which kind: what the later rows say
+    for events in reversed(rows):
+        for row in reversed(range(len(events))):
+            details, kind = events.details(row), int(events.kind[row])
+            key = int(events.user[row] if kind == Kind.ALIAS else events.item[row]), kind
+            op = details.get("op", "upsert") if kind == Kind.ITEM else ""
+            changes = SAYS if op in ("upsert", "stock") else ()
+            says = {name: details[name] for name in changes if details.get(name) is not None}
+            if key not in said or not says.keys() <= said[key]:
+                stays.append(int(events.offset[row]))
+            if not says.get("category") or op != "upsert":  # categories are learned from upserts that name one
+                says.pop("category", None)
             said.setdefault(key, set()).update(says)
     return np.array(sorted(stays), np.int64)
+
+
+def _lasting(batch: Batch, visitors: NDArray[np.uint64]) -> Batch:
+    """The rows of a batch that may stay: what catalogues learn from, and who is whose visitor."""
+    aliases = batch.events.take((batch.events.kind == Kind.ALIAS) & np.isin(batch.events.user, visitors))
+    events = Events.join([extract(batch).events, aliases])
+    return Batch(batch.partition, batch.first, batch.last, events.take(np.argsort(events.offset)), batch.names)
 
 
 def _fit(waiting: list[tuple[Header, Batch]], header: Header, rows: int) -> bool:

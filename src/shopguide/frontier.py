@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from shopguide.errors import GapError
 from shopguide.records import Record
 
@@ -25,3 +28,23 @@ class Frontier:
     def advance(self, record: Record) -> None:
         """The record is learned; a replay (a lower ``last``) changes nothing."""
         self.reached[record.partition] = max(record.last, self.reached.get(record.partition, -1))
+
+
+class Debts:
+    """Rows that were refused, per partition the first: what comes after them would hide that they are missing."""
+
+    def __init__(self) -> None:
+        self._owed: dict[int, int] = {}
+
+    @contextmanager
+    def taking(self, partition: int, first: int) -> Iterator[None]:
+        """Takes rows from an offset on; they are owed if the body raises.
+
+        Raises GapError where rows before them are owed.
+        """
+        owed = self._owed.get(partition, first)
+        if first > owed:
+            raise GapError(f"partition {partition}: row {owed} was refused and has not come again")
+        self._owed[partition] = first
+        yield
+        del self._owed[partition]

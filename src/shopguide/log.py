@@ -14,10 +14,12 @@ import json
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
+from shopguide import durable
 from shopguide.errors import StateError
 from shopguide.partition import Partition
 from shopguide.records import Batch, Events, Names
@@ -38,8 +40,9 @@ class Log:
         self.segment_bytes = segment_bytes
         self.appended = threading.Event()  # set by every append; a reader that found nothing clears it and waits
         self._readonly = readonly
-        self._broken = ""  # why nothing more can be written
-        self._lock = threading.Lock()
+        self.compacting = threading.Lock()  # held by who replaces, from what it reads of the old segments on
+        self._broken = f"the log in {path} is open for reading only" if readonly else ""  # why nothing can be written
+        self._lock, self._committing = threading.Lock(), threading.Lock()
         self._meta(path, partitions, readonly)
         self._parts = [Partition(path / f"p{p:04d}", segment_bytes, readonly) for p in range(partitions)]
         self._dirty: set[int] = set()
@@ -56,12 +59,12 @@ class Log:
             raise ValueError("an append needs at least one row")
         part = self._parts[partition]
         with self._lock:
-            if self._broken:
-                raise StateError(self._broken)
+            self._check()
             first = part.end
             events.offset[:] = np.arange(first, first + len(events))
             batch = Batch(partition, first, first + len(events) - 1, events, names)
-            part.write(*frame(batch, source, row))
+            with self._breaking():
+                part.write(*frame(batch, source, row))
             self._dirty.add(partition)
         self.appended.set()
         return first
@@ -71,18 +74,17 @@ class Log:
 
         Raises StateError where the disk fails; what it holds is then unknown, and the log takes nothing more.
         """
-        with self._lock:
-            writers = [self._parts[p].duplicate() for p in self._dirty]
-            self._dirty.clear()
-        for writer in writers:
+        with self._committing, self._breaking():
+            self._check()
+            with self._lock:
+                writers = [self._parts[p].duplicate() for p in self._dirty]
+                self._dirty.clear()
             try:
-                os.fdatasync(writer)
-            except OSError as e:
-                self._broken = f"the log could not be made durable: {e.strerror}; start again"
+                for writer in writers:
+                    os.fdatasync(writer)
             finally:
-                os.close(writer)
-        if self._broken:
-            raise StateError(self._broken)
+                for writer in writers:
+                    os.close(writer)
 
     def read(self, partition: int, offset: int, limit: int) -> Batch | None:
         """What stands from ``offset`` on, in order, up to ``limit`` rows; None where there is nothing yet.
@@ -113,7 +115,8 @@ class Log:
 
     def roll(self, partition: int) -> None:
         """Begin a new segment, so that all there is stands in complete ones."""
-        with self._lock:
+        with self._lock, self._breaking():
+            self._check()
             self._parts[partition].roll()
 
     def complete(self, partition: int) -> list[tuple[int, int]]:
@@ -152,6 +155,19 @@ class Log:
             for part in self._parts:
                 part.close()
 
+    def _check(self) -> None:
+        if self._broken:
+            raise StateError(self._broken)
+
+    @contextmanager
+    def _breaking(self) -> Iterator[None]:
+        """An OSError in the body: it is unknown what the disk holds."""
+        try:
+            yield
+        except OSError as e:
+            self._broken = f"the log could not be made durable: {e.strerror}; start again"
+            raise StateError(self._broken) from None
+
     @staticmethod
     def _meta(path: Path, partitions: int, readonly: bool) -> None:
         meta = path / "meta.json"
@@ -163,6 +179,4 @@ class Log:
             raise StateError(f"{path} holds no log")
         else:
             path.mkdir(parents=True, exist_ok=True)
-            temporary = meta.with_suffix(".tmp")
-            temporary.write_text(json.dumps({"version": 1, "partitions": partitions}))
-            temporary.replace(meta)
+            durable.replace(meta, json.dumps({"version": 1, "partitions": partitions}).encode())

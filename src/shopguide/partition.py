@@ -12,27 +12,19 @@ import logging
 import os
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
+from shopguide import durable
 from shopguide.errors import StateError
 from shopguide.records import Batch, Events, Names
-from shopguide.segment import HEADER, Header, Segment
+from shopguide.segment import HEADER, Header, Place, Segment
 
 logger = logging.getLogger(__name__)
 
 INDEX_EVERY = 64 << 10  # bytes between entries of the sparse index
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a frame begins."""
-
-    first: int
-    segment: int
-    position: int
 
 
 class Partition:
@@ -52,38 +44,38 @@ class Partition:
         self._lock = threading.RLock()  # what is read against what is replaced
         self._cursor: Place | None = None  # the frame that the last read ended in
         self._following = 0  # the offset after the last read
-        if not readonly:
-            path.mkdir(exist_ok=True)
-        self._scan()
-        if not readonly:
-            self._open_for_writing()
+        try:
+            if not readonly:
+                path.mkdir(exist_ok=True)
+            self._catch_up()
+            if not readonly:
+                self._open_for_writing()
+        except OSError as e:
+            raise StateError(f"the log in {path} cannot be opened: {e.strerror}") from None
 
     # ---- appending
 
     def write(self, data: bytes, header: Header) -> None:
-        """Add a frame at the end. On StateError the partition is as it was."""
-        if self._size and self._size + len(data) > self._segment_bytes:
+        """Add a frame at the end; see :meth:`roll`. On StateError the partition is as it was."""
+        if self._size + len(data) > self._segment_bytes:
             self.roll()
-        view = memoryview(data)
+        written = 0
         try:
-            while view:
-                view = view[os.write(self._writer, view) :]
+            while written < len(data):
+                written += os.pwrite(self._writer, memoryview(data)[written:], self._size + written)
         except OSError as e:
-            os.truncate(self._writer, self._size)
-            os.lseek(self._writer, self._size, os.SEEK_SET)
+            with suppress(OSError):  # the next frame is written over it
+                os.truncate(self._writer, self._size)
             raise StateError(f"the log in {self.path} takes no more: {e.strerror}") from None
         self._take_in(Place(self.end, self._segments[-1], self._size), header)
         self._size += len(data)
 
     def roll(self) -> None:
-        """Begin a new segment where the last one holds anything."""
+        """Begin a new segment where the last one holds anything. OSError: it is unknown whether that is durable."""
         if not self._size:
             return
-        try:
-            os.fdatasync(self._writer)
-            self._begin_segment()
-        except OSError as e:
-            raise StateError(f"the log cannot begin a segment in {self.path}: {e.strerror}") from None
+        os.fdatasync(self._writer)
+        self._begin_segment()
 
     def duplicate(self) -> int:
         """A descriptor of the last segment, to make it durable with; the caller closes it."""
@@ -95,7 +87,7 @@ class Partition:
         """See :meth:`shopguide.log.Log.read`."""
         with self._lock:
             if self._readonly:
-                self._scan()
+                self._catch_up()
             if offset >= self.end:
                 return None
             batches: list[Batch] = []
@@ -179,19 +171,31 @@ class Partition:
             return
         path = self._file(self._segments[-1])
         self._writer = os.open(path, os.O_WRONLY)
-        torn = os.fstat(self._writer).st_size - self._size
-        if torn:
+        if torn := os.fstat(self._writer).st_size - self._size:
             logger.warning("%s: cut off %d bytes that a crash left unfinished", path, torn)
         os.truncate(self._writer, self._size)
-        os.lseek(self._writer, self._size, os.SEEK_SET)
 
     def _begin_segment(self) -> None:
-        writer = os.open(self._file(self.end), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        _sync(self.path)
+        try:
+            writer = os.open(self._file(self.end), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        except OSError as e:
+            raise StateError(f"the log cannot begin a segment in {self.path}: {e.strerror}") from None
         if self._writer >= 0:
             os.close(self._writer)
         self._writer, self._size = writer, 0
         self._segments.append(self.end)
+        durable.sync(self.path)
+
+    def _catch_up(self) -> None:
+        """Scan; all anew where other segments stand in the place of those known."""
+        try:
+            self._scan()
+        except StateError:
+            for segment in list(self._files):
+                self._close(segment)
+            self._segments, self._index, self.end = [], [], 0
+            self._cursor, self._following = None, -1
+            self._scan()
 
     def _scan(self) -> None:
         """Take in what is on disk beyond the known end: headers of all frames; of the last segment the payloads too,
@@ -199,7 +203,7 @@ class Partition:
         on_disk = sorted(int(f.stem) for f in self.path.glob("*.seg")) if self.path.exists() else []
         if not on_disk:
             return
-        at = self._index[-1] if self._index else Place(on_disk[0], on_disk[0], 0)
+        at = self._index[-1] if self._index else Place(0, 0, 0)
         self._segments = [s for s in self._segments if s < at.segment]
         while True:
             self._segments.append(at.segment)
@@ -208,42 +212,33 @@ class Partition:
                 break
             at = Place(at.first, at.first, 0)
         if at.first < on_disk[-1]:
-            raise StateError(f"{self._file(at.segment)} is damaged at byte {at.position}: rows from {at.first} on are lost")
+            where = f"{self._file(at.segment)} at byte {at.position}"
+            raise StateError(f"{where}: row {at.first} is damaged, or {self._file(at.first).name} is missing")
         self._size = at.position
 
     def _scan_segment(self, at: Place, is_last: bool) -> Place:
         """Where a segment's whole frames end. What a crash left unfinished has no whole frame behind it."""
-        torn: Place | None = None
-        for position, header in self._opened(at.segment).frames(at.position):
-            if header.first != at.first:
+        segment = self._opened(at.segment)
+        for position, header in segment.frames(at.position):
+            new = header.end > self.end
+            if new and is_last and not segment.is_whole(position):
                 break
-            known = header.end <= self.end
-            if not known and is_last and not self._is_whole(at, header):
-                torn = torn or at
-            elif torn is not None:
-                raise StateError(f"{self._file(at.segment)} at byte {torn.position}: row {torn.first} is damaged")
-            elif not known:
+            if header.first != at.first:
+                raise StateError(
+                    f"{segment.path} at byte {position}: row {header.first} stands where {at.first} should"
+                )
+            if new:
                 self._take_in(at, header)
             at = Place(header.end, at.segment, position + HEADER + header.bytes)
-        return torn or at
+        if is_last and segment.goes_on(at.position + 1) and not segment.is_whole(at.position):
+            raise StateError(f"{segment.path} at byte {at.position}: row {at.first} is damaged")
+        return at
 
     def _take_in(self, place: Place, header: Header) -> None:
-        self._note(place)
+        _note(self._index, place)
         self.end = header.end
         if header.row >= 0:
             self.rows[header.source] = max(header.row, self.rows.get(header.source, -1))
-
-    def _is_whole(self, place: Place, header: Header) -> bool:
-        try:
-            self._opened(place.segment).batch(place.position, header)
-        except StateError:
-            return False
-        return True
-
-    def _note(self, place: Place) -> None:
-        last = self._index[-1] if self._index else None
-        if last is None or last.segment != place.segment or place.position - last.position >= INDEX_EVERY:
-            self._index.append(place)
 
     def _seek(self, offset: int) -> Place:
         if self._cursor is not None and self._cursor.first <= offset:
@@ -261,24 +256,32 @@ class Partition:
             elif place.first in self._segments and place.first != place.segment:
                 place = Place(place.first, place.first, 0)
             else:
-                return
+                raise StateError(f"{self._file(place.segment)} at byte {place.position}: row {place.first} is damaged")
 
     def _swap(self, temporary: Path, first: int, end: int) -> None:
         """The new segment takes the old ones' place; the index of what it holds is made anew."""
         temporary.replace(self._file(first))
-        _sync(self.path)
-        old = [s for s in self._segments if first <= s < end]
-        for segment in old:
+        old = slice(bisect.bisect_left(self._segments, first), bisect.bisect_left(self._segments, end))
+        for segment in self._segments[old]:
             self._close(segment)
-            if segment != first:
-                self._file(segment).unlink()
-        self._segments = [s for s in self._segments if s not in old[1:]]
-        self._cursor = None
-        after = [place for place in self._index if place.first >= end]
-        self._index = [place for place in self._index if place.first < first]
+        places: list[Place] = []
         for position, header in self._opened(first).frames():
-            self._note(Place(header.first, first, position))
-        self._index += after
+            _note(places, Place(header.first, first, position))
+        # both lists in place: an append may be adding to them
+        self._segments[old] = [first]
+        indexed = slice(*(bisect.bisect_left(self._index, at, key=lambda place: place.first) for at in (first, end)))
+        self._index[indexed] = places
+        self._cursor, self._following = None, -1
+        durable.sync(self.path)
+        for segment in self.sizes():
+            if first < segment < end:
+                self._file(segment).unlink()
+
+
+def _note(index: list[Place], place: Place) -> None:
+    last = index[-1] if index else None
+    if last is None or last.segment != place.segment or place.position - last.position >= INDEX_EVERY:
+        index.append(place)
 
 
 def _joined(number: int, batches: list[Batch], offset: int, last: int, limit: int, again: bool) -> Batch:
@@ -291,11 +294,3 @@ def _joined(number: int, batches: list[Batch], offset: int, last: int, limit: in
         last = int(events.offset[-1]) if cut else last
     names = Names.join([b.names for b in batches if again or b.first >= offset])
     return Batch(number, offset, last, events, names)
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

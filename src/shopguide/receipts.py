@@ -22,7 +22,9 @@ def verify(secret: Secret, receipt: dict[str, Any]) -> bool:
     """Whether this deployment signed exactly this receipt."""
     said = {name: value for name, value in receipt.items() if name != "signature"}
     given = receipt.get("signature")
-    return isinstance(given, str) and hmac.compare_digest(_signature(secret, said).encode(), given.encode())
+    return isinstance(given, str) and hmac.compare_digest(
+        _signature(secret, said).encode(), given.encode("utf-8", "replace")
+    )
 
 
 def _signature(secret: Secret, said: dict[str, Any]) -> str:

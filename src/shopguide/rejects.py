@@ -14,30 +14,34 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from shopguide import durable
 from shopguide.errors import StateError
+from shopguide.frontier import Debts
 
 
 class RejectFiles:
     """Appends rejected rows and counts them by reason. Raises StateError where the disk refuses; what it did not take
-    can be given again."""
+    has to be given again, before what comes after it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._files: dict[int, BinaryIO] = {}
         self._last: dict[int, int] = {}
+        self._debts = Debts()
         self.counts: Counter[str] = Counter()
         path.mkdir(parents=True, exist_ok=True)
         for file in sorted(path.glob("p*.jsonl")):
             self._recover(file)
 
     def write(self, partition: int, offsets: list[int], reasons: list[str], raws: list[bytes]) -> None:
-        """Append the rows that are new."""
+        """Append the rows that are new. Raises GapError where rows before them were refused and have not come again."""
         last = self._last.get(partition, -1)
         new = [row for row in zip(offsets, reasons, raws, strict=True) if row[0] > last]
         if not new:
             return
         lines = [orjson.dumps({"offset": o, "reason": why, **readable(raw)}) + b"\n" for o, why, raw in new]
-        self._append(partition, b"".join(lines))
+        with self._debts.taking(partition, new[0][0]):
+            self._append(partition, b"".join(lines))
         self.counts.update(why for _, why, _ in new)
         self._last[partition] = new[-1][0]
 
@@ -46,18 +50,22 @@ class RejectFiles:
         try:
             for file in list(self._files.values()):
                 os.fdatasync(file.fileno())
+            durable.sync(self._path)
         except OSError as e:
             raise StateError(f"the rejects in {self._path} could not be made durable: {e.strerror}") from None
 
-    def purge(self, goes: Callable[[int, int], bool]) -> None:
-        """Take out the rows of which ``goes(partition, offset)`` holds."""
+    def purge(self, goes: Callable[[int, dict[str, Any]], bool]) -> None:
+        """Take out the rows of which ``goes(partition, row)`` holds."""
         for file in sorted(self._path.glob("p*.jsonl")):
             partition = int(file.stem[1:])
             rows = [(line, orjson.loads(line)) for line in file.read_bytes().splitlines(keepends=True)]
-            gone = [row for _, row in rows if goes(partition, row["offset"])]
+            gone = [row for _, row in rows if goes(partition, row)]
             if not gone:
                 continue
-            self._replace(file, b"".join(line for line, row in rows if not goes(partition, row["offset"])))
+            try:
+                durable.replace(file, b"".join(line for line, row in rows if not goes(partition, row)))
+            except OSError as e:
+                raise StateError(f"the rejects in {self._path} cannot be purged: {e.strerror}") from None
             self.counts -= Counter(row["reason"] for row in gone)
             if partition in self._files:
                 self._files.pop(partition).close()
@@ -77,19 +85,6 @@ class RejectFiles:
                 raise OSError(0, "no space left")
         except OSError as e:
             raise StateError(f"the rejects in {self._path} take no more: {e.strerror}") from None
-
-    def _replace(self, file: Path, data: bytes) -> None:
-        temporary = file.with_suffix(".new")
-        try:
-            with temporary.open("wb") as f:
-                f.write(data)
-                f.flush()
-                os.fsync(f.fileno())
-            temporary.replace(file)
-        except OSError as e:
-            raise StateError(f"the rejects in {self._path} cannot be purged: {e.strerror}") from None
-        finally:
-            temporary.unlink(missing_ok=True)
 
     def _recover(self, file: Path) -> None:
         """Take in what a file holds, and cut off a line that a crash left unfinished."""

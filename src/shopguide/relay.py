@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 import xxhash
 
+from shopguide.frontier import Debts
 from shopguide.keys import partition_of
 from shopguide.records import Events, Names
 
@@ -30,12 +31,17 @@ class Relay:
 
     def __init__(self, log: Sink) -> None:
         self._log = log
+        self._debts = Debts()
 
     def send(self, partition: int, rows: Events) -> None:
-        """Rows caused by rows of ``partition``, whose offsets they carry, in order."""
+        """Rows caused by rows of ``partition``, whose offsets they carry, in order.
+
+        Raises StateError where the log refuses, GapError where it did and these rows come after those.
+        """
         source = xxhash.xxh3_64_intdigest(b"relay", seed=partition)
         target = partition_of(rows.user, self._log.partitions)  # type: ignore[arg-type]
-        for to in np.unique(target).tolist():
-            new = rows.take((target == to) & (rows.offset > self._log.last_row(source, to)))
-            if len(new):
-                self._log.append(to, new, Names(), source, int(new.offset[-1]))
+        with self._debts.taking(partition, int(rows.offset[0])):
+            for to in np.unique(target).tolist():
+                new = rows.take((target == to) & (rows.offset > self._log.last_row(source, to)))
+                if len(new):
+                    self._log.append(to, new, Names(), source, int(new.offset[-1]))

@@ -13,6 +13,7 @@ ends. ``row`` -1: it holds none.
 from __future__ import annotations
 
 import os
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -41,19 +42,30 @@ class Header(NamedTuple):
         return self.first + self.rows
 
 
+class Place(NamedTuple):
+    """Where the frame of an offset begins."""
+
+    first: int
+    segment: int
+    position: int
+
+
 class Segment:
-    """A segment file, open for reading. Raises OSError where it cannot be opened."""
+    """A segment file, open for reading. Raises StateError where it cannot be read."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._descriptor = os.open(path, os.O_RDONLY)
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY)
+        except OSError as e:
+            raise StateError(f"{path} cannot be read: {e.strerror}") from None
 
     def close(self) -> None:
         os.close(self._descriptor)
 
     def header(self, position: int) -> Header | None:
         """The header of the frame that begins there; None where no whole frame does."""
-        raw = os.pread(self._descriptor, HEADER, position)
+        raw = self._bytes(HEADER, position)
         if len(raw) < HEADER:
             return None
         magic, crc = PREFIX.unpack_from(raw)
@@ -64,9 +76,8 @@ class Segment:
 
     def batch(self, position: int, header: Header) -> Batch:
         """The batch of a frame. Raises StateError where it is corrupt."""
-        raw = os.pread(self._descriptor, header.bytes, position + HEADER)
         try:
-            return cast(Batch, unpack(raw))
+            return cast(Batch, unpack(self._bytes(header.bytes, position + HEADER)))
         except PackingError as e:
             raise StateError(f"{self.path} at byte {position}: {e}") from None
 
@@ -76,8 +87,27 @@ class Segment:
             yield position, header
             position += HEADER + header.bytes
 
+    def is_whole(self, position: int) -> bool:
+        """Whether a frame begins there that is as it was written."""
+        header = self.header(position)
+        try:
+            return header is not None and bool(self.batch(position, header))
+        except StateError:
+            return False
+
+    def goes_on(self, position: int) -> bool:
+        """Whether any frame that is as it was written begins at or after a position."""
+        rest = self._bytes(max(0, self.size() - position), position)
+        return any(self.is_whole(position + found.start()) for found in re.finditer(MAGIC, rest))
+
     def size(self) -> int:
         return os.fstat(self._descriptor).st_size
+
+    def _bytes(self, count: int, position: int) -> bytes:
+        try:
+            return os.pread(self._descriptor, count, position)
+        except OSError as e:
+            raise StateError(f"{self.path} at byte {position} cannot be read: {e.strerror}") from None
 
 
 def frame(batch: Batch, source: int = 0, row: int = -1) -> tuple[bytes, Header]:

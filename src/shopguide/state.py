@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from shopguide import snapshot
+from shopguide import durable, snapshot
 from shopguide.errors import SettingError, StateError
 from shopguide.settings import Settings
 from shopguide.snapshot import Columns
@@ -65,7 +65,7 @@ class StateDir:
 
     def announce(self, **where: Any) -> None:
         """Say where the running process can be reached."""
-        _replace(self.path / "run.json", json.dumps({"pid": os.getpid(), **where}).encode())
+        self._replace("run.json", json.dumps({"pid": os.getpid(), **where}).encode())
 
     def running(self) -> dict[str, Any]:
         """What the running process announced; empty where none runs."""
@@ -100,7 +100,7 @@ class StateDir:
             raise SettingError(f"{self.path / 'settings.json'} does not fit this version: {e}") from None
 
     def keep_settings(self, settings: Settings) -> None:
-        _replace(self.path / "settings.json", settings.model_dump_json(indent=2).encode())
+        self._replace("settings.json", settings.model_dump_json(indent=2).encode())
 
     def save(self, parts: dict[str, Columns], fits: str, keep: int = 3) -> Path:
         """Write a snapshot of all tasks' states and drop those beyond the newest ``keep``.
@@ -115,7 +115,7 @@ class StateDir:
             temporary.mkdir(parents=True)
             _write_parts(temporary, parts, fits)
             temporary.rename(final)
-            _sync(self._snapshots)
+            durable.sync(self._snapshots)
         except OSError as e:
             shutil.rmtree(temporary, ignore_errors=True)
             raise StateError(f"no snapshot in {self._snapshots}: {e.strerror}; the log holds everything") from None
@@ -148,11 +148,10 @@ class StateDir:
 
     def note_forgets(self, users: list[str]) -> None:
         """Remember whom to go on forgetting after a crash."""
-        path = self.path / "forgetting.json"
         if users:
-            _replace(path, json.dumps(users).encode())
+            self._replace("forgetting.json", json.dumps(users).encode())
         else:
-            path.unlink(missing_ok=True)
+            (self.path / "forgetting.json").unlink(missing_ok=True)
 
     def snapshots(self) -> list[dict[str, Any]]:
         """Name, bytes, and time (epoch s) of each snapshot, oldest first."""
@@ -164,6 +163,12 @@ class StateDir:
             }
             for path in self._all()
         ]
+
+    def _replace(self, name: str, data: bytes) -> None:
+        try:
+            durable.replace(self.path / name, data)
+        except OSError as e:
+            raise StateError(f"cannot write {self.path / name}: {e.strerror}") from None
 
     def _all(self) -> list[Path]:
         found = self._snapshots.iterdir() if self._snapshots.exists() else ()
@@ -179,7 +184,7 @@ def fits(settings: Settings, tasks: dict[str, int]) -> str:
 def _write_parts(path: Path, parts: dict[str, Columns], fits: str) -> None:
     for name, columns in parts.items():
         snapshot.write(path / name, name, columns)
-    _write(path / "manifest.json", json.dumps({"fits": fits, "parts": list(parts)}).encode())
+    durable.write(path / "manifest.json", json.dumps({"fits": fits, "parts": list(parts)}).encode())
 
 
 def _read(path: Path, fits: str) -> dict[str, Columns]:
@@ -187,24 +192,3 @@ def _read(path: Path, fits: str) -> dict[str, Columns]:
     if manifest["fits"] != fits:
         raise ValueError("made under other settings")
     return {name: snapshot.read(path / name, name) for name in manifest["parts"]}
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as f:
-        f.write(data)
-        f.flush()
-        os.fsync(f.fileno())
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}")
-    _write(temporary, data)
-    temporary.replace(path)
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

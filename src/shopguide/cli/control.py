@@ -13,21 +13,23 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from shopguide.errors import ShopguideError
+from shopguide.errors import ShopguideError, StateError
 
 logger = logging.getLogger(__name__)
 
 NAME = "control.sock"
 LONGEST = 1 << 20  # bytes of a request
+PATIENCE = 5.0  # seconds that a client may keep the others waiting with its request
 
 Verbs = dict[str, Callable[..., Any]]
 
 
 class Control:
-    """Serves the verbs, one request after the other, from :meth:`start` to :meth:`stop`."""
+    """Serves the verbs, one request after the other, while it is entered. Raises StateError where it cannot."""
 
     def __init__(self, directory: Path, verbs: Verbs) -> None:
         self._directory = directory
@@ -35,15 +37,20 @@ class Control:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._thread = threading.Thread(target=self._serve, name="control", daemon=True)
 
-    def start(self) -> None:
-        (self._directory / NAME).unlink(missing_ok=True)
-        with _short(self._directory) as path:
-            self._socket.bind(path)
-        (self._directory / NAME).chmod(0o600)
-        self._socket.listen()
+    def __enter__(self) -> Control:
+        try:
+            (self._directory / NAME).unlink(missing_ok=True)
+            with _short(self._directory) as path:
+                self._socket.bind(path)
+            (self._directory / NAME).chmod(0o600)
+            self._socket.listen()
+        except OSError as e:
+            self._socket.close()
+            raise StateError(f"no commands can reach {self._directory}: {e.strerror}") from None
         self._thread.start()
+        return self
 
-    def stop(self) -> None:
+    def __exit__(self, *_: object) -> None:
         self._socket.shutdown(socket.SHUT_RDWR)
         self._thread.join()
         self._socket.close()
@@ -55,10 +62,12 @@ class Control:
                 connection, _ = self._socket.accept()
             except OSError:
                 return
-            with connection, connection.makefile("rwb") as stream:
+            with connection:
                 try:
-                    stream.write(json.dumps(self._answer(stream.readline(LONGEST))).encode() + b"\n")
-                    stream.flush()
+                    connection.settimeout(PATIENCE)
+                    with connection.makefile("rb") as stream:
+                        line = stream.readline(LONGEST)
+                    connection.sendall(json.dumps(self._answer(line)).encode() + b"\n")
                 except OSError as e:
                     logger.info("a command went away: %s", e)
 
@@ -66,11 +75,16 @@ class Control:
         try:
             request = json.loads(line)
             verb = self._verbs[request.pop("do")]
+            signature(verb).bind(**request)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+            return {"error": f"no such request: {e}"}
+        try:
             return verb(**request)
         except ShopguideError as e:
             return {"error": str(e)}
-        except (ValueError, KeyError, TypeError, AttributeError) as e:
-            return {"error": f"no such request: {e}"}
+        except Exception as e:
+            logger.exception("a command failed")
+            return {"error": f"{type(e).__name__}: {e}"}
 
 
 def ask(directory: Path, do: str, **details: Any) -> Any:

@@ -58,8 +58,14 @@ def _row(found: AtRest, partition: int, events: Events, row: int) -> dict[str, A
 def _event(found: AtRest, said: tuple[Any, Any, Any]) -> dict[str, Any]:
     kind, item, time = said
     named = {"item": found.ranker.catalogue.name(int(item)) or f"{int(item):016x}"} if item else {}
-    when = datetime.fromtimestamp(float(time), UTC).isoformat(timespec="seconds")
-    return {"kind": Kind(int(kind)).name.lower(), **named, "time": when}
+    return {"kind": Kind(int(kind)).name.lower(), **named, "time": _when(float(time))}
+
+
+def _when(time: float) -> str:
+    try:
+        return datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError):  # of a rejected row: beyond all calendars
+        return f"{time} s"
 
 
 def _learned(found: AtRest, key: int) -> list[dict[str, Any]]:

@@ -31,7 +31,7 @@ class Keeper:
     def __init__(self, state: StateDir, log: Log, fits: str, keep: int) -> None:
         self._state, self._log, self._fits, self._keep = state, log, fits, keep
         self._thread: threading.Thread | None = None
-        self._error: StateError | None = None
+        self._error: Exception | None = None
         self._durable: dict[int, int] | None = None
         self.compacted: dict[int, int] = {}  # of each partition: all rows below are within retention or gone
 
@@ -50,7 +50,7 @@ class Keeper:
         durable, self._durable = self._durable, None
         return durable
 
-    def finish(self) -> StateError | None:
+    def finish(self) -> Exception | None:
         """Wait for the snapshot under way; what went wrong with the last one."""
         if self._thread is not None:
             self._thread.join()
@@ -63,7 +63,8 @@ class Keeper:
             rejects.commit()
             self._state.save(moment.parts, self._fits, 1 if only else self._keep)
             self._durable = moment.reached
-            self.compacted = retain(self._log, moment.kept, self.compacted)
-        except StateError as e:
+            if isinstance(self._log, Log):
+                self.compacted = retain(self._log, moment.kept, self.compacted)
+        except Exception as e:
             self._error = e
-            logger.warning("%s", e)
+            logger.warning("no snapshot: %s", e, exc_info=not isinstance(e, StateError))

@@ -221,7 +221,7 @@ class RunningLine:
         gone = self._keeper.compacted
         if gone != self._purged:
             try:
-                rejects.purge(lambda p, offset: offset < gone.get(p, 0))
+                rejects.purge(lambda p, row: row["offset"] < gone.get(p, 0))
                 self._purged = gone
             except StateError as e:
                 logger.warning("%s", e)

@@ -11,9 +11,10 @@ from typing import Any
 from shopguide import receipts
 from shopguide.cli.control import Control
 from shopguide.cli.line import RunningLine
-from shopguide.compaction import erase, find
-from shopguide.errors import StateError
+from shopguide.compaction import Found, erase, find, naming
+from shopguide.errors import SourceError, StateError
 from shopguide.keys import event_key
+from shopguide.log import Log
 from shopguide.records import Kind
 
 logger = logging.getLogger(__name__)
@@ -33,16 +34,16 @@ class Operator:
         leave the rejects and the log. A crash in between is made up for at the next start (:meth:`resume`).
         """
         line = self._line
+        if not user or not isinstance(user, str):
+            raise SourceError(f"{user!r} is no user id")
         line.state.note_forgets(sorted({user, *line.state.forgets()}))
         line.learn_all()
         person = sorted(line.call(lambda: line.stage("featurize").person(line.secret.user_key(user))))
         for key in person:
             line.collector.control(Kind.FORGET, key)
+        line.collector.commit()
         line.learn_all()
-        found = find(line.log, person, [user])
-        line.snapshot(only=True)
-        line.call(lambda: line.stage("reject").purge(lambda p, offset: offset in found.offsets[p]))
-        erase(line.log, found.offsets)
+        found = self._purge(person, user)
         if line.push is not None:
             for key in person:
                 line.push.revoke(key)
@@ -59,6 +60,22 @@ class Operator:
             **({"checksum": self.checksum()} if checksum else {}),
         }
         return receipts.sign(line.secret, receipt)
+
+    def _purge(self, person: list[int], user: str) -> Found:
+        """All files without a person whom the model has forgotten. A topic keeps its rows as long as it keeps any."""
+        line = self._line
+        log = line.log if isinstance(line.log, Log) else None
+        found = find(log, person, [user]) if log else Found()
+        line.snapshot(only=True)
+        names = naming(person, [user])
+        line.call(
+            lambda: line.stage("reject").purge(
+                lambda p, row: row["offset"] in found.offsets.get(p, ()) or names(str(row).encode())
+            )
+        )
+        if log:
+            erase(log, found.offsets)
+        return found
 
     def retract(self, event: str) -> dict[str, Any]:
         """Take the event of a producer's id back; ``found`` says whether the model held it."""
@@ -89,11 +106,9 @@ def operated(line: RunningLine) -> Iterator[Operator]:
     """The line at work, and reachable for commands."""
     line.start()
     operator = Operator(line)
-    control = Control(line.state.path, {"forget": operator.forget, "retract": operator.retract})
     try:
         operator.resume()
-        control.start()
-        yield operator
-        control.stop()
+        with Control(line.state.path, {"forget": operator.forget, "retract": operator.retract}):
+            yield operator
     finally:
         line.stop()
