@@ -131,7 +131,11 @@ def test_kinds_need_what_they_need() -> None:
         (Kind.ADOPT, {"path": [1], "events": {"rows": 1}}, "events makes no sense"),
         (Kind.ADOPT, {"path": [1], "events": [1]}, "events makes no sense"),
         (Kind.ADOPT, {"path": [1], "events": pack_table(Moved(time=[math.nan], kind=[1]))}, "events makes no sense"),
-        (Kind.ADOPT, {"path": [1], "events": pack_table(Moved(time=[NOW], kind=[Kind.FORGET]))}, "events makes no sense"),
+        (
+            Kind.ADOPT,
+            {"path": [1], "events": pack_table(Moved(time=[NOW], kind=[Kind.FORGET]))},
+            "events makes no sense",
+        ),
         (Kind.ACTIVATE, {"model": "blend", "version": "1"}, "kind is not served by this version"),
     ],
 )

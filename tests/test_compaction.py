@@ -18,10 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from logs import content, full_disk, read
 
+from shopguide import compaction
 from shopguide.catalogue import Catalogue, categories
 from shopguide.clean import clean
-from shopguide.compaction import Kept, erase, find, retain
+from shopguide.compaction import erase, find, retain
 from shopguide.errors import StateError
+from shopguide.keys import own_event_key
 from shopguide.log import Log
 from shopguide.records import EARLIEST, Events, Kind, Names, Ragged
 
@@ -35,9 +37,14 @@ ITEMS = [11, 12]
 Row = dict[str, Any]
 
 
+def own(row: Row) -> int:
+    """What the event of a row is known by."""
+    return int(own_event_key(np.array([row["event"]], np.uint64), np.array([row["user"]], np.uint64))[0])
+
+
 def retained(log: Log, bounds: dict[int, int], done: dict[int, int]) -> dict[int, int]:
     """Retention from these offsets on; no visitor is heard of any more."""
-    return retain(log, {p: Kept(bound, np.empty(0, np.uint64)) for p, bound in bounds.items()}, done)
+    return retain(log, {p: compaction.Kept(bound, np.empty(0, np.uint64)) for p, bound in bounds.items()}, done)
 
 
 def table(rows: list[Row]) -> Events:
@@ -173,7 +180,7 @@ def goes(row: Row, rows: list[Row], keys: list[int], ids: list[str]) -> bool:
 
 def without(rows: list[Row], gone: list[Row]) -> list[Row]:
     at = {row["offset"] for row in gone}
-    blank = [{"kind": Kind.ERASED, "offset": r["offset"], "event": r["event"]} for r in gone if r.get("event")]
+    blank = [{"kind": Kind.ERASED, "offset": r["offset"], "event": own(r)} for r in gone if r.get("event")]
     return sorted([*(r for r in rows if r["offset"] not in at), *blank], key=lambda row: row["offset"])
 
 

@@ -7,8 +7,8 @@ import struct
 from collections import Counter
 from fractions import Fraction
 from functools import cache
-from operator import itemgetter
 from itertools import product
+from operator import itemgetter
 from random import Random
 from typing import Any
 

@@ -185,7 +185,7 @@ def _frames(
 
 def _without(events: Events, gone: Offsets) -> Events:
     """The rows without those that go; a producer's event id stays known."""
-    goes = np.isin(events.offset, gone)
+    goes = np.isin(events.offset, gone) & (events.kind != Kind.ERASED)
     if not goes.any():
         return events
     erased = events.take(goes & (events.event != 0))

@@ -58,7 +58,7 @@ class Scorer:
         return self.answer(update.looks, update.partition, update.first, update.last)
 
     def learn(self, update: Update) -> None:
-        """Learn the lessons of the update that are new. Raises GapError where rows before it, or lessons, are missing."""
+        """Learn the lessons of the update that are new. Raises GapError where rows before it or lessons are missing."""
         new = self.frontier.admit(update)
         if new < update.held and new <= update.last:
             raise GapError(f"partition {update.partition}: the lessons of rows {new}..{update.held - 1} are not held")

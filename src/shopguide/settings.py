@@ -37,7 +37,9 @@ class LearnSettings(Section):
     history: int = Field(50, ge=1, le=1000, description="distinct items of a unit that a new one pairs with")
     half_life: float | None = Field(None, gt=0, description="seconds in which a pair's weight halves; none: no decay")
     row_cap: int | None = Field(None, ge=1024, description="most pairs that an item keeps; none: all, and exact lists")
-    retention: float | None = Field(None, gt=0, description="seconds of event time that an event counts; none: for ever")
+    retention: float | None = Field(
+        None, gt=0, description="seconds of event time that an event counts; none: for ever"
+    )
     retention_events: int | None = Field(
         None, ge=1024, description="newest rows of the log that count, evenly over its partitions; none: all"
     )

@@ -43,7 +43,9 @@ def test_torn_tails_are_written_again(tmp_path: Path, retail: tuple[str, State])
     source, calm = retail
     chance = random.Random(52)
     for _ in range(6):
-        kill(start("run", "--source", source, "--state", tmp_path, SHOPGUIDE_STATE_EVERY="600"), chance.uniform(1.0, 4.0))
+        kill(
+            start("run", "--source", source, "--state", tmp_path, SHOPGUIDE_STATE_EVERY="600"), chance.uniform(1.0, 4.0)
+        )
         for partition in (tmp_path / "log").glob("p*"):
             segment = max(partition.glob("*.seg"))
             data = segment.read_bytes()

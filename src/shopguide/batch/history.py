@@ -18,8 +18,8 @@ from shopguide.featurize import Featurizer
 from shopguide.log import Log
 from shopguide.rank import Ranker
 from shopguide.records import Batch, Events, Kind
-from shopguide.relay import Relay
 from shopguide.rejects import RejectFiles
+from shopguide.relay import Relay
 from shopguide.score import Scorer
 from shopguide.settings import Settings
 from shopguide.snapshot import Columns

@@ -11,16 +11,21 @@ import numpy as np
 
 from shopguide.cli.at_rest import READ, AtRest
 from shopguide.columns import unpack_table
+from shopguide.errors import StateError
 from shopguide.keys import Secret
+from shopguide.log import Log
 from shopguide.records import Events, Kind, Moved
 
 
 def exported(path: Path, user: str) -> dict[str, Any]:
     """The log's rows of a user and all who are the same person, rejected ones, what was learned, and their list."""
     found = AtRest(path)
+    if found.log is None:
+        raise StateError(f"the log of {path} is a Kafka topic: this command reads only a directory's own log")
     person = found.featurizer.person(Secret.load(path).user_key(user))
-    rows = [row for key in range(found.log.partitions) for row in _rows(found, key, person)]
-    rejected = [row for p in range(found.log.partitions) for row in _rejected(path, p, {r["at"] for r in rows})]
+    partitions = range(found.log.partitions)
+    rows = [row for p in partitions for row in _rows(found, found.log, p, person)]
+    rejected = [row for p in partitions for row in _rejected(path, p, {r["at"] for r in rows})]
     learned = [event for key in person for event in _learned(found, key)]
     return {
         "user": user,
@@ -32,9 +37,9 @@ def exported(path: Path, user: str) -> dict[str, Any]:
     }
 
 
-def _rows(found: AtRest, partition: int, person: set[int]) -> list[dict[str, Any]]:
+def _rows(found: AtRest, log: Log, partition: int, person: set[int]) -> list[dict[str, Any]]:
     users, rows, offset = np.fromiter(person, np.uint64), [], 0
-    while (batch := found.log.read(partition, offset, READ)) is not None:
+    while (batch := log.read(partition, offset, READ)) is not None:
         mine = batch.events.take(np.isin(batch.events.user, users))
         rows += [_row(found, partition, mine, row) for row in range(len(mine))]
         offset = batch.last + 1

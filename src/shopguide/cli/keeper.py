@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from shopguide.compaction import Kept, retain
 from shopguide.errors import StateError
@@ -12,6 +13,9 @@ from shopguide.log import Log
 from shopguide.rejects import RejectFiles
 from shopguide.snapshot import Columns
 from shopguide.state import StateDir
+
+if TYPE_CHECKING:
+    from shopguide.kafka.log import KafkaLog
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +32,7 @@ class Moment:
 class Keeper:
     """One snapshot at a time. When it is durable, what is beyond retention leaves the log."""
 
-    def __init__(self, state: StateDir, log: Log, fits: str, keep: int) -> None:
+    def __init__(self, state: StateDir, log: Log | KafkaLog, fits: str, keep: int) -> None:
         self._state, self._log, self._fits, self._keep = state, log, fits, keep
         self._thread: threading.Thread | None = None
         self._error: Exception | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -11,6 +12,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from shopguide.collect.collector import Collector
 from shopguide.collect.sources import Source
 from shopguide.log import Log
+
+if TYPE_CHECKING:
+    from shopguide.kafka.log import KafkaLog
 
 
 def progress() -> Progress:
@@ -26,7 +30,7 @@ def progress() -> Progress:
 
 
 def feed(
-    log: Log,
+    log: Log | KafkaLog,
     collector: Collector,
     sources: Sequence[Source],
     stopped: threading.Event,

@@ -84,7 +84,7 @@ class Watches:
         return [(user, w.expires, w.slot, w.n) for user, w in self._watches.items()]
 
     def load(self, state: list[tuple[int, float, str, int]]) -> None:
-        self._watches = {user: Watch(*watch) for user, *watch in state}
+        self._watches = {user: Watch(expires, slot, n) for user, expires, slot, n in state}
 
     def _watch(self, events: Events, row: int) -> None:
         user, watch = int(events.user[row]), self._watch_of(events, row)

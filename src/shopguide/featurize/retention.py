@@ -31,7 +31,7 @@ class Retention:
         self.limited = rows is not None or self._seconds is not None
 
     def tick(self, offset: int, newest: float) -> int:
-        """Counts the steps up to the row at ``offset``, ``newest`` being the largest time; for ever 0 without limits."""
+        """Counts the steps up to the row at ``offset``, ``newest`` being the largest time; without limits always 0."""
         if self._rows is not None:
             return (offset + 1) // self._row_step
         return int(newest // (self._seconds / STEPS)) if self._seconds is not None else 0

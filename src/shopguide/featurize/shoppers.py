@@ -113,7 +113,13 @@ class Shoppers:
         sessions = self._users.observe(
             kept.user, kept.item, kept.time, kept.session, kept.kind, kept.offset, kept.event
         )
-        rows = {"user": kept.user, "item": kept.item, "time": kept.time, "kind": kept.kind, "session": sessions}
+        rows: Columns = {
+            "user": kept.user,
+            "item": kept.item,
+            "time": kept.time,
+            "kind": kept.kind,
+            "session": sessions,
+        }
         lessons = self._lessons(rows, np.arange(len(kept)), 1, 0)
         lessons.offset[:] = kept.offset[_LEARNED[kept.kind]]
         return lessons
@@ -147,9 +153,7 @@ class Shoppers:
         self._users.remove(user, index)
         after = self._users.events(user)
         gone = np.concatenate(([index], self._learned_again(before, after, index)))
-        return Lessons.join(
-            [self._of(user, before, gone, -1, offset), self._of(user, after, gone[1:] - 1, 1, offset)]
-        )
+        return Lessons.join([self._of(user, before, gone, -1, offset), self._of(user, after, gone[1:] - 1, 1, offset)])
 
     def _learned_again(self, before: Columns, after: Columns, index: int) -> NDArray[np.int64]:
         """The rows behind a removed one that are taken back and added again, so that every unit stays in order: those

@@ -230,7 +230,7 @@ class Reader:
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
-                found = self._consumer.get_watermark_offsets(place, timeout=PATIENCE)
+                found: tuple[int, int] | None = self._consumer.get_watermark_offsets(place, timeout=PATIENCE)
                 if found is not None:
                     return found
                 why = "no answer"

@@ -14,8 +14,8 @@ from shopguide.featurize import Featurizer
 from shopguide.push import Intake
 from shopguide.rank import Ranker
 from shopguide.records import Batch, Events, Names, Slate, Update, pack, unpack
-from shopguide.relay import Relay
 from shopguide.rejects import RejectFiles
+from shopguide.relay import Relay
 from shopguide.score import Scorer
 from shopguide.storm.deployment import Deployment
 from shopguide.storm.stage import RetryingBolt, StageBolt
