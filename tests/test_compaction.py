@@ -39,7 +39,7 @@ Row = dict[str, Any]
 
 def own(row: Row) -> int:
     """What the event of a row is known by."""
-    return int(own_event_key(np.array([row["event"]], np.uint64), np.array([row["user"]], np.uint64))[0])
+    return int(own_event_key(np.array([row["event"]], np.uint64), np.array([row.get("user", 0)], np.uint64))[0])
 
 
 def retained(log: Log, bounds: dict[int, int], done: dict[int, int]) -> dict[int, int]:
