@@ -53,7 +53,7 @@ class State:
         self.checksum = said("state", "checksum", path).strip()
         partitions = Log.partitions_of(path / "log", 0)
         log = Log(path / "log", partitions, readonly=True)
-        self.rows = log.ends()
+        self.rows = [log.end(p) for p in range(partitions)]
         log.close()
         rejects = [json.loads(line) for f in sorted(path.glob("rejects/*")) for line in f.read_bytes().splitlines()]
         self.rejected = Counter(row["reason"] for row in rejects)
