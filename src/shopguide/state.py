@@ -141,12 +141,12 @@ class StateDir:
                 logger.warning("snapshot %s is passed over: %s", path.name, e)
         return None
 
-    def forgets(self) -> list[str]:
-        """Users whose forgetting has begun and is not finished."""
+    def forgets(self) -> list[str | int]:
+        """Users, by id or key, whose forgetting has begun and is not finished."""
         path = self.path / "forgetting.json"
         return list(json.loads(path.read_text())) if path.exists() else []
 
-    def note_forgets(self, users: list[str]) -> None:
+    def note_forgets(self, users: list[str | int]) -> None:
         """Remember whom to go on forgetting after a crash."""
         if users:
             self._replace("forgetting.json", json.dumps(users).encode())

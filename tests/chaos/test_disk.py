@@ -49,7 +49,18 @@ def post(url: str, events: list[dict[str, object]]) -> int:
 
 
 def test_a_server_refuses_what_it_cannot_keep_and_goes_on(tmp_path: Path) -> None:
-    serving = start("run", "--source", "http:", "--state", tmp_path, "--http", "127.0.0.1:0", "--push", "tcp://127.0.0.1:*", SHOPGUIDE_STATE_EVERY="1")
+    serving = start(
+        "run",
+        "--source",
+        "http:",
+        "--state",
+        tmp_path,
+        "--http",
+        "127.0.0.1:0",
+        "--push",
+        "tcp://127.0.0.1:*",
+        SHOPGUIDE_STATE_EVERY="1",
+    )
     assert serving.stderr is not None
     url = serving.stderr.readline().split()[-1]
     _, hard = resource.prlimit(serving.pid, resource.RLIMIT_FSIZE)

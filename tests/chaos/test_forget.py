@@ -73,7 +73,9 @@ def assert_no_trace(directory: Path, gone: list[str]) -> None:
 
 def serve(state: Path) -> subprocess.Popen[str]:
     """A line that waits for events over HTTP."""
-    serving = start("run", "--source", "http:", "--state", state, "--http", "127.0.0.1:0", "--push", "tcp://127.0.0.1:*", **SMALL)
+    serving = start(
+        "run", "--source", "http:", "--state", state, "--http", "127.0.0.1:0", "--push", "tcp://127.0.0.1:*", **SMALL
+    )
     assert serving.stderr is not None and "serving" in serving.stderr.readline()
     return serving
 

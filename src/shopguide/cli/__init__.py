@@ -37,7 +37,7 @@ for command in (demo, run, batch, *QUESTIONS, simulate, token, forget, retract, 
 def main() -> None:
     """The entry point."""
     try:
-        cli(standalone_mode=False)
+        sys.exit(cli(standalone_mode=False) or 0)
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as e:

@@ -33,23 +33,30 @@ class Operator:
         The model lets go of them first, then a snapshot without them replaces all older ones, and at last their rows
         leave the rejects and the log. A crash in between is made up for at the next start (:meth:`resume`).
         """
-        line = self._line
         if not user or not isinstance(user, str):
             raise SourceError(f"{user!r} is no user id")
-        line.state.note_forgets(sorted({user, *line.state.forgets()}))
+        receipt = {"user": user, **self._forget(user, self._line.secret.user_key(user), [user])}
+        return receipts.sign(self._line.secret, {**receipt, **({"checksum": self.checksum()} if checksum else {})})
+
+    def forget_key(self, key: int) -> dict[str, Any]:
+        """The same for a user of whom only the key is known, from a token."""
+        return receipts.sign(self._line.secret, self._forget(key, key, []))
+
+    def _forget(self, note: str | int, key: int, ids: list[str]) -> dict[str, Any]:
+        line = self._line
+        line.state.note_forgets([*line.state.forgets(), note])
         line.learn_all()
-        person = sorted(line.call(lambda: line.stage("featurize").person(line.secret.user_key(user))))
-        for key in person:
-            line.collector.control(Kind.FORGET, key)
+        person = sorted(line.call(lambda: line.stage("featurize").person(key)))
+        for one in person:
+            line.collector.control(Kind.FORGET, one)
         line.collector.commit()
         line.learn_all()
-        found = self._purge(person, user)
+        found = self._purge(person, ids)
         if line.push is not None:
-            for key in person:
-                line.push.revoke(key)
-        line.state.note_forgets([one for one in line.state.forgets() if one != user])
-        receipt = {
-            "user": user,
+            for one in person:
+                line.push.revoke(one)
+        line.state.note_forgets([other for other in line.state.forgets() if other != note])
+        return {
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "identities": len(person),
             "rows": sum(found.kinds.values()),
@@ -57,17 +64,15 @@ class Operator:
             "sha256": found.digest,
             "offsets": {str(p): int(offsets[-1]) for p, offsets in found.offsets.items() if len(offsets)},
             "learned_models": [],
-            **({"checksum": self.checksum()} if checksum else {}),
         }
-        return receipts.sign(line.secret, receipt)
 
-    def _purge(self, person: list[int], user: str) -> Found:
+    def _purge(self, person: list[int], ids: list[str]) -> Found:
         """All files without a person whom the model has forgotten. A topic keeps its rows as long as it keeps any."""
         line = self._line
         log = line.log if isinstance(line.log, Log) else None
-        found = find(log, person, [user]) if log else Found()
+        found = find(log, person, ids) if log else Found()
         line.snapshot(only=True)
-        names = naming(person, [user])
+        names = naming(person, ids)
         line.call(
             lambda: line.stage("reject").purge(
                 lambda p, row: row["offset"] in found.offsets.get(p, ()) or names(str(row).encode())
@@ -95,8 +100,8 @@ class Operator:
     def resume(self) -> None:
         """Finish what a crash interrupted."""
         try:
-            for user in self._line.state.forgets():
-                self.forget(user)
+            for who in self._line.state.forgets():
+                self.forget(who) if isinstance(who, str) else self.forget_key(who)
         except StateError as e:
             logger.warning("forgetting has to wait: %s", e)
 

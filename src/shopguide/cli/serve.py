@@ -10,6 +10,7 @@ from typing import Any
 from shopguide import wire
 from shopguide.cli.feed import Feed
 from shopguide.cli.line import RunningLine
+from shopguide.cli.operator import Operator
 from shopguide.collect.collector import Receipt
 from shopguide.keys import category_key, item_key
 from shopguide.records import SIMILAR, TRENDING, Kind
@@ -29,6 +30,8 @@ class ServedLine:
         self._durable = 0  # the value of _appends that is on disk
         self._commit: asyncio.Future[None] | None = None
         self._feed: Feed | None = None
+        self._operator = Operator(line)
+        self._forgetting = asyncio.Lock()
         self._started = time.time()
 
     def collect(self, rows: list[dict[str, Any]], raw: list[bytes]) -> Receipt:
@@ -86,6 +89,11 @@ class ServedLine:
             if found["item"] == item:
                 return {**{k: found[k] for k in ("item", "title", "score")}, "parts": found["why"]}
         return None
+
+    async def forget(self, token: str) -> dict[str, Any]:
+        key = self.verify(token)
+        async with self._forgetting:
+            return await asyncio.to_thread(self._operator.forget_key, key)
 
     def subscribe(self, token: str) -> AsyncGenerator[tuple[str, str], None]:
         expires = self._push.verify(token).expires

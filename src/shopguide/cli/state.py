@@ -1,4 +1,4 @@
-"""``shopguide state``: checksum, check and info of a state directory."""
+"""``shopguide state``: checksum, check, info and diff of state directories."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from shopguide.cli.at_rest import AtRest
+from shopguide.cli.diff import difference
 from shopguide.cli.options import examples, json_option
 from shopguide.errors import StateError
 
@@ -17,7 +18,12 @@ DIRECTORY = click.argument("directory", metavar="DIR", type=click.Path(path_type
 
 
 @click.group(
-    epilog=examples("shopguide state checksum DIR", "shopguide state check DIR", "shopguide state info DIR --json")
+    epilog=examples(
+        "shopguide state checksum DIR",
+        "shopguide state check DIR",
+        "shopguide state info DIR --json",
+        "shopguide state diff DIR DIR",
+    )
 )
 def state() -> None:
     """Look into a state directory, at rest or in use."""
@@ -38,6 +44,30 @@ def check(directory: Path) -> None:
     found.featurizer.check()
     found.scorer.check()
     click.echo("all invariants hold")
+
+
+@state.command(epilog=examples("shopguide state diff DIR BACKUP", "shopguide state diff DIR BACKUP --json"))
+@click.argument("one", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("other", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@json_option
+@click.pass_context
+def diff(context: click.Context, one: Path, other: Path, as_json: bool) -> None:
+    """Compare two models. Exit code 1 where they differ."""
+    report = difference(AtRest(one), AtRest(other))
+    if as_json:
+        click.echo(json.dumps(report))
+    else:
+        click.echo("the models are equal" if report["equal"] else "the models differ")
+        for name in ("users", "items"):
+            counts = report[name]
+            click.echo(
+                f"{name:<13}{counts['only_in_one']:>10,} only in the first, {counts['only_in_other']:,} only in the "
+                f"second, {counts['not_alike']:,} not alike"
+            )
+        for name in ("similarities", "popularity"):
+            click.echo(f"{name:<13}{report[name]:>10.1e} apart at most, as a part of the row's largest")
+        click.echo("checksums    " + "  ".join(report["checksums"]))
+    context.exit(0 if report["equal"] else 1)
 
 
 @state.command()

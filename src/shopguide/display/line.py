@@ -53,6 +53,10 @@ class Line(Protocol):
         because, title, amount, text``; None where the item is not in that list."""
         ...
 
+    async def forget(self, token: str) -> dict[str, Any]:
+        """Forget the token's user, wholly; the signed receipt."""
+        ...
+
     def subscribe(self, token: str) -> AsyncGenerator[tuple[str, str], None]:
         """(id "epoch-n", JSON of the wire message) of each list, a snapshot first; ends when the token expires."""
         ...

@@ -53,6 +53,7 @@ class Api:
             Route("/v1/events", self.events, methods=["POST"]),
             Route("/v1/visitor", self.visitor, methods=["POST"]),
             Route("/v1/dismiss", self.dismiss, methods=["POST"]),
+            Route("/v1/forget", self.forget, methods=["POST"]),
             Route("/v1/stream", self.stream),
             Route("/v1/recommend", self.recommend),
             Route("/v1/why", self.why),
@@ -103,6 +104,11 @@ class Api:
         user_key = self.line.verify(need_token(request, body))
         item = id_of(body.get("item") if isinstance(body, dict) else None, "item")
         return await self._collect([_of_visitor({"kind": "dismiss", "item": item}, user_key)])
+
+    async def forget(self, request: Request) -> Response:
+        """ "Forget me": all that is held of the user goes; the signed receipt. Their tokens are void from then on."""
+        body = await read_json(request, self.settings.http.max_body, empty={})
+        return answer(await self.line.forget(need_token(request, body)))
 
     async def stream(self, request: Request) -> Response:
         """The user's lists as server-sent events."""
