@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,8 +23,8 @@ from shopguide.state import StateDir
 
 COMMANDS = (
     ["demo"], ["run"], ["batch"], ["watch"], ["recommend"], ["similar"], ["trending"], ["why"], ["simulate"], ["token"],
-    ["state", "checksum"], ["state", "check"], ["state", "info"], ["config", "show"], ["config", "check"],
-    ["config", "explain"],
+    ["state", "checksum"], ["state", "check"], ["state", "info"], ["state", "diff"], ["config", "show"],
+    ["config", "check"], ["config", "explain"], ["forget"], ["retract"], ["export"],
 )  # fmt: skip
 
 
@@ -202,6 +204,45 @@ def test_every_command_has_help(command: list[str]) -> None:
     for word in command:
         found = found.commands[word]
     assert found.help and (len(command) > 1 or "Examples:" in (found.epilog or ""))
+
+
+def test_what_is_taken_back_at_rest(tmp_path: Path) -> None:
+    rows = [{"user": f"u{k % 9}", "item": f"i{k % 7}", "time": 1_700_000_000 + k, "id": f"e{k}"} for k in range(90)]
+    rows.append({"user": "u4", "kind": "search", "query": "lamps", "time": 1_700_000_100})
+    file = tmp_path / "events.jsonl"
+    for name, left in (("s", rows), ("never", [row for row in rows if row["user"] != "u4" and row.get("id") != "e7"])):
+        file.write_text("".join(json.dumps(row) + "\n" for row in left))
+        shutil.copy(file, tmp_path / f"{name}.jsonl")
+        said("run", "--source", f"file:{tmp_path / name}.jsonl", "--state", tmp_path / name)
+    held = json.loads(said("export", "--user", "u4", "--state", tmp_path / "s"))
+    assert len(held["rows"]) == 11 and held["rows"][-1]["query"] == "lamps" and len(held["learned"]) == 11
+    assert "is taken back" in said("retract", "--event", "e7", "--state", tmp_path / "s")
+    assert "nothing to do" in said("retract", "--event", "e7", "--state", tmp_path / "s")
+    assert shopguide("state", "diff", tmp_path / "s", tmp_path / "never").returncode == 1
+    receipt = tmp_path / "receipt.json"
+    receipt.write_text(said("forget", "--user", "u4", "--checksum", "--state", tmp_path / "s"))
+    assert "genuine: 12 rows of 'u4'" in said("forget", "--verify", receipt, "--state", tmp_path / "s")
+    assert "the models are equal" in said("state", "diff", tmp_path / "s", tmp_path / "never")
+    assert json.loads(said("export", "--user", "u4", "--state", tmp_path / "s"))["rows"] == []
+    receipt.write_text(receipt.read_text().replace('"rows": 12', '"rows": 13'))
+    assert "or was changed" in refused("forget", "--verify", receipt, "--state", tmp_path / "s")
+    assert "give --user" in refused("forget", "--state", tmp_path / "s")
+
+
+def test_forget_me_over_http_needs_the_token_and_voids_it(tmp_path: Path) -> None:
+    one = Process(tmp_path / "s", "run", "--source", "http:", "--http", "127.0.0.1:0", "--push", "tcp://127.0.0.1:*")
+    visitor = one.post("/v1/visitor", {})
+    events = [{"kind": "view", "item": f"i{k}"} for k in range(4)]
+    one.post("/v1/events", {"token": visitor["token"], "events": events})
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        one.post("/v1/forget", {})
+    receipt = one.post("/v1/forget", {"token": visitor["token"]})
+    assert receipt["kinds"]["view"] == 4 and receipt["signature"]
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        one.post("/v1/events", {"token": visitor["token"], "events": events})
+    code, text = one.end()
+    assert code == 0 and "Traceback" not in text, text
+    assert json.loads(said("export", "--user", visitor["user"], "--state", tmp_path / "s"))["rows"] == []
 
 
 def test_no_command_is_untested() -> None:

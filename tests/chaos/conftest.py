@@ -38,6 +38,23 @@ def said(*arguments: object, **environment: str) -> str:
     return out
 
 
+def serve(state: Path, **environment: str) -> tuple[subprocess.Popen[str], str]:
+    """A line that waits for events over HTTP, and where."""
+    where = ("--http", "127.0.0.1:0", "--push", "tcp://127.0.0.1:*")
+    serving = start("run", "--source", "http:", "--state", state, *where, **environment)
+    assert serving.stderr is not None
+    word, url = serving.stderr.readline().split()
+    assert word == "serving"
+    return serving, url
+
+
+def end(serving: subprocess.Popen[str]) -> None:
+    """Stop it; it has nothing to complain of."""
+    serving.terminate()
+    _, err = serving.communicate(timeout=60)
+    assert serving.returncode == 0 and "Traceback" not in err, err
+
+
 def kill(process: subprocess.Popen[str], after: float = 0.0) -> None:
     """SIGKILL, unless it has ended by itself."""
     time.sleep(after)

@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import COMMAND, State, run, start
+from conftest import COMMAND, State, end, run, serve
 
 from shopguide.log import Log
 
@@ -49,20 +49,7 @@ def post(url: str, events: list[dict[str, object]]) -> int:
 
 
 def test_a_server_refuses_what_it_cannot_keep_and_goes_on(tmp_path: Path) -> None:
-    serving = start(
-        "run",
-        "--source",
-        "http:",
-        "--state",
-        tmp_path,
-        "--http",
-        "127.0.0.1:0",
-        "--push",
-        "tcp://127.0.0.1:*",
-        SHOPGUIDE_STATE_EVERY="1",
-    )
-    assert serving.stderr is not None
-    url = serving.stderr.readline().split()[-1]
+    serving, url = serve(tmp_path, SHOPGUIDE_STATE_EVERY="1")
     _, hard = resource.prlimit(serving.pid, resource.RLIMIT_FSIZE)
     accepted = refused = 0
     for at in range(60):
@@ -73,9 +60,7 @@ def test_a_server_refuses_what_it_cannot_keep_and_goes_on(tmp_path: Path) -> Non
         status = post(url, rows)  # type: ignore[arg-type]
         accepted += 40 * (status == 202)
         refused += status == 503
-    serving.terminate()
-    _, err = serving.communicate(timeout=60)
-    assert serving.returncode == 0 and "Traceback" not in err, err
+    end(serving)
     assert refused > 0 and accepted >= 40 * 40
     log = Log(tmp_path / "log", 4, readonly=True)
     assert sum(log.end(p) for p in range(4)) == accepted

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import State, kill, run, said, start
+from conftest import State, end, kill, run, said, serve, start
 
 from shopguide.cli.control import ask
 from shopguide.keys import Secret
@@ -71,28 +70,13 @@ def assert_no_trace(directory: Path, gone: list[str]) -> None:
             assert not [trace for trace in traces if trace in data], f"{file} names somebody"
 
 
-def serve(state: Path) -> subprocess.Popen[str]:
-    """A line that waits for events over HTTP."""
-    serving = start(
-        "run", "--source", "http:", "--state", state, "--http", "127.0.0.1:0", "--push", "tcp://127.0.0.1:*", **SMALL
-    )
-    assert serving.stderr is not None and "serving" in serving.stderr.readline()
-    return serving
-
-
-def stop(serving: subprocess.Popen[str]) -> None:
-    serving.terminate()
-    _, err = serving.communicate(timeout=60)
-    assert serving.returncode == 0 and "Traceback" not in err, err
-
-
 def test_forgetting_a_hundred_is_never_having_had_them(tmp_path: Path, shop: Any) -> None:
     path, _, gone = shop
     run(f"file:{path / 'all.jsonl'}?format=events", tmp_path, **SMALL)
-    serving = serve(tmp_path)
+    serving, _ = serve(tmp_path, **SMALL)
     for user in gone[10:]:
         assert ask(tmp_path, "forget", user=user)["rows"] > 0
-    stop(serving)
+    end(serving)
     for user in gone[:10]:
         receipt = json.loads(said("forget", "--user", user, "--state", tmp_path, **SMALL))
         assert receipt["rows"] > 0
@@ -130,7 +114,7 @@ def is_view(row: dict[str, Any]) -> bool:
 def test_a_running_line_forgets_retracts_and_goes_on(tmp_path: Path, shop: Any) -> None:
     path, rows, gone = shop
     run(f"file:{path / 'all.jsonl'}?format=events", tmp_path, **SMALL)
-    serving = serve(tmp_path)
+    serving, _ = serve(tmp_path, **SMALL)
     receipts = [json.loads(said("forget", "--user", user, "--checksum", "--state", tmp_path)) for user in gone[:5]]
     assert len({receipt["checksum"] for receipt in receipts}) == 5
     ids = Counter(row.get("id") for row in rows)
@@ -138,5 +122,5 @@ def test_a_running_line_forgets_retracts_and_goes_on(tmp_path: Path, shop: Any) 
     assert json.loads(said("retract", "--event", kept, "--state", tmp_path, "--json"))["found"]
     assert not json.loads(said("retract", "--event", kept, "--state", tmp_path, "--json"))["found"]
     assert said("export", "--user", gone[0], "--state", tmp_path).count("item-") == 0
-    stop(serving)
+    end(serving)
     assert_no_trace(tmp_path, gone[:5])

@@ -25,7 +25,8 @@ def difference(one: AtRest, other: AtRest) -> dict[str, Any]:
     users = _compare(*map(_histories, lessons))
     counts = _compare(_counts(one, items), _counts(other, items))
     similarities = _apart(_similar(one, items), _similar(other, items))
-    popularity = _apart(_popular(one, items), _popular(other, items))
+    now = max(one.featurizer.newest, other.featurizer.newest)
+    popularity = _apart(_popular(one, items, now), _popular(other, items, now))
     alike = not any([*users.values(), *counts.values()]) and checksums[0] == checksums[1]
     return {
         "equal": alike and max(similarities, popularity) <= CLOSE,
@@ -59,8 +60,8 @@ def _similar(found: AtRest, items: NDArray[np.uint64]) -> dict[int, dict[int, fl
     return {item: dict(zip(near[a:b].tolist(), scores[a:b].astype(float).tolist(), strict=True)) for item, a, b in cuts}
 
 
-def _popular(found: AtRest, items: NDArray[np.uint64]) -> dict[int, dict[int, float]]:
-    weights = found.scorer.popular.model.weight(items, found.featurizer.newest)
+def _popular(found: AtRest, items: NDArray[np.uint64], now: float) -> dict[int, dict[int, float]]:
+    weights = found.scorer.popular.model.weight(items, now)
     return {0: dict(zip(items.tolist(), weights.tolist(), strict=True))}
 
 
