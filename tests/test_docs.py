@@ -90,7 +90,7 @@ def test_files_named_in_the_readme_exist() -> None:
 def test_settings_named_in_documents_exist() -> None:
     names = {f"{s}.{k}" for s, f in Settings.model_fields.items() for k in f.annotation.model_fields}  # type: ignore[union-attr]
     for document in DOCUMENTS:
-        for name in re.findall(r"`((?:log|learn|score|rank|push|http)\.[a-z_]+)`", document.read_text()):
+        for name in re.findall(r"`((?:log|state|learn|score|rank|push|http)\.[a-z_]+)`", document.read_text()):
             assert name in names or name.endswith(".py"), f"{document.name}: {name}"
 
 
