@@ -38,6 +38,8 @@ class Relay:
 
         Raises StateError where the log refuses, GapError where it did and these rows come after those.
         """
+        if not len(rows):
+            return
         source = xxhash.xxh3_64_intdigest(b"relay", seed=partition)
         target = partition_of(rows.user, self._log.partitions)  # type: ignore[arg-type]
         with self._debts.taking(partition, int(rows.offset[0])):
