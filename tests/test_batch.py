@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -330,3 +331,21 @@ def test_mistakes_are_one_line(tmp_path: Path, shop: tuple[Path, dict[str, Any]]
     held.take()
     assert "is in use" in refused("batch", "--source", f"file:{shop[0]}", "--state", tmp_path / "held")
     held.release()
+
+
+def test_logins_in_history_are_those_of_the_stream(tmp_path: Path) -> None:
+    chance = random.Random(4)
+    rows: list[dict[str, Any]] = []
+    for at in range(1500):
+        row = {"user": f"v{chance.randrange(40)}", "item": f"i{chance.randrange(20)}", "time": 1_700_000_000 + 60 * at}
+        if chance.random() < 0.03:
+            row = {"kind": "alias", "user": row["user"], "account": f"a{chance.randrange(9)}", "time": row["time"]}
+        rows.append(row)
+    file = tmp_path / "events.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for name, until in (("stream", None), ("bulk", []), ("both", ["--until", str(1_700_000_000 + 60 * 700)])):
+        if until is not None:
+            said("batch", "--source", f"file:{file}", *until, "--state", tmp_path / name)
+        said("run", "--source", f"file:{file}", "--state", tmp_path / name)
+    sums = [said("state", "checksum", tmp_path / name) for name in ("stream", "bulk", "both")]
+    assert sums[0] and sums[0] == sums[1] == sums[2]
