@@ -16,7 +16,7 @@ from shopguide.keys import Secret
 
 pytestmark = pytest.mark.timeout(600)
 
-PEOPLE, FORGOTTEN = 300, 100
+PEOPLE, FORGOTTEN, GUESTS = 300, 100, 60
 SMALL = {"SHOPGUIDE_LOG_SEGMENT_BYTES": "65536", "SHOPGUIDE_STATE_EVERY": "0.5"}
 
 
@@ -25,17 +25,27 @@ def history(seed: int) -> list[dict[str, Any]]:
     chance = random.Random(seed)
     rows: list[dict[str, Any]] = []
     for at in range(20_000):
-        user = f"person-{chance.randrange(PEOPLE):04d}"
+        number, guest = chance.randrange(PEOPLE), chance.random() < 0.1
+        user = f"guest-{number % GUESTS:04d}" if guest else f"person-{number:04d}"
         row = {"user": user, "item": f"item-{min(int(chance.paretovariate(1)), 400)}", "time": 1_700_000_000 + 30 * at}
         row["kind"] = chance.choice(["view", "view", "cart", "purchase", "remove", "search", "dismiss"])
         if row["kind"] == "search":
             row["query"] = "lamps"
+        if row["kind"] == "remove" and (guest or number < GUESTS):
+            row["kind"] = "view"  # a return may come before what it takes back has changed hands
         if chance.random() < 0.3:
             row["id"] = f"event-{user}-{chance.randrange(at + 1) // 100}"
         if chance.random() < 0.01:
             row["time"] = "never"
         rows.append(row)
+        if guest and chance.random() < 0.2:
+            rows.append({"kind": "alias", "user": user, "account": account_of(user), "time": 1_700_000_000 + 30 * at})
     return rows
+
+
+def account_of(user: str) -> str:
+    """Who a guest is; anybody else is themselves."""
+    return user.replace("guest", "person")
 
 
 def write(path: Path, rows: list[dict[str, Any]], rubbish: list[str]) -> str:
@@ -48,11 +58,12 @@ def write(path: Path, rows: list[dict[str, Any]], rubbish: list[str]) -> str:
 def shop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]], list[str]]:
     path = tmp_path_factory.mktemp("shop")
     rows = history(1)
-    people = sorted({str(row["user"]) for row in rows})
+    people = sorted({str(row["user"]) for row in rows if str(row["user"]).startswith("person")})
     gone = random.Random(2).sample(people, FORGOTTEN)
     rubbish = [f"{user} said something" for user in people[::3]]
     write(path / "all.jsonl", rows, rubbish)
-    left = [row for row in rows if row["user"] not in gone]
+    assert len({row["user"] for row in rows if row["kind"] == "alias"}) == GUESTS
+    left = [row for row in rows if account_of(row["user"]) not in gone]
     write(path / "without.jsonl", left, [line for line in rubbish if line.split()[0] not in gone])
     run(f"file:{path / 'without.jsonl'}?format=events", path / "without")
     return path, rows, gone
@@ -61,7 +72,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str,
 def assert_no_trace(directory: Path, gone: list[str]) -> None:
     secret = Secret.load(directory)
     traces = {user.encode() for user in gone}
-    for user in gone:
+    for user in (*gone, *(user.replace("person", "guest") for user in gone if user < f"person-{GUESTS:04d}")):
         key = secret.user_key(user)
         traces |= {key.to_bytes(8, "little"), key.to_bytes(8, "big"), b"%016x" % key, b"%d" % key}
     for file in directory.rglob("*"):
