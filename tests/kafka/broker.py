@@ -19,6 +19,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from shopguide.state import StateDir
 
+Sent = list[tuple[str | None, bytes | None]]  # (key, value) of messages
+
 ROOT = Path(__file__).parent.parent.parent
 SHOPGUIDE = [sys.executable, "-c", "from shopguide.cli import main; main()"]
 
@@ -60,6 +62,13 @@ class Broker:
                 time.sleep(pause)
         assert producer.flush(60) == 0
 
+    def count(self, topic: str, partitions: int = 4) -> int:
+        """How many messages were sent to a topic."""
+        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": "t", "log_level": 2})
+        ends = [consumer.get_watermark_offsets(TopicPartition(topic, p), 10) for p in range(partitions)]
+        consumer.close()
+        return sum(high for _, high in ends)
+
     def everything(self, topic: str) -> list[tuple[str, dict[str, Any]]]:
         """(key, value) of all messages of a topic of JSON."""
         consumer = Consumer(
@@ -83,12 +92,15 @@ class Broker:
 class Guide:
     """``shopguide run`` on a topic, in the group of the same name, served, so that it can be asked how far it is."""
 
-    def __init__(self, broker: Broker, topic: str, state: Path) -> None:
+    def __init__(self, broker: Broker, topic: str, state: Path, **environment: str) -> None:
         self.state = state
         source = f"kafka://{broker.servers}/{topic}?group={topic}"
         command = [*SHOPGUIDE, "run", "--source", source, "--http", "127.0.0.1:0", "--push", "tcp://127.0.0.1:*"]
         self.process = subprocess.Popen(
-            [*command, "--state", str(state), "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [*command, "--state", str(state), "--json"],
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
         until(lambda: self._alive() and StateDir(state).running().get("pid") == self.process.pid)
         self.http = StateDir(state).running()["http"]
@@ -132,6 +144,23 @@ def checksum(state: Path) -> str:
     done = shopguide("state", "checksum", state)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+def checksum_of_a_file(folder: Path, sent: Sent) -> str:
+    """The checksum of the same messages from a file, in which each event names its user."""
+    folder.mkdir(exist_ok=True)
+    (folder / "a.jsonl").write_bytes(b"\n".join(named(value or b"", key) for key, value in sent))
+    source = f"file:{folder / 'a.jsonl'}?format=events"
+    done = shopguide("run", "--source", source, "--state", folder / "s", "--json")
+    assert done.returncode == 0, done.stderr
+    return str(json.loads(done.stdout)["checksum"])
+
+
+def named(value: bytes, key: str | None) -> bytes:
+    try:
+        return json.dumps({"user": key, **json.loads(value)}).encode()
+    except ValueError:
+        return value
 
 
 def until(true: Callable[[], bool], seconds: float = 60) -> None:
