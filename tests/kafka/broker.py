@@ -17,6 +17,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from shopguide.keys import Secret, partition_of
 from shopguide.state import StateDir
 
 Sent = list[tuple[str | None, bytes | None]]  # (key, value) of messages
@@ -53,13 +54,22 @@ class Broker:
         return name
 
     def send(self, topic: str, messages: Iterable[tuple[str | None, bytes | None]], pause: float = 0) -> None:
-        """(key, value) of each, delivered when it returns; ``pause`` seconds after every hundredth."""
+        """(key, value) of each, in the partition that the client gives the key; delivered when it returns. ``pause``
+        seconds after every hundredth."""
         producer = Producer({"bootstrap.servers": self.servers, "enable.idempotence": True, "log_level": 2})
         for at, (key, value) in enumerate(messages):
             producer.produce(topic, value, key)
             producer.poll(0)
             if pause and at % 100 == 99:
                 time.sleep(pause)
+        assert producer.flush(60) == 0
+
+    def send_home(self, topic: str, messages: Sent, partitions: int = 4) -> None:
+        """(key, value) of each, in the partition that we give the user who is its key."""
+        secret = Secret.load(None)
+        producer = Producer({"bootstrap.servers": self.servers, "enable.idempotence": True, "log_level": 2})
+        for key, value in messages:
+            producer.produce(topic, value, key, partition_of(secret.user_key(key or ""), partitions))
         assert producer.flush(60) == 0
 
     def count(self, topic: str, partitions: int = 4) -> int:

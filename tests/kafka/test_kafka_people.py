@@ -12,6 +12,7 @@ import pytest
 from broker import Broker, Guide, Sent, checksum, checksum_of_a_file, shopguide
 
 from shopguide import receipts
+from shopguide.cli.control import ask
 from shopguide.keys import Secret
 from shopguide.rejects import raw
 
@@ -81,11 +82,61 @@ def test_who_is_forgotten_has_never_been(broker: Broker, topic: str, run: Run, t
     assert receipt["kept_by"] == f"topics {topic}, {topic}.recommendations, {topic}.rejects, until their retention"
     assert receipts.verify(Secret.load(None), receipt)
     assert traces(one.state, GONE) == [] != traces(one.state, "person-8")
+    assert json.loads(said("forget", "--user", GONE, "--state", other.state, "--checksum"))["checksum"] == never
+    assert traces(other.state, GONE) == []
     messages = broker.count(topic)
     assert sum_of(other, messages) == sum_of(one, messages) == never
     assert traces(one.state, GONE) == []
     assert sum_of(run(tmp_path / "fresh"), messages) == never
     assert sum_of(run(tmp_path / "one"), messages) == never and traces(one.state, GONE) == []
+
+
+def logins(seed: int) -> Sent:
+    """Visitors who look around, log in, and look on; one takes an event back, one wants to be forgotten."""
+    chance = random.Random(seed)
+    sent: Sent = []
+    for at in range(ROWS):
+        user = chance.choice(["visitor", "account"]) + f"-{chance.randrange(12)}"
+        row = {"user": user, "item": f"i{chance.randrange(30)}", "time": 1_700_000_000 + 30 * at, "id": str(at)}
+        if at % 100 == 50:
+            user = f"visitor-{at // 100}"
+            row = {"user": user, "kind": "alias", "account": f"account-{at // 100}", "time": row["time"], "id": str(at)}
+        sent.append((user, json.dumps(row).encode()))
+    user = str(sent[40][0])
+    sent.append((user, json.dumps({"user": user, "kind": "retract", "target": "40"}).encode()))
+    sent.append(("visitor-11", b'{"user": "visitor-11", "kind": "forget"}'))
+    return sent
+
+
+def settle(*guides: Guide) -> None:
+    """Wait until each has learned what the topic holds, and what that causes."""
+    for guide in guides:
+        assert not ask(guide.state, "retract", event="of nobody")["found"]
+
+
+def test_visitors_who_log_in_are_joined_once(broker: Broker, topic: str, run: Run, tmp_path: Path) -> None:
+    sent = logins(1)
+    goes: Sent = [("account-2", b'{"user": "account-2", "kind": "forget"}')]
+    calm = checksum_of_a_file(tmp_path / "calm", sent)
+    left = checksum_of_a_file(tmp_path / "left", [m for m in sent if m[0] not in ("account-2", "visitor-2")])
+    one, other = run(tmp_path / "one"), run(tmp_path / "other")
+    broker.send_home(topic, sent[: ROWS // 2])
+    one.learn(ROWS // 2)
+    other.kill()
+    broker.send_home(topic, sent[ROWS // 2 :])
+    other = run(tmp_path / "other")
+    for guide in (one, other):
+        guide.learn(len(sent))
+        settle(one, other)
+        assert ask(guide.state, "forget", user="nobody", checksum=True)["checksum"] == calm
+    broker.send_home(topic, goes)
+    settle(one, other)
+    messages = broker.count(topic)
+    summaries = [guide.end() for guide in (one, other)]
+    assert {s["checksum"] for s in summaries} == {left} and all(s["notes"]["doubles"] for s in summaries)
+    fresh = run(tmp_path / "fresh")
+    settle(fresh)
+    assert fresh.end()["checksum"] == left and broker.count(topic) == messages
 
 
 def test_an_event_is_taken_back(broker: Broker, topic: str, run: Run, tmp_path: Path) -> None:

@@ -95,6 +95,10 @@ class KafkaLog:
         """The offset that the next message's rows will begin at, as far as is known."""
         return self._reader.end(partition) << SHIFT
 
+    def look(self) -> None:
+        """Ask the broker how far the topic goes now. Raises StateError where it does not answer."""
+        self._reader.look()
+
     def holds(self, positions: Sequence[int]) -> bool:
         """A topic that is the one it was has lost nothing but what its own retention took."""
         return True
