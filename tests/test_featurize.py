@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import msgpack
@@ -314,6 +315,16 @@ def test_looks_are_for_those_who_watch_after_their_last_event() -> None:
     assert len(one.featurize(batch([view(1, 1, 6)], 6)).looks) == 1
     one.featurize(batch([{"kind": Kind.UNWATCH, "user": 1}], 7))
     assert len(one.featurize(batch([view(1, 1, 7)], 8)).looks) == 0
+
+
+def test_who_watches_in_one_partition_is_seen_in_the_others() -> None:
+    one, other = featurizer(), featurizer()
+    one.featurize(batch([watch(7)]))
+    other.load(one.dump())
+    for stage in (one, other):
+        looks = stage.featurize(replace(batch([view(7, 1, 10, event=5), view(8, 2, 11)]), partition=3)).looks
+        assert looks.user.tolist() == [7] and looks.recent[0].tolist() == [1]
+        assert stage.whereabouts(7) == [3] and stage.owner(5) == (3, 7) and stage.owner(6) is None
 
 
 def test_a_watch_ends_at_its_time() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 from collections import Counter
@@ -14,15 +13,14 @@ from hypothesis import strategies as st
 from logs import content, full_disk
 
 from shopguide.errors import GapError, StateError
-from shopguide.rejects import RejectFiles
+from shopguide.rejects import RejectFiles, raw
 
 
 def rows(path: Path, partition: int = 0) -> list[tuple[int, str, bytes]]:
     found = []
     for line in (path / f"p{partition:04d}.jsonl").read_text().splitlines():
         row = json.loads(line)
-        raw = base64.b64decode(row["raw_base64"]) if "raw_base64" in row else row["raw"].encode()
-        found.append((row["offset"], row["reason"], raw))
+        found.append((row["offset"], row["reason"], raw(row)))
     return found
 
 

@@ -85,9 +85,9 @@ def test_one_process_holds_it(tmp_path: Path) -> None:
         "except StateError as e: print(e)"
     )
     said = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True).stdout
-    assert f"{tmp_path} is in use by process" in said
+    assert f"{tmp_path} is in use by process" in said and state.in_use()
     state.release()
-    assert state.running() == {}
+    assert state.running() == {} and not state.in_use()
     assert not subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True).stdout
 
 

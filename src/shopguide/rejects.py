@@ -106,3 +106,8 @@ def readable(raw: bytes) -> dict[str, str]:
         return {"raw": raw.decode()}
     except UnicodeDecodeError:
         return {"raw_base64": base64.b64encode(raw).decode()}
+
+
+def raw(row: dict[str, Any]) -> bytes:
+    """The raw bytes of a row in the file."""
+    return base64.b64decode(row["raw_base64"]) if "raw_base64" in row else bytes(row["raw"], "utf-8")

@@ -40,10 +40,15 @@ class Relay:
         """
         if not len(rows):
             return
-        source = xxhash.xxh3_64_intdigest(b"relay", seed=partition)
+        source = source_of(partition)
         target = partition_of(rows.user, self._log.partitions)  # type: ignore[arg-type]
         with self._debts.taking(partition, int(rows.offset[0])):
             for to in np.unique(target).tolist():
                 new = rows.take((target == to) & (rows.offset > self._log.last_row(source, to)))
                 if len(new):
                     self._log.append(to, new, Names(), source, int(new.offset[-1]))
+
+
+def source_of(partition: int) -> int:
+    """What the log calls the rows that those of a partition cause."""
+    return xxhash.xxh3_64_intdigest(b"relay", seed=partition)

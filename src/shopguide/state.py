@@ -69,17 +69,21 @@ class StateDir:
 
     def running(self) -> dict[str, Any]:
         """What the running process announced; empty where none runs."""
+        return self._announced() if self.in_use() else {}
+
+    def in_use(self) -> bool:
+        """Whether a process holds the directory."""
         try:
             lock = os.open(self.path / "lock", os.O_RDONLY)
         except OSError:
-            return {}
+            return False
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return self._announced()
+            return True
         finally:
             os.close(lock)
-        return {}
+        return False
 
     def _announced(self) -> dict[str, Any]:
         try:
@@ -178,7 +182,7 @@ class StateDir:
 def fits(settings: Settings, tasks: dict[str, int]) -> str:
     """What a snapshot depends on: how the model learns, and how the work was divided."""
     learn = settings.learn.model_dump()
-    return json.dumps({"format": 3, "learn": learn, "partitions": settings.log.partitions, "tasks": tasks})
+    return json.dumps({"format": 4, "learn": learn, "partitions": settings.log.partitions, "tasks": tasks})
 
 
 def _write_parts(path: Path, parts: dict[str, Columns], fits: str) -> None:

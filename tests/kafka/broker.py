@@ -17,7 +17,10 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from shopguide.keys import Secret, partition_of
 from shopguide.state import StateDir
+
+Sent = list[tuple[str | None, bytes | None]]  # (key, value) of messages
 
 ROOT = Path(__file__).parent.parent.parent
 SHOPGUIDE = [sys.executable, "-c", "from shopguide.cli import main; main()"]
@@ -51,7 +54,8 @@ class Broker:
         return name
 
     def send(self, topic: str, messages: Iterable[tuple[str | None, bytes | None]], pause: float = 0) -> None:
-        """(key, value) of each, delivered when it returns; ``pause`` seconds after every hundredth."""
+        """(key, value) of each, in the partition that the client gives the key; delivered when it returns. ``pause``
+        seconds after every hundredth."""
         producer = Producer({"bootstrap.servers": self.servers, "enable.idempotence": True, "log_level": 2})
         for at, (key, value) in enumerate(messages):
             producer.produce(topic, value, key)
@@ -59,6 +63,21 @@ class Broker:
             if pause and at % 100 == 99:
                 time.sleep(pause)
         assert producer.flush(60) == 0
+
+    def send_home(self, topic: str, messages: Sent, partitions: int = 4) -> None:
+        """(key, value) of each, in the partition that we give the user who is its key."""
+        secret = Secret.load(None)
+        producer = Producer({"bootstrap.servers": self.servers, "enable.idempotence": True, "log_level": 2})
+        for key, value in messages:
+            producer.produce(topic, value, key, partition_of(secret.user_key(key or ""), partitions))
+        assert producer.flush(60) == 0
+
+    def count(self, topic: str, partitions: int = 4) -> int:
+        """How many messages were sent to a topic."""
+        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": "t", "log_level": 2})
+        ends = [consumer.get_watermark_offsets(TopicPartition(topic, p), 10) for p in range(partitions)]
+        consumer.close()
+        return sum(high for _, high in ends)
 
     def everything(self, topic: str) -> list[tuple[str, dict[str, Any]]]:
         """(key, value) of all messages of a topic of JSON."""
@@ -83,12 +102,15 @@ class Broker:
 class Guide:
     """``shopguide run`` on a topic, in the group of the same name, served, so that it can be asked how far it is."""
 
-    def __init__(self, broker: Broker, topic: str, state: Path) -> None:
+    def __init__(self, broker: Broker, topic: str, state: Path, **environment: str) -> None:
         self.state = state
         source = f"kafka://{broker.servers}/{topic}?group={topic}"
         command = [*SHOPGUIDE, "run", "--source", source, "--http", "127.0.0.1:0", "--push", "tcp://127.0.0.1:*"]
         self.process = subprocess.Popen(
-            [*command, "--state", str(state), "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [*command, "--state", str(state), "--json"],
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
         until(lambda: self._alive() and StateDir(state).running().get("pid") == self.process.pid)
         self.http = StateDir(state).running()["http"]
@@ -132,6 +154,23 @@ def checksum(state: Path) -> str:
     done = shopguide("state", "checksum", state)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+def checksum_of_a_file(folder: Path, sent: Sent) -> str:
+    """The checksum of the same messages from a file, in which each event names its user."""
+    folder.mkdir(exist_ok=True)
+    (folder / "a.jsonl").write_bytes(b"\n".join(named(value or b"", key) for key, value in sent))
+    source = f"file:{folder / 'a.jsonl'}?format=events"
+    done = shopguide("run", "--source", source, "--state", folder / "s", "--json")
+    assert done.returncode == 0, done.stderr
+    return str(json.loads(done.stdout)["checksum"])
+
+
+def named(value: bytes, key: str | None) -> bytes:
+    try:
+        return json.dumps({"user": key, **json.loads(value)}).encode()
+    except ValueError:
+        return value
 
 
 def until(true: Callable[[], bool], seconds: float = 60) -> None:

@@ -27,12 +27,12 @@ def topic(broker: Broker) -> str:
 
 
 @pytest.fixture
-def run(broker: Broker, topic: str) -> Iterator[Callable[[Path], Guide]]:
+def run(broker: Broker, topic: str) -> Iterator[Callable[..., Guide]]:
     """Runs lines on the test's topic; none outlives the test."""
     guides: list[Guide] = []
 
-    def run(state: Path) -> Guide:
-        guides.append(Guide(broker, topic, state))
+    def run(state: Path, **environment: str) -> Guide:
+        guides.append(Guide(broker, topic, state, **environment))
         return guides[-1]
 
     yield run

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from broker import ROOT, Broker, Guide, checksum, shopguide, until
+from broker import ROOT, Broker, Guide, Sent, checksum, checksum_of_a_file, shopguide, until
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
@@ -26,8 +26,9 @@ from shopguide.records import Kind
 pytestmark = pytest.mark.kafka
 EVENTS = 3000
 
-Sent = list[tuple[str | None, bytes | None]]
-Run = Callable[[Path], Guide]
+Run = Callable[..., Guide]
+OFTEN = {"SHOPGUIDE_STATE_EVERY": "0.7"}  # so that snapshots fall between what is killed
+SNAPSHOTS = pytest.mark.parametrize("every", [{}, OFTEN], ids=["at the end", "often"])
 
 
 def shop_events(seed: int = 1) -> Sent:
@@ -55,11 +56,7 @@ def sent() -> Sent:
 @pytest.fixture(scope="module")
 def undisturbed(sent: Sent, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The checksum of the same events from a file."""
-    path = tmp_path_factory.mktemp("calm")
-    (path / "a.jsonl").write_bytes(b"\n".join(value or b"" for _, value in sent))
-    done = shopguide("run", "--source", f"file:{path / 'a.jsonl'}", "--state", path / "s", "--json")
-    assert done.returncode == 0, done.stderr
-    return str(json.loads(done.stdout)["checksum"])
+    return checksum_of_a_file(tmp_path_factory.mktemp("calm"), sent)
 
 
 def rejected(broker: Broker, topic: str) -> set[str]:
@@ -118,17 +115,18 @@ def test_a_broker_that_is_killed_under_the_line(
     assert guide.end()["checksum"] == undisturbed
 
 
+@SNAPSHOTS
 def test_a_line_that_is_killed_goes_on(
-    broker: Broker, topic: str, run: Run, sent: Sent, undisturbed: str, tmp_path: Path
+    broker: Broker, topic: str, run: Run, sent: Sent, undisturbed: str, tmp_path: Path, every: dict[str, str]
 ) -> None:
     sender = threading.Thread(target=broker.send, args=(topic, sent, 0.1))
     sender.start()
     for part in (1, 2, 3):
-        guide = run(tmp_path / "s")
+        guide = run(tmp_path / "s", **every)
         guide.learn(EVENTS * part // 5)
         guide.kill()
     sender.join()
-    guide = run(tmp_path / "s")
+    guide = run(tmp_path / "s", **every)
     guide.learn(EVENTS)
     assert guide.end()["checksum"] == checksum(tmp_path / "s") == undisturbed
 
@@ -174,15 +172,16 @@ def watch(broker: Broker, topic: str, users: list[str]) -> set[str]:
     return {f"{secret.user_key(user):016x}" for user in users}
 
 
+@SNAPSHOTS
 def test_two_lines_divide_the_answers_and_take_over(
-    broker: Broker, topic: str, run: Run, sent: Sent, tmp_path: Path
+    broker: Broker, topic: str, run: Run, sent: Sent, tmp_path: Path, every: dict[str, str]
 ) -> None:
     third = EVENTS // 3
     broker.send(topic, sent[:third])
-    one = run(tmp_path / "one")
+    one = run(tmp_path / "one", **every)
     until(lambda: shares(broker, topic) == [4])
     one.learn(third)
-    two = run(tmp_path / "two")
+    two = run(tmp_path / "two", **every)
     until(lambda: shares(broker, topic) == [2, 2])
     broker.send(topic, sent[third : 2 * third])
     two.learn(2 * third)
@@ -196,7 +195,7 @@ def test_two_lines_divide_the_answers_and_take_over(
     until(lambda: {row["user"] for _, row in broker.everything(f"{topic}.recommendations")} == users)
     for key, row in broker.everything(f"{topic}.recommendations"):
         assert key == f"{row['partition']}:{row['offset']}:{row['user']}" and len(row["items"]) == 3
-    one = run(tmp_path / "one")
+    one = run(tmp_path / "one", **every)
     until(lambda: shares(broker, topic) == [2, 2])
     one.learn(EVENTS + 4)
     one.end(), two.end()

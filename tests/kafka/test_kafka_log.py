@@ -22,6 +22,7 @@ from shopguide.kafka.log import KafkaLog
 from shopguide.kafka.source import Spec
 from shopguide.keys import Secret, item_key
 from shopguide.records import Batch, Events, Kind, Names
+from shopguide.relay import source_of
 
 pytestmark = pytest.mark.kafka
 SECRET = Secret(b"0123456789abcdef")
@@ -171,6 +172,13 @@ def test_what_has_expired_is_said_and_passed_over(
     assert f"topic {topic} no longer holds 0..11 of partition 0" in caplog.text
 
 
+def test_it_is_asked_how_far_the_topic_goes(broker: Broker, topic: str, opened: Callable[[], KafkaLog]) -> None:
+    log = opened()
+    send(broker, topic, event(1, 1), event(2, 2), partition=3)
+    log.look()
+    assert log.end(3) == 2 << 16
+
+
 def test_an_offset_beyond_the_end_is_another_topic(opened: Callable[[], KafkaLog]) -> None:
     log = opened()
     with pytest.raises(StateError, match="ends at 0 in partition 2, before 7 was reached"):
@@ -198,6 +206,8 @@ def test_who_takes_over_begins_where_the_answers_were_delivered(
     until(lambda: committed(broker, topic)[0] == 4)
     first.close()
     second = opened()
+    assert {second.last_row(source_of(0), p) for p in range(4)} == {(4 << 16) - 1}  # what these caused was relayed
+    assert second.last_row(source_of(1), 0) == -1
     until(lambda: len(second.publisher._owned()) == 4)
     assert len(rows_of(read_all(second, 0, rows=10))) == 10
     assert {(p, offset) for _, p, offset in second.rewinds(0)} == {(0, 4 << 16), (1, 0), (2, 0), (3, 0)}
@@ -222,8 +232,12 @@ def test_an_outage_is_waited_out_and_said_once(
     collector.collect([{"user": "u", "item": "i"}])
     with pytest.raises(StateError, match="did not take what was sent"):
         collector.commit()
+    relayed = Events(offset=[7], user=np.array([9], np.uint64), kind=[int(Kind.FORGET)])
+    log.append(1, relayed, Names(), source=3, row=7)  # nobody would send it again: it waits for the broker
+    time.sleep(2)
     broker.up()
     send(broker, topic, event(2, 2))
+    assert rows_of(read_all(log, 1, rows=1)).user.tolist() == [9] and log.last_row(3, 1) == 7
     assert rows_of(read_all(log, 0, 1 << 16, rows=1)).item.tolist() == [item_key("i2")]
     said = [r.message for r in caplog.records if r.levelno >= logging.WARNING and "Kafka broker answers" in r.message]
     assert said == [

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from broker import shopguide, two_free_ports
 
-from shopguide.errors import SourceError, StateError
+from shopguide.errors import SettingError, SourceError, StateError
 from shopguide.kafka.binding import Bound, bind, bound, refuse_bound
-from shopguide.kafka.source import Spec, find_topic, parse
+from shopguide.kafka.source import Spec, Topic, find_topic, parse
+from shopguide.settings import load
 
 
 def test_a_spec_says_where_and_what() -> None:
@@ -43,6 +44,15 @@ def test_sources_that_do_not_go_together() -> None:
         find_topic(["kafka://h:1/a", "kafka://h:1/b"])
     with pytest.raises(SourceError, match="'file:a' beside a Kafka source"):
         find_topic(["kafka://h:1/a", "file:a"])
+    with pytest.raises(SourceError, match="'log:a' beside a Kafka source"):
+        find_topic(["kafka://h:1/a", "log:a"])
+
+
+def test_retention_by_rows_is_for_own_logs() -> None:
+    topic = Topic(parse("kafka://h:1/t"), "id", 4)
+    topic.check(load("shop"))
+    with pytest.raises(SettingError, match="counts the rows of an own log"):
+        topic.check(load("shop", flags={"learn.retention_events": 2048}))
 
 
 def test_no_broker_is_one_line(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,21 +12,24 @@ import numpy as np
 
 from shopguide.cli.at_rest import READ, AtRest
 from shopguide.columns import unpack_table
-from shopguide.errors import StateError
+from shopguide.compaction import naming
 from shopguide.keys import Secret
 from shopguide.log import Log
 from shopguide.records import Events, Kind, Moved
+from shopguide.rejects import raw
 
 
 def exported(path: Path, user: str) -> dict[str, Any]:
-    """The log's rows of a user and all who are the same person, rejected ones, what was learned, and their list."""
+    """The log's rows of a user and all who are the same person, rejected ones, what was learned, and their list.
+
+    A topic's rows are with the broker: then it is what the newest snapshot holds, and which topic keeps the rows.
+    """
     found = AtRest(path)
-    if found.log is None:
-        raise StateError(f"the log of {path} is a Kafka topic: this command reads only a directory's own log")
     person = found.featurizer.person(Secret.load(path).user_key(user))
-    partitions = range(found.log.partitions)
-    rows = [row for p in partitions for row in _rows(found, found.log, p, person)]
-    rejected = [row for p in partitions for row in _rejected(path, p, {r["at"] for r in rows})]
+    partitions = range(found.settings.log.partitions)
+    rows = [row for p in partitions for row in _rows(found, found.log, p, person)] if found.log else []
+    at, names = {r["at"] for r in rows}, naming(person, [user])
+    rejected = [row for p in partitions for row in _rejected(path, p, at, names)]
     learned = [event for key in person for event in _learned(found, key)]
     return {
         "user": user,
@@ -33,6 +37,7 @@ def exported(path: Path, user: str) -> dict[str, Any]:
         "rows": [{name: value for name, value in row.items() if name != "at"} for row in rows],
         "rejected": rejected,
         "learned": learned,
+        **({"kept_by": f"topic {found.topic.topic}"} if found.topic else {}),
         "recommended": found.recommend(user, "home", 20)["items"],
     }
 
@@ -78,7 +83,11 @@ def _learned(found: AtRest, key: int) -> list[dict[str, Any]]:
     return [_event(found, e) for e in zip(events["kind"], events["item"], events["time"], strict=True)]
 
 
-def _rejected(path: Path, partition: int, at: set[tuple[int, int]]) -> list[dict[str, Any]]:
+def _rejected(
+    path: Path, partition: int, at: set[tuple[int, int]], names: Callable[[bytes], bool]
+) -> list[dict[str, Any]]:
+    """The rejected rows at some offsets, and those whose text names somebody."""
     file = path / "rejects" / f"p{partition:04d}.jsonl"
     rows = map(json.loads, file.read_bytes().splitlines()) if file.exists() else ()
-    return [{k: row[k] for k in row if k != "offset"} for row in rows if (partition, row["offset"]) in at]
+    theirs = (row for row in rows if (partition, row["offset"]) in at or names(raw(row)))
+    return [{k: row[k] for k in row if k != "offset"} for row in theirs]

@@ -117,6 +117,8 @@ class RunningLine:
     def learn_all(self) -> None:
         """Wait until all that the log holds now is learned, and what it causes in other partitions."""
         for _ in range(RELAYS):
+            self.log.commit()
+            self.log.look()
             ends = {p: self.log.end(p) for p in range(self.log.partitions)}
             while any(self.call(self.positions)[p] < end for p, end in ends.items()):
                 time.sleep(0.002)

@@ -13,9 +13,10 @@ from shopguide.cli.control import Control
 from shopguide.cli.line import RunningLine
 from shopguide.compaction import Found, erase, find, naming
 from shopguide.errors import SourceError, StateError
-from shopguide.keys import event_key
+from shopguide.keys import event_key, partition_of
 from shopguide.log import Log
 from shopguide.records import Kind
+from shopguide.rejects import raw
 
 logger = logging.getLogger(__name__)
 
@@ -46,11 +47,7 @@ class Operator:
         line = self._line
         line.state.note_forgets([*line.state.forgets(), note])
         line.learn_all()
-        person = sorted(line.call(lambda: line.stage("featurize").person(key)))
-        for one in person:
-            line.collector.control(Kind.FORGET, one)
-        line.collector.commit()
-        line.learn_all()
+        person = self._let_go(key)
         found = self._purge(person, ids)
         if line.push is not None:
             for one in person:
@@ -64,7 +61,24 @@ class Operator:
             "sha256": found.digest,
             "offsets": {str(p): int(offsets[-1]) for p, offsets in found.offsets.items() if len(offsets)},
             "learned_models": [],
+            **self._kept_by(),
         }
+
+    def _let_go(self, user: int) -> list[int]:
+        """The model lets go of a user and all who are the same person, wherever their rows lie; their keys."""
+        line = self._line
+
+        def whereabouts() -> dict[int, list[int]]:
+            featurizer = line.stage("featurize")
+            return {key: featurizer.whereabouts(key) for key in sorted(featurizer.person(user))}
+
+        person = line.call(whereabouts)
+        for key, partitions in person.items():
+            for partition in {partition_of(key, line.log.partitions), *partitions}:
+                line.collector.control(Kind.FORGET, key, partition=partition)
+        line.collector.commit()
+        line.learn_all()
+        return list(person)
 
     def _purge(self, person: list[int], ids: list[str]) -> Found:
         """All files without a person whom the model has forgotten. A topic keeps its rows as long as it keeps any."""
@@ -75,23 +89,29 @@ class Operator:
         names = naming(person, ids)
         line.call(
             lambda: line.stage("reject").purge(
-                lambda p, row: row["offset"] in found.offsets.get(p, ()) or names(str(row).encode())
+                lambda p, row: row["offset"] in found.offsets.get(p, ()) or names(raw(row))
             )
         )
         if log:
             erase(log, found.offsets)
         return found
 
+    def _kept_by(self) -> dict[str, str]:
+        """Who keeps copies that are not ours to erase."""
+        log = self._line.log
+        return {} if isinstance(log, Log) else {"kept_by": f"topics {', '.join(log.topics)}, until their retention"}
+
     def retract(self, event: str) -> dict[str, Any]:
         """Take the event of a producer's id back; ``found`` says whether the model held it."""
         line, key = self._line, event_key(event)
         line.learn_all()
         owner = line.call(lambda: line.stage("featurize").owner(key))
-        if owner:
-            line.collector.control(Kind.RETRACT, owner, target=key)
+        if owner is not None:
+            partition, user = owner
+            line.collector.control(Kind.RETRACT, user, partition=partition, target=key)
             line.collector.commit()
             line.learn_all()
-        return {"event": event, "found": bool(owner)}
+        return {"event": event, "found": owner is not None}
 
     def checksum(self) -> str:
         """The model's checksum (hex)."""

@@ -70,6 +70,8 @@ def run(
     topic = find_topic(specs)
     partitions = topic and topic.partitions
     settings = load(preset, config_path, {**_address(http), "push.endpoint": push, "log.partitions": partitions})
+    if topic is not None:
+        topic.check(settings)
     serves = http is not None or "http:" in specs
     files = [spec for spec in specs if spec not in ("http:", "sim:") and not spec.startswith(SCHEME)]
     sources = [open_source(spec, state_path) for spec in files]

@@ -14,7 +14,8 @@ from shopguide.cli.export import exported
 from shopguide.cli.line import RunningLine
 from shopguide.cli.operator import operated
 from shopguide.cli.options import examples, json_option, state_option
-from shopguide.errors import SourceError
+from shopguide.errors import SourceError, StateError
+from shopguide.kafka.binding import bound
 from shopguide.keys import Secret
 from shopguide.state import StateDir
 
@@ -64,8 +65,10 @@ def export(user: str, state_path: Path) -> None:
 def _done(path: Path, do: str, **details: Any) -> Any:
     """Done by the process that runs on the directory, else by ourselves."""
     state = StateDir(path)
-    if state.running():
+    if state.in_use():
         return ask(path, do, **details)
+    if (topic := bound(path)) is not None:
+        raise StateError(f"{path}: its log is the Kafka topic {topic.topic!r}; ask again while a process runs on both")
     with operated(RunningLine(state, state.settings(), push=False)) as operator:
         return getattr(operator, do)(**details)
 

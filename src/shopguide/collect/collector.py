@@ -71,8 +71,8 @@ class Collector:
         with self._loading_lock:
             return self._append(chunk if isinstance(chunk, Encoded) else self._loading.encode(chunk))
 
-    def control(self, kind: Kind, user: int, item: int = 0, **details: Any) -> None:
-        """Append a control row. ``user`` and ``item`` are keys."""
+    def control(self, kind: Kind, user: int, item: int = 0, partition: int | None = None, **details: Any) -> None:
+        """Append a control row. ``user`` and ``item`` are keys; ``partition`` None: the one of those keys."""
         now = self._clock()
         events = Events(
             arrived=[now],
@@ -83,7 +83,8 @@ class Collector:
             data=Ragged.of_bytes([msgpack.packb(details) if details else b""]),
         )
         owner = item if kind in OF_ITEMS else user
-        self._log.append(partition_of(owner, self._log.partitions), events, Names())
+        home = partition_of(owner, self._log.partitions)
+        self._log.append(home if partition is None else partition, events, Names())
 
     def commit(self) -> None:
         """Make everything collected durable."""

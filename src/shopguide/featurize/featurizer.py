@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopguide.errors import CoreError, StateError
+from shopguide.featurize.looks import Watches
 from shopguide.featurize.part import Part
 from shopguide.frontier import Frontier
 from shopguide.records import Batch, Events, Lessons, Looks, Update
@@ -17,11 +18,13 @@ from shopguide.settings import Settings
 
 
 class Featurizer:
-    """The state of featurize for some partitions: a :class:`Part` each."""
+    """The state of featurize for some partitions: a :class:`Part` each, and who watches: in a topic a user's events lie
+    where the producer puts them, which need not be where the user's WATCH rows are."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._parts: dict[int, Part] = {}
+        self._watches = Watches(lambda user: self._of(user).shoppers.recent(user), settings.rank.n)
         self.frontier = Frontier()
 
     @property
@@ -46,7 +49,7 @@ class Featurizer:
             part.learn(batch, new)
         held, lessons, relay = part.given(batch.first, batch.last)
         self.frontier.advance(batch)
-        looks = part.watches.looks(batch.events, new)
+        looks = self._watches.looks(batch.events, new)
         return Update(batch.partition, batch.first, batch.last, held, lessons, relay, looks)
 
     def learn(self, batch: Batch) -> Events:
@@ -58,21 +61,26 @@ class Featurizer:
         part = self._part(batch.partition)
         if batch.last >= new:
             part.learn(batch, new)
-        part.watches.learn(batch.events, new)
+        self._watches.learn(batch.events, new)
         self.frontier.advance(batch)
         return part.given(batch.first, batch.last)[2]
 
     def look(self, user: int, slot: str, n: int, now: float) -> Looks:
         """One row: what an answer to this user needs at this moment."""
-        return self._of(user).watches.look(user, slot, n, now)
+        return self._watches.look(user, slot, n, now)
 
     def events_of(self, user: int) -> dict[str, NDArray[Any]]:
         """All kept events of a user, in order."""
         return self._of(user).shoppers.events(user)
 
-    def owner(self, event: int) -> int:
-        """The user who holds an event of a producer's id key; 0: nobody."""
-        return next((user for part in self._parts.values() if (user := part.shoppers.owner(event))), 0)
+    def owner(self, event: int) -> tuple[int, int] | None:
+        """Who holds an event of a producer's id key: the partition and the user; None: nobody."""
+        return next(((p, user) for p, part in self._parts.items() if (user := part.shoppers.owner(event))), None)
+
+    def whereabouts(self, user: int) -> list[int]:
+        """The partitions in which something is known of a user."""
+        parts = [(p, part.shoppers) for p, part in self._parts.items()]
+        return [p for p, shoppers in parts if shoppers.knows(user) or shoppers.accounts.near(user)]
 
     def person(self, user: int) -> set[int]:
         """All keys of the person that this user is: the account and its visitors."""
@@ -101,15 +109,17 @@ class Featurizer:
         return Lessons.join([part.shoppers.lessons() for part in self._parts.values()])
 
     def dump(self) -> dict[str, NDArray[Any]]:
-        meta = json.dumps({"frontier": list(self.frontier.reached.items())}).encode()
-        state = {"meta": np.frombuffer(meta, np.uint8)}
+        meta = {"frontier": list(self.frontier.reached.items()), "watches": self._watches.dump()}
+        state = {"meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)}
         for number, part in self._parts.items():
             state |= {f"{number}.{name}": column for name, column in part.dump().items()}
         return state
 
     def load(self, state: dict[str, NDArray[Any]]) -> None:
         try:
-            self.frontier = Frontier(dict(json.loads(state["meta"].tobytes())["frontier"]))
+            meta = json.loads(state["meta"].tobytes())
+            self.frontier = Frontier(dict(meta["frontier"]))
+            self._watches.load(meta["watches"])
             self._parts = {}
             for number in {name.split(".")[0] for name in state if name != "meta"}:
                 prefix = f"{number}."
@@ -131,5 +141,5 @@ class Featurizer:
 
     def _of(self, user: int) -> Part:
         """The part that knows the user; any, where none does."""
-        found = next((part for part in self._parts.values() if len(part.shoppers.events(user)["item"])), None)
+        found = next((part for part in self._parts.values() if part.shoppers.knows(user)), None)
         return found or next(iter(self._parts.values()), Part(self._settings))

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopguide.featurize.doubles import Doubles
-from shopguide.featurize.looks import Watches
 from shopguide.featurize.retention import Horizon, Retention
 from shopguide.featurize.shoppers import Shoppers
 from shopguide.keys import own_event_key
@@ -32,12 +31,11 @@ class Given:
 
 
 class Part:
-    """Shoppers, watches and doubles of a partition, after each of its rows."""
+    """Shoppers and doubles of a partition, after each of its rows."""
 
     def __init__(self, settings: Settings) -> None:
         self._retention = Retention(settings.learn, settings.log.partitions)
         self.shoppers = Shoppers(settings.learn)
-        self.watches = Watches(self.shoppers.recent, settings.rank.n)
         self._doubles = Doubles()
         self._given: deque[Given] = deque(maxlen=REPLAYABLE)
         self._horizon = Horizon()
@@ -79,7 +77,6 @@ class Part:
             "newest": self.newest,
             "horizon": self._horizon.dump(),
             "kept_from": self.kept_from,
-            "watches": self.watches.dump(),
             "accounts": accounts,
         }
         return {
@@ -94,7 +91,6 @@ class Part:
         users = {n.removeprefix("users."): c for n, c in state.items() if n.startswith("users.")}
         self.shoppers.load(users, meta["accounts"])
         self._doubles.load({n.removeprefix("ids."): c for n, c in state.items() if n.startswith("ids.")})
-        self.watches.load(meta["watches"])
         self._horizon = Horizon([(tick, last, time) for tick, last, time in meta["horizon"]])
         self.newest, self.kept_from = meta["newest"], meta["kept_from"]
         self.counts = Counter(meta["counts"])

@@ -84,6 +84,10 @@ class Shoppers:
         """The newest events that an answer to a user looks at."""
         return dict(self._users.recent(user, REMEMBERED))
 
+    def knows(self, user: int) -> bool:
+        """Whether there are events of the user."""
+        return len(self._users.recent(user, 1)["item"]) > 0
+
     def owner(self, event: int) -> int:
         """The user who holds an event of a producer's id key; 0: nobody."""
         state = self._users.dump()

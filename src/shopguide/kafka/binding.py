@@ -56,4 +56,6 @@ def refuse_bound(state: Path) -> None:
     """Raises StateError where the log of a state directory is a topic: it has to be run with that source."""
     found = bound(state)
     if found is not None:
-        raise StateError(f"{state} was made from topic {found.topic!r}: run it with --source kafka://HOST:PORT/TOPIC")
+        raise StateError(
+            f"{state} was made from topic {found.topic!r}: run it with --source kafka://HOST:PORT/{found.topic}"
+        )

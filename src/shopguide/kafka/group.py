@@ -59,6 +59,16 @@ class Group:
         self._closing = threading.Event()
         self._consumer = Consumer(_configuration(servers, name, outage))
 
+    def committed(self, partitions: int) -> dict[int, int]:
+        """The group's offsets before it is joined; empty: there are none, or they cannot be told now."""
+        places = [TopicPartition(self._topic, partition) for partition in range(partitions)]
+        try:
+            found = self._consumer.committed(places, timeout=PATIENCE)
+        except KafkaException as e:
+            logger.debug("the group's offsets are not known yet: %s", e.args[0].str())
+            return {}
+        return {place.partition: place.offset for place in found if place.error is None and place.offset > 0}
+
     def start(self, publisher: Publisher) -> None:
         self._publisher = publisher
         self._consumer.subscribe([self._topic], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke)

@@ -21,6 +21,7 @@ from shopguide.kafka.reader import Reader
 from shopguide.kafka.source import Spec
 from shopguide.keys import Secret
 from shopguide.records import Batch, Events, Names
+from shopguide.relay import source_of
 
 DELIVERY = 10_000  # ms that a message may take to the broker
 
@@ -37,33 +38,41 @@ class KafkaLog:
         self.partitions = partitions
         self.appended = threading.Event()  # set when there may be something to read
         self._topic = spec.topic
+        self.topics = [topic for topic in (spec.topic, spec.recommendations, spec.rejects) if topic]  # keep copies
         self._outage = Outage(spec.servers)
         self._encoder = Encoder(secret, controls=True)
         self._finished = False
         self._undelivered: str | None = None
-        self._rows: dict[tuple[int, int], int] = {}  # (source, partition) -> its last row appended here
+        self._rows: dict[tuple[int, int], int] = {}  # (source, partition) -> its last row that is in the topic
         self._producer = Producer(producer(spec.servers, self._outage, DELIVERY))
+        self._relays = Producer(producer(spec.servers, self._outage, patience=0))  # nobody would send them again
         self._reader = Reader(spec.servers, spec.topic, partitions, self._outage, self.appended)
         self._group = Group(spec.servers, spec.group, spec.topic, self._outage)
         self.publisher = Publisher(spec.servers, spec.recommendations, spec.rejects, self._group.owned, self._outage)
+        for p, offset in self._group.committed(partitions).items():  # what these rows cause was delivered
+            self._rows |= dict.fromkeys(((source_of(p), to) for to in range(partitions)), (offset << SHIFT) - 1)
         self._group.start(self.publisher)
 
     def append(self, partition: int, events: Events, names: Names, source: int = 0, row: int = -1) -> None:
-        """Send rows to the end of a partition. Raises StateError where too much waits for the broker."""
+        """Send rows to the end of a partition. Raises StateError where too much waits for the broker.
+
+        ``row`` >= 0: a relay (:mod:`shopguide.relay`) sends rows that others cause, the last by that one.
+        """
+        producer = self._relays if row >= 0 else self._producer
         try:
             for value in pieces(Batch(partition, 0, len(events) - 1, events, names)):
-                self._producer.produce(self._topic, value, partition=partition, on_delivery=self._delivered)
+                producer.produce(self._topic, value, partition=partition, on_delivery=self._delivered)
         except BufferError:
-            raise StateError(f"topic {self._topic!r} takes no more: {len(self._producer):,} messages wait") from None
+            raise StateError(f"topic {self._topic!r} takes no more: {len(producer):,} messages wait") from None
         except KafkaException as e:
             raise StateError(f"topic {self._topic!r} takes no more: {e.args[0].str()}") from None
-        self._producer.poll(0)
+        producer.poll(0)
         if row >= 0:
             self._rows[source, partition] = max(row, self.last_row(source, partition))
 
     def commit(self) -> None:
         """Wait until everything appended is delivered. Raises StateError where something was not in time."""
-        left = self._producer.flush(2 * DELIVERY / 1000)
+        left = self._producer.flush(2 * DELIVERY / 1000) or self._relays.flush(2 * DELIVERY / 1000)
         why, self._undelivered = self._undelivered, None
         if why is not None or left:
             raise StateError(f"topic {self._topic!r} did not take what was sent: {why or 'no answer in time'}")
@@ -86,12 +95,16 @@ class KafkaLog:
         """The offset that the next message's rows will begin at, as far as is known."""
         return self._reader.end(partition) << SHIFT
 
+    def look(self) -> None:
+        """Ask the broker how far the topic goes now. Raises StateError where it does not answer."""
+        self._reader.look()
+
     def holds(self, positions: Sequence[int]) -> bool:
         """A topic that is the one it was has lost nothing but what its own retention took."""
         return True
 
     def last_row(self, source: int, partition: int) -> int:
-        """The last row of a source that was appended here; -1: none."""
+        """The last row of a source that was appended here, or by the group before; -1: none."""
         return self._rows.get((source, partition), -1)
 
     def nbytes(self) -> int:
@@ -121,6 +134,7 @@ class KafkaLog:
         self._group.close()
         self._reader.close()
         self._producer.flush(DELIVERY / 1000)
+        self._relays.flush(DELIVERY / 1000)
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         partition, offset = message.partition(), message.offset()

@@ -61,8 +61,8 @@ class Reader:
         self._closing = threading.Event()
         self._doubted = False  # the client said that something is wrong with the topic
         self._consumer = Consumer({**_configuration(servers, outage), "error_cb": self._heard})
-        for partition, feed in enumerate(self._feeds):
-            feed.end = self._watermarks(partition)[1]
+        self._asking: deque[threading.Event] = deque()  # who wants to know the ends; set when they are known
+        self._ask_ends()
         self._thread = threading.Thread(target=self._work, name="kafka reader", daemon=True)
         self._thread.start()
 
@@ -96,6 +96,14 @@ class Reader:
         """The offset that the topic's next message will have, as far as is known."""
         return self._feeds[partition].end
 
+    def look(self) -> None:
+        """Let the thread ask for the end of each partition. Raises StateError where no broker answers."""
+        known = threading.Event()
+        self._asking.append(known)
+        if not known.wait(2 * PATIENCE):
+            self.raise_error()
+            raise StateError(f"topic {self._topic!r}: no answer in time")
+
     def holds(self, partition: int, offset: int) -> None:
         """The topic is known to hold this offset."""
         feed = self._feeds[partition]
@@ -123,6 +131,7 @@ class Reader:
                     self._outage.over()
                     self._appended.set()
                 self._throttle()
+                self._answer()
                 self._make_sure()
         except KafkaException as e:
             self._error = StateError(f"topic {self._topic!r} cannot be read: {e.args[0].str()}")
@@ -211,6 +220,20 @@ class Reader:
             self._doubted = True
         else:
             self._outage.heard(error)
+
+    def _answer(self) -> None:
+        """Tell the ends of the partitions to who wants to know them; they give up where no broker tells."""
+        while self._asking:
+            known = self._asking.popleft()
+            try:
+                self._ask_ends()
+                known.set()
+            except StateError as e:
+                logger.debug("%s", e)
+
+    def _ask_ends(self) -> None:
+        for partition in range(len(self._feeds)):
+            self.holds(partition, self._watermarks(partition)[1] - 1)
 
     def _make_sure(self) -> None:
         """Raises StateError where the topic is gone, or no longer ours to read."""

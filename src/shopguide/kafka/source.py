@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from shopguide.errors import SourceError
+from shopguide.errors import SettingError, SourceError
 from shopguide.kafka.binding import Bound, bind
 from shopguide.keys import Secret
+from shopguide.settings import Settings
 
 if TYPE_CHECKING:
     from shopguide.kafka.log import KafkaLog
@@ -37,6 +38,11 @@ class Topic:
     spec: Spec
     id: str
     partitions: int
+
+    def check(self, settings: Settings) -> None:
+        """Raises SettingError where they are not for a topic."""
+        if settings.learn.retention_events is not None:
+            raise SettingError("learn.retention_events counts the rows of an own log: with a topic, learn.retention")
 
     def open(self, state: Path, secret: Secret) -> KafkaLog:
         """The topic as the log of a state directory. Raises StateError where the directory belongs to another log."""
@@ -77,8 +83,8 @@ def find_topic(specs: Sequence[str]) -> Topic | None:
         return None
     if len(kafka) > 1:
         raise SourceError(f"{len(kafka)} Kafka sources: a state is made from one topic")
-    if files := [spec for spec in specs if spec.startswith("file:")]:
-        raise SourceError(f"{files[0]!r} beside a Kafka source: the topic is the log; send a file's rows to the topic")
+    if files := [spec for spec in specs if spec.startswith(("file:", "log:"))]:
+        raise SourceError(f"{files[0]!r} beside a Kafka source: the topic is the log; send its rows to the topic")
     spec = parse(kafka[0])
     try:
         from shopguide.kafka.admin import look_up  # noqa: PLC0415 - needs the extra
