@@ -49,6 +49,10 @@ class Scorer:
         """Which category an item is in; any number of times, in any interleaving."""
         self.popular.model.categorise(*catalogue.categories(batch.events))
 
+    def forget_categories(self, items: NDArray[np.uint64]) -> None:
+        """These items have gone from the catalogue."""
+        self.popular.model.categorise(items, np.zeros(len(items), np.uint64))
+
     def score(self, update: Update) -> Slate:
         """Learn the update's new lessons, then answer its looks (again, where it is a replay).
 
