@@ -154,7 +154,7 @@ def watch(directory: Path, given: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def progress(now: dict[str, Any], events: int) -> None:
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() and now["events"] % (events // 10):
         return
     share = min(1.0, now["events"] / events)
     left = now["seconds"] * (1 / share - 1)

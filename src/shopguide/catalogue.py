@@ -6,12 +6,12 @@ partition, so the last row by offset wins and a replay changes nothing.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from shopguide.errors import StateError
@@ -152,11 +152,11 @@ class Catalogue:
             "picks": [(item, vars(pick)) for item, pick in self._picks.items()],
             "offsets": [(*key, offset) for key, offset in self._offsets.items()],
         }
-        return {"catalogue": np.frombuffer(json.dumps(state).encode(), np.uint8)}
+        return {"catalogue": np.frombuffer(orjson.dumps(state), np.uint8)}
 
     def load(self, state: dict[str, NDArray[Any]]) -> None:
         try:
-            loaded = json.loads(state["catalogue"].tobytes())
+            loaded = orjson.loads(state["catalogue"].tobytes())
             self.names = dict(loaded["names"])
             self.collisions = set(loaded["collisions"])
             self._products = dict(loaded["products"])

@@ -104,7 +104,6 @@ class Scorer:
                 recommender.load({n.removeprefix(prefix): a for n, a in state.items() if n.startswith(prefix)})
             self.audience.load(state["audience.items"], state["audience.users"], state["audience.counts"])
             self.frontier = Frontier(dict(json.loads(state["meta"].tobytes())["frontier"]))
-            self.check()
         except (CoreError, KeyError, ValueError, TypeError) as e:
             raise StateError(f"score's snapshot is broken: {e}") from None
 
