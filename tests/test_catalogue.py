@@ -93,3 +93,16 @@ def test_what_concerns_a_catalogue() -> None:
     assert not concerns(batch([(1, 5, Kind.VIEW, {})])) and concerns(batch([], {5: "five"}))
     items, keys = categories(whole.events)
     assert items.tolist() == [5] and keys.tolist() == [category_key("x")]
+
+
+def test_a_deleted_item_is_forgotten_beyond_retention_once_no_event_names_it() -> None:
+    c = Catalogue()
+    rows = [(at, item, Kind.ITEM, {"title": "x", "category": "lamps"}) for at, item in enumerate((5, 6, 7, 8))]
+    deleted = [(at, item, Kind.ITEM, {"op": "delete"}) for at, item in ((4, 5), (5, 6), (6, 7))]
+    c.learn(batch(rows + deleted, {**{key: str(key) for key in range(5, 11)}, category_key("lamps"): "lamps"}))
+    nothing, live = np.empty(0, np.uint64), np.array([6, 9], np.uint64)
+    assert len(c.forget(nothing, [0])) == 0 and len(c.names) == 7  # no retention: nothing goes
+    assert c.forget(live, [6]).tolist() == [5]
+    assert sorted(c.names) == sorted([6, 7, 8, 9, category_key("lamps")])
+    assert c.product(5) == {} and not c.available(6) and not c.available(7)
+    assert c.forget(nothing, [7]).tolist() == [6, 7] and set(c.known().tolist()) == {8, category_key("lamps")}

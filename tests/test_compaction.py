@@ -504,3 +504,27 @@ def test_erase_and_retain_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
         assert found.take(found.offset >= done[partition]) == table_or_blank(want)
         assert not np.isin(found.kind[found.offset < done[partition]], (Kind.VIEW, Kind.ERASED)).any()
     kept.log.close()
+
+
+def test_what_a_later_segment_says_is_not_kept_in_an_older_one(tmp_path: Path) -> None:
+    kept = Kept(tmp_path, 600)
+    for stock in range(60):
+        row = {"kind": Kind.ITEM, "item": 11, "data": {"op": "stock", "stock": stock}}
+        kept.append(0, [row], [(11, "eleven" * 20), (12, "x" * 100)], 0)
+    kept.log.roll(0)
+    assert len(kept.log.complete(0)) > 10
+    retained(kept.log, {0: 60}, {})
+    assert read(kept.log)[0].offset.tolist() == [59]
+    assert sum(data.count(b"eleven" * 20) for data in content(tmp_path).values()) == 1
+    kept.log.close()
+
+
+def test_of_what_the_catalogue_does_not_know_nothing_stays(tmp_path: Path) -> None:
+    kept = Kept(tmp_path, 1 << 20)
+    rows = [{"kind": Kind.ITEM, "item": item, "data": {"title": "t"}} for item in ITEMS]
+    kept.append(0, rows, [(11, "eleven"), (12, "twelve")], 0)
+    kept.log.roll(0)
+    retain(kept.log, {0: compaction.Kept(2, np.empty(0, np.uint64), np.array([12], np.uint64))}, {})
+    events, names = read(kept.log)
+    assert events.item.tolist() == [12] and names == {12: "twelve"}
+    kept.log.close()

@@ -6,16 +6,16 @@ partition, so the last row by offset wins and a replay changes nothing.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from shopguide.errors import StateError
-from shopguide.keys import category_key
+from shopguide.keys import category_key, partition_of
 from shopguide.records import Batch, Events, Kind, Names
 
 ATTRIBUTES = ("title", "category", "brand", "price", "image", "url")
@@ -85,6 +85,33 @@ class Catalogue:
             else:
                 self._change(item, details)
 
+    def forget(self, live: NDArray[np.uint64], kept_from: list[int]) -> NDArray[np.uint64]:
+        """Let go of ids that neither a kept event nor the catalogue's own rows name, and of items that were deleted
+        before the retention and that no kept event names. ``live``: the items of kept events; ``kept_from``: where
+        the retention of each partition begins. Returns the deleted items that went."""
+        living, partitions = set(live.tolist()), len(kept_from)
+        gone = [
+            item
+            for item, product in self._products.items()
+            if product.get("deleted")
+            and item not in living
+            and item not in self._picks
+            and self._offsets[item, Kind.ITEM] < kept_from[partition_of(item, partitions)]
+        ]
+        for item in gone:
+            del self._products[item]
+            del self._offsets[item, Kind.ITEM]
+        if any(kept_from):
+            stay = living | self._products.keys() | self._picks.keys() | self._categories()
+            self.names = {key: name for key, name in self.names.items() if key in stay}
+            self.collisions &= stay
+        return np.array(gone, np.uint64)
+
+    def known(self) -> NDArray[np.uint64]:
+        """The keys of all of which anything is known."""
+        keys = self.names.keys() | self._products.keys() | self._picks.keys()
+        return np.fromiter(keys, np.uint64, len(keys))
+
     def name(self, key: int) -> str | None:
         """The id string of an item; None for an unknown one and for two ids that share a key."""
         return None if key in self.collisions else self.names.get(key)
@@ -125,11 +152,11 @@ class Catalogue:
             "picks": [(item, vars(pick)) for item, pick in self._picks.items()],
             "offsets": [(*key, offset) for key, offset in self._offsets.items()],
         }
-        return {"catalogue": np.frombuffer(json.dumps(state).encode(), np.uint8)}
+        return {"catalogue": np.frombuffer(orjson.dumps(state), np.uint8)}
 
     def load(self, state: dict[str, NDArray[Any]]) -> None:
         try:
-            loaded = json.loads(state["catalogue"].tobytes())
+            loaded = orjson.loads(state["catalogue"].tobytes())
             self.names = dict(loaded["names"])
             self.collisions = set(loaded["collisions"])
             self._products = dict(loaded["products"])
@@ -137,6 +164,10 @@ class Catalogue:
             self._offsets = {(item, kind): offset for item, kind, offset in loaded["offsets"]}
         except (KeyError, ValueError, TypeError) as e:
             raise StateError(f"the catalogue's snapshot is broken: {e}") from None
+
+    def _categories(self) -> set[int]:
+        said = {product["category"] for product in self._products.values() if product.get("category")}
+        return {category_key(str(category)) for category in said}
 
     def _learn_names(self, names: Names) -> None:
         known = self.names

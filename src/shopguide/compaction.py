@@ -2,8 +2,8 @@
 
 Complete segments are replaced by ones that stand for the same offsets with rows missing; small neighbours become one.
 Of a forgotten row that had a producer's event id an ERASED row stays, with the id's key and nothing else. Of rows
-beyond retention those stay that the catalogue is made of (an item's newest attributes and picks, and the items' names),
-and those that say whose visitor somebody is who is still heard of.
+beyond retention those stay that the catalogue is made of (an item's newest attributes and picks, and the items' names,
+each as long as the catalogue itself knows it), and those that say whose visitor somebody is who is still heard of.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,8 @@ SAYS = (*ATTRIBUTES, "stock")  # what a row of the catalogue may say of an item
 FRAME_ROWS = 8192  # that neighbouring frames may hold to become one
 
 Offsets = NDArray[np.int64]
+Left = Callable[[Batch], Batch]  # a frame's batch without what goes
+_NOTHING: Offsets = np.empty(0, np.int64)
 
 
 @dataclass
@@ -43,10 +45,15 @@ class Found:
 
 @dataclass(frozen=True)
 class Kept:
-    """Where a partition's retention begins, and the visitors whose accounts are to be remembered."""
+    """Where a partition's retention begins, and what is to be remembered from before: the visitors' accounts, and of
+    the catalogue what it knows (keys; None: all)."""
 
     from_: int
     visitors: NDArray[np.uint64]
+    known: NDArray[np.uint64] | None = None
+
+    def knows(self, keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        return np.ones(len(keys), bool) if self.known is None else np.isin(keys, self.known)
 
 
 def find(log: Log, keys: Iterable[int], ids: Iterable[str]) -> Found:
@@ -76,7 +83,7 @@ def erase(log: Log, offsets: dict[int, Offsets]) -> None:
     for partition, gone in offsets.items():
         with log.compacting:
             for first, end in _runs(log, partition, 0, gone):
-                log.replace(partition, first, end, _frames(log, partition, first, end, gone))
+                log.replace(partition, first, end, _frames(log, partition, first, end, _without(gone)))
 
 
 def retain(log: Log, kept: dict[int, Kept], from_: dict[int, int]) -> dict[int, int]:
@@ -84,14 +91,14 @@ def retain(log: Log, kept: dict[int, Kept], from_: dict[int, int]) -> dict[int, 
 
     ``from_`` names the offsets up to which that was done before; returns the new ones.
     """
-    nothing = np.empty(0, np.int64)
     done = dict(from_)
     for partition, keeps in kept.items():
         ends = [end for _, end in log.complete(partition) if end <= keeps.from_]
         if ends and ends[-1] > done.get(partition, 0):
             with log.compacting:
-                for first, end in _runs(log, partition, ends[-1], nothing):
-                    log.replace(partition, first, end, _frames(log, partition, first, end, nothing, keeps))
+                left = _remembered(log, partition, ends[-1], keeps)
+                for first, end in _runs(log, partition, ends[-1]):
+                    log.replace(partition, first, end, _frames(log, partition, first, end, left))
             done[partition] = ends[-1]
     return done
 
@@ -145,7 +152,7 @@ def _said(rows: Events, row: int) -> list[Any]:
     return [column.bytes_at(row) if name == "data" else column[row].item() for name, column in rows.columns().items()]
 
 
-def _runs(log: Log, partition: int, below: int, gone: Offsets) -> Iterator[tuple[int, int]]:
+def _runs(log: Log, partition: int, below: int, gone: Offsets = _NOTHING) -> Iterator[tuple[int, int]]:
     """Neighbouring segments that may become one, and of which something goes: a row of ``gone``, or (``below``) all
     that is beyond retention."""
     segments = [s for s in log.complete(partition) if not below or s[1] <= below]
@@ -163,28 +170,57 @@ def _runs(log: Log, partition: int, below: int, gone: Offsets) -> Iterator[tuple
             yield first, end
 
 
-def _frames(
-    log: Log, partition: int, first: int, end: int, gone: Offsets, keeps: Kept | None = None
-) -> Iterator[bytes]:
-    """The frames first..end without the rows that go; all go that are beyond retention, but for a few."""
-    stays = _newest(log, partition, first, end, keeps.visitors) if keeps else gone[:0]
-    named: set[tuple[int, bytes]] = set()
+def _frames(log: Log, partition: int, first: int, end: int, left: Left) -> Iterator[bytes]:
+    """The frames first..end without what goes, small neighbours as one."""
     waiting: list[tuple[Header, Batch]] = []
-    for header, batch in log.frames(partition, first, end):
-        events = batch.events.take(np.isin(batch.events.offset, stays)) if keeps else _without(batch.events, gone)
-        said = [(key, batch.names.text.bytes_at(row)) for row, key in enumerate(batch.names.key.tolist())]
-        names = batch.names.take(np.array([one not in named for one in said], bool))
-        named.update(said)
-        if waiting and not _fit(waiting, header, len(events)):
+    for header, whole in log.frames(partition, first, end):
+        batch = left(whole)
+        if waiting and not _fit(waiting, header, len(batch.events)):
             yield _joined(waiting)
             waiting = []
-        waiting.append((header, Batch(partition, batch.first, batch.last, events, names)))
+        waiting.append((header, batch))
     if waiting:
         yield _joined(waiting)
 
 
-def _without(events: Events, gone: Offsets) -> Events:
-    """The rows without those that go; a producer's event id stays known."""
+def _without(gone: Offsets) -> Left:
+    """Some rows go; a producer's event id stays known."""
+    first_said = _FirstSaid()
+
+    def left(batch: Batch) -> Batch:
+        names = batch.names.take(first_said(batch.names))
+        return replace(batch, events=_blanked(batch.events, gone), names=names)
+
+    return left
+
+
+def _remembered(log: Log, partition: int, end: int, keeps: Kept) -> Left:
+    """All that is below ``end`` goes, but for what the catalogue is made of and whose visitor somebody is."""
+    stays, first_said = _newest(log, partition, end, keeps), _FirstSaid()
+
+    def left(batch: Batch) -> Batch:
+        names = batch.names.take(keeps.knows(batch.names.key))
+        events = batch.events.take(np.isin(batch.events.offset, stays))
+        return replace(batch, events=events, names=names.take(first_said(names)))
+
+    return left
+
+
+class _FirstSaid:
+    """Which names were not said before."""
+
+    def __init__(self) -> None:
+        self._said: set[tuple[int, bytes]] = set()
+
+    def __call__(self, names: Names) -> NDArray[np.bool_]:
+        said = [(key, names.text.bytes_at(row)) for row, key in enumerate(names.key.tolist())]
+        first = np.array([one not in self._said for one in said], bool)
+        self._said.update(said)
+        return first
+
+
+def _blanked(events: Events, gone: Offsets) -> Events:
+    """The rows without those that go, which leave their producer's event id."""
     goes = np.isin(events.offset, gone) & (events.kind != Kind.ERASED)
     if not goes.any():
         return events
@@ -201,9 +237,9 @@ def _without(events: Events, gone: Offsets) -> Events:
     return joined.take(np.argsort(joined.offset, kind="stable"))
 
 
-def _newest(log: Log, partition: int, first: int, end: int, visitors: NDArray[np.uint64]) -> Offsets:
+def _newest(log: Log, partition: int, end: int, keeps: Kept) -> Offsets:
     """The rows that stay beyond retention: of items and aliases each that no later one says all of again."""
-    rows = [clean(_lasting(batch, visitors))[0].events for _, batch in log.frames(partition, first, end)]
+    rows = [clean(_lasting(batch, keeps))[0].events for _, batch in log.frames(partition, 0, end)]
     stays: list[int] = []
     said: dict[tuple[int, int], set[str]] = {}  # of whom and which kind: what the later rows say
     for events in reversed(rows):
@@ -221,11 +257,13 @@ def _newest(log: Log, partition: int, first: int, end: int, visitors: NDArray[np
     return np.array(sorted(stays), np.int64)
 
 
-def _lasting(batch: Batch, visitors: NDArray[np.uint64]) -> Batch:
-    """The rows of a batch that may stay: what catalogues learn from, and who is whose visitor."""
-    aliases = batch.events.take((batch.events.kind == Kind.ALIAS) & np.isin(batch.events.user, visitors))
-    events = Events.join([extract(batch).events, aliases])
-    return Batch(batch.partition, batch.first, batch.last, events.take(np.argsort(events.offset)), batch.names)
+def _lasting(batch: Batch, keeps: Kept) -> Batch:
+    """The rows of a batch that may stay: what catalogues learn from and know, and who is whose visitor."""
+    learned = extract(batch).events
+    learned = learned.take(keeps.knows(learned.item))
+    aliases = batch.events.take((batch.events.kind == Kind.ALIAS) & np.isin(batch.events.user, keeps.visitors))
+    events = Events.join([learned, aliases])
+    return replace(batch, events=events.take(np.argsort(events.offset)))
 
 
 def _fit(waiting: list[tuple[Header, Batch]], header: Header, rows: int) -> bool:

@@ -49,6 +49,10 @@ class Scorer:
         """Which category an item is in; any number of times, in any interleaving."""
         self.popular.model.categorise(*catalogue.categories(batch.events))
 
+    def forget_categories(self, items: NDArray[np.uint64]) -> None:
+        """These items have gone from the catalogue."""
+        self.popular.model.categorise(items, np.zeros(len(items), np.uint64))
+
     def score(self, update: Update) -> Slate:
         """Learn the update's new lessons, then answer its looks (again, where it is a replay).
 
@@ -100,7 +104,6 @@ class Scorer:
                 recommender.load({n.removeprefix(prefix): a for n, a in state.items() if n.startswith(prefix)})
             self.audience.load(state["audience.items"], state["audience.users"], state["audience.counts"])
             self.frontier = Frontier(dict(json.loads(state["meta"].tobytes())["frontier"]))
-            self.check()
         except (CoreError, KeyError, ValueError, TypeError) as e:
             raise StateError(f"score's snapshot is broken: {e}") from None
 

@@ -66,6 +66,7 @@ class Keeper:
             self._log.commit()
             rejects.commit()
             self._state.save(moment.parts, self._fits, 1 if only else self._keep)
+            moment.parts.clear()  # memory that compaction can have
             self._durable = moment.reached
             if isinstance(self._log, Log):
                 self.compacted = retain(self._log, moment.kept, self.compacted)

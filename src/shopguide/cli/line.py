@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shopguide.cli.keeper import Keeper, Moment
 from shopguide.collect.collector import Collector
@@ -206,10 +207,25 @@ class RunningLine:
         parts = {name: s.dump() for name, s in self.runner.stages().items() if hasattr(s, "dump")}
         parts["position"] = {"position": np.array([positions[p] for p in range(self.log.partitions)])}
         featurizer, rejects = self.stage("featurize"), self.stage("reject")
-        kept = {p: Kept(featurizer.kept_from(p), featurizer.visitors(p)) for p in positions}
+        known = self._let_go(parts["score-0"]["items.item_keys"]) if isinstance(self.log, Log) else None
+        kept = {p: Kept(featurizer.kept_from(p), featurizer.visitors(p), known) for p in positions}
         self._purge(rejects)
         self._keeper.begin(Moment(parts, {p: at - 1 for p, at in positions.items()}, kept), rejects, only)
         self._kept = positions
+
+    def _let_go(self, live: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """What only rows beyond retention say of items goes; the keys of what the catalogue still knows. A topic's rows
+        may say it again at any time."""
+        featurizer, stages = self.stage("featurize"), self.runner.stages()
+        kept_from = [featurizer.kept_from(p) for p in range(self.log.partitions)]
+        rankers = [s for name, s in stages.items() if name.startswith("rank-")]
+        scorers = [s for name, s in stages.items() if name.startswith("score-")]
+        for ranker in rankers:
+            gone = ranker.catalogue.forget(live, kept_from)
+        for scorer in scorers:
+            scorer.forget_categories(gone)
+        known: NDArray[np.uint64] = rankers[0].catalogue.known()
+        return known
 
     def _follow(self) -> None:
         """Tell the log of a snapshot that has become durable, while nothing is under way."""

@@ -41,6 +41,7 @@ class Popular(Recommender):
 
     def load(self, state: dict[str, NDArray[Any]]) -> None:
         self.model.load(state)
+        self.model.check()  # the columns are taken as they are; other models learn theirs anew
 
     def check(self) -> None:
         self.model.check()
