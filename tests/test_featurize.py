@@ -13,7 +13,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from shopguide.errors import GapError
-from shopguide.featurize import KEPT, LEARNED, Featurizer, intent
+from shopguide.featurize import LEARNED, Featurizer, intent
 from shopguide.records import SIMILAR, Batch, Events, Kind, Lessons, Names, Ragged, Update
 from shopguide.settings import load
 
@@ -187,22 +187,15 @@ def test_what_is_beyond_retention_has_never_been(seed: int, unit: str, flags: di
     before = 3000 // step * step - flags["learn.retention_events"] if step else 0
     width = flags.get("learn.retention", 0) / 32
     since = events.time.max() // width * width - flags["learn.retention"] if width else -np.inf
-    kept = np.isin(events.kind, KEPT)
-    aliases = (events.kind == Kind.ALIAS) & np.isin(events.user, one.visitors(0))
-    within = events.take(((events.offset >= before) & ((events.time >= since) | ~kept) & ~doubles(events)) | aliases)
-    assert (events.offset[kept & (events.time >= since) & (events.offset >= before)] >= one.kept_from(0)).all()
-    other = retaining(unit, {})
-    assert got == learned(fed(other, within, [256]))
-
-
-def doubles(events: Events) -> np.ndarray[Any, Any]:
-    """Which rows are doubles of earlier ones."""
-    seen: set[tuple[int, int]] = set()
-    found = []
-    for user, event in zip(events.user.tolist(), events.event.tolist(), strict=True):
-        found.append(event > 0 and (user, event) in seen)
-        seen.add((user, event))
-    return np.array(found)
+    whole = retaining(unit, {})
+    fed(whole, events, [256])
+    left = [whole.events_of(user)["offset"] for user in range(1, 9)]
+    within = events.take(
+        np.isin(events.offset, np.concatenate(left)) & (events.offset >= before) & (events.time >= since)
+    )
+    assert (within.offset >= one.kept_from(0)).all()
+    within.event[:] = 0
+    assert got == learned(fed(retaining(unit, {}), within, [256]))
 
 
 @QUICK
