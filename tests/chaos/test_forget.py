@@ -112,8 +112,10 @@ def test_forgetting_that_was_killed_is_finished_at_the_next_start(tmp_path: Path
         kill(start("forget", "--user", user, "--state", tmp_path, **SMALL), chance.uniform(0.3, 1.6))
         if chance.random() < 0.5:
             run(source, tmp_path, **SMALL)
+    serving, _ = serve(tmp_path, **SMALL)
     for user in gone:
-        said("forget", "--user", user, "--state", tmp_path, **SMALL)
+        ask(tmp_path, "forget", user=user)
+    end(serving)
     assert State(tmp_path).checksum == State(path / "without").checksum
     assert_no_trace(tmp_path, gone)
 
