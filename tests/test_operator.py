@@ -14,7 +14,7 @@ from shopguide import receipts
 from shopguide.cli.control import NAME, ask
 from shopguide.cli.line import RunningLine
 from shopguide.cli.operator import operated
-from shopguide.errors import ShopguideError
+from shopguide.errors import ShopguideError, StateError
 from shopguide.records import Kind
 from shopguide.settings import load
 from shopguide.state import StateDir
@@ -91,6 +91,29 @@ def test_what_a_crash_interrupted_is_done_at_the_next_start(tmp_path: Path) -> N
     assert traces(running)
     with operated(line(tmp_path)):
         assert traces(running) == [] == running.state.forgets()
+
+
+def test_who_was_joined_to_them_goes_too_though_the_link_is_forgotten_first(tmp_path: Path) -> None:
+    with operated(running := line(tmp_path)):
+        collect(running)
+        guest, account = running.secret.user_key("guest"), running.secret.user_key(USER)
+        rows = [{"user": "guest", "item": f"i{at}", "kind": "view", "time": 1_700_000_000 + at} for at in range(9)]
+        running.collector.collect(rows)
+        running.collector.control(Kind.ALIAS, guest, account=account)
+        running.learn_all()
+
+        def refused(only: bool = False) -> None:
+            raise StateError("interrupted before the snapshot")
+
+        running.snapshot = refused  # type: ignore[method-assign]
+        with pytest.raises(ShopguideError, match="interrupted"):
+            ask(tmp_path, "forget", user=USER)
+        assert running.stage("featurize").person(account) == {account}
+    with operated(line(tmp_path)) as operator:
+        assert not traces(running) and not running.state.forgets()
+        left = guest.to_bytes(8, "little")
+        assert not [name for name, data in content(tmp_path).items() if left in data]
+        assert operator.forget("u1")["kinds"]["view"] == 60
 
 
 def test_rows_of_others_and_of_who_comes_back_stay(tmp_path: Path) -> None:

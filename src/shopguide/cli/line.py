@@ -75,6 +75,7 @@ class RunningLine:
         self._jobs: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._thread = threading.Thread(target=self._work, name="runner", daemon=True)
         self._stopping = threading.Event()
+        self.forgetting = threading.Lock()  # one person at a time
         self._error: Exception | None = None
 
     def start(self) -> None:

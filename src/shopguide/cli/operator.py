@@ -45,14 +45,18 @@ class Operator:
 
     def _forget(self, note: str | int, key: int, ids: list[str]) -> dict[str, Any]:
         line = self._line
-        line.state.note_forgets([*line.state.forgets(), note])
-        line.learn_all()
-        person = self._let_go(key)
-        found = self._purge(person, ids)
-        if line.push is not None:
-            for one in person:
-                line.push.revoke(one)
-        line.state.note_forgets([other for other in line.state.forgets() if other != note])
+        with line.forgetting:
+            line.state.note_forgets([*line.state.forgets(), note])
+            line.learn_all()
+            keys = {key, *(one for one in line.state.forgets() if isinstance(one, int))}
+            person = line.call(lambda: self._whereabouts(keys))
+            line.state.note_forgets([*line.state.forgets(), *person])  # what links them is about to be forgotten
+            self._let_go(person)
+            found = self._purge(list(person), ids)
+            if line.push is not None:
+                for one in person:
+                    line.push.revoke(one)
+            line.state.note_forgets([one for one in line.state.forgets() if one not in (note, *person)])
         return {
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "identities": len(person),
@@ -64,21 +68,20 @@ class Operator:
             **self._kept_by(),
         }
 
-    def _let_go(self, user: int) -> list[int]:
-        """The model lets go of a user and all who are the same person, wherever their rows lie; their keys."""
+    def _whereabouts(self, users: set[int]) -> dict[int, list[int]]:
+        """The keys of users and all who are the same persons, and the partitions that know each."""
+        featurizer = self._line.stage("featurize")
+        person = {key for user in users for key in featurizer.person(user)}
+        return {key: featurizer.whereabouts(key) for key in sorted(person)}
+
+    def _let_go(self, person: dict[int, list[int]]) -> None:
+        """The model lets go of a person, wherever their rows lie."""
         line = self._line
-
-        def whereabouts() -> dict[int, list[int]]:
-            featurizer = line.stage("featurize")
-            return {key: featurizer.whereabouts(key) for key in sorted(featurizer.person(user))}
-
-        person = line.call(whereabouts)
         for key, partitions in person.items():
             for partition in {partition_of(key, line.log.partitions), *partitions}:
                 line.collector.control(Kind.FORGET, key, partition=partition)
         line.collector.commit()
         line.learn_all()
-        return list(person)
 
     def _purge(self, person: list[int], ids: list[str]) -> Found:
         """All files without a person whom the model has forgotten. A topic keeps its rows as long as it keeps any."""
