@@ -325,6 +325,9 @@ def test_a_click_changes_the_list_of_a_subscriber(demo: Process) -> None:
                 assert update is not None, f"the subscriber was never told of {found['seq']}"
                 lists[update.seq] = [i["item"] for i in update.items]
             assert [i["item"] for i in found["items"]] == lists[tuple(found["seq"])]
+    with urllib.request.urlopen(demo.where["http"] + "/healthz", timeout=10) as response:
+        counts = json.load(response)
+    assert counts["events"] == counts["rows"] - counts["rejected"] > 60_000 and counts["events_per_second"] >= 0
     assert "in use by process" in refused("run", "--source", "http:", "--state", demo.state)
     assert json.loads(said("state", "info", demo.state, "--json"))["running"]["pid"] == demo.process.pid
     code, text = demo.end(signal.SIGINT)

@@ -31,8 +31,9 @@ class ServedLine:
         self._commit: asyncio.Future[None] | None = None
         self._feed: Feed | None = None
         self._operator = Operator(line)
-        self._forgetting = asyncio.Lock()
         self._started = time.time()
+        self._counted = 0, time.monotonic()  # rows, when
+        self._pace = 0.0
 
     def collect(self, rows: list[dict[str, Any]], raw: list[bytes]) -> Receipt:
         self._line.raise_error()
@@ -92,8 +93,7 @@ class ServedLine:
 
     async def forget(self, token: str) -> dict[str, Any]:
         key = self.verify(token)
-        async with self._forgetting:
-            return await asyncio.to_thread(self._operator.forget_key, key)
+        return await asyncio.to_thread(self._operator.forget_key, key)
 
     def subscribe(self, token: str) -> AsyncGenerator[tuple[str, str], None]:
         expires = self._push.verify(token).expires
@@ -114,13 +114,25 @@ class ServedLine:
         line = self._line
         line.raise_error()
         rows = sum(line.log.end(p) for p in range(line.log.partitions)) // line.log.stride
+        rejected = line.stage("reject").counts.total()
         return {
             "rows": rows,
-            "rejected": line.stage("reject").counts.total(),
+            "events": rows - rejected,
+            "events_per_second": round(self._rate(rows), 1),
+            "rejected": rejected,
             "watched": self._push.watched(),
             "behind": line.behind(),
             "uptime": round(time.time() - self._started, 1),
         }
+
+    def _rate(self, rows: int) -> float:
+        """Rows a second since they were last counted, at least a second ago."""
+        now = time.monotonic()
+        before, then = self._counted
+        if now - then >= 1:
+            self._pace = (rows - before) / (now - then)
+            self._counted = rows, now
+        return self._pace
 
     async def _ask(self, user: int, timeout: float, item: int = 0, **details: Any) -> dict[str, Any] | None:
         """Write a WATCH row and wait for the answer; None where it does not come in time."""
