@@ -239,8 +239,7 @@ static int expire(sg_users *u, uint64_t user, row *r, int64_t before, double sin
     for (size_t i = 0; i < r->len; i++) {
         sg_event e = r->events[i];
         bool again = by_session ? is_in(units, n, e.session) || is_in(units, n, now[i]) : n > 0;
-        if (now[i] == 0 || again)
-            u->moves[u->moves_len++] = (sg_move){user, e.item, e.time, e.session, now[i], e.kind};
+        if (now[i] == 0 || again) u->moves[u->moves_len++] = (sg_move){user, e.item, e.time, e.session, now[i], e.kind};
         if (now[i] == 0) continue;
         e.session = now[i];
         r->events[kept++] = e;

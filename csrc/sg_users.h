@@ -16,9 +16,9 @@
  * a function of the user and the session's first time only, so the same events have the same sessions in every replay.
  * Order is the order of arrival, not of time.
  *
- * Retention. sg_users_expire() takes out the events below an offset or before a time as if they had never been, and tells what moved:
- * without A above, B begins its session, whose key is now h(U,120); C's stays. It is mostly a prefix that goes, but
- * offsets need not ascend.
+ * Retention. sg_users_expire() takes out the events below an offset or before a time as if they had never been, and
+ * tells what moved: without A above, B begins its session, whose key is now h(U,120); C's stays. It is mostly a prefix
+ * that goes, but offsets need not ascend.
  *
  * Invariants, checked by sg_users_check() in this order:
  *   I1  a user has a key exactly if their array has events.
@@ -92,8 +92,8 @@ int64_t sg_users_find(const sg_users *u, uint64_t user, uint64_t event);
 int sg_users_remove(sg_users *u, uint64_t user, size_t index);
 
 /* Takes out each event of n users whose offset is below `before` or whose time is below `since`, as if it had never
- * been. moves[told]: user by user, the oldest event first; lent until the next expiry. by_session: whether a unit of the
- * model is a session or a user. Fails: SG_ERR_NOMEM leaves the users before applied and told. */
+ * been. moves[told]: user by user, the oldest event first; lent until the next expiry. by_session: whether a unit of
+ * the model is a session or a user. Fails: SG_ERR_NOMEM leaves the users before applied and told. */
 int sg_users_expire(sg_users *u, const uint64_t *users, size_t n, int64_t before, double since, int by_session,
                     const sg_move **moves, size_t *told);
 

@@ -282,8 +282,7 @@ static void test_out_of_memory_leaves_the_failing_row_out(void) {
             size_t n, told;
             int rc = sg_users_expire(u, &user, 1, 210, -INFINITY, 1, &moves, &told);
             if (rc == SG_ERR_NOMEM) rc = sg_users_expire(u, &user, 1, 210, -INFINITY, 1, &moves, &told);
-            CHECK(rc == SG_OK && told == (user < 30 ? 3 : 2) &&
-                  sg_users_events(u, user, &n) != NULL && n == 1);
+            CHECK(rc == SG_OK && told == (user < 30 ? 3 : 2) && sg_users_events(u, user, &n) != NULL && n == 1);
             SOUND(sg_users, u);
         }
         sg_users_free(u);
