@@ -24,6 +24,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from shopguide import durable
 from shopguide.errors import StateError
 
 MAGIC, END = b"SHOPGUID", b"THE END!"
@@ -50,7 +51,7 @@ def write(path: Path, kind: str, columns: Mapping[str, NDArray[Any]]) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        _sync(path.parent)
+        durable.sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -139,11 +140,3 @@ def _described(header: bytes) -> tuple[str, list[tuple[str, str, int]]]:
 
 def _hash(data: bytes | memoryview, number: int) -> bytes:
     return xxhash.xxh3_64(data, seed=number).digest()
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
