@@ -24,6 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         "data": None if DATA.is_dir() else f"no data sets in {DATA}; set SHOPGUIDE_DATA",
         "browser": None if shutil.which("chromium") else "no chromium on PATH",
         "kafka": None if shutil.which("java") and shutil.which("mvn") else "no java or no mvn on PATH",
+        "storm": None if shutil.which("javac") and shutil.which("mvn") else "no JDK or no mvn on PATH",
     }
     for item in items:
         for name, reason in missing.items():
