@@ -124,8 +124,10 @@ def fresh(settings: Settings) -> Stages:
 
 def restored(settings: Settings, learned: Learned) -> Stages:
     stages, parts = fresh(settings), learned.parts()
-    for name, stage in vars(stages).items():
-        stage.load(parts[{"featurizer": "featurize", "scorer": "score", "ranker": "rank"}[name] + "-0"])
+    for partition in range(settings.log.partitions):
+        stages.featurizer.load(partition, parts[f"featurize-{partition}"])
+    stages.scorer.load(parts["score"])
+    stages.ranker.load(parts["rank"])
     return stages
 
 

@@ -207,13 +207,13 @@ def test_batching_and_holes_change_nothing(seed: int, sizes: list[int], flags: d
     got, want = fed(one, events, sizes), fed(other, events, [999])
     assert learned(got) == learned(want)
     assert Events.join([u.relay for u in got]) == Events.join([u.relay for u in want])
-    had, has = one.dump(), other.dump()
+    had, has = one.dump(0), other.dump(0)
     assert had.keys() == has.keys()
     for name in had:
-        if name != "0.meta":
+        if name != "meta":
             assert sorted(had[name].tolist()) == sorted(has[name].tolist()), name
     loaded = retaining("session", flags)
-    loaded.load(had)
+    loaded.load(0, had)
     more = many(seed + 1, 400)
     more.offset[:] += events.offset[-1] + 1
     assert fed(loaded, more, [50])[-1] == fed(one, more, [50])[-1]
@@ -313,7 +313,7 @@ def test_looks_are_for_those_who_watch_after_their_last_event() -> None:
 def test_who_watches_in_one_partition_is_seen_in_the_others() -> None:
     one, other = featurizer(), featurizer()
     one.featurize(batch([watch(7)]))
-    other.load(one.dump())
+    other.load(0, one.dump(0))
     for stage in (one, other):
         looks = stage.featurize(replace(batch([view(7, 1, 10, event=5), view(8, 2, 11)]), partition=3)).looks
         assert looks.user.tolist() == [7] and looks.recent[0].tolist() == [1]
@@ -372,7 +372,7 @@ def test_dump_and_load_go_on_the_same() -> None:
     rows = [watch(1), view(1, 1, 5, event=3), view(2, 2, 6), view(1, 2, 7)]
     one, other = featurizer(), featurizer()
     one.featurize(batch(rows))
-    other.load(one.dump())
+    other.load(0, one.dump(0))
     more = [view(1, 3, 8), view(1, 1, 9, event=3), {"kind": Kind.FORGET, "user": 2, "time": 10.0, "arrived": 10.0}]
     assert one.featurize(batch(more, 4)) == other.featurize(batch(more, 4))
     assert one.counts == other.counts == Counter(one.counts)

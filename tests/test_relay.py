@@ -13,7 +13,7 @@ from logs import full_disk, read
 from shopguide.errors import GapError, StateError
 from shopguide.keys import partition_of
 from shopguide.log import Log
-from shopguide.records import Events
+from shopguide.records import Batch, Events, Names
 from shopguide.relay import Relay
 
 PARTITIONS = 3
@@ -39,6 +39,10 @@ def held(log: Log, want: Events) -> None:
         assert found.session.tolist() == mine.session.tolist() and found.user.tolist() == mine.user.tolist()
 
 
+def batch(partition: int, rows: Events) -> Batch:
+    return Batch(partition, int(rows.offset[0]), int(rows.offset[-1]), rows, Names())
+
+
 CAUSES = st.lists(st.lists(st.integers(0, PARTITIONS - 1), max_size=3), min_size=1, max_size=12)
 
 
@@ -54,7 +58,7 @@ def test_rows_are_sent_once_however_often_they_come(
     def send(first: int, last: int) -> None:
         part = rows.take((rows.offset >= first) & (rows.offset <= last))
         if len(part):
-            relay.send(1, part)
+            relay.send(batch(1, part))
 
     reached = 0
     for back, count in cuts:  # from somewhere before what was sent
@@ -76,7 +80,7 @@ def test_partitions_are_told_of_apart(tmp_path: Path) -> None:
     log = Log(tmp_path, PARTITIONS)
     relay = Relay(log)
     for partition in (0, 1, 2, 1):
-        relay.send(partition, caused([(7, 0)]))
+        relay.send(batch(partition, caused([(7, 0)])))
     assert log.end(0) == 3 and log.end(1) == log.end(2) == 0
     log.close()
 
@@ -87,13 +91,13 @@ def test_what_a_full_disk_refused_is_not_passed_over(tmp_path: Path, room: int) 
     relay = Relay(log)
     rows = caused([(1, 0), (1, 1), (2, 2), (4, 0), (4, 1), (6, 2)])
     one, two, three = (rows.take(np.isin(rows.offset, offsets)) for offsets in ([1, 2], [4], [6]))
-    relay.send(2, one)
+    relay.send(batch(2, one))
     with full_disk(room), pytest.raises(StateError, match="takes no more"):
-        relay.send(2, two)
+        relay.send(batch(2, two))
     with pytest.raises(GapError, match="partition 2: row 4 was refused"):
-        relay.send(2, three)
-    relay.send(2, one)
-    relay.send(2, two)
-    relay.send(2, three)
+        relay.send(batch(2, three))
+    relay.send(batch(2, one))
+    relay.send(batch(2, two))
+    relay.send(batch(2, three))
     held(log, rows)
     log.close()

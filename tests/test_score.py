@@ -49,7 +49,7 @@ def look(recent: list[int] | None = None, slot: bytes = b"home", n: int = 5, **m
 
 def taught(*rows: tuple[int, int, int], **flags: Any) -> Scorer:
     scorer = Scorer(load("shop", flags={f"score.{k}": v for k, v in flags.items()}))
-    scorer.learn(Update(0, 0, len(rows) - 1, 0, lessons(*rows), Events(), Looks()))
+    scorer.learn(Update(0, 0, len(rows) - 1, 0, lessons(*rows), -1, Events(), Looks()))
     return scorer
 
 
@@ -118,7 +118,7 @@ def test_similar_and_trending() -> None:
 
 def test_what_is_taken_back_leaves_no_trace() -> None:
     scorer, other = taught(*TOGETHER), taught(*TOGETHER[2:])
-    scorer.learn(Update(0, 7, 8, 7, lessons(*TOGETHER[:2], sign=-1, first=7), Events(), Looks()))
+    scorer.learn(Update(0, 7, 8, 7, lessons(*TOGETHER[:2], sign=-1, first=7), -1, Events(), Looks()))
     scorer.check()
     assert scorer.checksum() == other.checksum()
 
@@ -126,10 +126,10 @@ def test_what_is_taken_back_leaves_no_trace() -> None:
 def test_a_replay_teaches_nothing_and_a_gap_is_refused() -> None:
     scorer = taught(*TOGETHER)
     before = scorer.checksum()
-    scorer.learn(Update(0, 0, 6, 0, lessons(*TOGETHER), Events(), Looks()))
+    scorer.learn(Update(0, 0, 6, 0, lessons(*TOGETHER), -1, Events(), Looks()))
     assert scorer.checksum() == before
     with pytest.raises(GapError):
-        scorer.learn(Update(0, 9, 9, 9, Lessons(), Events(), Looks()))
+        scorer.learn(Update(0, 9, 9, 9, Lessons(), -1, Events(), Looks()))
 
 
 def test_a_replica_answers_its_share() -> None:

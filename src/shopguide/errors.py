@@ -25,6 +25,10 @@ class GapError(ShopguideError):
     """What came before was not seen: a batch beyond the frontier, a diff against another list. It has to come again."""
 
 
+class LostError(ShopguideError):
+    """What came before was not seen, and nobody can give it again: begin again from a snapshot."""
+
+
 class TokenError(ShopguideError):
     """A token is malformed, forged, expired or signed by an unknown key."""
 

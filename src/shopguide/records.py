@@ -232,10 +232,12 @@ class Batch(Record):
 
 @dataclass(eq=True)
 class Update(Record):
-    """featurize → score. Lessons are those of the rows from ``held`` on; relay: rows for other partitions."""
+    """featurize → score. Lessons are those of the rows from ``held`` on; relay: rows that these cause in other
+    partitions, as ``relayed`` was the last to do before them."""
 
     held: int
     lessons: Lessons
+    relayed: int
     relay: Events
     looks: Looks
 

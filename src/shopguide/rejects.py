@@ -1,6 +1,7 @@
 """Where rejected rows go: ``DIR/rejects/p0003.jsonl``, a JSON object a row, raw bytes in base64 where they are no text.
 
-A row is written once: rows at or below the last offset of the file are a replay.
+A row is written once, in whatever order rows come: those that the file has are a replay, and so are all below the
+offsets that :meth:`RejectFiles.settle` names.
 """
 
 from __future__ import annotations
@@ -16,34 +17,39 @@ import orjson
 
 from shopguide import durable
 from shopguide.errors import StateError
-from shopguide.frontier import Debts
 
 
 class RejectFiles:
-    """Appends rejected rows and counts them by reason. Raises StateError where the disk refuses; what it did not take
-    has to be given again, before what comes after it."""
+    """Appends rejected rows and counts them by reason. Raises StateError where the disk refuses: then they have to come
+    again."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._files: dict[int, BinaryIO] = {}
-        self._last: dict[int, int] = {}
-        self._debts = Debts()
+        self._settled: dict[int, int] = {}
+        self._written: dict[int, set[int]] = {}  # offsets from there on
         self.counts: Counter[str] = Counter()
         path.mkdir(parents=True, exist_ok=True)
         for file in sorted(path.glob("p*.jsonl")):
             self._recover(file)
 
     def write(self, partition: int, offsets: list[int], reasons: list[str], raws: list[bytes]) -> None:
-        """Append the rows that are new. Raises GapError where rows before them were refused and have not come again."""
-        last = self._last.get(partition, -1)
-        new = [row for row in zip(offsets, reasons, raws, strict=True) if row[0] > last]
+        """Append the rows that are new."""
+        settled, written = self._settled.get(partition, 0), self._written.setdefault(partition, set())
+        rows = zip(offsets, reasons, raws, strict=True)
+        new = [row for row in rows if row[0] >= settled and row[0] not in written]
         if not new:
             return
         lines = [orjson.dumps({"offset": o, "reason": why, **readable(raw)}) + b"\n" for o, why, raw in new]
-        with self._debts.taking(partition, new[0][0]):
-            self._append(partition, b"".join(lines))
+        self._append(partition, b"".join(lines))
         self.counts.update(why for _, why, _ in new)
-        self._last[partition] = new[-1][0]
+        written.update(offset for offset, _, _ in new)
+
+    def settle(self, offsets: dict[int, int]) -> None:
+        """Rows of a partition below its offset come no more, or again."""
+        for partition, settled in offsets.items():
+            self._settled[partition] = settled
+            self._written[partition] = {at for at in self._written.get(partition, ()) if at >= settled}
 
     def commit(self) -> None:
         """Make everything written durable."""
@@ -97,7 +103,7 @@ class RejectFiles:
         for line in data[:whole].splitlines():
             row: dict[str, Any] = orjson.loads(line)
             self.counts[row["reason"]] += 1
-            self._last[partition] = row["offset"]
+            self._written.setdefault(partition, set()).add(row["offset"])
 
 
 def readable(raw: bytes) -> dict[str, str]:

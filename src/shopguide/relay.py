@@ -13,7 +13,7 @@ import xxhash
 
 from shopguide.frontier import Debts
 from shopguide.keys import partition_of
-from shopguide.records import Events, Names
+from shopguide.records import Batch, Events, Names
 
 
 class Sink(Protocol):
@@ -33,11 +33,12 @@ class Relay:
         self._log = log
         self._debts = Debts()
 
-    def send(self, partition: int, rows: Events) -> None:
-        """Rows caused by rows of ``partition``, whose offsets they carry, in order.
+    def send(self, batch: Batch) -> None:
+        """Rows caused by rows of the batch's partition, whose offsets they carry, in order.
 
         Raises StateError where the log refuses, GapError where it did and these rows come after those.
         """
+        partition, rows = batch.partition, batch.events
         if not len(rows):
             return
         source = source_of(partition)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from shopguide import catalogue
 from shopguide._core import Audience
-from shopguide.errors import CoreError, GapError, StateError
+from shopguide.errors import CoreError, LostError, StateError
 from shopguide.frontier import Frontier
 from shopguide.recommenders.base import Context, Recommender, Signals
 from shopguide.recommenders.items import ItemBased
@@ -62,12 +62,17 @@ class Scorer:
         return self.answer(update.looks, update.partition, update.first, update.last)
 
     def learn(self, update: Update) -> None:
-        """Learn the lessons of the update that are new. Raises GapError where rows before it or lessons are missing."""
+        """Learn the lessons of the update that are new. Raises GapError where rows before it are missing, LostError
+        where lessons of its own rows are."""
         new = self.frontier.admit(update)
         if new < update.held and new <= update.last:
-            raise GapError(f"partition {update.partition}: the lessons of rows {new}..{update.held - 1} are not held")
+            raise LostError(f"partition {update.partition}: the lessons of rows {new}..{update.held - 1} are not held")
         self._learn(update.lessons.take(update.lessons.offset >= new))
         self.frontier.advance(update)
+
+    def reached(self, partition: int) -> int:
+        """The offset after the last row learned of a partition."""
+        return self.frontier.reached.get(partition, -1) + 1
 
     def bulk(self, lessons: Lessons, frontier: Frontier) -> None:
         """Learn a history at once: what remains of all rows up to a frontier, as featurize's ``lessons`` give it.

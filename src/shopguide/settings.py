@@ -81,6 +81,10 @@ class HttpSettings(Section):
     max_body: int = Field(1 << 20, ge=1024, description="largest request body in bytes")
 
 
+class StormSettings(Section):
+    host: str = Field("127.0.0.1", description="address at which a topology's tasks reach the process on the state")
+
+
 class Settings(Section):
     """All settings; sections are the stages they belong to."""
 
@@ -91,6 +95,7 @@ class Settings(Section):
     rank: RankSettings = RankSettings()  # type: ignore[call-arg]
     push: PushSettings = PushSettings()  # type: ignore[call-arg]
     http: HttpSettings = HttpSettings()  # type: ignore[call-arg]
+    storm: StormSettings = StormSettings()  # type: ignore[call-arg]
 
 
 def load(preset: str = "shop", path: Path | None = None, flags: dict[str, Any] | None = None) -> Settings:

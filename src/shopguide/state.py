@@ -6,11 +6,13 @@
     DIR/log/                     see shopguide.log
     DIR/rejects/                 see shopguide.rejects
     DIR/forgetting.json          users whom a crash kept from being forgotten wholly: done at the next start
-    DIR/snapshots/00000042/      one file a task (shopguide.snapshot), and manifest.json, written last
+    DIR/snapshots/00000042/      its parts (shopguide.snapshot), and manifest.json, written last
+    DIR/tasks/                   see shopguide.tasks
 
 A snapshot is whole or not there: it is written under another name, made durable, and renamed. The manifest names the
-parts and what they depend on (``fits``): a snapshot made under other settings or another number of tasks is passed
-over, since the log can always be learned again.
+parts and what they depend on (``fits``): a snapshot made under other settings is passed over, since the log can always
+be learned again. Parts are those of a partition, or of a stage of which each task holds all, so that any number of
+tasks can begin from them.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ class StateDir:
         self.rejects = path / "rejects"
         self._snapshots = path / "snapshots"
         self._lock: int | None = None
+        self._where: dict[str, Any] = {}
 
     def take(self) -> None:
         """Make the directory if need be and hold it until the process ends.
@@ -64,12 +67,13 @@ class StateDir:
             self._lock = None
 
     def announce(self, **where: Any) -> None:
-        """Say where the running process can be reached."""
-        self._replace("run.json", json.dumps({"pid": os.getpid(), **where}).encode())
+        """Say where the running process can be reached, beside what it has said already."""
+        self._where |= where
+        self._replace("run.json", json.dumps({"pid": os.getpid(), **self._where}).encode())
 
     def running(self) -> dict[str, Any]:
         """What the running process announced; empty where none runs."""
-        return self._announced() if self.in_use() else {}
+        return self.announced() if self.in_use() else {}
 
     def in_use(self) -> bool:
         """Whether a process holds the directory."""
@@ -85,7 +89,8 @@ class StateDir:
             os.close(lock)
         return False
 
-    def _announced(self) -> dict[str, Any]:
+    def announced(self) -> dict[str, Any]:
+        """What the last process to run announced; empty where it ended in order."""
         try:
             return dict(json.loads((self.path / "run.json").read_text()))
         except (OSError, ValueError):
@@ -111,21 +116,47 @@ class StateDir:
 
         Raises StateError, and leaves nothing behind, where the disk refuses.
         """
-        number = 1 + max((int(p.name) for p in self._all()), default=0)
-        temporary = self._snapshots / f".{number:08d}"
-        shutil.rmtree(temporary, ignore_errors=True)
-        final = self._snapshots / f"{number:08d}"
+        begun = self.begin()
         try:
-            temporary.mkdir(parents=True)
-            _write_parts(temporary, parts, fits)
-            temporary.rename(final)
+            for name, columns in parts.items():
+                snapshot.write(begun / name, name, columns)
+        except OSError as e:
+            raise self._given_up(begun, e) from None
+        return self.complete(begun, list(parts), fits, keep)
+
+    def begin(self) -> Path:
+        """A folder for the parts of a new snapshot; one that was begun before is given up. Raises StateError."""
+        number = 1 + max((int(p.name) for p in self._all()), default=0)
+        begun = self._snapshots / f".{number:08d}"
+        try:
+            self._snapshots.mkdir(exist_ok=True)
+            for old in self._snapshots.glob(".*"):
+                shutil.rmtree(old, ignore_errors=True)
+            begun.mkdir()
+        except OSError as e:
+            raise self._given_up(begun, e) from None
+        return begun
+
+    def begun(self) -> Path | None:
+        """The folder of a snapshot that is being written."""
+        return next(self._snapshots.glob(".*"), None)
+
+    def complete(self, begun: Path, parts: list[str], fits: str, keep: int) -> Path:
+        """All parts are written: the folder becomes a snapshot; those beyond the newest ``keep`` go."""
+        final = begun.with_name(begun.name[1:])
+        try:
+            durable.write(begun / "manifest.json", json.dumps({"fits": fits, "parts": parts}).encode())
+            begun.rename(final)
             durable.sync(self._snapshots)
         except OSError as e:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise StateError(f"no snapshot in {self._snapshots}: {e.strerror}; the log holds everything") from None
+            raise self._given_up(begun, e) from None
         for old in self._all()[:-keep]:
             shutil.rmtree(old, ignore_errors=True)
         return final
+
+    def _given_up(self, begun: Path, why: OSError) -> StateError:
+        shutil.rmtree(begun, ignore_errors=True)
+        return StateError(f"no snapshot in {self._snapshots}: {why.strerror}; the log holds everything")
 
     def newest(
         self, fits: str, holds: Callable[[Sequence[int]], bool] = lambda positions: True
@@ -179,16 +210,15 @@ class StateDir:
         return sorted(p for p in found if p.name.isdigit())
 
 
-def fits(settings: Settings, tasks: dict[str, int]) -> str:
-    """What a snapshot depends on: how the model learns, and how the work was divided."""
+def fits(settings: Settings) -> str:
+    """What a snapshot depends on: how the model learns, and how the log is divided."""
     learn = settings.learn.model_dump()
-    return json.dumps({"format": 4, "learn": learn, "partitions": settings.log.partitions, "tasks": tasks})
+    return json.dumps({"format": 5, "learn": learn, "partitions": settings.log.partitions})
 
 
-def _write_parts(path: Path, parts: dict[str, Columns], fits: str) -> None:
-    for name, columns in parts.items():
-        snapshot.write(path / name, name, columns)
-    durable.write(path / "manifest.json", json.dumps({"fits": fits, "parts": list(parts)}).encode())
+def names(partitions: int) -> list[str]:
+    """The parts of a snapshot of all stages."""
+    return ["position", *(f"featurize-{p}" for p in range(partitions)), "score", "rank"]
 
 
 def _read(path: Path, fits: str) -> dict[str, Columns]:

@@ -17,7 +17,7 @@ from shopguide.clean import clean
 from shopguide.featurize import Featurizer
 from shopguide.log import Log
 from shopguide.rank import Ranker
-from shopguide.records import Batch, Events, Kind
+from shopguide.records import Batch, Kind, Names
 from shopguide.rejects import RejectFiles
 from shopguide.relay import Relay
 from shopguide.score import Scorer
@@ -42,10 +42,10 @@ class Learned:
     def parts(self) -> dict[str, Columns]:
         """What :meth:`shopguide.state.StateDir.save` takes: the snapshot that the line would write here."""
         return {
-            "featurize-0": self.featurizer.dump(),
-            "score-0": self.scorer.dump(),
-            "rank-0": self.ranker.dump(),
             "position": {"position": np.array(self.ends, np.int64)},
+            **{f"featurize-{partition}": self.featurizer.dump(partition) for partition in range(len(self.ends))},
+            "score": self.scorer.dump(),
+            "rank": self.ranker.dump(),
         }
 
 
@@ -77,7 +77,7 @@ def learn(
     while ahead:
         for partition, end in ahead.items():
             for batch in _batches(log, partition, learned.featurizer.reached(partition), end):
-                relay.send(partition, _learn(learned, rejects, batch))
+                relay.send(_learn(learned, rejects, batch))
                 done += batch.last + 1 - batch.first
                 told(done)
             learned.ends[partition] = end
@@ -86,14 +86,14 @@ def learn(
     return learned
 
 
-def _learn(learned: Learned, rejects: RejectFiles, batch: Batch) -> Events:
-    """Learn a batch but for the model; the rows that concern other partitions."""
+def _learn(learned: Learned, rejects: RejectFiles, batch: Batch) -> Batch:
+    """Learn a batch but for the model; the rows that it causes in other partitions."""
     kept, bad = clean(batch)
     rejects.write(batch.partition, bad.offset.tolist(), bad.reason, bad.raw)
     learned.rejected.update(bad.reason)
     learned.scorer.learn_categories(kept)
     learned.ranker.learn(kept)
-    return learned.featurizer.learn(kept)
+    return Batch(batch.partition, batch.first, batch.last, learned.featurizer.learn(kept), Names())
 
 
 def _frontier(log: Log, partition: int, until: float) -> int:

@@ -22,7 +22,6 @@ from shopguide.rank import Ranker
 from shopguide.records import SIMILAR, TRENDING, Looks, Ragged
 from shopguide.score import Scorer
 from shopguide.state import StateDir, fits
-from shopguide.topologies.recommend import Recommend
 
 READ = 65536  # rows a batch
 
@@ -91,16 +90,17 @@ class AtRest:
         return self.featurizer.newest or time.time()
 
     def _restore(self) -> list[int]:
-        widths = {spec.name: spec.par for spec in Recommend.specs}
-        parts = self.state.newest(fits(self.settings, widths), *([self.log.holds] if self.log else []))
+        parts = self.state.newest(fits(self.settings), *([self.log.holds] if self.log else []))
         if parts is None and self.topic is not None:
             raise StateError(f"{self.state.path} has no snapshot yet; its log is the Kafka topic {self.topic.topic!r}")
         if parts is None:
             return [0] * (self.log.partitions if self.log else 0)
-        self.featurizer.load(parts["featurize-0"])
-        self.scorer.load(parts["score-0"])
-        self.ranker.load(parts["rank-0"])
-        return [int(p) for p in parts["position"]["position"]]
+        self.scorer.load(parts["score"])
+        self.ranker.load(parts["rank"])
+        positions: list[int] = parts["position"]["position"].tolist()
+        for partition in range(len(positions)):
+            self.featurizer.load(partition, parts[f"featurize-{partition}"])
+        return positions
 
     def _open_log(self) -> Log:
         partitions = Log.partitions_of(self.state.log, self.settings.log.partitions)

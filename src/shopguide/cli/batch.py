@@ -23,7 +23,6 @@ from shopguide.log import Log
 from shopguide.rejects import RejectFiles
 from shopguide.settings import Settings, load
 from shopguide.state import StateDir, fits
-from shopguide.topologies.recommend import Recommend
 
 
 @click.command(
@@ -92,7 +91,7 @@ def _learn(state: StateDir, settings: Settings, sources: list[Source], until: fl
     state.keep_settings(settings)
     log = Log(state.log, settings.log.partitions, settings.log.segment_bytes)
     rejects = RejectFiles(state.rejects)
-    depends = fits(settings, {spec.name: spec.par for spec in Recommend.specs})
+    depends = fits(settings)
     try:
         feed(log, Collector(log, secret), sources, threading.Event())
         ends = frontiers(log, until)

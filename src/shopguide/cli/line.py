@@ -18,20 +18,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from shopguide.cli.door import Line
 from shopguide.cli.keeper import Keeper, Moment
-from shopguide.collect.collector import Collector
 from shopguide.compaction import Kept
 from shopguide.errors import ShopguideError, StateError
-from shopguide.kafka.binding import refuse_bound
 from shopguide.keys import Secret
 from shopguide.log import Log
 from shopguide.push import PushServer
-from shopguide.records import Kind
 from shopguide.settings import Settings
 from shopguide.state import StateDir, fits
 from shopguide.storm import deployment
 from shopguide.storm.runner import LocalRunner
-from shopguide.tokens import KeyRing
 from shopguide.topologies.recommend import Recommend
 
 if TYPE_CHECKING:
@@ -40,14 +37,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 IDLE = 0.2  # seconds between looks at the log when nothing was appended
-RELAYS = 3  # times that a row is handed from partition to partition at most, in practice
 
 T = TypeVar("T")
 
 
-class RunningLine:
-    """A line on a state directory, from :meth:`start` to :meth:`stop`. ``push`` False: nobody subscribes.
-    ``open_log`` gives the log of that directory; None: its own."""
+class RunningLine(Line):
+    """``push`` False: nobody subscribes."""
 
     def __init__(
         self,
@@ -56,17 +51,10 @@ class RunningLine:
         push: bool = True,
         open_log: Callable[[Path, Secret], KafkaLog] | None = None,
     ) -> None:
-        state.take()
-        self.state, self.settings = state, settings
-        self.secret = Secret.load(state.path, create=True)
-        self.log = open_log(state.path, self.secret) if open_log else self._own_log()
-        state.keep_settings(settings)
-        self.collector = Collector(self.log, self.secret)
-        self.keys = KeyRing.of(self.secret)
-        self.push: PushServer | None = None
+        super().__init__(state, settings, open_log)
         if push:
             self.push = PushServer(settings.push, self.keys, state.path, self._watched, self._unwatched)
-        self._fits = fits(settings, {spec.name: spec.par for spec in Recommend.specs})
+        self._fits = fits(settings)
         self.runner = LocalRunner(Recommend, self._configuration, pending=settings.log.pending)
         self._keeper = Keeper(state, self.log, self._fits, settings.state.keep)
         self._kept = self.positions()  # of the newest snapshot
@@ -75,8 +63,6 @@ class RunningLine:
         self._jobs: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._thread = threading.Thread(target=self._work, name="runner", daemon=True)
         self._stopping = threading.Event()
-        self.forgetting = threading.Lock()  # one person at a time
-        self._error: Exception | None = None
 
     def start(self) -> None:
         if self.push is not None:
@@ -84,7 +70,7 @@ class RunningLine:
         self._thread.start()
 
     def stop(self) -> None:
-        """Work off the log, write a snapshot, let go of everything."""
+        """Work off the log and write a snapshot first."""
         self._stopping.set()
         self.log.appended.set()
         self._thread.join()
@@ -94,36 +80,13 @@ class RunningLine:
         if self._error is None:
             self._follow()
         self.runner.close()
-        if self.push is not None:
-            self.push.stop()
-        try:
-            self.log.close()
-        finally:
-            self.state.release()
-        self.raise_error()
+        self._close()
 
     def positions(self) -> dict[int, int]:
-        """The next offset that the spout reads of each partition."""
         return dict(self.runner.spouts[0].component.positions)
 
-    def behind(self) -> int:
-        """Rows of the log that the spout has not read yet."""
-        return sum(self.log.end(p) - position for p, position in self.positions().items()) // self.log.stride
-
-    def catch_up(self, within: int = 0) -> None:
-        """Wait until at most ``within`` rows of the log are unread. Raises what ended the runner, if it did."""
-        while self.behind() > within:
-            self.raise_error()
-            time.sleep(0.002)
-
-    def learn_all(self) -> None:
-        """Wait until all that the log holds now is learned, and what it causes in other partitions."""
-        for _ in range(RELAYS):
-            self.log.commit()
-            self.log.look()
-            ends = {p: self.log.end(p) for p in range(self.log.partitions)}
-            while any(self.call(self.positions)[p] < end for p, end in ends.items()):
-                time.sleep(0.002)
+    def learned(self) -> dict[int, int]:
+        return self.call(self.positions)
 
     def call(self, work: Callable[[], T]) -> T:
         """The result of ``work``, done in the runner's thread while nothing is under way."""
@@ -137,33 +100,21 @@ class RunningLine:
                 self.raise_error()
 
     def snapshot(self, only: bool = False) -> None:
-        """Write a snapshot now. ``only``: and keep no older one. Raises StateError where the disk refuses."""
         self.call(lambda: self._keep(only))
         error = self._keeper.finish()
         if error is not None:
             raise error
 
-    def failed(self) -> bool:
-        """Whether the runner ended with an error."""
-        return self._error is not None
-
-    def raise_error(self) -> None:
-        if self._error is not None:
-            raise self._error
-
     def stage(self, name: str) -> Any:
-        """The first task's stage object of a component; for counting only while the runner works."""
         return self.runner.stages()[f"{name}-0"]
 
-    def _own_log(self) -> Log | KafkaLog:
-        refuse_bound(self.state.path)
-        return Log(self.state.log, self.settings.log.partitions, self.settings.log.segment_bytes)
+    def knows(self, item: int) -> bool:
+        return self.stage("rank").catalogue.name(item) is not None
 
     def _configuration(self) -> dict[str, Any]:
         parts = self.state.newest(self._fits, self.log.holds) or {}
         configuration = {
             deployment.STATE: str(self.state.path),
-            deployment.SETTINGS: self.settings.model_dump_json(),
             deployment.LOG: self.log,
             deployment.PARTS: parts,
         }
@@ -205,10 +156,14 @@ class RunningLine:
         positions = self.positions()
         if positions == self._kept and not only:
             return
-        parts = {name: s.dump() for name, s in self.runner.stages().items() if hasattr(s, "dump")}
-        parts["position"] = {"position": np.array([positions[p] for p in range(self.log.partitions)])}
         featurizer, rejects = self.stage("featurize"), self.stage("reject")
-        known = self._let_go(parts["score-0"]["items.item_keys"]) if isinstance(self.log, Log) else None
+        parts = {
+            "position": {"position": np.array([positions[p] for p in range(self.log.partitions)])},
+            **{f"featurize-{p}": featurizer.dump(p) for p in range(self.log.partitions)},
+            "score": self.stage("score").dump(),
+            "rank": self.stage("rank").dump(),
+        }
+        known = self._let_go(parts["score"]["items.item_keys"]) if isinstance(self.log, Log) else None
         kept = {p: Kept(featurizer.kept_from(p), featurizer.visitors(p), known) for p in positions}
         self._purge(rejects)
         self._keeper.begin(Moment(parts, {p: at - 1 for p, at in positions.items()}, kept), rejects, only)
@@ -233,6 +188,7 @@ class RunningLine:
         reached = self._keeper.take_durable()
         if reached is not None:
             self.runner.settle()
+            self.stage("reject").settle({partition: last + 1 for partition, last in reached.items()})
             self.log.follow(reached)
 
     def _purge(self, rejects: Any) -> None:
@@ -244,9 +200,3 @@ class RunningLine:
                 self._purged = gone
             except StateError as e:
                 logger.warning("%s", e)
-
-    def _watched(self, user: int, expires: float) -> None:
-        self.collector.control(Kind.WATCH, user, expires=expires, slot="home", n=self.settings.rank.n)
-
-    def _unwatched(self, user: int) -> None:
-        self.collector.control(Kind.UNWATCH, user)

@@ -10,7 +10,7 @@ from typing import Any
 
 from shopguide import receipts
 from shopguide.cli.control import Control
-from shopguide.cli.line import RunningLine
+from shopguide.cli.door import Line
 from shopguide.compaction import Found, erase, find, naming
 from shopguide.errors import SourceError, StateError
 from shopguide.keys import event_key, partition_of
@@ -25,7 +25,7 @@ class Operator:
     """Called from any thread but the runner's; each call waits until it is done. Raises StateError where the disk
     refuses: then it can be asked again."""
 
-    def __init__(self, line: RunningLine) -> None:
+    def __init__(self, line: Line) -> None:
         self._line = line
 
     def forget(self, user: str, checksum: bool = False) -> dict[str, Any]:
@@ -130,7 +130,7 @@ class Operator:
 
 
 @contextmanager
-def operated(line: RunningLine) -> Iterator[Operator]:
+def operated(line: Line) -> Iterator[Operator]:
     """The line at work, and reachable for commands."""
     line.start()
     operator = Operator(line)

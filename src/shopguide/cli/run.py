@@ -14,6 +14,8 @@ from typing import Any
 
 import click
 
+from shopguide.cli.cluster import ClusterLine
+from shopguide.cli.door import Line
 from shopguide.cli.line import RunningLine
 from shopguide.cli.operator import operated
 from shopguide.cli.options import examples, json_option, settings_options, state_option
@@ -40,6 +42,7 @@ Stopped = threading.Event
         "shopguide run --source http: --state DIR --http 127.0.0.1:8080",
         "shopguide run --source 'file:events.jsonl?speed=60' --push tcp://127.0.0.1:7201",
         "shopguide run --source sim: --http 127.0.0.1:8080",
+        "shopguide run --source http: --engine storm --state DIR        (its stages: sparse submit -n recommend)",
         "shopguide run --source 'kafka://127.0.0.1:9092/events?group=guide' --state DIR",
     )
 )
@@ -54,6 +57,13 @@ Stopped = threading.Event
 @state_option
 @click.option("--http", metavar="HOST:PORT", help="Serve the collector and the lists here.")
 @click.option("--push", metavar="ENDPOINT", help="Push lists to ZeroMQ subscribers here.")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "storm"]),
+    default="local",
+    show_default=True,
+    help="Where the stages work: in this process, or in a topology that was submitted to a Storm cluster.",
+)
 @json_option
 def run(
     specs: tuple[str, ...],
@@ -62,6 +72,7 @@ def run(
     state_path: Path,
     http: str | None,
     push: str | None,
+    engine: str,
     as_json: bool,
 ) -> None:
     """Run the line. Ends by itself, with a summary, when all its sources are finite and done."""
@@ -76,7 +87,13 @@ def run(
     files = [spec for spec in specs if spec not in ("http:", "sim:") and not spec.startswith(SCHEME)]
     sources = [open_source(spec, state_path) for spec in files]
     pushes = serves or push is not None
-    line = RunningLine(StateDir(state_path), settings, pushes, topic.open if topic else None)
+    if engine == "storm" and topic is not None:
+        raise SettingError("--engine storm: a Kafka topic is read by --engine local only; the log of --state is used")
+    line: Line
+    if engine == "storm":
+        line = ClusterLine(StateDir(state_path), settings, pushes)
+    else:
+        line = RunningLine(StateDir(state_path), settings, pushes, topic.open if topic else None)
     stopped = stop_on_signals()
     began, before = time.monotonic(), _counts(line)
 
@@ -106,7 +123,7 @@ def run(
 
 
 def serve(
-    line: RunningLine,
+    line: Line,
     settings: Settings,
     stopped: Stopped,
     ready: Callable[[str], None],
@@ -150,6 +167,6 @@ def _address(http: str | None) -> dict[str, Any]:
     return {"http.host": host.strip("[]"), "http.port": int(port)}
 
 
-def _counts(line: RunningLine) -> tuple[Counter[str], Counter[str]]:
+def _counts(line: Line) -> tuple[Counter[str], Counter[str]]:
     """What was kept and noted, and what rejected, up to now."""
     return Counter(line.stage("featurize").counts), Counter(line.stage("reject").counts)

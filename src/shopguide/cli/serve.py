@@ -1,4 +1,4 @@
-"""The running line as the web server sees it: shopguide.display.Line over a RunningLine."""
+"""The running line as the web server sees it: shopguide.display.Line over a Line."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from shopguide import wire
+from shopguide.cli.door import Line
 from shopguide.cli.feed import Feed
-from shopguide.cli.line import RunningLine
 from shopguide.cli.operator import Operator
 from shopguide.collect.collector import Receipt
 from shopguide.keys import category_key, item_key
@@ -23,7 +23,7 @@ ASK = 2.0  # seconds to wait for the answer to a question
 class ServedLine:
     """Every call comes from the web server's loop; what may block goes to a thread."""
 
-    def __init__(self, line: RunningLine) -> None:
+    def __init__(self, line: Line) -> None:
         assert line.push is not None
         self._line, self._push = line, line.push
         self._appends = 0  # grows with every collect
@@ -74,7 +74,7 @@ class ServedLine:
 
     async def similar(self, item: str, n: int) -> dict[str, Any] | None:
         key = item_key(item)
-        if self._line.stage("rank").catalogue.name(key) is None:
+        if not self._line.knows(key):
             return None
         user = self._line.secret.user_key(f"similar:{n}:{item}")
         return _public(await self._ask(user, ASK, key, slot=SIMILAR.decode(), n=n))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from shopguide.cli.line import RunningLine
+from shopguide.cli.door import Line
 from shopguide.simulate import Shop
 
 SEED = 7
@@ -18,7 +18,7 @@ STEP = 0.1  # seconds between their being handed over
 ROWS = 2000  # rows handed over at once while the history is read
 
 
-def history(line: RunningLine, shop: Shop) -> Iterator[dict[str, Any]]:
+def history(line: Line, shop: Shop) -> Iterator[dict[str, Any]]:
     """Give a new log the shop's catalogue and past, up to now; returns the events to come."""
     events = shop.events()
     past = list(islice(events, HISTORY))
@@ -33,14 +33,14 @@ def history(line: RunningLine, shop: Shop) -> Iterator[dict[str, Any]]:
     return events
 
 
-def keep_shopping(line: RunningLine, events: Iterator[dict[str, Any]], stopped: threading.Event) -> None:
+def keep_shopping(line: Line, events: Iterator[dict[str, Any]], stopped: threading.Event) -> None:
     """Let the events happen now, one after the other, until stopped."""
     while not stopped.wait(STEP):
         line.collector.collect([{**row, "time": time.time()} for row in islice(events, int(PACE * STEP))])
         line.collector.commit()
 
 
-def open_shop(line: RunningLine, shop: Shop, stopped: threading.Event) -> threading.Thread:
+def open_shop(line: Line, shop: Shop, stopped: threading.Event) -> threading.Thread:
     """The past, then shoppers in a thread of their own."""
     thread = threading.Thread(target=keep_shopping, args=(line, history(line, shop), stopped), daemon=True)
     thread.start()

@@ -47,10 +47,11 @@ class Featurizer:
         part = self._part(batch.partition)
         if batch.last >= new:
             part.learn(batch, new)
-        held, lessons, relay = part.given(batch.first, batch.last)
+        held, lessons = part.lessons(batch.first, batch.last)
+        relays = part.relays(batch.first, batch.last)
         self.frontier.advance(batch)
-        looks = self._watches.looks(batch.events, new)
-        return Update(batch.partition, batch.first, batch.last, held, lessons, relay, looks)
+        looks = self._watches.looks(batch, new)
+        return Update(batch.partition, batch.first, batch.last, held, lessons, relays.before, relays.rows, looks)
 
     def learn(self, batch: Batch) -> Events:
         """Learn the batch's new rows where nobody waits for lessons or looks; :meth:`lessons` has what they come to.
@@ -61,9 +62,9 @@ class Featurizer:
         part = self._part(batch.partition)
         if batch.last >= new:
             part.learn(batch, new)
-        self._watches.learn(batch.events, new)
+        self._watches.learn(batch, new)
         self.frontier.advance(batch)
-        return part.given(batch.first, batch.last)[2]
+        return part.relays(batch.first, batch.last).rows
 
     def look(self, user: int, slot: str, n: int, now: float) -> Looks:
         """One row: what an answer to this user needs at this moment."""
@@ -96,6 +97,11 @@ class Featurizer:
         """The offset after the last row learned of a partition."""
         return self.frontier.reached.get(partition, -1) + 1
 
+    def held(self, partition: int) -> int:
+        """The first row of a partition whose lessons can be given, now or when it comes."""
+        held = self._part(partition).held()
+        return self.reached(partition) if held is None else held
+
     def kept_from(self, partition: int) -> int:
         """Rows of the partition below this offset have gone out of the model."""
         return self._part(partition).kept_from
@@ -108,26 +114,24 @@ class Featurizer:
         """All that the model holds of the kept events, to be added: user by user, each one's in order."""
         return Lessons.join([part.shoppers.lessons() for part in self._parts.values()])
 
-    def dump(self) -> dict[str, NDArray[Any]]:
-        meta = {"frontier": list(self.frontier.reached.items()), "watches": self._watches.dump()}
-        state = {"meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)}
-        for number, part in self._parts.items():
-            state |= {f"{number}.{name}": column for name, column in part.dump().items()}
-        return state
+    def dump(self, partition: int, taken: int | None = None) -> dict[str, NDArray[Any]]:
+        """What is held of a partition. What rows below ``taken`` (None: all) cause in others has been taken there."""
+        taken = self.reached(partition) if taken is None else taken
+        meta = {"reached": self.frontier.reached.get(partition, -1), "watches": self._watches.dump(partition)}
+        return {"task": np.frombuffer(json.dumps(meta).encode(), np.uint8), **self._part(partition).dump(taken)}
 
-    def load(self, state: dict[str, NDArray[Any]]) -> None:
+    def load(self, partition: int, state: dict[str, NDArray[Any]]) -> None:
+        """Take in a partition of which nothing is held. Raises StateError for what :meth:`dump` did not give."""
         try:
-            meta = json.loads(state["meta"].tobytes())
-            self.frontier = Frontier(dict(meta["frontier"]))
-            self._watches.load(meta["watches"])
-            self._parts = {}
-            for number in {name.split(".")[0] for name in state if name != "meta"}:
-                prefix = f"{number}."
-                columns = {n.removeprefix(prefix): c for n, c in state.items() if n.startswith(prefix)}
-                self._part(int(number)).load(columns)
-            self.check()
+            meta = json.loads(state["task"].tobytes())
+            part = self._part(partition)
+            part.load({name: column for name, column in state.items() if name != "task"})
+            part.check()
+            self._watches.load(partition, meta["watches"])
+            if meta["reached"] >= 0:
+                self.frontier.reached[partition] = int(meta["reached"])
         except (CoreError, KeyError, ValueError, TypeError) as e:
-            raise StateError(f"featurize's snapshot is broken: {e}") from None
+            raise StateError(f"featurize's snapshot of partition {partition} is broken: {e}") from None
 
     def check(self) -> None:
         """Raises CoreError where an invariant of the core does not hold."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopguide.featurize.shoppers import LEARNED
-from shopguide.records import SIMILAR, TRENDING, Events, Kind, Looks, Ragged
+from shopguide.records import SIMILAR, TRENDING, Batch, Events, Kind, Looks, Ragged
 
 STRENGTH = np.zeros(max(Kind) + 1, np.uint8)  # of a sign of interest, to name the strongest for an item
 STRENGTH[[Kind.VIEW, Kind.CLICK, Kind.FAVOURITE, Kind.CART, Kind.PURCHASE]] = 1, 2, 3, 4, 5
@@ -20,8 +20,9 @@ _LEARNED = np.isin(np.arange(256), LEARNED)
 
 @dataclass(frozen=True)
 class Watch:
-    """A user's list is wanted until ``expires`` (epoch s)."""
+    """A user's list is wanted until ``expires`` (epoch s), as a row of ``partition`` said."""
 
+    partition: int
     expires: float
     slot: str
     n: int
@@ -53,11 +54,12 @@ class Watches:
         self._n = n
         self._watches: dict[int, Watch] = {}
 
-    def looks(self, events: Events, new: int) -> Looks:
+    def looks(self, batch: Batch, new: int) -> Looks:
         """A look for each query row, and for each watching user at their last row; rows from offset ``new`` on change
         who watches."""
+        events = batch.events
         asked: dict[tuple[int, bytes], int] = {}
-        for row in self.learn(events, new):
+        for row in self.learn(batch, new):
             if events.kind[row] == Kind.WATCH:
                 slot = str(events.details(row).get("slot", "home")).encode()
                 asked[int(events.user[row]), slot if slot in (SIMILAR, TRENDING) else b""] = row
@@ -68,41 +70,46 @@ class Watches:
                     asked[user, b""] = row
         return Looks.join([self._answer_to(events, row, slot) for (_, slot), row in asked.items()])
 
-    def learn(self, events: Events, new: int) -> list[int]:
+    def learn(self, batch: Batch, new: int) -> list[int]:
         """Take in who begins or ends to watch, of rows from offset ``new`` on; all rows that say so."""
+        events = batch.events
         rows: list[int] = np.flatnonzero(np.isin(events.kind, (Kind.WATCH, Kind.UNWATCH, Kind.FORGET))).tolist()
         for row in rows:
             if events.offset[row] >= new:
-                self._watch(events, row)
+                self._watch(batch.partition, events, row)
         return rows
 
     def look(self, user: int, slot: str, n: int, now: float) -> Looks:
         """One row: what an answer to this user needs at this moment."""
-        return self._look(user, Watch(0, slot, n), -1, now, now)
+        return self._look(user, Watch(-1, 0, slot, n), -1, now, now)
 
-    def dump(self) -> list[tuple[int, float, str, int]]:
-        return [(user, w.expires, w.slot, w.n) for user, w in self._watches.items()]
+    def dump(self, partition: int) -> list[tuple[int, float, str, int]]:
+        """What rows of a partition said."""
+        said = [(user, w) for user, w in self._watches.items() if w.partition == partition]
+        return [(user, w.expires, w.slot, w.n) for user, w in said]
 
-    def load(self, state: list[tuple[int, float, str, int]]) -> None:
-        self._watches = {user: Watch(expires, slot, n) for user, expires, slot, n in state}
+    def load(self, partition: int, state: list[tuple[int, float, str, int]]) -> None:
+        """Take in what rows of a partition said, beside those of others."""
+        self._watches |= {user: Watch(partition, expires, slot, n) for user, expires, slot, n in state}
 
-    def _watch(self, events: Events, row: int) -> None:
-        user, watch = int(events.user[row]), self._watch_of(events, row)
+    def _watch(self, partition: int, events: Events, row: int) -> None:
+        user, watch = int(events.user[row]), self._watch_of(partition, events, row)
         if events.kind[row] != Kind.WATCH:
             self._watches.pop(user, None)
         elif watch.expires > 0:
             self._watches[user] = watch
 
-    def _watch_of(self, events: Events, row: int) -> Watch:
+    def _watch_of(self, partition: int, events: Events, row: int) -> Watch:
         """What a WATCH row asks for; the defaults for any other row."""
         details = events.details(row) if events.kind[row] == Kind.WATCH else {}
-        return Watch(float(details.get("expires", 0)), str(details.get("slot", "home")), int(details.get("n", self._n)))
+        slot, n = str(details.get("slot", "home")), int(details.get("n", self._n))
+        return Watch(partition, float(details.get("expires", 0)), slot, n)
 
     def _answer_to(self, events: Events, row: int, slot: bytes) -> Looks:
         user, offset = int(events.user[row]), int(events.offset[row])
         time, logged = float(events.time[row]), float(events.arrived[row])
         if not slot:
-            watch = self._watches.get(user) or self._watch_of(events, row)
+            watch = self._watches.get(user) or self._watch_of(-1, events, row)
             return self._look(user, watch, offset, time, logged)
         details = events.details(row)
         return Looks(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, deque
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from shopguide.featurize.doubles import Doubles
 from shopguide.featurize.retention import Horizon, Retention
 from shopguide.featurize.shoppers import Shoppers
 from shopguide.keys import own_event_key
-from shopguide.records import Batch, Events, Kind, Lessons
+from shopguide.records import Batch, Events, Kind, Lessons, Names, pack, unpack
 from shopguide.settings import Settings
 
 REPLAYABLE = 64  # batches whose lessons can be given again
@@ -22,12 +22,28 @@ REPLAYABLE = 64  # batches whose lessons can be given again
 
 @dataclass(frozen=True)
 class Given:
-    """What the rows first..last caused, kept in case it is asked for again."""
+    """The lessons of the rows first..last, kept in case they are asked for again."""
 
     first: int
     last: int
     lessons: Lessons
-    relay: Events
+
+
+@dataclass(frozen=True)
+class Relays:
+    """The rows caused in other partitions by those that can be asked for again; the last row that caused any before
+    them (-1: none)."""
+
+    rows: Events
+    before: int
+
+    def until(self, offset: int) -> int:
+        """The last row below an offset that caused any."""
+        return int(self.rows.offset[self.rows.offset < offset].max(initial=self.before))
+
+    def beginning(self, offset: int) -> Relays:
+        """Those of the rows from an offset on."""
+        return Relays(self.rows.take(self.rows.offset >= offset), self.until(offset))
 
 
 class Part:
@@ -38,6 +54,7 @@ class Part:
         self.shoppers = Shoppers(settings.learn)
         self._doubles = Doubles()
         self._given: deque[Given] = deque(maxlen=REPLAYABLE)
+        self._relays = Relays(Events(), -1)
         self._horizon = Horizon()
         self.newest = 0.0  # the largest time
         self.kept_from = 0  # rows below this offset have gone
@@ -53,24 +70,32 @@ class Part:
             last = int(events.offset[stop]) - 1 if stop < len(events) else batch.last
             lessons += self._learn(events.slice(start, stop), first, last)
             start, first = stop, last + 1
-        relay = Events.join(self.shoppers.relayed)
+        self._given.append(Given(new, batch.last, Lessons.join(lessons)))
+        if self.shoppers.relayed:
+            rows = Events.join([self._relays.rows, *self.shoppers.relayed])
+            self._relays = Relays(rows, self._relays.before).beginning(self._given[0].first)
         self.shoppers.relayed.clear()
         self.counts.update(self.shoppers.counts)
         self.shoppers.counts.clear()
-        self._given.append(Given(new, batch.last, Lessons.join(lessons), relay))
 
-    def given(self, first: int, last: int) -> tuple[int, Lessons, Events]:
-        """The lessons and relayed rows of the rows first..last, and from which row on they are still held."""
-        again = [g for g in self._given if g.last >= first]
-        lessons, relay = Lessons.join([g.lessons for g in again]), Events.join([g.relay for g in again])
+    def lessons(self, first: int, last: int) -> tuple[int, Lessons]:
+        """The lessons of the rows first..last, and from which row on they are still held."""
+        lessons = Lessons.join([g.lessons for g in self._given if g.last >= first])
         held = max(first, self._given[0].first) if self._given else last + 1
-        return (
-            held,
-            lessons.take((lessons.offset >= first) & (lessons.offset <= last)),
-            relay.take((relay.offset >= first) & (relay.offset <= last)),
-        )
+        return held, lessons.take((lessons.offset >= first) & (lessons.offset <= last))
 
-    def dump(self) -> dict[str, NDArray[Any]]:
+    def held(self) -> int | None:
+        """The first row whose lessons can be given again; None: only those to come can."""
+        return self._given[0].first if self._given else None
+
+    def relays(self, first: int, last: int) -> Relays:
+        """What the rows first..last caused in other partitions."""
+        relays = self._relays.beginning(first)
+        return Relays(relays.rows.take(relays.rows.offset <= last), relays.before)
+
+    def dump(self, taken: int) -> dict[str, NDArray[Any]]:
+        """What the rows below ``taken`` cause in other partitions need not be given again."""
+        relays = self._relays.beginning(taken)
         users, accounts = self.shoppers.dump()
         meta = {
             "counts": dict(self.counts),
@@ -78,10 +103,12 @@ class Part:
             "horizon": self._horizon.dump(),
             "kept_from": self.kept_from,
             "accounts": accounts,
+            "relayed": relays.before,
         }
         return {
             **{f"users.{name}": column for name, column in users.items()},
             **{f"ids.{number}": ids for number, ids in self._doubles.dump().items()},
+            "relays": np.frombuffer(pack(Batch(0, 0, 0, relays.rows, Names())), np.uint8),
             "meta": np.frombuffer(json.dumps(meta).encode(), np.uint8),
         }
 
@@ -92,6 +119,7 @@ class Part:
         self.shoppers.load(users, meta["accounts"])
         self._doubles.load({n.removeprefix("ids."): c for n, c in state.items() if n.startswith("ids.")})
         self._horizon = Horizon([(tick, last, time) for tick, last, time in meta["horizon"]])
+        self._relays = Relays(cast(Batch, unpack(state["relays"].tobytes())).events, meta["relayed"])
         self.newest, self.kept_from = meta["newest"], meta["kept_from"]
         self.counts = Counter(meta["counts"])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgpack
@@ -10,13 +10,25 @@ import zmq
 
 
 class Intake:
-    """Hands recommendations to the server at an endpoint; None: nobody subscribes, nothing is sent."""
+    """Hands recommendations to the server at an endpoint; None: nobody subscribes, nothing is sent. ``lock`` sets what
+    a server in another process asks of its clients."""
 
-    def __init__(self, endpoint: str | None) -> None:
+    def __init__(self, endpoint: str | None, lock: Callable[[zmq.Socket[bytes]], None] = lambda socket: None) -> None:
+        self._lock = lock
+        self._endpoint: str | None = None
         self._socket: zmq.Socket[bytes] | None = None
+        self.connect(endpoint)
+
+    def connect(self, endpoint: str | None) -> None:
+        """The server is at this endpoint now."""
+        if endpoint == self._endpoint:
+            return
+        self.close()
+        self._endpoint = endpoint
         if endpoint is not None:
             self._socket = zmq.Context.instance().socket(zmq.PUSH)
             self._socket.set(zmq.LINGER, 0)
+            self._lock(self._socket)
             self._socket.connect(endpoint)
 
     def send(self, recommendations: Iterable[dict[str, Any]]) -> int:
@@ -32,3 +44,4 @@ class Intake:
     def close(self) -> None:
         if self._socket is not None:
             self._socket.close()
+            self._socket = None

@@ -55,8 +55,9 @@ class PushServer:
     ``server_key`` is what clients need of a server that encrypts (Z85).
 
     ``on_watch(user, expires)`` when a user is watched anew or for longer, ``on_unwatch(user)`` when their last token
-    is gone: both from the server's thread; they must not block. ``intake`` is a PULL endpoint; None: an inproc one
-    of ``zmq.Context.instance()``. ``counts`` are running totals: pushed, refused, rejected, gaps.
+    is gone: both from the server's thread; they must not block. ``intake`` is a PULL endpoint, and
+    ``intake_key`` the secret key where it encrypts; None: an inproc one of ``zmq.Context.instance()``. ``counts`` are
+    running totals: pushed, refused, rejected, gaps.
     """
 
     def __init__(
@@ -67,10 +68,12 @@ class PushServer:
         on_watch: Watched,
         on_unwatch: Unwatched,
         intake: str | None = None,
+        intake_key: bytes | None = None,
     ) -> None:
         self._settings, self._keys = settings, keys
         self._on_watch, self._on_unwatch = on_watch, on_unwatch
         self.intake = intake or f"inproc://shopguide-push-{next(_numbers)}"
+        self._intake_key = intake_key
         self.endpoint, self.gap_endpoint = settings.endpoint, ""
         self.server_key = keys.curve()[0].decode() if settings.curve else None
         self.counts: Counter[str] = Counter()
@@ -94,8 +97,9 @@ class PushServer:
             public.set(zmq.LINGER, 0)
             public.set(zmq.MAXMSGSIZE, wire.MAX_FRAME)
             if self._settings.curve:
-                public.set(zmq.CURVE_SERVER, 1)
-                public.set(zmq.CURVE_SECRETKEY, self._keys.curve()[1])
+                _encrypt(public, self._keys.curve()[1])
+        if self._intake_key is not None:
+            _encrypt(self._pull, self._intake_key)
         self._xpub.set(zmq.XPUB_MANUAL, 1)
         self._xpub.set(zmq.SNDHWM, self._settings.high_water_mark)
         self._router.set(zmq.SNDHWM, TURN)
@@ -299,3 +303,8 @@ class PushServer:
             callback(*arguments)
         except Exception:
             logger.exception("%s failed", callback)
+
+
+def _encrypt(server: zmq.Socket[bytes], secret_key: bytes) -> None:
+    server.set(zmq.CURVE_SERVER, 1)
+    server.set(zmq.CURVE_SECRETKEY, secret_key)

@@ -11,14 +11,11 @@ from streamparse import Bolt, Stream
 from shopguide import catalogue
 from shopguide.clean import clean
 from shopguide.featurize import Featurizer
-from shopguide.push import Intake
 from shopguide.rank import Ranker
 from shopguide.records import Batch, Events, Names, Slate, Update, pack, unpack
-from shopguide.rejects import RejectFiles
-from shopguide.relay import Relay
 from shopguide.score import Scorer
 from shopguide.storm.deployment import Deployment
-from shopguide.storm.stage import RetryingBolt, StageBolt
+from shopguide.storm.stage import ModelBolt, PartitionsBolt, RetryingBolt, StageBolt
 
 CATALOGUE = "catalogue"
 RELAY = "relay"
@@ -47,7 +44,7 @@ class RejectBolt(RetryingBolt):
     """Keeps rejected rows with their reasons."""
 
     def initialize(self, storm_conf: dict[str, Any], context: dict[str, Any]) -> None:
-        self.stage = RejectFiles(Deployment(storm_conf, context).state.rejects)
+        self.stage = Deployment(storm_conf, context).rejects()
 
     def handle(self, tup: Any) -> None:
         self.stage.write(*tup.values)
@@ -56,18 +53,18 @@ class RejectBolt(RetryingBolt):
         self.stage.close()
 
 
-class FeaturizeBolt(StageBolt):
+class FeaturizeBolt(PartitionsBolt):
     """Turns events into lessons and looks."""
 
     outputs = [Stream(fields=["partition", "update"]), Stream(fields=["partition", "rows"], name=RELAY)]
 
-    def make(self, deployment: Deployment) -> Featurizer:
-        return Featurizer(deployment.settings)
+    def make(self) -> Featurizer:
+        return Featurizer(self.deployment.settings)
 
     def handle(self, tup: Any) -> None:
         update = self.stage.featurize(unpack(tup.values[1]))
         if len(update.relay):
-            rows = Batch(update.partition, update.first, update.last, update.relay, Names())
+            rows = Batch(update.partition, update.relayed + 1, update.last, update.relay, Names())
             self.emit([update.partition, pack(rows)], stream=RELAY)
         self.emit([update.partition, pack(replace(update, relay=Events()))])
 
@@ -76,19 +73,19 @@ class RelayBolt(RetryingBolt):
     """Puts rows that concern another partition back into the log."""
 
     def initialize(self, storm_conf: dict[str, Any], context: dict[str, Any]) -> None:
-        self.stage = Relay(Deployment(storm_conf, context).log())
+        self.stage = Deployment(storm_conf, context).relay()
 
     def handle(self, tup: Any) -> None:
-        self.stage.send(tup.values[0], cast(Batch, unpack(tup.values[1])).events)
+        self.stage.send(cast(Batch, unpack(tup.values[1])))
 
 
-class ScoreBolt(StageBolt):
+class ScoreBolt(ModelBolt):
     """Learns every update and scores candidates for its share of those who look."""
 
     outputs = ["partition", "slate"]
 
-    def make(self, deployment: Deployment) -> Scorer:
-        return Scorer(deployment.settings, deployment.index, deployment.width)
+    def make(self) -> Scorer:
+        return Scorer(self.deployment.settings, self.deployment.index, self.deployment.width)
 
     def handle(self, tup: Any) -> None:
         if tup.stream == CATALOGUE:
@@ -104,8 +101,8 @@ class RankBolt(StageBolt):
 
     outputs = ["partition", "recommendations"]
 
-    def make(self, deployment: Deployment) -> Ranker:
-        return Ranker(deployment.settings)
+    def make(self) -> Ranker:
+        return Ranker(self.deployment.settings)
 
     def handle(self, tup: Any) -> None:
         if tup.stream == CATALOGUE:
@@ -118,12 +115,16 @@ class PushBolt(Bolt):
     """Hands lists to the push server."""
 
     def initialize(self, storm_conf: dict[str, Any], context: dict[str, Any]) -> None:
-        self.stage = Intake(Deployment(storm_conf, context).intake)
+        self.deployment = Deployment(storm_conf, context)
+        self.stage = self.deployment.intake()
 
     def process(self, tup: Any) -> None:
         dropped = self.stage.send(msgpack.unpackb(tup.values[1]))
         if dropped:
             self.logger.warning("the push server is slow: dropped %s lists of partition %s", dropped, tup.values[0])
+
+    def process_tick(self, tup: Any) -> None:
+        self.deployment.follow(self.stage)
 
     def close(self) -> None:
         self.stage.close()

@@ -1,31 +1,43 @@
 """What a component finds in the topology's configuration: settings, state directory, log, its part of a snapshot.
 
-On a cluster these are plain values; the local runner hands over its open log and the parts it has read.
+On a cluster these are plain values, and the directory is made by the process that holds it (``shopguide run --engine
+storm``), maybe after the topology was submitted: :meth:`Deployment.ready`. The local runner hands over its open log and
+the parts that it has read.
 """
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from shopguide import settings as settings_module
+import xxhash
+
+from shopguide import __version__
 from shopguide.errors import SettingError
+from shopguide.keys import Secret
 from shopguide.log import Log
+from shopguide.push import Intake
+from shopguide.rejects import RejectFiles
+from shopguide.relay import Relay
 from shopguide.settings import Settings
 from shopguide.snapshot import Columns
 from shopguide.state import StateDir, fits
+from shopguide.storm.holder import Holder, lock
 
-STATE = "shopguide.state"
-SETTINGS = "shopguide.settings"  # JSON; else PRESET and CONFIG name them
-PRESET = "shopguide.preset"
-CONFIG = "shopguide.config"
-INTAKE = "shopguide.push.intake"
-LOG = "shopguide.log"
+STATE = "shopguide.state"  # else the environment's SHOPGUIDE_STATE
+VERSION = "shopguide.version"  # of who submitted the topology
+LOG = "shopguide.log"  # the local runner's
 PARTS = "shopguide.parts"
+INTAKE = "shopguide.push.intake"
 
 
 class Deployment:
-    """One component's view of the configuration. Raises SettingError where a key is missing."""
+    """One component's view of the configuration.
+
+    Raises SettingError where no state directory is named, or another version submitted the topology.
+    """
 
     def __init__(self, conf: dict[str, Any], context: dict[str, Any]) -> None:
         self._conf = conf
@@ -34,20 +46,36 @@ class Deployment:
         peers = sorted(task for task, name in components.items() if name == self.component)
         self.index = peers.index(int(context["taskid"]))
         self.width = len(peers)
-        names = sorted(n for n in components.values() if not n.startswith("__"))
-        self._tasks = {name: names.count(name) for name in names}
-        self.settings = self._settings()
+        widths = Counter(components.values())
+        self.tasks = frozenset(f"{name}-{at}" for name, width in widths.items() for at in range(width))
+        self.local = LOG in conf
+        self.state = StateDir(self._directory())
+        self._read = self._settings_file() if self.local else None  # the settings as they were read
+        if conf.get(VERSION, __version__) != __version__:
+            raise SettingError(
+                f"the topology was submitted by shopguide {conf[VERSION]}, and this worker has {__version__}: "
+                "install the same version on all hosts"
+            )
 
     @property
-    def state(self) -> StateDir:
-        if STATE not in self._conf:
-            raise SettingError(f"the topology's configuration lacks {STATE}: the state directory")
-        return StateDir(Path(self._conf[STATE]))
+    def name(self) -> str:
+        """Of the task: ``score-0``."""
+        return f"{self.component}-{self.index}"
+
+    def ready(self) -> bool:
+        """Whether the directory is there; what is read from it later is as it is now."""
+        if self._read is None and (self.state.log / "meta.json").exists():
+            self._read = self._settings_file()
+        return self._read is not None
+
+    def changed(self) -> bool:
+        """Whether other settings are in force than those that were read."""
+        return self._read is not None and self._settings_file() not in (None, self._read)
 
     @property
-    def intake(self) -> str | None:
-        """Where the push server takes recommendations."""
-        return self._conf.get(INTAKE)
+    def settings(self) -> Settings:
+        assert self._read is not None
+        return Settings.model_validate_json(self._read)
 
     @property
     def publisher(self) -> Any:
@@ -55,18 +83,59 @@ class Deployment:
         return getattr(self._conf.get(LOG), "publisher", None)
 
     def log(self) -> Log:
-        log = self._conf.get(LOG)
-        return log if log is not None else Log(self.state.log, self.settings.log.partitions, readonly=True)
+        if self.local:
+            return self._conf[LOG]  # type: ignore[no-any-return]
+        return Log(self.state.log, self.settings.log.partitions, readonly=True)
 
-    def part(self, name: str | None = None) -> Columns | None:
-        """The component's part of the newest snapshot that fits; None: begin empty."""
-        parts = self._conf.get(PARTS)
-        if parts is None:
-            parts = self.state.newest(fits(self.settings, self._tasks)) or {}
-        return parts.get(name or f"{self.component}-{self.index}")
+    def intake(self) -> Intake:
+        """Where lists go."""
+        if self.local:
+            return Intake(self._conf.get(INTAKE))
+        intake = Intake(None, lambda socket: lock(socket, Secret.load(self.state.path)))
+        self.follow(intake)
+        return intake
 
-    def _settings(self) -> Settings:
-        if SETTINGS in self._conf:
-            return Settings.model_validate_json(self._conf[SETTINGS])
-        config = self._conf.get(CONFIG)
-        return settings_module.load(self._conf.get(PRESET, "shop"), Path(config) if config else None)
+    def follow(self, intake: Intake) -> None:
+        """The push server may have begun anew, at another endpoint."""
+        if not self.local:
+            intake.connect(self.state.announced().get("lists"))
+
+    def relay(self) -> Relay | Holder:
+        """Where rows for other partitions go."""
+        return Relay(self._conf[LOG]) if self.local else Holder(self.state)
+
+    def rejects(self) -> RejectFiles | Holder:
+        """Where rejected rows go."""
+        return RejectFiles(self.state.rejects) if self.local else Holder(self.state)
+
+    def parts(self) -> dict[str, Columns]:
+        """The newest snapshot that fits, by part; empty: there is none."""
+        parts: dict[str, Columns] | None = self._conf.get(PARTS)
+        return self.state.newest(fits(self.settings)) or {} if parts is None else parts
+
+    def mine(self) -> list[int]:
+        """The partitions that come to this task by ``Grouping.fields("partition")``."""
+        return [p for p in range(self.settings.log.partitions) if task_of([p], self.width) == self.index]
+
+    def _directory(self) -> Path:
+        path = self._conf.get(STATE) or os.environ.get("SHOPGUIDE_STATE")
+        if not path or not (self.local or Path(path).is_absolute()):
+            raise SettingError(
+                f"{STATE} = {path!r}: should be the absolute path of the state directory; it is the topology's option, "
+                "or SHOPGUIDE_STATE in the supervisor's environment"
+            )
+        return Path(path)
+
+    def _settings_file(self) -> bytes | None:
+        try:
+            return (self.state.path / "settings.json").read_bytes()
+        except OSError:
+            return None
+
+
+def task_of(values: list[Any], width: int) -> int:
+    """Which task of a component a fields grouping chooses: for numbers as Storm does (Java's ``List.hashCode``)."""
+    code = 1
+    for value in values:
+        code = 31 * code + (value if isinstance(value, int) else xxhash.xxh32_intdigest(repr(value).encode()))
+    return code % width

@@ -19,6 +19,7 @@ from pystorm.bolt import Bolt
 from pystorm.spout import Spout
 
 from shopguide.errors import ShopguideError
+from shopguide.storm.deployment import task_of
 
 logger = logging.getLogger(__name__)
 
@@ -230,7 +231,7 @@ class LocalRunner:
         if grouping.fields is not None and places is None:
             return tasks[:1]
         if places is not None:
-            return [tasks[hash(tuple(values[p] for p in places)) % len(tasks)]]
+            return [tasks[task_of([values[p] for p in places], len(tasks))]]
         return [self._random.choice(tasks)]
 
     def _deliver(

@@ -2,50 +2,126 @@
 
 from __future__ import annotations
 
+import time
+import uuid
 from typing import Any
 
 from streamparse import Spout
 
+from shopguide.errors import SettingError
+from shopguide.log import Log
 from shopguide.records import pack
 from shopguide.storm.deployment import Deployment
+from shopguide.tasks import Due, Progress, Tasks, heard
+
+ATTEND = 0.05  # seconds between looks at what the tasks and the process that holds the directory say
+
+SIGN = 1.0  # seconds between signs of life while nothing changes
 
 
 class LogSpout(Spout):
-    """Emits what is waiting in its partitions, at most ``log.batch`` rows a tuple, in turn."""
+    """Emits what is waiting in its partitions, at most ``log.batch`` rows a tuple, in turn.
+
+    ``positions``: of each partition the next offset that it reads; ``rewinds``: where to it went back, in order.
+    """
 
     outputs = ["partition", "batch"]
 
     def initialize(self, storm_conf: dict[str, Any], context: dict[str, Any]) -> None:
-        deployment = Deployment(storm_conf, context)
-        self.log_read = deployment.log()
-        self.limit = deployment.settings.log.batch
-        start = deployment.part("position")
-        mine = range(deployment.index, self.log_read.partitions, deployment.width)
-        self.positions = {p: int(start["position"][p]) if start else 0 for p in mine}
-        self.rewinds: dict[int, list[int]] = {p: [] for p in mine}  # where to, in order
+        self.deployment = Deployment(storm_conf, context)
+        if self.deployment.width > 1 and not self.deployment.local:
+            raise SettingError(
+                f"par = {self.deployment.width} of the log's spout: should be 1, it reads all partitions"
+            )
+        self.log_read: Log | None = None
+        self.next_attend = 0.0
+        if self.deployment.local:
+            self.open()
+
+    def open(self) -> None:
+        """Begin where the newest snapshot ends."""
+        position = self.deployment.parts().get("position")
+        self.log_read = self.deployment.log()
+        self.limit = self.deployment.settings.log.batch
+        mine = range(self.deployment.index, self.log_read.partitions, self.deployment.width)
+        self.positions = {p: int(position["position"][p]) if position else 0 for p in mine}
+        self.rewinds: dict[int, list[int]] = {p: [] for p in mine}
+        self.pending: dict[int, dict[str, int]] = {p: {} for p in mine}  # tuple id -> first offset
         self.turn = list(mine)
-        self.heard = 0  # number of the newest rewind that the log asked for
+        self.asked = 0  # number of the newest rewind that the log asked for
+        self.heard = heard(position) if position else {}
+        self.stamp = 0
+        self.reported: Progress | None = None
+        self.life = uuid.uuid4().hex
 
     def next_tuple(self) -> None:
-        for number, partition, offset in self.log_read.rewinds(self.heard):
-            self.heard = number
-            if offset < self.positions.get(partition, 0):
-                self._rewind(partition, offset)
+        if not self.deployment.local and time.monotonic() >= self.next_attend:
+            self.next_attend = time.monotonic() + ATTEND
+            self.attend()
+        if self.log_read is not None:
+            self.emit_next(self.log_read)
+
+    def emit_next(self, log: Log) -> None:
+        for number, partition, offset in log.rewinds(self.asked):
+            self.asked = number
+            self.rewind(partition, offset)
         for _ in self.turn:
             partition = self.turn.pop(0)
             self.turn.append(partition)
-            batch = self.log_read.read(partition, self.positions[partition], self.limit)
+            batch = log.read(partition, self.positions[partition], self.limit)
             if batch is not None:
                 self.positions[partition] = batch.last + 1
-                self.emit([partition, pack(batch)], tup_id=f"{partition}:{batch.first}:{len(self.rewinds[partition])}")
+                tup_id = f"{partition}:{batch.first}:{len(self.rewinds[partition])}"
+                self.pending[partition][tup_id] = batch.first
+                self.emit([partition, pack(batch)], tup_id=tup_id)
                 return
+
+    def ack(self, tup_id: str) -> None:
+        self.pending[int(tup_id.split(":", maxsplit=1)[0])].pop(tup_id, None)
 
     def fail(self, tup_id: str) -> None:
         """Go back to the batch, unless a rewind since it was emitted went as far: then it comes again anyhow."""
         partition, first, rewinds = map(int, tup_id.split(":"))
+        self.pending[partition].pop(tup_id, None)
         if all(first < to for to in self.rewinds[partition][rewinds:]):
-            self._rewind(partition, first)
+            self.rewind(partition, first)
 
-    def _rewind(self, partition: int, offset: int) -> None:
-        self.positions[partition] = offset
-        self.rewinds[partition].append(offset)
+    def rewind(self, partition: int, offset: int) -> None:
+        """Go back to an offset, where it lies before the position."""
+        if offset < self.positions.get(partition, 0):
+            self.positions[partition] = offset
+            self.rewinds[partition].append(offset)
+
+    def attend(self) -> None:
+        """Go back for tasks that have begun, say how far it is, and write the position of a snapshot that is due."""
+        if self.log_read is None:
+            if not self.deployment.ready():
+                return
+            self.open()
+        elif self.deployment.changed():
+            raise SettingError("the settings of the state directory have changed: beginning again under them")
+        tasks = Tasks(self.deployment.state.path)
+        self.hear(tasks)
+        acked = [min([self.positions[p], *self.pending[p].values()]) for p in self.positions]
+        progress = Progress(self.life, list(self.positions.values()), acked, dict(self.heard))
+        if progress != self.reported:
+            tasks.report(progress)
+            self.reported, self.next_sign = progress, time.monotonic() + SIGN
+        elif time.monotonic() >= self.next_sign:
+            tasks.alive()
+            self.next_sign = time.monotonic() + SIGN
+        folder = self.deployment.state.begun()
+        if folder is not None and not (due := Due(folder)).has("position"):
+            due.position(acked, self.heard)
+
+    def hear(self, tasks: Tasks) -> None:
+        """Tasks that have begun need the rows after what their snapshot holds."""
+        stamp = tasks.stamp()
+        if stamp == self.stamp:
+            return
+        self.stamp = stamp
+        for task, beginning in tasks.beginnings().items():
+            if task in self.deployment.tasks and self.heard.get(task) != beginning.life:
+                self.heard[task] = beginning.life
+                for partition, offset in enumerate(beginning.offsets):
+                    self.rewind(partition, offset)

@@ -1,15 +1,21 @@
-"""What bolts share: a tuple that comes too early, or that the disk does not take now, has to come again."""
+"""What bolts share: a tuple that comes too early, or that the disk does not take now, has to come again; and a stage
+begins from the newest snapshot."""
 
 from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from streamparse import Bolt
 
-from shopguide.errors import GapError, StateError
+from shopguide.errors import GapError, LostError, SettingError, StateError
+from shopguide.snapshot import Columns
 from shopguide.storm.deployment import Deployment
+from shopguide.storm.member import Member, Part
+from shopguide.tasks import FEATURIZE, SCORE, Due, Offsets
 
 PAUSE = 0.2  # seconds before what a full disk refused is asked for again
 
@@ -36,17 +42,111 @@ class RetryingBolt(Bolt, ABC):
         else:
             self.ack(tup)
 
+    def process_tick(self, tup: Any) -> None:
+        self.ack(tup)
+
 
 class StageBolt(RetryingBolt):
-    """Makes its stage and gives it its part of the newest snapshot."""
+    """Makes its stage and gives it what the newest snapshot holds: as soon as the state directory is there."""
 
-    def initialize(self, storm_conf: dict[str, Any], context: dict[str, Any]) -> None:
-        deployment = Deployment(storm_conf, context)
-        self.stage = self.make(deployment)
-        part = deployment.part()
-        if part is not None:
-            self.stage.load(part)
+    stage: Any = None
+    member: Member | None = None  # on a cluster
 
     @abstractmethod
-    def make(self, deployment: Deployment) -> Any:
-        """The stage object."""
+    def make(self) -> Any:
+        """The stage object, empty."""
+
+    def restore(self, parts: dict[str, Columns]) -> None:
+        """Give the stage its parts of a snapshot."""
+        if self.deployment.component in parts:
+            self.stage.load(parts[self.deployment.component])
+
+    def learned(self, offsets: Offsets) -> Offsets:
+        """The next row to learn of each partition."""
+        return offsets
+
+    def parts(self, due: Due) -> Iterator[Part]:
+        """The parts that this task has for a snapshot: the first one writes what all hold."""
+        if self.deployment.index == 0:
+            yield Part(self.deployment.component, self.stage.dump)
+
+    def initialize(self, storm_conf: dict[str, Any], context: dict[str, Any]) -> None:
+        self.deployment = Deployment(storm_conf, context)
+        self.open()
+
+    def open(self) -> bool:
+        """Begin from the newest snapshot. False: there is no directory yet."""
+        if not self.deployment.ready():
+            return False
+        parts = self.deployment.parts()
+        self.stage = self.make()
+        self.restore(parts)
+        if not self.deployment.local:
+            none = [0] * self.deployment.settings.log.partitions
+            offsets = parts["position"]["position"].tolist() if "position" in parts else none
+            self.member = Member(self.deployment, offsets, self.learned(offsets))
+        return True
+
+    def process(self, tup: Any) -> None:
+        if self.stage is None and not self.open():
+            self.fail(tup)
+            return
+        try:
+            super().process(tup)
+        except LostError as e:
+            if self.deployment.local:
+                raise
+            self.logger.warning("%s; beginning again from the newest snapshot", e)
+            self.open()
+            self.fail(tup)
+
+    def process_tick(self, tup: Any) -> None:
+        if self.member is not None:
+            self.attend(self.member)
+        elif not self.deployment.local:
+            self.open()
+        super().process_tick(tup)
+
+    def attend(self, member: Member) -> None:
+        """See to snapshots. Raises SettingError where other settings are in force: the worker begins again."""
+        if self.deployment.changed():
+            raise SettingError("the settings of the state directory have changed: beginning again under them")
+        member.contribute(self.parts)
+
+
+class PartitionsBolt(StageBolt):
+    """Of featurize: its state is a part of each of its partitions."""
+
+    def restore(self, parts: dict[str, Columns]) -> None:
+        for partition in self.deployment.mine():
+            if f"{FEATURIZE}{partition}" in parts:
+                self.stage.load(partition, parts[f"{FEATURIZE}{partition}"])
+
+    def parts(self, due: Due) -> Iterator[Part]:
+        """One of each partition that has learned what is acked."""
+        for partition in self.deployment.mine():
+            learned, acked = self.stage.reached(partition), due.offsets[partition] if due.offsets else 0
+            if learned >= acked:
+                yield Part(f"{FEATURIZE}{partition}", partial(self.stage.dump, partition, acked), learned)
+
+    def attend(self, member: Member) -> None:
+        """A task of score that began lacks lessons: where they are not held any more, begin where it did."""
+        scores = [learned for task, learned in member.began().items() if task.startswith(SCORE)]
+        if any(learned[p] < self.stage.held(p) for learned in scores for p in self.deployment.mine()):
+            self.logger.info("a task of score began: beginning again with it")
+            self.open()
+        else:
+            super().attend(member)
+
+
+class ModelBolt(StageBolt):
+    """Of score: each task has all of the state."""
+
+    def learned(self, offsets: Offsets) -> Offsets:
+        return [self.stage.reached(partition) for partition in range(len(offsets))]
+
+    def parts(self, due: Due) -> Iterator[Part]:
+        """The model, when it has learned all that the parts of featurize hold."""
+        theirs = [due.learned(partition) for partition in range(self.deployment.settings.log.partitions)]
+        if all(at is not None and self.stage.reached(partition) >= at for partition, at in enumerate(theirs)):
+            yield from super().parts(due)

@@ -1,0 +1,116 @@
+"""A line whose stages work on a Storm cluster: log, collector and push server here, the topology there.
+
+One thread serves the tasks and gathers snapshots (shopguide.tasks). What has to see the stages themselves (whom a
+person was joined with, the model's checksum) is read from the newest snapshot and the log, as at rest.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from shopguide.cli.at_rest import AtRest
+from shopguide.cli.door import Line
+from shopguide.cli.gather import Gatherer
+from shopguide.cli.host import Host
+from shopguide.log import Log
+from shopguide.push import PushServer
+from shopguide.rejects import RejectFiles
+from shopguide.settings import Settings
+from shopguide.state import StateDir
+from shopguide.storm.holder import door_keys
+from shopguide.tasks import Progress, Tasks
+
+logger = logging.getLogger(__name__)
+
+TURN = 0.02  # seconds between looks at what the tasks say
+SILENCE = 10.0  # seconds without a sign of the spout after which nobody waits for the topology
+
+T = TypeVar("T")
+
+
+class ClusterLine(Line):
+    """``push`` False: nobody subscribes. Raises StateError where the log is none of its own."""
+
+    log: Log
+
+    def __init__(self, state: StateDir, settings: Settings, push: bool = True) -> None:
+        super().__init__(state, settings)
+        self._tasks = Tasks(state.path)
+        self._progress = self._tasks.progress()
+        self._rejects = RejectFiles(state.rejects)
+        self._host = Host(self.log, self._rejects, self.secret, settings.storm.host)
+        if push:
+            self.push = PushServer(
+                settings.push,
+                self.keys,
+                state.path,
+                self._watched,
+                self._unwatched,
+                f"tcp://{settings.storm.host}:*",
+                door_keys(self.secret)[1],
+            )
+        self._gatherer = Gatherer(state, self.log, self._rejects, settings)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="host", daemon=True)
+
+    def start(self) -> None:
+        if self.push is not None:
+            self.push.start()
+        self.state.announce(rows=self._host.endpoint, lists=self.push.intake if self.push else None)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Wait for the topology, where there is one, to work off the log, and for a snapshot first."""
+        if self._error is None and self._tasks.silent() < SILENCE:
+            self.learn_all()
+            self.snapshot()
+        self._stopping.set()
+        self._thread.join()
+        self._gatherer.finish()
+        self._host.close()
+        self._rejects.close()
+        self._close()
+
+    def positions(self) -> dict[int, int]:
+        return dict(enumerate(self._reached().read))
+
+    def learned(self) -> dict[int, int]:
+        return dict(enumerate(self._reached().acked))
+
+    def call(self, work: Callable[[], T]) -> T:
+        return work()
+
+    def snapshot(self, only: bool = False) -> None:
+        future = self._gatherer.want(self._reached().acked, only)
+        while True:
+            try:
+                return future.result(1)
+            except TimeoutError:
+                self.raise_error()
+
+    def stage(self, name: str) -> Any:
+        if name == "reject":
+            return self._rejects
+        found = AtRest(self.state.path)
+        return {"featurize": found.featurizer, "score": found.scorer, "rank": found.ranker}[name]
+
+    def knows(self, item: int) -> bool:
+        """Only the topology could tell."""
+        return True
+
+    def _reached(self) -> Progress:
+        none = [0] * self.log.partitions
+        return self._progress or Progress("", none, none)
+
+    def _work(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._host.serve(TURN)
+                self._progress = self._tasks.progress() or self._progress
+                self._gatherer.step(self._reached())
+        except Exception as e:
+            logger.exception("the host of the tasks ended")
+            self._error = e

@@ -1,0 +1,126 @@
+"""All of a line but its stages: the log, the collector and the push server on a state directory that it holds."""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from shopguide.collect.collector import Collector
+from shopguide.kafka.binding import refuse_bound
+from shopguide.keys import Secret
+from shopguide.log import Log
+from shopguide.push import PushServer
+from shopguide.records import Kind
+from shopguide.settings import Settings
+from shopguide.state import StateDir
+from shopguide.tokens import KeyRing
+
+if TYPE_CHECKING:
+    from shopguide.kafka.log import KafkaLog
+
+RELAYS = 3  # times that a row is handed from partition to partition at most, in practice
+
+T = TypeVar("T")
+
+
+class Line(ABC):
+    """On a state directory from :meth:`start` to :meth:`stop`. Where the stages work is the subclass's business: here
+    events go in and lists come out. ``open_log`` gives the log of that directory; None: its own."""
+
+    push: PushServer | None = None
+
+    def __init__(
+        self, state: StateDir, settings: Settings, open_log: Callable[[Path, Secret], KafkaLog] | None = None
+    ) -> None:
+        state.take()
+        self.state, self.settings = state, settings
+        self.secret = Secret.load(state.path, create=True)
+        self.log = open_log(state.path, self.secret) if open_log else self._own_log()
+        state.keep_settings(settings)
+        self.collector = Collector(self.log, self.secret)
+        self.keys = KeyRing.of(self.secret)
+        self.forgetting = threading.Lock()  # one person at a time
+        self._error: Exception | None = None
+
+    @abstractmethod
+    def start(self) -> None:
+        """Begin to work."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Let go of everything. Raises what had ended the work, if anything did."""
+
+    @abstractmethod
+    def positions(self) -> dict[int, int]:
+        """The next offset that the spout reads of each partition."""
+
+    @abstractmethod
+    def learned(self) -> dict[int, int]:
+        """The next offset of each partition, everything below being learned, and what it causes written."""
+
+    @abstractmethod
+    def call(self, work: Callable[[], T]) -> T:
+        """The result of ``work``, done while the stages stand still."""
+
+    @abstractmethod
+    def snapshot(self, only: bool = False) -> None:
+        """Write a snapshot now. ``only``: and keep no older one. Raises StateError where the disk refuses."""
+
+    @abstractmethod
+    def stage(self, name: str) -> Any:
+        """A stage (featurize, score, rank, reject) as it is now; for counting only while it works."""
+
+    @abstractmethod
+    def knows(self, item: int) -> bool:
+        """Whether a question about an item can have an answer."""
+
+    def behind(self) -> int:
+        """Rows of the log that the spout has not read yet."""
+        return sum(self.log.end(p) - position for p, position in self.positions().items()) // self.log.stride
+
+    def catch_up(self, within: int = 0) -> None:
+        """Wait until at most ``within`` rows of the log are unread. Raises what ended the work, if anything did."""
+        while self.behind() > within:
+            self.raise_error()
+            time.sleep(0.002)
+
+    def learn_all(self) -> None:
+        """Wait until all that the log holds now is learned, and what it causes in other partitions."""
+        for _ in range(RELAYS):
+            self.log.commit()
+            self.log.look()
+            ends = {p: self.log.end(p) for p in range(self.log.partitions)}
+            while any(self.learned()[p] < end for p, end in ends.items()):
+                self.raise_error()
+                time.sleep(0.002)
+
+    def failed(self) -> bool:
+        """Whether the work ended with an error."""
+        return self._error is not None
+
+    def raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _own_log(self) -> Log | KafkaLog:
+        refuse_bound(self.state.path)
+        return Log(self.state.log, self.settings.log.partitions, self.settings.log.segment_bytes)
+
+    def _close(self) -> None:
+        if self.push is not None:
+            self.push.stop()
+        try:
+            self.log.close()
+        finally:
+            self.state.release()
+        self.raise_error()
+
+    def _watched(self, user: int, expires: float) -> None:
+        self.collector.control(Kind.WATCH, user, expires=expires, slot="home", n=self.settings.rank.n)
+
+    def _unwatched(self, user: int) -> None:
+        self.collector.control(Kind.UNWATCH, user)
