@@ -2,6 +2,7 @@
 
 from streamparse import Grouping, Topology
 
+from shopguide import __version__
 from shopguide.storm import bolts
 from shopguide.storm.spouts import LogSpout
 
@@ -10,6 +11,8 @@ BY_PARTITION = Grouping.fields("partition")
 
 class Recommend(Topology):
     """collect → [log] → clean → featurize → score → rank → push."""
+
+    config = {"topology.tick.tuple.freq.secs": 1, "shopguide.version": __version__}
 
     log = LogSpout.spec()
     clean = bolts.CleanBolt.spec(inputs={log: BY_PARTITION})
