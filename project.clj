@@ -1,6 +1,6 @@
-; Plain `sparse submit`, without -j, makes its jar with Leiningen: of what Maven compiles, as `make storm-jar` does. Of
-; the copy of src/ that it would add nothing may come along: a worker would find it before the package that is installed.
-; What Leiningen prints is read for the jar's name, so Maven speaks elsewhere.
+; Plain `sparse submit`, without -j, makes its jar with Leiningen: of what Maven compiles, as `make storm-jar` does.
+; The copy of src/ that sparse would add stays out: a worker would find it before the package that is installed.
+; The name of the jar is read from what Leiningen prints, so Maven prints elsewhere.
 (let [command ["mvn" "-B" "-q" "-f" "jvm/multilang/pom.xml" "process-classes"]
       elsewhere (java.lang.ProcessBuilder$Redirect/appendTo (java.io.File. "/dev/stderr"))
       maven (-> (ProcessBuilder. command) .inheritIO (.redirectOutput elsewhere) .start)]

@@ -19,9 +19,10 @@ final class LocalTopology {
     @SuppressWarnings({"try", "unchecked"})
     public static void main(String[] args) throws Exception {
         Map<String, Object> conf = (Map<String, Object>) JSONValue.parse(Files.readString(Path.of(args[1])));
-        byte[] topology = Files.readAllBytes(Path.of(args[2]));
+        byte[] bytes = Files.readAllBytes(Path.of(args[2]));
+        StormTopology topology = Utils.thriftDeserialize(StormTopology.class, bytes);
         try (LocalCluster cluster = new LocalCluster();
-                var running = cluster.submitTopology(args[0], conf, Utils.thriftDeserialize(StormTopology.class, topology))) {
+                LocalCluster.LocalTopology submitted = cluster.submitTopology(args[0], conf, topology)) {
             System.out.println("running");
             while (System.in.read() != -1) {}
         }

@@ -46,7 +46,11 @@ final class Chain {
         /** Reads up to a message that has the command, and returns what was emitted before it. */
         List<ShellMsg> until(String last) throws IOException, NoOutputException {
             List<ShellMsg> emitted = new ArrayList<>();
-            for (ShellMsg msg = serializer.readShellMsg(); !last.equals(msg.getCommand()); msg = serializer.readShellMsg()) {
+            while (true) {
+                ShellMsg msg = serializer.readShellMsg();
+                if (last.equals(msg.getCommand())) {
+                    return emitted;
+                }
                 switch (msg.getCommand()) {
                     case "emit":
                         emitted.add(msg);
@@ -64,7 +68,6 @@ final class Chain {
                         throw new IOException(name + ": " + msg.getCommand() + " " + msg.getMsg());
                 }
             }
-            return emitted;
         }
 
         @Override
