@@ -10,7 +10,7 @@ CORE := $(wildcard csrc/*.[ch] src/shopguide/*.pyx src/shopguide/*.pxi src/shopg
 C_FILES = $(shell git ls-files 'csrc/*.[ch]' 'tests/c/*.[ch]' 'tests/fuzz/*.[ch]')
 
 .DEFAULT_GOAL := help
-.PHONY: demo test fuzz build bench lint format clean help kafka-up kafka-down
+.PHONY: demo test fuzz build bench lint format clean help kafka-up kafka-down storm-jar
 
 help: ## what each verb does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ kafka-up: build ## a Kafka broker on this machine, in .cluster/kafka (needs Java
 kafka-down: build ## stop that broker; its data stays
 	@$(BIN)/python deploy/kafka.py down
 
+storm-jar: build ## the topology's jar for `sparse submit -j`, .cluster/recommend.jar (needs a JDK, Maven)
+	@$(BIN)/python deploy/jar.py
+
 clean: ## remove what was built
-	@rm -rf $(VENV) build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache tests/c/bin
+	@rm -rf $(VENV) build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache tests/c/bin jvm/multilang/target
 	@rm -f src/shopguide/_core.c src/shopguide/*.so
