@@ -10,7 +10,7 @@ CORE := $(wildcard csrc/*.[ch] src/shopguide/*.pyx src/shopguide/*.pxi src/shopg
 C_FILES = $(shell git ls-files 'csrc/*.[ch]' 'tests/c/*.[ch]' 'tests/fuzz/*.[ch]')
 
 .DEFAULT_GOAL := help
-.PHONY: demo test fuzz build bench lint format clean help kafka-up kafka-down
+.PHONY: demo test fuzz build bench lint format clean help kafka-up kafka-down storm-up storm-down
 
 help: ## what each verb does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,12 @@ kafka-up: build ## a Kafka broker on this machine, in .cluster/kafka (needs Java
 
 kafka-down: build ## stop that broker; its data stays
 	@$(BIN)/python deploy/kafka.py down
+
+storm-up: build ## a Storm cluster on this machine, in .cluster/storm (needs Java 17, Maven)
+	@$(BIN)/python deploy/storm.py up
+
+storm-down: build ## end that cluster, its topologies first
+	@$(BIN)/python deploy/storm.py down
 
 clean: ## remove what was built
 	@rm -rf $(VENV) build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache tests/c/bin
