@@ -4,8 +4,9 @@
     storm.py down                        end it, its topologies first; nothing of it stays but its jars
     storm.py status                      what runs, and where (exit code 1: not all of it does)
 
-ZooKeeper, Nimbus and supervisors of four slots each, from Maven's artefacts (jvm/storm/pom.xml). Workers run their Python
-with this script's interpreter. The environment says where:
+ZooKeeper, Nimbus and supervisors of four slots each, from Maven's artefacts (jvm/storm/pom.xml). Workers run Python
+with this script's interpreter. ZooKeeper listens on this machine only; the others cannot be told to. The environment
+says where:
 
     SHOPGUIDE_STORM                      the folder of its state, logs and pids   .cluster/storm
     SHOPGUIDE_STORM_JARS                 the folder of its jars                   .cluster/storm-jars
@@ -115,6 +116,8 @@ def down() -> None:
         time.sleep(0.1)
     for folder in (*(daemon.folder for daemon in cluster), LOGS):
         shutil.rmtree(folder, ignore_errors=True)
+    if FOLDER.is_dir() and not any(FOLDER.iterdir()):
+        FOLDER.rmdir()
     print("the cluster is stopped")
 
 
