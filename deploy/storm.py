@@ -55,7 +55,7 @@ STORM_YAML = {
     "storm.metricstore.class": "org.apache.storm.metricstore.NoOpMetricStore",
     "worker.heap.memory.mb": 256,
     "worker.childopts": f"-Xmx%HEAP-MEM%m {' '.join(QUICK)}",
-    "topology.worker.logwriter.childopts": "-Xmx32m -XX:+UseSerialGC",
+    "topology.worker.logwriter.childopts": f"-Xmx32m {' '.join(QUICK)}",
     "topology.component.resources.onheap.memory.mb": 32.0,
     "topology.worker.max.heap.size.mb": 4096.0,  # what all components of a topology may ask for together
     "executor.metrics.frequency.secs": 2,  # how often Nimbus hears that a component lives
@@ -227,7 +227,7 @@ def kill_topologies() -> None:
         return
     deadline = time.monotonic() + STOP
     while any(workers()) and time.monotonic() < deadline:
-        time.sleep(0.1)
+        time.sleep(0.2)
 
 
 def workers() -> Iterator[int]:

@@ -65,7 +65,7 @@ def status(name: str | None, address: str | None, as_json: bool) -> None:
 @storm.command(epilog=examples("shopguide storm wait", "shopguide storm wait --name recommend --timeout 300"))
 @name_option
 @click.option("--timeout", type=float, default=90, show_default=True, help="Seconds until it is given up.")
-@click.option("--steady", type=int, default=10, show_default=True, help="Seconds that its workers have to stay up.")
+@click.option("--steady", type=int, default=15, show_default=True, help="Seconds that its workers have to stay up.")
 @nimbus_option
 @json_option
 @click.pass_context

@@ -35,7 +35,11 @@ class Verdict:
 
 
 class Launch:
-    """Looks at one topology until all its workers have stayed up for ``steady`` seconds, or crashed again and again."""
+    """Looks at one topology until all its workers have stayed up for ``steady`` seconds, or crashed again and again.
+
+    Nimbus counts from the start of the JVM, and never hears whether the Python in it has begun: ``steady`` has to be
+    longer than that takes. After a crash it is doubled.
+    """
 
     def __init__(self, steady: int) -> None:
         self.errors: set[Error] = set()  # that count
@@ -86,10 +90,10 @@ class Launch:
         return Verdict(words, failed=look.now - self._slotless >= SLOTLESS)
 
     def _placed(self, uptimes: dict[Worker, int], executors: int) -> Verdict:
-        steady = [w for w, uptime in uptimes.items() if w in self._grown and uptime >= self._steady]
-        if len(steady) == len(uptimes):
+        has_crashed = bool(self.errors or self._restarts)
+        if self._grown == uptimes.keys() and min(uptimes.values()) >= self._steady * (1 + has_crashed):
             return Verdict(f"{executors} executors in {count(len(uptimes), 'worker')}", up=True)
-        crashed = ", after a crash" if self.errors or self._restarts else ""
+        crashed = ", after a crash" if has_crashed else ""
         return Verdict(f"{len(self._grown)} of {count(len(uptimes), 'worker')} alive{crashed}")
 
 
