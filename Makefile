@@ -10,7 +10,7 @@ CORE := $(wildcard csrc/*.[ch] src/shopguide/*.pyx src/shopguide/*.pxi src/shopg
 C_FILES = $(shell git ls-files 'csrc/*.[ch]' 'tests/c/*.[ch]' 'tests/fuzz/*.[ch]')
 
 .DEFAULT_GOAL := help
-.PHONY: demo test fuzz build bench lint format clean help kafka-up kafka-down storm-jar
+.PHONY: demo test fuzz build bench lint format clean help kafka-up kafka-down storm-jar storm-up storm-down
 
 help: ## what each verb does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,12 @@ kafka-down: build ## stop that broker; its data stays
 
 storm-jar: build ## the topology's jar for `sparse submit -j`, .cluster/recommend.jar (needs a JDK, Maven)
 	@$(BIN)/python deploy/jar.py
+
+storm-up: build ## a Storm cluster on this machine, in .cluster/storm (needs Java 17, Maven)
+	@$(BIN)/python deploy/storm.py up
+
+storm-down: build ## end that cluster, its topologies first
+	@$(BIN)/python deploy/storm.py down
 
 clean: ## remove what was built
 	@rm -rf $(VENV) build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache tests/c/bin jvm/multilang/target

@@ -19,22 +19,23 @@ import argparse
 import json
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from daemon import ROOT, Daemon, FetchError, fetch, is_free, tail
+
 FOLDER = Path(os.environ.get("SHOPGUIDE_KAFKA", ROOT / ".cluster" / "kafka")).resolve()
 JARS = Path(os.environ.get("SHOPGUIDE_KAFKA_JARS", ROOT / ".cluster" / "kafka-jars")).resolve()
 PORT = int(os.environ.get("SHOPGUIDE_KAFKA_PORT", "19092"))
-LOG, PID, PROPERTIES = FOLDER / "broker.log", FOLDER / "pid", FOLDER / "server.properties"
+PROPERTIES = FOLDER / "server.properties"
 READY = "Kafka Server started"
 START = 90.0  # seconds that a start may take
 STOP = 20.0  # seconds that a graceful stop may take
 HEAP = ("-Xms64m", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+COMMAND = ["java", *HEAP, "-cp", f"{JARS}/*", "kafka.Kafka", str(PROPERTIES)]
+BROKER = Daemon("the broker", FOLDER, FOLDER / "broker.log", COMMAND)
 
 
 def server_properties() -> str:
@@ -68,7 +69,7 @@ broker.heartbeat.interval.ms=500
 
 
 def up() -> None:
-    if running():
+    if BROKER.running():
         print(f"the broker runs already at 127.0.0.1:{PORT}")
         return
     if shutil.which("java") is None:
@@ -76,43 +77,31 @@ def up() -> None:
     for port in (PORT, PORT + 1):
         if not is_free(port):
             sys.exit(f"kafka: port {port} is in use; choose another with SHOPGUIDE_KAFKA_PORT")
-    fetch()
+    try:
+        fetch("kafka", JARS)
+    except FetchError as e:
+        sys.exit(f"kafka: {e}")
     FOLDER.mkdir(parents=True, exist_ok=True)
     PROPERTIES.write_text(server_properties())
     if not (FOLDER / "data" / "meta.properties").exists():
         cluster = java("kafka.tools.StorageTool", "random-uuid").split()[-1]
         java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(PROPERTIES))
-    with LOG.open("wb") as log:
-        broker = subprocess.Popen(
-            ["java", *HEAP, "-cp", f"{JARS}/*", "kafka.Kafka", str(PROPERTIES)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    PID.write_text(f"{broker.pid} {began(broker.pid)}")
-    wait_until_ready(broker)
-    print(f"the broker runs at 127.0.0.1:{PORT}; its log is {LOG}")
+    BROKER.start()
+    wait_until_ready()
+    print(f"the broker runs at 127.0.0.1:{PORT}; its log is {BROKER.log}")
 
 
 def down() -> None:
     """End what ``up`` started: asked first, then killed."""
-    pid = running()
-    if pid is None:
+    if BROKER.running() is None:
         print("no broker runs")
         return
-    os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + STOP
-    while running():
-        if time.monotonic() > deadline:
-            os.kill(pid, signal.SIGKILL)
-        time.sleep(0.1)
-    PID.unlink()
+    BROKER.stop(STOP)
     print("the broker is stopped")
 
 
 def status() -> None:
-    pid = running()
+    pid = BROKER.running()
     if pid is None:
         sys.exit("no broker runs")
     print(f"the broker runs at 127.0.0.1:{PORT} as process {pid}")
@@ -151,24 +140,6 @@ def send(topic: str, files: list[str]) -> None:
     print(f"{sent} messages sent to topic {topic}")
 
 
-def fetch() -> None:
-    """The broker's jars, once; a fetch that was cut short leaves nothing."""
-    if JARS.exists():
-        return
-    if shutil.which("mvn") is None:
-        sys.exit(f"kafka: mvn is missing, and so are the broker's jars in {JARS}")
-    part = JARS.with_name(f".{JARS.name}.{os.getpid()}")
-    pom = ROOT / "jvm" / "kafka" / "pom.xml"
-    command = ["mvn", "-B", "-q", "-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={part}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        shutil.rmtree(part, ignore_errors=True)
-        sys.exit(f"kafka: the broker's jars cannot be fetched:\n{tail(done.stdout + done.stderr)}")
-    if not JARS.exists():
-        part.rename(JARS)
-    shutil.rmtree(part, ignore_errors=True)
-
-
 def java(*arguments: str) -> str:
     done = subprocess.run(["java", "-cp", f"{JARS}/*", *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
@@ -176,48 +147,14 @@ def java(*arguments: str) -> str:
     return done.stdout
 
 
-def wait_until_ready(broker: subprocess.Popen[bytes]) -> None:
+def wait_until_ready() -> None:
     deadline = time.monotonic() + START
-    while READY not in LOG.read_text(errors="replace"):
-        if broker.poll() is not None or time.monotonic() > deadline:
-            why = f"ended with {broker.returncode}" if broker.returncode is not None else f"is silent for {START:.0f} s"
-            broker.kill()
-            broker.wait()
-            PID.unlink()
-            sys.exit(f"kafka: the broker {why}; the end of {LOG}:\n{tail(LOG.read_text(errors='replace'))}")
+    while READY not in BROKER.log.read_text(errors="replace"):
+        if BROKER.running() is None or time.monotonic() > deadline:
+            why = f"is silent for {START:.0f} s" if BROKER.running() else "ended"
+            BROKER.stop(STOP)
+            sys.exit(f"kafka: the broker {why}; the end of {BROKER.log}:\n{BROKER.end_of_log()}")
         time.sleep(0.1)
-
-
-def running() -> int | None:
-    """The process that ``up`` started, where it lives; a number that now belongs to another process does not count."""
-    try:
-        pid, start = PID.read_text().split()
-    except (OSError, ValueError):
-        return None
-    return int(pid) if began(int(pid)) == start else None
-
-
-def began(pid: int) -> str | None:
-    """When a process began, in ticks since boot; None: it does not live."""
-    try:
-        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-    except OSError:
-        return None
-    return None if state == "Z" else fields[18]
-
-
-def is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-def tail(text: str, lines: int = 15) -> str:
-    return "\n".join(text.splitlines()[-lines:])
 
 
 def main() -> None:

@@ -33,5 +33,9 @@ class TokenError(ShopguideError):
     """A token is malformed, forged, expired or signed by an unknown key."""
 
 
+class ClusterError(ShopguideError):
+    """A Storm cluster does not answer, or refuses: says which and why."""
+
+
 class CoreError(ShopguideError):
     """An invariant of a C structure does not hold; names the structure and the invariant."""

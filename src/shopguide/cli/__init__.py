@@ -14,6 +14,7 @@ from shopguide.cli.demo import demo
 from shopguide.cli.run import run
 from shopguide.cli.simulate import simulate
 from shopguide.cli.state import state
+from shopguide.cli.storm import storm
 from shopguide.cli.takeback import export, forget, retract
 from shopguide.cli.token import token
 from shopguide.cli.watch import watch
@@ -30,7 +31,7 @@ def cli() -> None:
 
 
 QUESTIONS = (watch, recommend, similar, trending, why)
-for command in (demo, run, batch, *QUESTIONS, simulate, token, forget, retract, export, state, config):
+for command in (demo, run, batch, *QUESTIONS, simulate, token, forget, retract, export, state, storm, config):
     cli.add_command(command)
 
 

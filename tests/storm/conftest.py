@@ -1,0 +1,24 @@
+"""One real cluster for all tests here, on ports of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cluster import PROJECT, Cluster, build_jar
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Running, of one supervisor with four slots."""
+    cluster = Cluster(tmp_path_factory.mktemp("storm"))
+    cluster.up()
+    yield cluster
+    cluster.down()
+
+
+@pytest.fixture(scope="session")
+def jar(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That of the project beside these tests."""
+    return build_jar(PROJECT, tmp_path_factory.mktemp("jar") / "counting.jar")

@@ -1,0 +1,139 @@
+"""deploy/storm.py and ``shopguide storm`` on a real cluster: what comes up, what does not, and that nothing stays."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from cluster import PROJECT, Cluster, Done, free_ports, until
+
+pytestmark = pytest.mark.storm
+
+
+@pytest.fixture(scope="module")
+def squares(cluster: Cluster, jar: Path) -> Iterator[str]:
+    """A topology that is up."""
+    cluster.submit(PROJECT, "squares", jar=jar)
+    done = cluster.wait("squares")
+    assert done.returncode == 0, done.stderr
+    yield "squares"
+    cluster.kill("squares")
+
+
+def test_up_twice_changes_nothing(cluster: Cluster) -> None:
+    before = cluster.daemons()
+    assert "runs already" in cluster.up()
+    assert cluster.daemons() == before and set(before) == {"zookeeper", "nimbus", "supervisor-1"}
+    assert cluster.run("status").returncode == 0
+
+
+def test_a_topology_that_is_up(cluster: Cluster, squares: str) -> None:
+    (worker,) = cluster.workers(squares)
+    assert {name: len(pids) for name, pids in worker.components.items()} == {"numbers": 1, "squares": 2}
+    topology = cluster.topology(squares)
+    until(lambda: [c.acked for c in cluster.nimbus.components(topology)] > [0, 0])
+    (found,) = json.loads(cluster.shopguide("storm", "status", "--json").stdout)["topologies"]
+    assert [c["name"] for c in found["components"]] == ["numbers", "squares"] and not found["errors"]
+    assert found["workers"] == 1 and found["executors"] == 4 and found["status"] == "ACTIVE"
+    ((address, log),) = found["logs"].items()
+    assert address == f"127.0.0.1:{worker.port}" and "Launched subprocess" in Path(log).read_text()
+    words = cluster.shopguide("storm", "status", "--name", squares).stdout
+    assert "1 of 4 slots in use" in words and topology.id in words and log in words
+
+
+def test_sparse_lists_it(cluster: Cluster, squares: str) -> None:
+    """In a table that breaks words."""
+    rows = cluster.sparse(PROJECT, "list").stdout.splitlines()
+    assert squares in "".join(row.split("|")[2].strip() for row in rows if row.startswith("|"))
+
+
+def test_rebalance(cluster: Cluster, squares: str) -> None:
+    assert cluster.shopguide("storm", "rebalance", "--name", squares, "--workers", "2").returncode == 0
+    until(lambda: len(cluster.workers(squares)) == 2)
+    cluster.nimbus.rebalance(squares, workers=1, executors={"squares": 1})
+    until(lambda: cluster.topology(squares).executors == 3 and len(cluster.workers(squares)) == 1)
+
+
+def test_daemons_that_were_killed_come_back(cluster: Cluster, squares: str) -> None:
+    before = cluster.daemons()
+    for pid in before.values():
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: cluster.run("status").returncode == 1)
+    assert "the cluster runs" in cluster.up()
+    assert set(cluster.daemons()) == set(before) and not set(cluster.daemons().values()) & set(before.values())
+    assert cluster.wait(squares).returncode == 0
+
+
+def test_what_is_not_there(cluster: Cluster) -> None:
+    done = cluster.wait("nothing")
+    assert done.returncode == 1 and said(done).startswith("shopguide: nothing: no such topology")
+    done = cluster.wait("nothing", "--nimbus", f"127.0.0.1:{free_ports()}")
+    assert done.returncode == 2 and "Could not connect" in said(done) and done.stderr.count("\n") == 1
+
+
+def test_wait_finds_what_does_not_come_up(cluster: Cluster, squares: str, jar: Path, tmp_path: Path) -> None:
+    """A component that raises, two serializers that do not match, no streamparse_run; and then all slots are taken."""
+    shutil.copytree(PROJECT, tmp_path, dirs_exist_ok=True)
+    configure(tmp_path, "pair.json", serializer="msgpack")
+    configure(tmp_path, "missing.json", use_virtualenv=True, virtualenv_root=str(tmp_path), virtualenv_name="none")
+    cluster.submit(tmp_path, "raises", jar=jar, topology="broken")
+    cluster.submit(tmp_path, "pair", jar=jar, topology="broken", config="pair.json")
+    cluster.submit(tmp_path, "missing", jar=jar, topology="broken", config="missing.json")
+    with ThreadPoolExecutor(3) as pool:
+        raises, pair, missing = pool.map(lambda n: cluster.wait(n, "--steady", "15"), ("raises", "pair", "missing"))
+    cluster.submit(PROJECT, "late", jar=jar, topology="squares")
+    late = cluster.wait("late", "--timeout", "3")
+    for name in ("raises", "pair", "missing"):
+        cluster.nimbus.kill(name)
+    assert cluster.sparse(PROJECT, "kill", "-n", "late", "--wait", "0").returncode == 0
+    assert [done.returncode for done in (raises, pair, missing, late)] == [1, 1, 1, 1]
+    assert "broken: ValueError: it cannot begin" in said(raises)
+    assert "TypeError: 'int' object is not subscriptable" in said(pair)
+    assert "Cannot run program" in said(missing) and str(tmp_path / "none" / "bin" / "streamparse_run") in said(missing)
+    assert all(Path(said(done).rpartition("; see ")[2]).is_file() for done in (raises, pair, missing))
+    assert "no slot is free, 4 of 4 are in use" in said(late)
+    until(lambda: [t.name for t in cluster.nimbus.cluster().topologies] == [squares])
+
+
+def test_a_port_that_is_in_use(tmp_path: Path) -> None:
+    other = Cluster(tmp_path)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", other.port + 11))
+        taken.listen()
+        done = other.run("up")
+    assert done.returncode == 1 and said(done).startswith(f"storm: port {other.port + 11} is in use")
+    assert not list(other.processes()) and not other.daemons()
+
+
+def test_down_leaves_nothing_whoever_was_killed_before(tmp_path: Path, jar: Path) -> None:
+    """Two supervisors, a topology, Nimbus gone: what it cannot end is ended all the same, and so is what hangs."""
+    other = Cluster(tmp_path / "storm")
+    try:
+        other.up(supervisors=2)
+        assert len(other.nimbus.cluster().supervisors) == 2 and other.nimbus.cluster().slots == 8
+        other.submit(PROJECT, "squares", jar=jar)
+        until(lambda: (w := other.workers("squares")) and len(w[0].components) == 2)
+        os.kill(other.workers("squares")[0].components["squares"][0], signal.SIGSTOP)
+        os.kill(other.daemons()["nimbus"], signal.SIGKILL)
+    finally:
+        other.down()
+    assert not other.folder.exists()
+    assert "no cluster runs" in other.run("down").stdout
+
+
+def configure(project: Path, name: str, serializer: str | None = None, **environment: object) -> None:
+    config = json.loads((project / "config.json").read_text())
+    config["envs"]["test"] |= {"install_virtualenv": False, **environment}
+    (project / name).write_text(json.dumps({**config, "serializer": serializer}))
+
+
+def said(done: Done) -> str:
+    """The last line on stderr."""
+    return done.stderr.splitlines()[-1]
