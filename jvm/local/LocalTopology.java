@@ -21,7 +21,10 @@ final class LocalTopology {
         Map<String, Object> conf = (Map<String, Object>) JSONValue.parse(Files.readString(Path.of(args[1])));
         byte[] bytes = Files.readAllBytes(Path.of(args[2]));
         StormTopology topology = Utils.thriftDeserialize(StormTopology.class, bytes);
-        try (LocalCluster cluster = new LocalCluster();
+        LocalCluster.Builder small = new LocalCluster.Builder()
+                .withSupervisors(1)
+                .withDaemonConf("storm.metricstore.class", "org.apache.storm.metricstore.NoOpMetricStore");
+        try (LocalCluster cluster = small.build();
                 LocalCluster.LocalTopology submitted = cluster.submitTopology(args[0], conf, topology)) {
             System.out.println("running");
             while (System.in.read() != -1) {}

@@ -19,7 +19,7 @@ from thriftpy2.protocol import TBinaryProtocol
 from thriftpy2.transport import TMemoryBuffer
 
 ROOT = Path(__file__).parent.parent.parent
-JARS = Path(os.environ.get("SHOPGUIDE_STORM_JARS", ROOT / ".cluster" / "storm-jars"))
+JARS = Path(os.environ.get("SHOPGUIDE_STORM_LOCAL_JARS", ROOT / ".cluster" / "storm-local-jars"))
 LOCAL = ROOT / "jvm" / "local"
 JVM = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.apache.logging.log4j.level=INFO")
 RUN = Path(sys.executable).with_name("streamparse_run")
