@@ -207,7 +207,6 @@ def test_bulk_and_then_the_stream_is_the_replay_of_all(
         ends = [data.draw(st.integers(0, log.end(p))) for p in range(partitions)]
         rejects = RejectFiles(Path(folder) / "rejects")
         learned = learn(log, chosen, rejects, ends)
-        rejects.close()
         stages = restored(chosen, learned)
         stages.follow(log, learned.parts()["position"]["position"].tolist(), size)
         replay = fresh(chosen)
@@ -253,7 +252,6 @@ def test_half_a_year_in_bulk_and_half_in_the_stream(tmp_path: Path, data: Path) 
     assert stages.scorer.checksum() == replay.scorer.checksum() == whole.scorer.checksum()
     assert sorted_columns(stages) == sorted_columns(replay)
     assert stages.featurizer.counts == replay.featurizer.counts == whole.featurizer.counts
-    rejects.close()
     log.close()
 
 

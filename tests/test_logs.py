@@ -51,7 +51,6 @@ def copy(source: Path, state: Path, partitions: int = 4) -> tuple[str, dict[str,
     new = sum(collector.load(chunk).accepted for chunk in open_source(f"log:{source}", state).chunks())
     rejects = RejectFiles(state / "rejects")
     learned = learn(log, load("shop", flags={"log.partitions": partitions}), rejects, frontiers(log))
-    rejects.close()
     log.close()
     catalogue = learned.ranker.catalogue
     return learned.scorer.checksum(), dict(learned.rejected), sorted(map(str, catalogue.products())), new

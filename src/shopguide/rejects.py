@@ -1,15 +1,18 @@
 """Where rejected rows go: ``DIR/rejects/p0003.jsonl``, a JSON object a row, raw bytes in base64 where they are no text.
 
 A row is written once, in whatever order rows come: those that the file has are a replay, and so are all below the
-offsets that :meth:`RejectFiles.settle` names.
+offsets that :meth:`RejectFiles.settle` names. Several processes may write and purge: a file is locked meanwhile, and
+whoever waited for the lock of one that was replaced begins again with the new one.
 """
 
 from __future__ import annotations
 
 import base64
+import fcntl
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,91 +22,121 @@ from shopguide import durable
 from shopguide.errors import StateError
 
 
+class Partition:
+    """What has been read of one file: its inode and bytes, why its rows were rejected, which may come again."""
+
+    def __init__(self) -> None:
+        self.inode = self.size = 0
+        self.counts: Counter[str] = Counter()
+        self.settled = 0
+        self.written: set[int] = set()  # offsets from ``settled`` on
+
+    def read(self, file: BinaryIO) -> bool:
+        """Take in the whole lines that are new; whether one follows that is being written, or that a crash left
+        unfinished."""
+        found = os.fstat(file.fileno())
+        if found.st_ino != self.inode or found.st_size < self.size:
+            self.inode, self.size = found.st_ino, 0
+            self.counts.clear()
+        data = os.pread(file.fileno(), found.st_size - self.size, self.size)
+        whole = data.rfind(b"\n") + 1
+        for line in data[:whole].splitlines():
+            row: dict[str, Any] = orjson.loads(line)
+            self.counts[row["reason"]] += 1
+            if row["offset"] >= self.settled:
+                self.written.add(row["offset"])
+        self.size += whole
+        return len(data) > whole
+
+    def settle(self, offset: int) -> None:
+        self.settled = offset
+        self.written = {at for at in self.written if at >= offset}
+
+
 class RejectFiles:
     """Appends rejected rows and counts them by reason. Raises StateError where the disk refuses: then they have to come
     again."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._files: dict[int, BinaryIO] = {}
-        self._settled: dict[int, int] = {}
-        self._written: dict[int, set[int]] = {}  # offsets from there on
-        self.counts: Counter[str] = Counter()
-        path.mkdir(parents=True, exist_ok=True)
-        for file in sorted(path.glob("p*.jsonl")):
-            self._recover(file)
+        self._partitions: dict[int, Partition] = {}
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Rows by reason, whoever wrote them."""
+        for file in self._path.glob("p*.jsonl"):
+            with file.open("rb") as opened:
+                self._of(int(file.stem[1:])).read(opened)
+        return sum((one.counts for one in list(self._partitions.values())), Counter())
 
     def write(self, partition: int, offsets: list[int], reasons: list[str], raws: list[bytes]) -> None:
         """Append the rows that are new."""
-        settled, written = self._settled.get(partition, 0), self._written.setdefault(partition, set())
-        rows = zip(offsets, reasons, raws, strict=True)
-        new = [row for row in rows if row[0] >= settled and row[0] not in written]
-        if not new:
+        if not offsets:
             return
-        lines = [orjson.dumps({"offset": o, "reason": why, **readable(raw)}) + b"\n" for o, why, raw in new]
-        self._append(partition, b"".join(lines))
-        self.counts.update(why for _, why, _ in new)
-        written.update(offset for offset, _, _ in new)
+        known = self._of(partition)
+        try:
+            with self._locked(partition) as file:
+                if known.read(file):
+                    os.truncate(file.fileno(), known.size)
+                rows = zip(offsets, reasons, raws, strict=True)
+                new = [row for row in rows if row[0] >= known.settled and row[0] not in known.written]
+                lines = [orjson.dumps({"offset": o, "reason": why, **readable(raw)}) + b"\n" for o, why, raw in new]
+                self._append(file, b"".join(lines), known.size)
+                known.read(file)
+        except OSError as e:
+            raise StateError(f"the rejects in {self._path} take no more: {e.strerror}") from None
 
     def settle(self, offsets: dict[int, int]) -> None:
         """Rows of a partition below its offset come no more, or again."""
-        for partition, settled in offsets.items():
-            self._settled[partition] = settled
-            self._written[partition] = {at for at in self._written.get(partition, ()) if at >= settled}
+        for partition, offset in offsets.items():
+            self._of(partition).settle(offset)
 
     def commit(self) -> None:
-        """Make everything written durable."""
+        """Make everything written durable, whoever wrote it."""
         try:
-            for file in list(self._files.values()):
-                os.fdatasync(file.fileno())
-            durable.sync(self._path)
+            for file in self._path.glob("p*.jsonl"):
+                with file.open("rb") as opened:
+                    os.fdatasync(opened.fileno())
+            if self._path.exists():
+                durable.sync(self._path)
         except OSError as e:
             raise StateError(f"the rejects in {self._path} could not be made durable: {e.strerror}") from None
 
     def purge(self, goes: Callable[[int, dict[str, Any]], bool]) -> None:
         """Take out the rows of which ``goes(partition, row)`` holds."""
-        for file in sorted(self._path.glob("p*.jsonl")):
-            partition = int(file.stem[1:])
-            rows = [(line, orjson.loads(line)) for line in file.read_bytes().splitlines(keepends=True)]
-            gone = [row for _, row in rows if goes(partition, row)]
-            if not gone:
-                continue
+        for path in sorted(self._path.glob("p*.jsonl")):
+            partition = int(path.stem[1:])
             try:
-                durable.replace(file, b"".join(line for line, row in rows if not goes(partition, row)))
+                with self._locked(partition) as file:
+                    self._of(partition).read(file)  # what is purged is known to have been written
+                    lines = os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).splitlines(keepends=True)
+                    stay = [line for line in lines if line.endswith(b"\n") and not goes(partition, orjson.loads(line))]
+                    if len(stay) < len(lines):
+                        durable.replace(path, b"".join(stay))
             except OSError as e:
                 raise StateError(f"the rejects in {self._path} cannot be purged: {e.strerror}") from None
-            self.counts -= Counter(row["reason"] for row in gone)
-            if partition in self._files:
-                self._files.pop(partition).close()
 
-    def close(self) -> None:
-        for file in self._files.values():
-            file.close()
+    def _of(self, partition: int) -> Partition:
+        return self._partitions.setdefault(partition, Partition())
 
-    def _append(self, partition: int, data: bytes) -> None:
-        try:
-            if partition not in self._files:
-                self._files[partition] = (self._path / f"p{partition:04d}.jsonl").open("ab", buffering=0)
-            file = self._files[partition]
-            before = os.fstat(file.fileno()).st_size
-            if file.write(data) < len(data):
-                os.truncate(file.fileno(), before)
-                raise OSError(0, "no space left")
-        except OSError as e:
-            raise StateError(f"the rejects in {self._path} take no more: {e.strerror}") from None
+    @contextmanager
+    def _locked(self, partition: int) -> Iterator[BinaryIO]:
+        """The file of a partition, which nobody else writes to or replaces."""
+        self._path.mkdir(exist_ok=True)
+        path = self._path / f"p{partition:04d}.jsonl"
+        while True:
+            with path.open("a+b", buffering=0) as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                if path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
+                    yield file
+                    return
 
-    def _recover(self, file: Path) -> None:
-        """Take in what a file holds, and cut off a line that a crash left unfinished."""
-        partition = int(file.stem[1:])
-        data = file.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data):
-            with file.open("r+b") as f:
-                f.truncate(whole)
-        for line in data[:whole].splitlines():
-            row: dict[str, Any] = orjson.loads(line)
-            self.counts[row["reason"]] += 1
-            self._written.setdefault(partition, set()).add(row["offset"])
+    @staticmethod
+    def _append(file: BinaryIO, data: bytes, end: int) -> None:
+        """All of it or nothing."""
+        if data and file.write(data) < len(data):
+            os.truncate(file.fileno(), end)
+            raise OSError(0, "no space left")
 
 
 def readable(raw: bytes) -> dict[str, str]:

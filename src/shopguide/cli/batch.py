@@ -101,7 +101,6 @@ def _learn(state: StateDir, settings: Settings, sources: list[Source], until: fl
             learned = learn(log, settings, rejects, ends, lambda rows: bar.update(task, completed=rows, rows=rows))
         state.save(learned.parts(), depends, settings.state.keep)
     finally:
-        rejects.close()
         log.close()
     return learned
 

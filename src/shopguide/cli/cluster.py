@@ -41,7 +41,7 @@ class ClusterLine(Line):
         self._tasks = Tasks(state.path)
         self._progress = self._tasks.progress()
         self._rejects = RejectFiles(state.rejects)
-        self._host = Host(self.log, self._rejects, self.secret, settings.storm.host)
+        self._host = Host(self.log, self.secret, settings.storm.host)
         if push:
             self.push = PushServer(
                 settings.push,
@@ -71,7 +71,6 @@ class ClusterLine(Line):
         self._thread.join()
         self._gatherer.finish()
         self._host.close()
-        self._rejects.close()
         self._close()
 
     def positions(self) -> dict[int, int]:

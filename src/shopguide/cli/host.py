@@ -1,9 +1,8 @@
-"""What tasks on a cluster ask of the process that holds the state directory: to take rows (shopguide.storm.holder)."""
+"""The process that holds the state directory takes relayed rows from tasks on a cluster (shopguide.storm.holder)."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import cast
 
 import msgpack
@@ -13,7 +12,6 @@ from shopguide.errors import GapError, PackingError, SettingError, StateError
 from shopguide.keys import Secret
 from shopguide.log import Log
 from shopguide.records import Batch, unpack
-from shopguide.rejects import RejectFiles
 from shopguide.relay import Relay, source_of
 from shopguide.storm.holder import door_keys
 
@@ -26,8 +24,8 @@ class Host:
     """Answers None for what was taken, else ["gap" or "refused", why]. One thread; raises SettingError where it cannot
     listen at an address."""
 
-    def __init__(self, log: Log, rejects: RejectFiles, secret: Secret, address: str) -> None:
-        self._log, self._rejects, self._relay = log, rejects, Relay(log)
+    def __init__(self, log: Log, secret: Secret, address: str) -> None:
+        self._log, self._relay = log, Relay(log)
         self._router: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.ROUTER)
         self._router.set(zmq.LINGER, 0)
         self._router.set(zmq.MAXMSGSIZE, LARGEST)
@@ -52,22 +50,19 @@ class Host:
         self._router.close()
 
     def _answer(self, request: bytes) -> list[str] | None:
-        verbs: dict[str, Callable[..., None]] = {"relay": self._send, "reject": self._rejects.write}
         try:
-            verb, *arguments = msgpack.unpackb(request)
-            verbs[verb](*arguments)
+            self._send(cast(Batch, unpack(request)))
         except GapError as e:
             return ["gap", str(e)]
         except StateError as e:
             return ["refused", str(e)]
-        except (PackingError, ValueError, KeyError, TypeError) as e:
-            logger.warning("a task asked for what there is not: %s: %s", type(e).__name__, e)
-            return ["refused", f"no such request: {e}"]
+        except PackingError as e:
+            logger.warning("a task sent what are no rows: %s", e)
+            return ["refused", str(e)]
         return None
 
-    def _send(self, packed: bytes) -> None:
-        """Relayed rows, if those before them have been taken: ``first`` is the row after the last that caused any."""
-        rows = cast(Batch, unpack(packed))
+    def _send(self, rows: Batch) -> None:
+        """Put rows into the log, if those before them were: ``first`` is the row after the last that caused any."""
         source = source_of(rows.partition)
         taken = max(self._log.last_row(source, to) for to in range(self._log.partitions))
         if taken + 1 < rows.first:

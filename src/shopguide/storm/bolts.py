@@ -49,9 +49,6 @@ class RejectBolt(RetryingBolt):
     def handle(self, tup: Any) -> None:
         self.stage.write(*tup.values)
 
-    def close(self) -> None:
-        self.stage.close()
-
 
 class FeaturizeBolt(PartitionsBolt):
     """Turns events into lessons and looks."""

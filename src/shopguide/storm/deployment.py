@@ -104,9 +104,9 @@ class Deployment:
         """Where rows for other partitions go."""
         return Relay(self._conf[LOG]) if self.local else Holder(self.state)
 
-    def rejects(self) -> RejectFiles | Holder:
+    def rejects(self) -> RejectFiles:
         """Where rejected rows go."""
-        return RejectFiles(self.state.rejects) if self.local else Holder(self.state)
+        return RejectFiles(self.state.rejects)
 
     def parts(self) -> dict[str, Columns]:
         """The newest snapshot that fits, by part; empty: there is none."""

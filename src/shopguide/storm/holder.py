@@ -7,7 +7,6 @@ pair is derived from the deployment's secret and told to nobody, so only who has
 from __future__ import annotations
 
 import hmac
-from typing import Any
 
 import msgpack
 import zmq
@@ -31,8 +30,8 @@ def door_keys(secret: Secret) -> Keys:
 
 
 class Holder:
-    """Takes rows for the log, and rejected rows. Raises StateError where it does not answer or its disk refuses:
-    what was not taken has to come again, before what comes after it (GapError)."""
+    """Takes rows for the log. Raises StateError where it does not answer or its disk refuses: what was not taken has
+    to come again, before what comes after it (GapError)."""
 
     def __init__(self, state: StateDir) -> None:
         self._state = state
@@ -43,29 +42,25 @@ class Holder:
         """Rows that those of a partition cause in others: as :meth:`shopguide.relay.Relay.send`. ``rows.first`` is the
         row after the last one that caused any before them."""
         with self._debts.taking(rows.partition, rows.first):
-            self._ask(["relay", pack(rows)])
+            self._ask(pack(rows))
 
-    def write(self, partition: int, offsets: list[int], reasons: list[str], raws: list[bytes]) -> None:
-        """As :meth:`shopguide.rejects.RejectFiles.write`."""
-        self._ask(["reject", partition, offsets, reasons, raws])
-
-    def close(self) -> None:
-        if self._socket is not None:
-            self._socket.close(linger=0)
-            self._socket = None
-
-    def _ask(self, request: list[Any]) -> None:
+    def _ask(self, request: bytes) -> None:
         try:
             if self._socket is None:
                 self._socket = self._connected()
-            self._socket.send(msgpack.packb(request))
+            self._socket.send(request)
             answer = msgpack.unpackb(self._socket.recv())
         except zmq.ZMQError:
-            self.close()  # an answer that comes late must not be taken for the next one's
+            self._forget()  # an answer that comes late must not be taken for the next one's
             raise StateError(f"the process that holds {self._state.path} does not answer") from None
         if answer is not None:
             kind, words = answer
             raise (GapError if kind == "gap" else StateError)(words)
+
+    def _forget(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
     def _connected(self) -> zmq.Socket[bytes]:
         endpoint = self._state.announced().get("rows")
