@@ -44,6 +44,7 @@ class Partition:
         self._lock = threading.RLock()  # what is read against what is replaced
         self._cursor: Place | None = None  # the frame that the last read ended in
         self._following = 0  # the offset after the last read
+        self._seen: tuple[int, int, int, int] | None = None  # what was on disk when it was scanned last
         try:
             if not readonly:
                 path.mkdir(exist_ok=True)
@@ -87,7 +88,7 @@ class Partition:
         """See :meth:`shopguide.log.Log.read`."""
         with self._lock:
             if self._readonly:
-                self._catch_up()
+                self._follow()
             if offset >= self.end:
                 return None
             batches: list[Batch] = []
@@ -185,6 +186,17 @@ class Partition:
         self._writer, self._size = writer, 0
         self._segments.append(self.end)
         durable.sync(self.path)
+
+    def _follow(self) -> None:
+        """Take in what another process has written since."""
+        try:
+            directory, last = self.path.stat(), self._files[self._segments[-1]].path.stat()
+            found = directory.st_mtime_ns, last.st_ino, last.st_mtime_ns, last.st_size
+        except (OSError, LookupError):
+            found = None
+        if found is None or found != self._seen:
+            self._catch_up()
+            self._seen = found
 
     def _catch_up(self) -> None:
         """Scan; all anew where other segments stand in the place of those known."""
