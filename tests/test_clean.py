@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from shopguide import clean as clean_module
 from shopguide.clean import clean
 from shopguide.columns import pack_table
 from shopguide.records import AHEAD, EARLIEST, Batch, Events, Kind, Moved, Names, Ragged
@@ -187,3 +188,22 @@ def test_never_raises_and_every_row_is_kept_or_rejected(rows: list[dict[str, Any
     assert again == kept and not nothing.reason
     for row in range(len(kept.events)):
         kept.events.details(row)
+
+
+def test_rows_that_the_judging_stumbles_over_are_rejected_and_the_others_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    judge = clean_module._judge
+
+    def stumbles(events: Events, row: int) -> str:
+        if events.item[row] in (30, 277, 511):
+            raise ZeroDivisionError("planted")
+        return judge(events, row)
+
+    monkeypatch.setattr(clean_module, "_judge", stumbles)
+    pin = {"kind": Kind.PICK, "data": msgpack.packb({"action": "pin", "slot": "x"})}
+    given = batch(*({**pin, "item": at} for at in range(1, 513)))
+    kept, rejects = clean(given)
+    assert len(kept.events) == 509 and (kept.first, kept.last) == (given.first, given.last)
+    assert kept.events.offset.tolist() == [100 + at for at in range(512) if at not in (29, 276, 510)]
+    assert rejects.offset.tolist() == [129, 376, 610]
+    assert rejects.reason == ["cannot be judged: ZeroDivisionError"] * 3
+    assert [msgpack.unpackb(raw) for raw in rejects.raw] == [{"action": "pin", "slot": "x"}] * 3

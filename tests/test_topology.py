@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections import deque
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgpack
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from logs import full_disk
 from streamparse import Grouping, Topology
 
@@ -21,9 +25,10 @@ from shopguide.records import Events, Kind, Names, Ragged
 from shopguide.settings import load
 from shopguide.state import StateDir
 from shopguide.storm import deployment
+from shopguide.storm import runner as runner_module
 from shopguide.storm import stage as stage_module
 from shopguide.storm.bolts import CleanBolt, FeaturizeBolt, PushBolt, RankBolt, RejectBolt, RelayBolt, ScoreBolt
-from shopguide.storm.runner import LocalRunner
+from shopguide.storm.runner import LocalRunner, MemorySerializer
 from shopguide.storm.spouts import LogSpout
 from shopguide.topologies.recommend import Recommend
 
@@ -83,9 +88,10 @@ def topology(
     score: Any = ScoreBolt,
     reject: Any = RejectBolt,
     relay: Any = RelayBolt,
+    push: Any = PushBolt,
 ) -> Any:
     """The wiring of topologies/recommend.py with other widths and classes."""
-    featurize_bolt, score_bolt, reject_bolt, relay_bolt = featurize, score, reject, relay
+    featurize_bolt, score_bolt, reject_bolt, relay_bolt, push_bolt = featurize, score, reject, relay, push
 
     class Wired(Topology):
         log = LogSpout.spec(par=width)
@@ -95,7 +101,7 @@ def topology(
         relay = relay_bolt.spec(inputs={featurize["relay"]: BY_PARTITION})
         score = score_bolt.spec(inputs={clean["catalogue"]: Grouping.ALL, featurize: Grouping.ALL}, par=replicas)
         rank = RankBolt.spec(inputs={clean["catalogue"]: Grouping.ALL, score: BY_PARTITION}, par=width)
-        push = PushBolt.spec(inputs={rank: BY_PARTITION}, par=width)
+        push = push_bolt.spec(inputs={rank: BY_PARTITION}, par=width)
 
     return Wired
 
@@ -131,10 +137,18 @@ def fill(log: Log, events: Events) -> None:
                 log.append(p, events.take(chosen), table)
 
 
-def run(path: Path, events: Events, wired: Any, seed: int | None, batch: int, partitions: int = 4) -> LocalRunner:
-    settings = load("shop", flags={"log.batch": batch, "log.partitions": partitions})
+def run(
+    path: Path,
+    events: Events,
+    wired: Any,
+    seed: int | None,
+    batch: int,
+    partitions: int = 4,
+    afterwards: Events | None = None,
+) -> LocalRunner:
+    """``afterwards``: rows that come when all the others are learned."""
     log = Log(path / "log", partitions)
-    StateDir(path).keep_settings(settings)
+    StateDir(path).keep_settings(load("shop", flags={"log.batch": batch, "log.partitions": partitions}))
     fill(log, events)
     conf = {
         deployment.STATE: str(path),
@@ -143,6 +157,9 @@ def run(path: Path, events: Events, wired: Any, seed: int | None, batch: int, pa
     }
     runner = LocalRunner(wired, lambda: conf, seed=seed, pending=5)
     runner.drain()
+    if afterwards is not None:
+        fill(log, afterwards)
+        runner.drain()
     runner.close()
     log.close()
     assert all(t.pending == 0 for t in runner.spouts)
@@ -286,3 +303,73 @@ def one_by_one(path: Path) -> list[int]:
             found += batch.events.event[batch.events.kind == Kind.ADOPT].tolist()
     log.close()
     return found
+
+
+class Wire(MemorySerializer):
+    """Messages as they go over the pipe on a cluster: what MessagePack cannot say is an error here, and lost there."""
+
+    def __init__(self, inbox: deque[Any], send: Callable[[dict[str, Any]], None]) -> None:
+        super().__init__(inbox, send)
+        self.send_message = lambda message: send(msgpack.unpackb(msgpack.packb(message)))
+
+    def read_message(self) -> Any:
+        return msgpack.unpackb(msgpack.packb(super().read_message()))
+
+
+def test_everything_that_is_emitted_goes_over_the_pipe_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "MemorySerializer", Wire)
+    events, done = with_logins(2)
+    events.kind[7::20] = Kind.MALFORMED
+    done.kind[7::20] = Kind.MALFORMED
+    got = run(tmp_path / "one", events, topology(2, 2), None, 7)
+    want = run(tmp_path / "other", done, Recommend, None, 64)
+    assert got.stages()["score-0"].checksum() == want.stages()["score-0"].checksum()
+
+
+class NotePushBolt(PushBolt):
+    """Notes each user's newest list."""
+
+    lists: ClassVar[dict[int, list[tuple[str, float]]]] = {}
+
+    def process(self, tup: Any) -> None:
+        for one in msgpack.unpackb(tup.values[1]):
+            self.lists[one["user"]] = [(item["item"], round(item["score"], 9)) for item in one["items"]]
+
+
+SHOPPERS = [Secret(b"0123456789abcdef").user_key(f"shopper {u}") for u in range(50)]
+
+
+def lists_of(path: Path, events: Events, wired: Any, batch: int, partitions: int) -> tuple[str, dict[int, Any]]:
+    """The checksum, and the list of each shopper who asks at the end."""
+    NotePushBolt.lists.clear()
+    ask = msgpack.packb({"expires": 0.0, "n": 10})
+    asking = Events(
+        kind=np.full(50, Kind.WATCH),
+        user=SHOPPERS,
+        time=np.full(50, NOW + 1e6),
+        arrived=np.full(50, NOW + 1e6),
+        data=Ragged.of_bytes([ask] * 50),
+    )
+    runner = run(path, events, wired, None, batch, partitions, asking)
+    return runner.stages()["score-0"].checksum(), dict(NotePushBolt.lists)
+
+
+@settings(max_examples=12)
+@given(
+    st.integers(1, 3),
+    st.integers(1, 2),
+    st.sampled_from([1, 7, 512]),
+    st.sampled_from([1, 4]),
+    st.integers(0, 3),
+)
+def test_widths_replicas_batches_and_partitions_change_no_list(
+    tmp_path_factory: pytest.TempPathFactory, width: int, replicas: int, batch: int, partitions: int, seed: int
+) -> None:
+    events = rows(seed, 300)
+    events.user[:] = np.random.default_rng(seed).choice(np.array(SHOPPERS, np.uint64), 300)
+    path = tmp_path_factory.mktemp("run")
+    want = lists_of(path / "one", events, topology(push=NotePushBolt), 64, 1)
+    got = lists_of(path / "other", events, topology(width, replicas, push=NotePushBolt), batch, partitions)
+    assert got == want and len(want[1]) == 50 and any(want[1].values())

@@ -99,7 +99,41 @@ _JUDGED = _kinds(Kind.WATCH, *(Kind(kind) for kind in REQUIRED))
 
 
 def clean(batch: Batch) -> tuple[Batch, Rejects]:
-    """The rows that make sense, for the same range of offsets; and the others, each with a reason."""
+    """The rows that make sense, for the same range of offsets; and the others, each with a reason.
+
+    Rows that make the judging itself fail are found by halving, and rejected with what it stumbled over.
+    """
+    try:
+        return _judged(batch)
+    except Exception as e:
+        if not len(batch.events):
+            raise
+        if len(batch.events) == 1:
+            return _poisonous(batch, e)
+    middle = len(batch.events) // 2
+    halves = [clean(_part(batch, *part)) for part in ((0, middle), (middle, len(batch.events)))]
+    kept = Events.join([part.events for part, _ in halves])
+    rejects = Rejects(
+        batch.partition,
+        np.concatenate([part.offset for _, part in halves]),
+        [why for _, part in halves for why in part.reason],
+        [raw for _, part in halves for raw in part.raw],
+    )
+    return Batch(batch.partition, batch.first, batch.last, kept, batch.names), rejects
+
+
+def _part(batch: Batch, start: int, stop: int) -> Batch:
+    return Batch(batch.partition, batch.first, batch.last, batch.events.slice(start, stop), batch.names)
+
+
+def _poisonous(batch: Batch, why: Exception) -> tuple[Batch, Rejects]:
+    """One row that cannot be judged. Its raw bytes are what it carries, as it came."""
+    reason = f"cannot be judged: {type(why).__name__}"
+    rejects = Rejects(batch.partition, batch.events.offset, [reason], [batch.events.data.bytes_at(0)])
+    return _part(batch, 0, 0), rejects
+
+
+def _judged(batch: Batch) -> tuple[Batch, Rejects]:
     events = batch.events
     reason = np.full(len(events), "", object)
 
