@@ -12,15 +12,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from cluster import PROJECT, Cluster, Done, free_ports, until
+from cluster import BIN, PROJECT, ROOT, Cluster, Done, free_ports, until
 
 pytestmark = pytest.mark.storm
 
 
 @pytest.fixture(scope="module")
-def squares(cluster: Cluster, jar: Path) -> Iterator[str]:
-    """A topology that is up."""
-    cluster.submit(PROJECT, "squares", jar=jar)
+def squares(cluster: Cluster, jar: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A topology that is up, submitted with the project's configuration for production."""
+    project = copy(tmp_path_factory.mktemp("project"))
+    config = json.loads((ROOT / "config.prod.json").read_text())
+    del config["serializer"], config["envs"]["prod"]["options"]["topology.multilang.serializer"]  # not in this jar
+    config["envs"]["prod"] |= {"virtualenv_root": str(BIN.parent.parent), "virtualenv_name": BIN.parent.name}
+    (project / "config.prod.json").write_text(json.dumps(config))
+    cluster.submit(project, "squares", jar=jar, config="config.prod.json")
     done = cluster.wait("squares")
     assert done.returncode == 0, done.stderr
     yield "squares"
@@ -80,7 +85,7 @@ def test_what_is_not_there(cluster: Cluster) -> None:
 
 def test_wait_finds_what_does_not_come_up(cluster: Cluster, squares: str, jar: Path, tmp_path: Path) -> None:
     """A component that raises, two serializers that do not match, no streamparse_run; and then all slots are taken."""
-    shutil.copytree(PROJECT, tmp_path, dirs_exist_ok=True)
+    copy(tmp_path)
     configure(tmp_path, "pair.json", serializer="msgpack")
     configure(tmp_path, "missing.json", use_virtualenv=True, virtualenv_root=str(tmp_path), virtualenv_name="none")
     cluster.submit(tmp_path, "raises", jar=jar, topology="broken")
@@ -99,7 +104,16 @@ def test_wait_finds_what_does_not_come_up(cluster: Cluster, squares: str, jar: P
     assert "Cannot run program" in said(missing) and str(tmp_path / "none" / "bin" / "streamparse_run") in said(missing)
     assert all(Path(said(done).rpartition("; see ")[2]).is_file() for done in (raises, pair, missing))
     assert "no slot is free, 4 of 4 are in use" in said(late)
-    until(lambda: [t.name for t in cluster.nimbus.cluster().topologies] == [squares])
+    assert [t.name for t in cluster.nimbus.cluster().topologies if t.status == "ACTIVE"] == [squares]
+
+
+def test_a_daemon_that_does_not_start(tmp_path: Path) -> None:
+    """The end of its log says why, and the others do not stay."""
+    other = Cluster(tmp_path / "storm")
+    (tmp_path / "jars" / "daemon").mkdir(parents=True)
+    done = other.run("up", SHOPGUIDE_STORM_JARS=str(tmp_path / "jars"))
+    assert done.returncode == 1 and "ended; the end of" in done.stderr and "ClassNotFoundException" in done.stderr
+    assert not list(other.processes())
 
 
 def test_a_port_that_is_in_use(tmp_path: Path) -> None:
@@ -126,6 +140,10 @@ def test_down_leaves_nothing_whoever_was_killed_before(tmp_path: Path, jar: Path
         other.down()
     assert not other.folder.exists()
     assert "no cluster runs" in other.run("down").stdout
+
+
+def copy(folder: Path) -> Path:
+    return shutil.copytree(PROJECT, folder, dirs_exist_ok=True)
 
 
 def configure(project: Path, name: str, serializer: str | None = None, **environment: object) -> None:
