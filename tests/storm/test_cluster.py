@@ -8,19 +8,23 @@ import shutil
 import signal
 import socket
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from cluster import PROJECT, Cluster, Done, free_ports, until
+from cluster import BIN, PROJECT, ROOT, Cluster, Done, Worker, free_ports, until
 
 pytestmark = pytest.mark.storm
 
 
 @pytest.fixture(scope="module")
-def squares(cluster: Cluster, jar: Path) -> Iterator[str]:
-    """A topology that is up."""
-    cluster.submit(PROJECT, "squares", jar=jar)
+def squares(cluster: Cluster, jar: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A topology that is up, submitted with the project's configuration for production."""
+    project = copy(tmp_path_factory.mktemp("project"))
+    config = json.loads((ROOT / "config.prod.json").read_text())
+    del config["serializer"], config["envs"]["prod"]["options"]["topology.multilang.serializer"]  # not in this jar
+    config["envs"]["prod"] |= {"virtualenv_root": str(BIN.parent.parent), "virtualenv_name": BIN.parent.name}
+    (project / "config.prod.json").write_text(json.dumps(config))
+    cluster.submit(project, "squares", jar=jar, config="config.prod.json")
     done = cluster.wait("squares")
     assert done.returncode == 0, done.stderr
     yield "squares"
@@ -35,8 +39,8 @@ def test_up_twice_changes_nothing(cluster: Cluster) -> None:
 
 
 def test_a_topology_that_is_up(cluster: Cluster, squares: str) -> None:
+    until(lambda: [count_of(worker) for worker in cluster.workers(squares)] == [{"numbers": 1, "squares": 2}])
     (worker,) = cluster.workers(squares)
-    assert {name: len(pids) for name, pids in worker.components.items()} == {"numbers": 1, "squares": 2}
     topology = cluster.topology(squares)
     until(lambda: [c.acked for c in cluster.nimbus.components(topology)] > [0, 0])
     (found,) = json.loads(cluster.shopguide("storm", "status", "--json").stdout)["topologies"]
@@ -55,10 +59,11 @@ def test_sparse_lists_it(cluster: Cluster, squares: str) -> None:
 
 
 def test_rebalance(cluster: Cluster, squares: str) -> None:
-    assert cluster.shopguide("storm", "rebalance", "--name", squares, "--workers", "2").returncode == 0
-    until(lambda: len(cluster.workers(squares)) == 2)
-    cluster.nimbus.rebalance(squares, workers=1, executors={"squares": 1})
-    until(lambda: cluster.topology(squares).executors == 3 and len(cluster.workers(squares)) == 1)
+    cluster.nimbus.rebalance(squares, workers=2, executors={"squares": 1})
+    until(lambda: cluster.topology(squares).executors == 3 and len(cluster.workers(squares)) == 2)
+    assert cluster.wait(squares).returncode == 0  # a worker that is to go while it starts would stay
+    assert cluster.shopguide("storm", "rebalance", "--name", squares, "--workers", "1").returncode == 0
+    until(lambda: len(cluster.workers(squares)) == 1)
 
 
 def test_daemons_that_were_killed_come_back(cluster: Cluster, squares: str) -> None:
@@ -78,28 +83,35 @@ def test_what_is_not_there(cluster: Cluster) -> None:
     assert done.returncode == 2 and "Could not connect" in said(done) and done.stderr.count("\n") == 1
 
 
-def test_wait_finds_what_does_not_come_up(cluster: Cluster, squares: str, jar: Path, tmp_path: Path) -> None:
-    """A component that raises, two serializers that do not match, no streamparse_run; and then all slots are taken."""
-    shutil.copytree(PROJECT, tmp_path, dirs_exist_ok=True)
+@pytest.mark.parametrize(
+    ("config", "error"),
+    [
+        ("config.json", "broken: ValueError: it cannot begin"),
+        ("pair.json", "TypeError: 'int' object is not subscriptable"),
+        ("missing.json", 'Cannot run program "/nowhere/venv/bin/streamparse_run"'),
+    ],
+)
+def test_wait_finds_what_does_not_come_up(cluster: Cluster, jar: Path, tmp_path: Path, config: str, error: str) -> None:
+    """A component that raises, two serializers that do not match, no streamparse_run."""
+    copy(tmp_path)
     configure(tmp_path, "pair.json", serializer="msgpack")
-    configure(tmp_path, "missing.json", use_virtualenv=True, virtualenv_root=str(tmp_path), virtualenv_name="none")
-    cluster.submit(tmp_path, "raises", jar=jar, topology="broken")
-    cluster.submit(tmp_path, "pair", jar=jar, topology="broken", config="pair.json")
-    cluster.submit(tmp_path, "missing", jar=jar, topology="broken", config="missing.json")
-    with ThreadPoolExecutor(3) as pool:
-        raises, pair, missing = pool.map(lambda n: cluster.wait(n, "--steady", "15"), ("raises", "pair", "missing"))
-    cluster.submit(PROJECT, "late", jar=jar, topology="squares")
-    late = cluster.wait("late", "--timeout", "3")
-    for name in ("raises", "pair", "missing"):
-        cluster.nimbus.kill(name)
-    assert cluster.sparse(PROJECT, "kill", "-n", "late", "--wait", "0").returncode == 0
-    assert [done.returncode for done in (raises, pair, missing, late)] == [1, 1, 1, 1]
-    assert "broken: ValueError: it cannot begin" in said(raises)
-    assert "TypeError: 'int' object is not subscriptable" in said(pair)
-    assert "Cannot run program" in said(missing) and str(tmp_path / "none" / "bin" / "streamparse_run") in said(missing)
-    assert all(Path(said(done).rpartition("; see ")[2]).is_file() for done in (raises, pair, missing))
-    assert "no slot is free, 4 of 4 are in use" in said(late)
-    until(lambda: [t.name for t in cluster.nimbus.cluster().topologies] == [squares])
+    configure(tmp_path, "missing.json", use_virtualenv=True, virtualenv_root="/nowhere", virtualenv_name="venv")
+    cluster.submit(tmp_path, "broken", jar=jar, config=config)
+    done = cluster.wait("broken", "--steady", "15")
+    log = cluster.logs("broken")
+    assert cluster.sparse(tmp_path, "kill", "-n", "broken", "--wait", "0").returncode == 0
+    until(lambda: not cluster.nimbus.cluster().named("broken"))
+    assert done.returncode == 1 and error in said(done), log
+    assert "again and again" in said(done) and "; see /" in said(done)
+
+
+def test_a_daemon_that_does_not_start(tmp_path: Path) -> None:
+    """The end of its log says why, and the others do not stay."""
+    other = Cluster(tmp_path / "storm")
+    (tmp_path / "jars" / "daemon").mkdir(parents=True)
+    done = other.run("up", SHOPGUIDE_STORM_JARS=str(tmp_path / "jars"))
+    assert done.returncode == 1 and "ended; the end of" in done.stderr and "ClassNotFoundException" in done.stderr
+    assert not list(other.processes())
 
 
 def test_a_port_that_is_in_use(tmp_path: Path) -> None:
@@ -126,6 +138,14 @@ def test_down_leaves_nothing_whoever_was_killed_before(tmp_path: Path, jar: Path
         other.down()
     assert not other.folder.exists()
     assert "no cluster runs" in other.run("down").stdout
+
+
+def count_of(worker: Worker) -> dict[str, int]:
+    return {name: len(pids) for name, pids in worker.components.items()}
+
+
+def copy(folder: Path) -> Path:
+    return shutil.copytree(PROJECT, folder, dirs_exist_ok=True)
 
 
 def configure(project: Path, name: str, serializer: str | None = None, **environment: object) -> None:
