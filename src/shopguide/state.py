@@ -126,20 +126,22 @@ class StateDir:
 
     def begin(self) -> Path:
         """A folder for the parts of a new snapshot; one that was begun before is given up. Raises StateError."""
-        number = 1 + max((int(p.name) for p in self._all()), default=0)
+        given_up = list(self._snapshots.glob(".*"))
+        number = 1 + max((int(p.name.lstrip(".")) for p in [*self._all(), *given_up]), default=0)
         begun = self._snapshots / f".{number:08d}"
         try:
-            self._snapshots.mkdir(exist_ok=True)
-            for old in self._snapshots.glob(".*"):
+            begun.mkdir(parents=True)
+            for old in given_up:  # a task may still be writing into it
                 shutil.rmtree(old, ignore_errors=True)
-            begun.mkdir()
         except OSError as e:
             raise self._given_up(begun, e) from None
         return begun
 
     def begun(self) -> Path | None:
         """The folder of a snapshot that is being written."""
-        return next(self._snapshots.glob(".*"), None)
+        newest = max((p for p in self._snapshots.glob(".*")), default=None, key=lambda p: p.name)
+        complete = self._all()
+        return newest if newest and (not complete or newest.name[1:] > complete[-1].name) else None
 
     def complete(self, begun: Path, parts: list[str], fits: str, keep: int) -> Path:
         """All parts are written: the folder becomes a snapshot; those beyond the newest ``keep`` go."""

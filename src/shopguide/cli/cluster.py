@@ -15,6 +15,7 @@ from shopguide.cli.at_rest import AtRest
 from shopguide.cli.door import Line
 from shopguide.cli.gather import Gatherer
 from shopguide.cli.host import Host
+from shopguide.errors import StateError
 from shopguide.log import Log
 from shopguide.push import PushServer
 from shopguide.rejects import RejectFiles
@@ -65,8 +66,11 @@ class ClusterLine(Line):
     def stop(self) -> None:
         """Wait for the topology, where there is one, to work off the log, and for a snapshot first."""
         if self._error is None and self._tasks.silent() < SILENCE:
-            self.learn_all()
-            self.snapshot()
+            try:
+                self.learn_all()
+                self.snapshot()
+            except StateError as e:
+                logger.warning("%s", e)
         self._stopping.set()
         self._thread.join()
         self._gatherer.finish()
