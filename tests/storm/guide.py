@@ -29,13 +29,13 @@ BATCH = 20
 
 
 class Holder:
-    """`shopguide run --engine storm --source http:` on a state directory."""
+    """`shopguide run --engine storm --source http:` on a state directory; ``engine`` local: its stages too."""
 
-    def __init__(self, state: Path, **settings: str) -> None:
+    def __init__(self, state: Path, engine: str = "storm", **settings: str) -> None:
         self.state = state
         where = ["--http", "127.0.0.1:0", "--push", "tcp://127.0.0.1:*", "--state", str(state)]
         self._process = subprocess.Popen(
-            [*SHOPGUIDE, "run", "--engine", "storm", "--source", "http:", *where],
+            [*SHOPGUIDE, "run", "--engine", engine, "--source", "http:", *where],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -128,5 +128,8 @@ def checksums(state: Path, folder: Path) -> tuple[str, str]:
     return said("state", "checksum", str(state)), said("state", "checksum", str(folder / "replayed"))
 
 
-def said(*arguments: str) -> str:
-    return subprocess.run([*SHOPGUIDE, *arguments], capture_output=True, text=True, check=True).stdout.strip()
+def said(*arguments: str, **settings: str) -> str:
+    environment = {**os.environ, **settings}
+    done = subprocess.run([*SHOPGUIDE, *arguments], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
