@@ -87,10 +87,11 @@ def learn(history: Path, state: Path, size: int) -> tuple[float, str]:
         if progress is not None:
             seen.append((time.monotonic(), sum(progress.acked)))
         time.sleep(0.01)
-    begin = next(at for at in reversed(seen) if at[1] <= WARM * rows)
+    begin = next((at for at in reversed(seen) if at[1] <= WARM * rows), seen[0])
     Holder(state, **settings).stop()  # a snapshot of what the tasks hold
     assert list((state / "snapshots").iterdir())
-    return (rows - begin[1]) / (seen[-1][0] - begin[0]), said("state", "checksum", str(state))
+    seconds = max(seen[-1][0] - begin[0], 0.01)
+    return (rows - begin[1]) / seconds, said("state", "checksum", str(state))
 
 
 class Shoppers:
@@ -147,9 +148,7 @@ def latency(table: Table, where: str, state: Path, given: argparse.Namespace, en
         holder.kill()
     ms = (times[:, -1] - times[:, 0]) * 1e3
     for p in (50, 99):
-        table.line(
-            where, f"event → client at {given.pace:.0f} events/s, p{percentile}", [np.percentile(ms, percentile)], "ms"
-        )
+        table.line(where, f"event → client at {given.pace:.0f} events/s, p{p}", [np.percentile(ms, p)], "ms")
     for at, (_, name) in enumerate(pairwise(TIMES)):
         part = (times[:, at + 1] - times[:, at]) * 1e3
         table.line(where, f"  {HOPS.get(name, 'pushed → client')}, p50", [np.percentile(part, 50)], "ms")

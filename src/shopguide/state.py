@@ -22,7 +22,8 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -161,22 +162,40 @@ class StateDir:
         return StateError(f"no snapshot in {self._snapshots}: {why.strerror}; the log holds everything")
 
     def newest(
-        self, fits: str, holds: Callable[[Sequence[int]], bool] = lambda positions: True
+        self,
+        fits: str,
+        holds: Callable[[Sequence[int]], bool] = lambda positions: True,
+        wanted: Container[str] | None = None,
     ) -> dict[str, Columns] | None:
         """The parts of the newest snapshot that is whole and fits; None: learn from the log.
 
         ``holds`` says whether the log has all rows up to some positions, a partition each: else it lost rows that the
-        snapshot has. What is broken or does not fit is passed over with a warning.
+        snapshot has. What is broken or does not fit is passed over with a warning. ``wanted``: only these parts are
+        kept; all are read, so that whoever wants others finds the same snapshot.
         """
-        for path in reversed(self._all()):
+        tried: set[Path] = set()
+        while untried := [path for path in self._all() if path not in tried]:  # newer ones may come meanwhile
+            tried.add(path := untried[-1])
             try:
-                parts = _read(path, fits)
+                parts = _read(path, fits, wanted)
                 if "position" in parts and not holds(parts["position"]["position"].tolist()):
                     raise ValueError("it is ahead of the log")
                 return parts
             except (OSError, KeyError, ValueError, StateError) as e:
                 logger.warning("snapshot %s is passed over: %s", path.name, e)
         return None
+
+    def drop_ahead(self, holds: Callable[[Sequence[int]], bool]) -> bool:
+        """Remove snapshots that hold rows which the log has lost. Whether there were any."""
+        ahead = []
+        for path in self._all():
+            with suppress(OSError, KeyError, StateError):
+                if not holds(snapshot.read(path / "position", "position")["position"].tolist()):
+                    ahead.append(path)
+        for path in ahead:
+            logger.warning("snapshot %s is ahead of the log: it goes", path.name)
+            shutil.rmtree(path, ignore_errors=True)
+        return bool(ahead)
 
     def forgets(self) -> list[str | int]:
         """Users, by id or key, whose forgetting has begun and is not finished."""
@@ -223,8 +242,13 @@ def names(partitions: int) -> list[str]:
     return ["position", *(f"featurize-{p}" for p in range(partitions)), "score", "rank"]
 
 
-def _read(path: Path, fits: str) -> dict[str, Columns]:
+def _read(path: Path, fits: str, wanted: Container[str] | None) -> dict[str, Columns]:
     manifest = json.loads((path / "manifest.json").read_text())
     if manifest["fits"] != fits:
         raise ValueError("made under other settings")
-    return {name: snapshot.read(path / name, name) for name in manifest["parts"]}
+    parts: dict[str, Columns] = {}
+    for name in manifest["parts"]:
+        columns = snapshot.read(path / name, name)
+        if wanted is None or name in wanted:
+            parts[name] = columns
+    return parts

@@ -2,6 +2,7 @@
 
     began/score-0.json    a task's newest beginning: a name of its own (``life``), and from where on it needs rows
     progress.json         the spout: how far it has read, and up to where everything is acked
+    epoch                 the holder: where it changes, all tasks begin anew (the log has lost rows that they learned)
 
 A task that begins, because its worker died or its snapshot did not fit any more, holds what the newest snapshot holds.
 It says so, and the spout goes back to there: the others learn nothing twice (shopguide.frontier). A snapshot is a
@@ -87,6 +88,18 @@ class Tasks:
     def report(self, progress: Progress) -> None:
         self._path.mkdir(exist_ok=True)
         _replace(self._path / "progress.json", asdict(progress))
+
+    def renew(self) -> None:
+        """All tasks are to begin anew."""
+        self._path.mkdir(exist_ok=True)
+        (self._path / "progress.json").unlink(missing_ok=True)
+        (self._path / "epoch").write_text(uuid.uuid4().hex)
+
+    def epoch(self) -> bytes:
+        try:
+            return (self._path / "epoch").read_bytes()
+        except FileNotFoundError:
+            return b""
 
     def alive(self) -> None:
         """The spout has nothing new to report."""

@@ -90,7 +90,8 @@ class AtRest:
         return self.featurizer.newest or time.time()
 
     def _restore(self) -> list[int]:
-        parts = self.state.newest(fits(self.settings), *([self.log.holds] if self.log else []))
+        holds = self.log.holds if self.log else lambda positions: True
+        parts = self.state.newest(fits(self.settings), holds)
         if parts is None and self.topic is not None:
             raise StateError(f"{self.state.path} has no snapshot yet; its log is the Kafka topic {self.topic.topic!r}")
         if parts is None:

@@ -41,6 +41,9 @@ class ClusterLine(Line):
         super().__init__(state, settings)
         self._tasks = Tasks(state.path)
         self._progress = self._tasks.progress()
+        if state.drop_ahead(self.log.holds) or not self.log.holds(self._reached().read):
+            self._tasks.renew()
+            self._progress = None
         self._rejects = RejectFiles(state.rejects)
         self._host = Host(self.log, self.secret, settings.storm.host)
         if push:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from shopguide.settings import Settings
 from shopguide.snapshot import Columns
 from shopguide.state import StateDir, fits
 from shopguide.storm.holder import Holder, lock
+from shopguide.tasks import Tasks
 
 STATE = "shopguide.state"  # else the environment's SHOPGUIDE_STATE
 VERSION = "shopguide.version"  # of who submitted the topology
@@ -51,6 +53,7 @@ class Deployment:
         self.local = LOG in conf
         self.state = StateDir(self._directory())
         self._read = self._settings_file() if self.local else None  # the settings as they were read
+        self._epoch = b""
         if conf.get(VERSION, __version__) != __version__:
             raise SettingError(
                 f"the topology was submitted by shopguide {conf[VERSION]}, and this worker has {__version__}: "
@@ -65,12 +68,13 @@ class Deployment:
     def ready(self) -> bool:
         """Whether the directory is there; what is read from it later is as it is now."""
         if self._read is None and (self.state.log / "meta.json").exists():
-            self._read = self._settings_file()
+            self._epoch, self._read = self._tasks_epoch(), self._settings_file()
         return self._read is not None
 
-    def changed(self) -> bool:
-        """Whether other settings are in force than those that were read."""
-        return self._read is not None and self._settings_file() not in (None, self._read)
+    def check(self) -> None:
+        """Raises SettingError, which ends the worker, where what was read is not in force any more."""
+        if self._settings_file() not in (None, self._read) or self._tasks_epoch() != self._epoch:
+            raise SettingError("the settings or the log of the state directory have changed: beginning again")
 
     @property
     def settings(self) -> Settings:
@@ -108,10 +112,11 @@ class Deployment:
         """Where rejected rows go."""
         return RejectFiles(self.state.rejects)
 
-    def parts(self) -> dict[str, Columns]:
-        """The newest snapshot that fits, by part; empty: there is none."""
-        parts: dict[str, Columns] | None = self._conf.get(PARTS)
-        return self.state.newest(fits(self.settings)) or {} if parts is None else parts
+    def parts(self, wanted: Container[str]) -> dict[str, Columns]:
+        """These parts of the newest snapshot that fits; empty: there is none."""
+        if self.local:
+            return self._conf[PARTS]  # type: ignore[no-any-return]
+        return self.state.newest(fits(self.settings), wanted=wanted) or {}
 
     def mine(self) -> list[int]:
         """The partitions that come to this task by ``Grouping.fields("partition")``."""
@@ -125,6 +130,9 @@ class Deployment:
                 "or SHOPGUIDE_STATE in the supervisor's environment"
             )
         return Path(path)
+
+    def _tasks_epoch(self) -> bytes:
+        return Tasks(self.state.path).epoch()
 
     def _settings_file(self) -> bytes | None:
         try:

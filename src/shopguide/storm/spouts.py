@@ -12,7 +12,7 @@ from shopguide.errors import SettingError
 from shopguide.log import Log
 from shopguide.records import pack
 from shopguide.storm.deployment import Deployment
-from shopguide.tasks import Due, Progress, Tasks, heard
+from shopguide.tasks import POSITION, Due, Progress, Tasks, heard
 
 ATTEND = 0.05  # seconds between looks at what the tasks and the process that holds the directory say
 
@@ -40,7 +40,7 @@ class LogSpout(Spout):
 
     def open(self) -> None:
         """Begin where the newest snapshot ends."""
-        position = self.deployment.parts().get("position")
+        position = self.deployment.parts([POSITION]).get(POSITION)
         self.log_read = self.deployment.log()
         self.limit = self.deployment.settings.log.batch
         mine = range(self.deployment.index, self.log_read.partitions, self.deployment.width)
@@ -98,8 +98,7 @@ class LogSpout(Spout):
             if not self.deployment.ready():
                 return
             self.open()
-        elif self.deployment.changed():
-            raise SettingError("the settings of the state directory have changed: beginning again under them")
+        self.deployment.check()
         tasks = Tasks(self.deployment.state.path)
         self.hear(tasks)
         acked = [min([self.positions[p], *self.pending[p].values()]) for p in self.positions]
@@ -111,7 +110,7 @@ class LogSpout(Spout):
             tasks.alive()
             self.next_sign = time.monotonic() + SIGN
         folder = self.deployment.state.begun()
-        if folder is not None and not (due := Due(folder)).has("position"):
+        if folder is not None and not (due := Due(folder)).has(POSITION):
             due.position(acked, self.heard)
 
     def hear(self, tasks: Tasks) -> None:

@@ -11,11 +11,11 @@ from typing import Any
 
 from streamparse import Bolt
 
-from shopguide.errors import GapError, LostError, SettingError, StateError
+from shopguide.errors import GapError, LostError, StateError
 from shopguide.snapshot import Columns
 from shopguide.storm.deployment import Deployment
 from shopguide.storm.member import Member, Part
-from shopguide.tasks import FEATURIZE, SCORE, Due, Offsets
+from shopguide.tasks import FEATURIZE, POSITION, SCORE, Due, Offsets
 
 PAUSE = 0.2  # seconds before what a full disk refused is asked for again
 
@@ -56,10 +56,15 @@ class StageBolt(RetryingBolt):
     def make(self) -> Any:
         """The stage object, empty."""
 
+    def names(self) -> list[str]:
+        """The parts of a snapshot that the stage begins from."""
+        return [self.deployment.component]
+
     def restore(self, parts: dict[str, Columns]) -> None:
-        """Give the stage its parts of a snapshot."""
-        if self.deployment.component in parts:
-            self.stage.load(parts[self.deployment.component])
+        """Give them to the stage, where there are any."""
+        for name in self.names():
+            if name in parts:
+                self.stage.load(parts[name])
 
     def learned(self, offsets: Offsets) -> Offsets:
         """The next row to learn of each partition."""
@@ -78,12 +83,12 @@ class StageBolt(RetryingBolt):
         """Begin from the newest snapshot. False: there is no directory yet."""
         if not self.deployment.ready():
             return False
-        parts = self.deployment.parts()
+        parts = self.deployment.parts([POSITION, *self.names()])
         self.stage = self.make()
         self.restore(parts)
         if not self.deployment.local:
             none = [0] * self.deployment.settings.log.partitions
-            offsets = parts["position"]["position"].tolist() if "position" in parts else none
+            offsets = parts[POSITION]["position"].tolist() if POSITION in parts else none
             self.member = Member(self.deployment, offsets, self.learned(offsets))
         return True
 
@@ -108,19 +113,21 @@ class StageBolt(RetryingBolt):
         super().process_tick(tup)
 
     def attend(self, member: Member) -> None:
-        """See to snapshots. Raises SettingError where other settings are in force: the worker begins again."""
-        if self.deployment.changed():
-            raise SettingError("the settings of the state directory have changed: beginning again under them")
+        """See to snapshots."""
+        self.deployment.check()
         member.contribute(self.parts)
 
 
 class PartitionsBolt(StageBolt):
     """Of featurize: its state is a part of each of its partitions."""
 
+    def names(self) -> list[str]:
+        return [f"{FEATURIZE}{partition}" for partition in self.deployment.mine()]
+
     def restore(self, parts: dict[str, Columns]) -> None:
-        for partition in self.deployment.mine():
-            if f"{FEATURIZE}{partition}" in parts:
-                self.stage.load(partition, parts[f"{FEATURIZE}{partition}"])
+        for partition, name in zip(self.deployment.mine(), self.names(), strict=True):
+            if name in parts:
+                self.stage.load(partition, parts[name])
 
     def parts(self, due: Due) -> Iterator[Part]:
         """One of each partition that has learned what is acked."""
