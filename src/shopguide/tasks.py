@@ -24,6 +24,7 @@ import math
 import os
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from typing import Any
 import numpy as np
 
 from shopguide import snapshot
+from shopguide.errors import StateError
 from shopguide.snapshot import Columns
 
 POSITION = "position"
@@ -119,11 +121,14 @@ class Tasks:
 
 
 class Due:
-    """A snapshot that fills, as a task sees it. ``offsets`` and ``heard`` are what the spout has written."""
+    """A snapshot that fills, as a task sees it. ``offsets`` and ``heard`` are what the spout has written. Writing
+    raises OSError where the disk refuses, or the snapshot was given up."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        position = snapshot.read(folder / POSITION, POSITION) if self.has(POSITION) else None
+        position: Columns | None = None
+        with suppress(OSError, StateError):  # it is not there, or not any more
+            position = snapshot.read(folder / POSITION, POSITION)
         self.offsets: Offsets | None = position["position"].tolist() if position else None
         self.heard: dict[str, str] = heard(position) if position else {}
 

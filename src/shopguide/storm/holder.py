@@ -35,7 +35,6 @@ class Holder:
 
     def __init__(self, state: StateDir) -> None:
         self._state = state
-        self._socket: zmq.Socket[bytes] | None = None
         self._debts = Debts()
 
     def send(self, rows: Batch) -> None:
@@ -45,34 +44,28 @@ class Holder:
             self._ask(pack(rows))
 
     def _ask(self, request: bytes) -> None:
-        try:
-            if self._socket is None:
-                self._socket = self._connected()
-            self._socket.send(request)
-            answer = msgpack.unpackb(self._socket.recv())
-        except zmq.ZMQError:
-            self._forget()  # an answer that comes late must not be taken for the next one's
-            raise StateError(f"the process that holds {self._state.path} does not answer") from None
+        """A connection each: requests are rare, and an answer that comes late is never taken for the next one's."""
+        socket: zmq.Socket[bytes]
+        with zmq.Context.instance().socket(zmq.REQ) as socket:
+            try:
+                self._connect(socket)
+                socket.send(request)
+                answer = msgpack.unpackb(socket.recv())
+            except zmq.ZMQError:
+                raise StateError(f"the process that holds {self._state.path} does not answer") from None
         if answer is not None:
             kind, words = answer
             raise (GapError if kind == "gap" else StateError)(words)
 
-    def _forget(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-
-    def _connected(self) -> zmq.Socket[bytes]:
+    def _connect(self, socket: zmq.Socket[bytes]) -> None:
         endpoint = self._state.announced().get("rows")
         if endpoint is None:
             raise StateError(f"no process holds {self._state.path}")
-        socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.REQ)
         for option in (zmq.SNDTIMEO, zmq.RCVTIMEO):
             socket.set(option, PATIENCE)
         socket.set(zmq.LINGER, 0)
         lock(socket, Secret.load(self._state.path))
         socket.connect(endpoint)
-        return socket
 
 
 def lock(socket: zmq.Socket[bytes], secret: Secret) -> None:

@@ -28,8 +28,9 @@ class Member:
     def __init__(self, deployment: Deployment, offsets: Offsets, learned: Offsets) -> None:
         self._deployment = deployment
         self._tasks = Tasks(deployment.state.path)
-        self._life = self._tasks.begin(deployment.name, offsets, learned).life
         self._stamp = self._tasks.stamp()
+        self._known = self._tasks.beginnings()
+        self._life = self._tasks.begin(deployment.name, offsets, learned).life
         self._writer = ThreadPoolExecutor(1, "member")
         self._given: set[tuple[str, str]] = set()  # parts of the snapshots begun, that are written or being written
 
@@ -38,8 +39,8 @@ class Member:
         stamp = self._tasks.stamp()
         if stamp == self._stamp:
             return {}
-        self._stamp = stamp
-        return {task: beginning.learned for task, beginning in self._tasks.beginnings().items()}
+        known, self._stamp, self._known = self._known, stamp, self._tasks.beginnings()
+        return {task: new.learned for task, new in self._known.items() if new != known.get(task)}
 
     def contribute(self, parts: Callable[[Due], Iterator[Part]]) -> None:
         """Write one part that a snapshot waits for: columns are copied now, and written in a thread."""

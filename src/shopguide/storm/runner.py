@@ -48,7 +48,8 @@ class MemorySerializer:
 class Task:
     id: int
     name: str
-    component: Any
+    component_class: Any
+    component: Any = None
     inbox: deque[Any] = field(default_factory=deque)
     pending: int = 0  # spouts: batches neither acked nor failed
 
@@ -130,20 +131,24 @@ class LocalRunner:
         self._tasks: list[Task] = []
         for spec in specs:
             for _ in range(spec.par):
-                component = spec.component_cls(None, None, rdb_signal=None, serializer="msgpack")
-                task = Task(len(self._tasks) + 1, spec.name, component)
-                component.serializer = MemorySerializer(task.inbox, self._receiver(task))
+                task = Task(len(self._tasks) + 1, spec.name, spec.component_cls)
+                task.component = self._component(task)
                 self._tasks.append(task)
         self._by_name = {spec.name: [t for t in self._tasks if t.name == spec.name] for spec in specs}
         self.spouts = [t for t in self._tasks if isinstance(t.component, Spout)]
         self._subscribers = self._subscriptions(specs)
-        names = {str(t.id): t.name for t in self._tasks}
+        self._conf, self._names = conf, {str(t.id): t.name for t in self._tasks}
         for task in self._tasks:
-            self._set_up(task, conf, {"taskid": task.id, "componentid": task.name, "task->component": names})
+            self.set_up(task)
 
-    @staticmethod
-    def _set_up(task: Task, conf: dict[str, Any], context: dict[str, Any]) -> None:
+    def _component(self, task: Task) -> Any:
+        component = task.component_class(None, None, rdb_signal=None, serializer="msgpack")
+        component.serializer = MemorySerializer(task.inbox, self._receiver(task))
+        return component
+
+    def set_up(self, task: Task) -> None:
         """pystorm's own set-up, without the log handler that it would hang on the root logger for every task."""
+        conf, context = self._conf, {"taskid": task.id, "componentid": task.name, "task->component": self._names}
         root = logging.getLogger()
         handlers = root.handlers[:]
         task.component._setup_component(conf, context)

@@ -8,6 +8,7 @@ from typing import Any
 
 from streamparse import Spout
 
+from shopguide import __version__
 from shopguide.errors import SettingError
 from shopguide.log import Log
 from shopguide.records import pack
@@ -33,6 +34,7 @@ class LogSpout(Spout):
             raise SettingError(
                 f"par = {self.deployment.width} of the log's spout: should be 1, it reads all partitions"
             )
+        self.logger.info("shopguide %s on %s", __version__, self.deployment.state.path)
         self.log_read: Log | None = None
         self.next_attend = 0.0
         if self.deployment.local:
@@ -111,7 +113,10 @@ class LogSpout(Spout):
             self.next_sign = time.monotonic() + SIGN
         folder = self.deployment.state.begun()
         if folder is not None and not (due := Due(folder)).has(POSITION):
-            due.position(acked, self.heard)
+            try:
+                due.position(acked, self.heard)
+            except OSError as e:
+                self.logger.warning("snapshot %s gets no position: %s", folder.name, e)
 
     def hear(self, tasks: Tasks) -> None:
         """Tasks that have begun need the rows after what their snapshot holds."""
