@@ -1,5 +1,6 @@
-"""The shell commands of docs/operations.md, section "On a Storm cluster": run as they stand, in order, in a project folder
-of their own. Addresses and the folders of other hosts are replaced; other ports come from the environment."""
+"""The shell commands of docs/operations.md, section "On a Storm cluster", in order, in a project folder of their own.
+
+As they stand, but for addresses and the folders of other hosts; other ports come from the environment."""
 
 from __future__ import annotations
 
