@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,12 @@ def test_only_the_kafka_package_knows_its_client() -> None:
     for file in PACKAGE.rglob("*.py"):
         knows = "confluent_kafka" in file.read_text()
         assert not knows or file.parent.name == "kafka", f"{file.relative_to(ROOT)} knows confluent_kafka"
+
+
+def test_a_wheel_has_every_package() -> None:
+    found = {".".join(file.parent.relative_to(PACKAGE.parent).parts) for file in PACKAGE.rglob("__init__.py")}
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    assert set(listed) == found | {"shopguide.topologies"}
 
 
 def test_every_module_has_its_test() -> None:

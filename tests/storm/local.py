@@ -19,7 +19,6 @@ from thriftpy2.protocol import TBinaryProtocol
 from thriftpy2.transport import TMemoryBuffer
 
 ROOT = Path(__file__).parent.parent.parent
-JARS = Path(os.environ.get("SHOPGUIDE_STORM_LOCAL_JARS", ROOT / ".cluster" / "storm-local-jars"))
 LOCAL = ROOT / "jvm" / "local"
 JVM = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.apache.logging.log4j.level=INFO")
 RUN = Path(sys.executable).with_name("streamparse_run")
@@ -74,13 +73,12 @@ def make_jar(**environment: str) -> Path:
 
 
 def fetch_jars() -> Path:
-    """Only once, and whole or not at all."""
-    if not JARS.exists():
-        part = JARS.with_name(f".{JARS.name}.{os.getpid()}")
-        goal = ["dependency:copy-dependencies", f"-DoutputDirectory={part}"]
-        subprocess.run(["mvn", "-B", "-q", "-f", LOCAL / "pom.xml", *goal], check=True)
-        part.rename(JARS)
-    return JARS
+    """Those of the daemons, as `make storm-up` fetches them: the one-JVM cluster needs the same."""
+    fetch = "import storm; storm.fetch('storm', storm.JARS, 'daemon', 'worker'); print(storm.JARS)"
+    command = [sys.executable, "-c", fetch]
+    done = subprocess.run(command, cwd=ROOT / "deploy", capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout.strip()) / "daemon"
 
 
 def wait_until(true: Callable[[], bool]) -> None:

@@ -57,6 +57,7 @@ class ClusterLine(Line):
                 door_keys(self.secret)[1],
             )
         self._gatherer = Gatherer(state, self.log, self._rejects, settings)
+        self._leaving = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="host", daemon=True)
 
@@ -67,13 +68,15 @@ class ClusterLine(Line):
         self._thread.start()
 
     def stop(self) -> None:
-        """Wait for the topology, where there is one, to work off the log, and for a snapshot first."""
+        """Wait for the topology, as long as there is one, to work off the log, and for a snapshot first."""
         if self._error is None and self._tasks.silent() < SILENCE:
+            self._leaving = True
             try:
                 self.learn_all()
                 self.snapshot()
             except StateError as e:
                 logger.warning("%s", e)
+            self._leaving = False
         self._stopping.set()
         self._thread.join()
         self._gatherer.finish()
@@ -88,6 +91,11 @@ class ClusterLine(Line):
 
     def call(self, work: Callable[[], T]) -> T:
         return work()
+
+    def raise_error(self) -> None:
+        super().raise_error()
+        if self._leaving and self._tasks.silent() > SILENCE:
+            raise StateError("the topology has gone; what it has not learned is in the log")
 
     def snapshot(self, only: bool = False) -> None:
         future = self._gatherer.want(self._reached().acked, only)

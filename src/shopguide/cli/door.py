@@ -82,9 +82,10 @@ class Line(ABC):
         """Rows of the log that the spout has not read yet."""
         return sum(self.log.end(p) - position for p, position in self.positions().items()) // self.log.stride
 
-    def catch_up(self, within: int = 0) -> None:
-        """Wait until at most ``within`` rows of the log are unread. Raises what ended the work, if anything did."""
-        while self.behind() > within:
+    def catch_up(self, within: int = 0, stopped: threading.Event | None = None) -> None:
+        """Wait until at most ``within`` rows of the log are unread, or until stopped. Raises what ended the work, if
+        anything did."""
+        while self.behind() > within and not (stopped is not None and stopped.is_set()):
             self.raise_error()
             time.sleep(0.002)
 

@@ -98,7 +98,7 @@ def run(
     began, before = time.monotonic(), _counts(line)
 
     def load_sources() -> None:
-        feed(line.log, line.collector, sources, stopped, lambda: line.catch_up(AHEAD))
+        feed(line.log, line.collector, sources, stopped, lambda: line.catch_up(AHEAD, stopped))
 
     with operated(line):
         shoppers = open_shop(line, Shop(SEED, start=time.time()), stopped) if "sim:" in specs else None
@@ -116,7 +116,7 @@ def run(
             shoppers.join()
         line.log.finish()
         if topic is None:
-            line.catch_up()
+            line.catch_up(stopped=stopped if engine == "storm" else None)  # there may be no topology
     counts, rejected = (after - earlier for after, earlier in zip(_counts(line), before, strict=True))
     report = summary(counts, rejected, time.monotonic() - began, line.stage("score").checksum())
     click.echo(json.dumps(report) if as_json else in_words(report))
