@@ -25,6 +25,7 @@ COMMANDS = (
     ["demo"], ["run"], ["batch"], ["watch"], ["recommend"], ["similar"], ["trending"], ["why"], ["simulate"], ["token"],
     ["state", "checksum"], ["state", "check"], ["state", "info"], ["state", "diff"], ["config", "show"],
     ["config", "check"], ["config", "explain"], ["forget"], ["retract"], ["export"],
+    ["storm", "status"], ["storm", "wait"], ["storm", "rebalance"],
 )  # fmt: skip
 
 
