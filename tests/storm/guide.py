@@ -20,6 +20,9 @@ from cluster import ROOT, SHOPGUIDE, Cluster
 
 from shopguide.client import Subscriber
 from shopguide.keys import Secret
+from shopguide.log import Log
+from shopguide.state import StateDir, fits
+from shopguide.tasks import Tasks
 from shopguide.tokens import KeyRing, mint
 
 WATCHER = "shopper-0"
@@ -106,9 +109,10 @@ class Shoppers:
 
 
 @contextmanager
-def deployed(cluster: Cluster, state: Path, jar: Path, project: Path = ROOT, **options: object) -> Iterator[Holder]:
+def deployed(
+    cluster: Cluster, state: Path, jar: Path, project: Path = ROOT, name: str = "recommend", **options: object
+) -> Iterator[Holder]:
     """The topology on the cluster and its holder; at the end both have gone, and the state is at rest."""
-    name = "recommend"
     topology = {"shopguide.state": str(state), "topology.message.timeout.secs": 5, **options}
     holder = Holder(state, SHOPGUIDE_STATE_EVERY="3")
     try:
@@ -120,6 +124,26 @@ def deployed(cluster: Cluster, state: Path, jar: Path, project: Path = ROOT, **o
     finally:
         holder.kill()
         cluster.kill(name)
+
+
+def caught_up(state: Path) -> bool:
+    """Whether the topology has learned all that the log holds."""
+    progress, log = Tasks(state).progress(), Log(state / "log", StateDir(state).settings().log.partitions, readonly=True)
+    try:
+        return progress is not None and progress.acked == [log.end(p) for p in range(log.partitions)]
+    finally:
+        log.close()
+
+
+def snapshot_of_all(state: Path) -> bool:
+    """Whether the newest snapshot holds all that the log does."""
+    directory = StateDir(state)
+    parts, log = directory.newest(fits(directory.settings())), Log(directory.log, 4, readonly=True)
+    try:
+        ends = [log.end(p) for p in range(log.partitions)]
+        return parts is not None and parts["position"]["position"].tolist() == ends
+    finally:
+        log.close()
 
 
 def checksums(state: Path, folder: Path) -> tuple[str, str]:
