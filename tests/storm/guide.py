@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import shutil
@@ -35,28 +36,34 @@ class Holder:
     """`shopguide run --engine storm --source http:` on a state directory; ``engine`` local: its stages too."""
 
     def __init__(self, state: Path, engine: str = "storm", **settings: str) -> None:
-        self.state = state
-        where = ["--http", "127.0.0.1:0", "--push", "tcp://127.0.0.1:*", "--state", str(state)]
+        self.state, self._engine, self._environment = state, engine, {**os.environ, **settings}
+        self.start()
+
+    def start(self) -> None:
+        """Again, where it was killed."""
+        where = ["--http", "127.0.0.1:0", "--push", "tcp://127.0.0.1:*", "--state", str(self.state)]
         self._process = subprocess.Popen(
-            [*SHOPGUIDE, "run", "--engine", engine, "--source", "http:", *where],
+            [*SHOPGUIDE, "run", "--engine", self._engine, "--source", "http:", *where],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, **settings},
+            env=self._environment,
         )
         assert self._process.stderr is not None
         word, self.url = self._process.stderr.readline().split()
         assert word == "serving", self._process.stderr.read()
 
     def post(self, events: list[dict[str, Any]]) -> None:
-        """Until they are taken: the ids make it harmless."""
-        request = urllib.request.Request(f"{self.url}/v1/events", json.dumps(events).encode())
+        """Until they are taken, whoever is killed meanwhile: the ids make it harmless."""
         while True:
+            request = urllib.request.Request(f"{self.url}/v1/events", json.dumps(events).encode())
             try:
                 urllib.request.urlopen(request, timeout=5).read()
                 return
             except urllib.error.HTTPError as e:
                 assert e.code == 503, e.read()
+            except (OSError, http.client.HTTPException):  # it is killed
+                pass
             time.sleep(0.2)
 
     def health(self) -> dict[str, Any]:
@@ -128,20 +135,22 @@ def deployed(
 
 def caught_up(state: Path) -> bool:
     """Whether the topology has learned all that the log holds."""
-    progress, log = Tasks(state).progress(), Log(state / "log", StateDir(state).settings().log.partitions, readonly=True)
-    try:
-        return progress is not None and progress.acked == [log.end(p) for p in range(log.partitions)]
-    finally:
-        log.close()
+    progress = Tasks(state).progress()
+    return progress is not None and progress.acked == ends(state)
 
 
 def snapshot_of_all(state: Path) -> bool:
     """Whether the newest snapshot holds all that the log does."""
     directory = StateDir(state)
-    parts, log = directory.newest(fits(directory.settings())), Log(directory.log, 4, readonly=True)
+    parts = directory.newest(fits(directory.settings()))
+    return parts is not None and parts["position"]["position"].tolist() == ends(state)
+
+
+def ends(state: Path) -> list[int]:
+    """The offset that the next row of each partition will get."""
+    log = Log(state / "log", Log.partitions_of(state / "log", 0), readonly=True)
     try:
-        ends = [log.end(p) for p in range(log.partitions)]
-        return parts is not None and parts["position"]["position"].tolist() == ends
+        return [log.end(p) for p in range(log.partitions)]
     finally:
         log.close()
 
