@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import wide
+import widths
 from click.testing import CliRunner
 from cluster import ROOT, SHOPGUIDE, Cluster, until
 from guide import caught_up, deployed, said, snapshot_of_all
@@ -102,7 +102,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Path], A
     if request.param == "one-jvm":
         return lambda state: local_cluster(Recommend, {"shopguide.state": str(state), **options()}, tmp_path)
     pair: Cluster = request.getfixturevalue("pair")
-    project = wide.make_project(tmp_path / "project") if request.param == "wide" else ROOT
+    project = widths.make_project(tmp_path / "project") if request.param == "wide" else ROOT
     return lambda state: submitted(pair, project, {"narrow": "recommend"}.get(request.param, "wide"), state)
 
 
@@ -140,7 +140,7 @@ def test_an_engine_comes_to_the_same(
 
 def test_lists_that_are_pushed_at_width_are_those_of_the_state(pair: Cluster, tmp_path: Path) -> None:
     state, shop = tmp_path / "state", Shop(1)
-    project = wide.make_project(tmp_path / "project")
+    project = widths.make_project(tmp_path / "project")
     with deployed(pair, state, make_jar(), project, "wide") as holder:
         rows = list(chain(shop.catalogue(), shop.events(1500)))
         lists = {user: holder.watch(user) for user in WATCHERS}

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgpack
 import numpy as np
 import pytest
-import wide
+import widths
 from cluster import Cluster, Worker, until
 from guide import SHOPPERS, WATCHER, Holder, Shoppers, caught_up, checksums, deployed, snapshot_of_all
 from local import make_jar
@@ -65,7 +65,7 @@ class Ear:
                 next_look = time.time() + LOOK
         return longest
 
-    def until_whole(self, gone: int = 0, workers: int = wide.WORKERS) -> float:
+    def until_whole(self, gone: int = 0, workers: int = widths.WORKERS) -> float:
         """Until all processes are there, in so many workers, and a worker that was killed is not among them."""
         return self.silence(lambda found: gone not in [w.pid for w in found] and is_whole(found, workers))
 
@@ -75,11 +75,11 @@ def _shopper(number: int) -> str:
 
 
 def _replica(secret: Secret, user: str) -> int:
-    return (secret.user_key(user) & 0xFFFFFFFF) % wide.PAR["score"]
+    return (secret.user_key(user) & 0xFFFFFFFF) % widths.PAR["score"]
 
 
-def is_whole(found: list[Worker], workers: int = wide.WORKERS) -> bool:
-    return len(found) == workers and sum(map(processes, found)) == wide.COMPONENTS
+def is_whole(found: list[Worker], workers: int = widths.WORKERS) -> bool:
+    return len(found) == workers and sum(map(processes, found)) == widths.COMPONENTS
 
 
 def processes(worker: Worker) -> int:
@@ -101,16 +101,16 @@ def kill_worker(cluster: Cluster, at: int) -> int:
 
 def test_whatever_dies_lists_go_on_and_the_model_is_that_of_the_log(pair: Cluster, tmp_path: Path) -> None:
     state, seconds = tmp_path / "state", dict[str, float]()
-    project = wide.make_project(tmp_path / "project")
+    project = widths.make_project(tmp_path / "project")
     with deployed(pair, state, make_jar(), project, NAME) as holder, Shoppers(holder) as shoppers:
         ear = Ear(pair, holder)
         ear.until_whole()
         assert len({worker.port // 10 for worker in pair.workers(NAME)}) == 2, "one supervisor has both workers"
-        for at in range(wide.WORKERS):
+        for at in range(widths.WORKERS):
             seconds[f"worker {at + 1}"] = ear.until_whole(kill_worker(pair, at))
         for component in ("score", "featurize"):
             seconds[component] = ear.until_whole(kill(pair, component))
-        for workers in (1, wide.WORKERS):
+        for workers in (1, widths.WORKERS):
             pair.nimbus.rebalance(NAME, workers=workers)
             seconds[f"to {workers} workers"] = ear.until_whole(workers=workers)
         seconds["holder"] = killed_and_started(holder, ear)
@@ -137,7 +137,7 @@ def test_three_poisonous_rows_among_512_are_rejected_and_nothing_restarts(pair: 
     """Of one request, and of rows that got into the log without a door."""
     state = tmp_path / "state"
     put_into_log(state)
-    with deployed(pair, state, make_jar(), wide.make_project(tmp_path / "project"), NAME) as holder:
+    with deployed(pair, state, make_jar(), widths.make_project(tmp_path / "project"), NAME) as holder:
         until(lambda: is_whole(pair.workers(NAME)) and caught_up(state))
         before = pair.workers(NAME)
         holder.post(request())
