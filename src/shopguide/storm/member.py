@@ -30,6 +30,7 @@ class Member:
         self._tasks = Tasks(deployment.state.path)
         self._life = self._tasks.begin(deployment.name, offsets, learned).life
         self._stamp = self._tasks.stamp()
+        self._lives = {task: beginning.life for task, beginning in self._tasks.beginnings().items()}
         self._writer = ThreadPoolExecutor(1, "member")
         self._given: set[tuple[str, str]] = set()  # parts of the snapshots begun, that are written or being written
 
@@ -39,14 +40,20 @@ class Member:
         if stamp == self._stamp:
             return {}
         self._stamp = stamp
-        return {task: beginning.learned for task, beginning in self._tasks.beginnings().items()}
+        found = self._tasks.beginnings()
+        new = {task: beginning for task, beginning in found.items() if self._lives.get(task) != beginning.life}
+        self._lives |= {task: beginning.life for task, beginning in new.items()}
+        return {task: beginning.learned for task, beginning in new.items()}
 
     def contribute(self, parts: Callable[[Due], Iterator[Part]]) -> None:
         """Write one part that a snapshot waits for: columns are copied now, and written in a thread."""
         folder = self._deployment.state.begun()
         if folder is None:
             return
-        due = Due(folder)
+        try:
+            due = Due(folder)
+        except OSError:  # given up in this moment
+            return
         if due.offsets is None or due.heard.get(self._deployment.name) != self._life:
             return
         for part in parts(due):
