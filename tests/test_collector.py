@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -88,6 +89,19 @@ def test_a_row_without_a_time_is_of_now(collector: Collector, log: Log) -> None:
     collector.collect([{"user": "u", "item": "i"}, {"user": "u", "item": "i", "time": None}, row("u", time="")])
     (events,) = [b.events for b in everything(log) if len(b.events)]
     assert events.time.tolist() == [NOW] * 3 and events.kind.tolist() == [1, 1, Kind.MALFORMED]
+
+
+@pytest.mark.parametrize(
+    ("depth", "keeps"), [(300, b'{"user": "u", "item": [[['), (1020, b'{"fields":["user","item"]}')]
+)
+def test_a_row_nested_deep_is_malformed_like_any_other(
+    collector: Collector, log: Log, depth: int, keeps: bytes
+) -> None:
+    deep = orjson.loads(b"[" * depth + b"]" * depth)
+    assert collector.collect([row("u", "i"), {"user": "u", "item": deep}, row("u", "i")]) == Receipt(3, 0)
+    (events,) = [b.events for b in everything(log) if len(b.events)]
+    assert events.kind.tolist() == [1, Kind.MALFORMED, 1]
+    assert events.details(1)["raw"].startswith(keeps)
 
 
 def test_what_a_malformed_row_keeps(collector: Collector, log: Log) -> None:

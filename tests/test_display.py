@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
+from shopguide.collect.collector import raw_of
 from shopguide.display import Server, create_app
 from shopguide.errors import SettingError, StateError, TokenError
 from shopguide.settings import Settings
@@ -34,12 +35,12 @@ class MemoryLine:
         self.broken: Exception | None = None
         self.silent = False
 
-    def collect(self, rows: list[dict], raw: list[bytes]) -> SimpleNamespace:
+    def collect(self, rows: list[dict]) -> SimpleNamespace:
         if self.broken:
             raise self.broken
         kept = [row for row in rows if row.get("consent", True)]
         self.rows += kept
-        self.raw += raw
+        self.raw += [raw_of(row, None) for row in kept]
         return SimpleNamespace(accepted=len(kept), refused=len(rows) - len(kept))
 
     async def durable(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,18 @@ from shopguide.tasks import FEATURIZE, POSITION, Due, Progress, Tasks, heard
 
 def test_a_beginning_is_heard_and_the_newest_counts(tmp_path: Path) -> None:
     tasks = Tasks(tmp_path)
-    assert tasks.beginnings() == {} and tasks.stamp() == 0
+    assert tasks.beginnings() == {} and tasks.stamp() == frozenset()
     first = tasks.begin("score-0", [1, 2], [3, 4])
     before = tasks.stamp()
     again = tasks.begin("score-0", [5, 6], [7, 8])
     assert first.life != again.life and tasks.stamp() != before
+    folder = tmp_path / "tasks" / "began"
+    os.utime(folder / "score-0.json", ns=(1, 1))
+    before = tasks.stamp()
+    tasks.begin("score-0", [5, 6], [7, 8])
+    os.utime(folder / "score-0.json", ns=(1, 1))
+    assert tasks.stamp() != before, "two in the same tick of the clock are one"
+    again = tasks.beginnings()["score-0"]
     assert tasks.beginnings() == {"score-0": again} and again.offsets == [5, 6] and again.learned == [7, 8]
     (tmp_path / "tasks" / "began" / "rank-0.json").write_text('{"life": "cut')
     assert tasks.beginnings() == {"score-0": again}

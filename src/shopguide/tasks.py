@@ -80,12 +80,10 @@ class Tasks:
         found = {file.stem: _read(file) for file in self._began.glob("*.json")}
         return {task: Beginning(**beginning) for task, beginning in found.items() if beginning}
 
-    def stamp(self) -> int:
-        """Changes whenever a task begins."""
-        try:
-            return self._began.stat().st_mtime_ns
-        except FileNotFoundError:
-            return 0
+    def stamp(self) -> frozenset[tuple[str, int, int]]:
+        """Changes whenever a task begins; times alone would not, where two begin in the same few milliseconds."""
+        files = ((file.name, file.stat()) for file in self._began.glob("*.json"))
+        return frozenset((name, stat.st_ino, stat.st_mtime_ns) for name, stat in files)
 
     def report(self, progress: Progress) -> None:
         self._path.mkdir(exist_ok=True)

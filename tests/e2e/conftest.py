@@ -69,7 +69,7 @@ class ScriptedLine:
         self.seq: dict[int, int] = defaultdict(int)
         self.watchers: dict[int, set[asyncio.Queue]] = defaultdict(set)
 
-    def collect(self, rows: list[dict], raw: list[bytes]) -> SimpleNamespace:
+    def collect(self, rows: list[dict]) -> SimpleNamespace:
         for user in {row["user_key"] for row in rows}:
             self.rows[user] += [row for row in rows if row["user_key"] == user]
             self._push(user)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import re
+import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -62,6 +64,12 @@ class Cluster:
     def down(self) -> None:
         done = self.run("down")
         assert done.returncode == 0 and not list(self.processes()), done.stdout + done.stderr
+
+    def dismiss(self, supervisor: str) -> None:
+        """One that has no workers; the cluster forgets it."""
+        os.kill(self.daemons()[supervisor], signal.SIGTERM)
+        until(lambda: len(self.nimbus.cluster().supervisors) < len(list(self.folder.glob("supervisor-*"))))
+        shutil.rmtree(self.folder / supervisor)
 
     def sparse(self, project: Path, *arguments: str) -> Done:
         return self._call([str(BIN / "sparse"), *arguments], project, {})

@@ -18,6 +18,14 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     cluster.down()
 
 
+@pytest.fixture(scope="module")
+def pair(cluster: Cluster) -> Iterator[Cluster]:
+    """The same, of two supervisors for a while."""
+    cluster.up(supervisors=2)
+    yield cluster
+    cluster.dismiss("supervisor-2")
+
+
 @pytest.fixture(scope="session")
 def jar(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """That of the project beside these tests."""

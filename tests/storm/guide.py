@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import shutil
@@ -20,6 +21,9 @@ from cluster import ROOT, SHOPGUIDE, Cluster
 
 from shopguide.client import Subscriber
 from shopguide.keys import Secret
+from shopguide.log import Log
+from shopguide.state import StateDir, fits
+from shopguide.tasks import Tasks
 from shopguide.tokens import KeyRing, mint
 
 WATCHER = "shopper-0"
@@ -32,28 +36,34 @@ class Holder:
     """`shopguide run --engine storm --source http:` on a state directory; ``engine`` local: its stages too."""
 
     def __init__(self, state: Path, engine: str = "storm", **settings: str) -> None:
-        self.state = state
-        where = ["--http", "127.0.0.1:0", "--push", "tcp://127.0.0.1:*", "--state", str(state)]
+        self.state, self._engine, self._environment = state, engine, {**os.environ, **settings}
+        self.start()
+
+    def start(self) -> None:
+        """Again, where it was killed."""
+        where = ["--http", "127.0.0.1:0", "--push", "tcp://127.0.0.1:*", "--state", str(self.state)]
         self._process = subprocess.Popen(
-            [*SHOPGUIDE, "run", "--engine", engine, "--source", "http:", *where],
+            [*SHOPGUIDE, "run", "--engine", self._engine, "--source", "http:", *where],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, **settings},
+            env=self._environment,
         )
         assert self._process.stderr is not None
         word, self.url = self._process.stderr.readline().split()
         assert word == "serving", self._process.stderr.read()
 
     def post(self, events: list[dict[str, Any]]) -> None:
-        """Until they are taken: the ids make it harmless."""
-        request = urllib.request.Request(f"{self.url}/v1/events", json.dumps(events).encode())
+        """Until they are taken, whoever is killed meanwhile: the ids make it harmless."""
         while True:
+            request = urllib.request.Request(f"{self.url}/v1/events", json.dumps(events).encode())
             try:
                 urllib.request.urlopen(request, timeout=5).read()
                 return
             except urllib.error.HTTPError as e:
                 assert e.code == 503, e.read()
+            except (OSError, http.client.HTTPException):  # it is killed
+                pass
             time.sleep(0.2)
 
     def health(self) -> dict[str, Any]:
@@ -106,9 +116,10 @@ class Shoppers:
 
 
 @contextmanager
-def deployed(cluster: Cluster, state: Path, jar: Path, project: Path = ROOT, **options: object) -> Iterator[Holder]:
+def deployed(
+    cluster: Cluster, state: Path, jar: Path, project: Path = ROOT, name: str = "recommend", **options: object
+) -> Iterator[Holder]:
     """The topology on the cluster and its holder; at the end both have gone, and the state is at rest."""
-    name = "recommend"
     topology = {"shopguide.state": str(state), "topology.message.timeout.secs": 5, **options}
     holder = Holder(state, SHOPGUIDE_STATE_EVERY="3")
     try:
@@ -120,6 +131,28 @@ def deployed(cluster: Cluster, state: Path, jar: Path, project: Path = ROOT, **o
     finally:
         holder.kill()
         cluster.kill(name)
+
+
+def caught_up(state: Path) -> bool:
+    """Whether the topology has learned all that the log holds."""
+    progress = Tasks(state).progress()
+    return progress is not None and progress.acked == ends(state)
+
+
+def snapshot_of_all(state: Path) -> bool:
+    """Whether the newest snapshot holds all that the log does."""
+    directory = StateDir(state)
+    parts = directory.newest(fits(directory.settings()))
+    return parts is not None and parts["position"]["position"].tolist() == ends(state)
+
+
+def ends(state: Path) -> list[int]:
+    """The offset that the next row of each partition will get."""
+    log = Log(state / "log", Log.partitions_of(state / "log", 0), readonly=True)
+    try:
+        return [log.end(p) for p in range(log.partitions)]
+    finally:
+        log.close()
 
 
 def checksums(state: Path, folder: Path) -> tuple[str, str]:

@@ -35,10 +35,10 @@ class ServedLine:
         self._counted = 0, time.monotonic()  # rows, when
         self._pace = 0.0
 
-    def collect(self, rows: list[dict[str, Any]], raw: list[bytes]) -> Receipt:
+    def collect(self, rows: list[dict[str, Any]]) -> Receipt:
         self._line.raise_error()
         self._appends += 1
-        return self._line.collector.collect(rows, raw)
+        return self._line.collector.collect(rows)
 
     async def durable(self) -> None:
         """Group commit: those who wait while a commit is under way share the next one."""

@@ -117,5 +117,13 @@ def raw_of(row: Mapping[str, Any], given: bytes | None) -> bytes:
     kept = {str(name): value for name, value in row.items() if name not in ADDRESSES and name != "user_key"}
     try:
         return orjson.dumps(kept)
-    except TypeError:
+    except TypeError:  # nested too deep for it, or no JSON
+        return _dumps(kept)
+
+
+def _dumps(kept: Mapping[str, Any]) -> bytes:
+    """A row that orjson does not take. Of one that nobody does, its fields."""
+    try:
         return json.dumps(kept, default=repr).encode()
+    except RecursionError:
+        return orjson.dumps({"fields": list(kept)})

@@ -19,9 +19,9 @@ class Receipt(Protocol):
 class Line(Protocol):
     """All calls come from one event loop. Any may raise ShopguideError; the message becomes the answer (503)."""
 
-    def collect(self, rows: list[dict[str, Any]], raw: list[bytes]) -> Receipt:
-        """Append rows to the log, not yet durable. ``raw[i]`` is what a reject of row i keeps. A row names its
-        ``user``, or has the ``user_key`` of a verified token. A row that was no JSON object comes as ``{}``."""
+    def collect(self, rows: list[dict[str, Any]]) -> Receipt:
+        """Append rows to the log, not yet durable. A row names its ``user``, or has the ``user_key`` of a verified
+        token. A row that was no JSON object comes as ``{}``."""
         ...
 
     async def durable(self) -> None:

@@ -80,8 +80,7 @@ class Api:
 
     async def _collect(self, rows: list[dict[str, Any] | None]) -> Response:
         kept = [row for row in rows if row is not None]
-        raw = [orjson.dumps({k: v for k, v in row.items() if k != "user_key"}) for row in kept]
-        receipt = self.line.collect(kept, raw)
+        receipt = self.line.collect(kept)
         await self.line.durable()
         refused = receipt.refused + len(rows) - len(kept)
         return answer({"accepted": receipt.accepted, "refused": refused}, 202)

@@ -47,7 +47,10 @@ class Member:
         folder = self._deployment.state.begun()
         if folder is None:
             return
-        due = Due(folder)
+        try:
+            due = Due(folder)
+        except OSError:  # given up in this moment
+            return
         if due.offsets is None or due.heard.get(self._deployment.name) != self._life:
             return
         for part in parts(due):

@@ -52,7 +52,7 @@ class LogSpout(Spout):
         self.turn = list(mine)
         self.asked = 0  # number of the newest rewind that the log asked for
         self.heard = heard(position) if position else {}
-        self.stamp = 0
+        self.stamp: frozenset[Any] = frozenset()
         self.reported: Progress | None = None
         self.life = uuid.uuid4().hex
 
@@ -95,7 +95,7 @@ class LogSpout(Spout):
             self.rewinds[partition].append(offset)
 
     def attend(self) -> None:
-        """Go back for tasks that have begun, say how far it is, and write the position of a snapshot that is due."""
+        """Go back for tasks that have begun, and say how far it is."""
         if self.log_read is None:
             if not self.deployment.ready():
                 return
@@ -103,6 +103,14 @@ class LogSpout(Spout):
         self.deployment.check()
         tasks = Tasks(self.deployment.state.path)
         self.hear(tasks)
+        try:
+            self.say(tasks)
+        except OSError as e:  # the disk is full, or the snapshot was given up in this moment
+            self.logger.warning("cannot say how far the log is read: %s; trying again", e)
+            self.next_attend = time.monotonic() + SIGN
+
+    def say(self, tasks: Tasks) -> None:
+        """How far it is, and the position of a snapshot that is due. OSError where the disk refuses."""
         acked = [min([self.positions[p], *self.pending[p].values()]) for p in self.positions]
         progress = Progress(self.life, list(self.positions.values()), acked, dict(self.heard))
         if progress != self.reported:

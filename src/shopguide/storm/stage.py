@@ -89,8 +89,18 @@ class StageBolt(RetryingBolt):
         if not self.deployment.local:
             none = [0] * self.deployment.settings.log.partitions
             offsets = parts[POSITION]["position"].tolist() if POSITION in parts else none
-            self.member = Member(self.deployment, offsets, self.learned(offsets))
+            return self.join(offsets)
         return True
+
+    def join(self, offsets: Offsets) -> bool:
+        """Say that the task has begun. False: the disk does not take that now."""
+        try:
+            self.member = Member(self.deployment, offsets, self.learned(offsets))
+        except OSError as e:
+            self.logger.warning("cannot say that %s has begun: %s; trying again", self.deployment.name, e)
+            self.stage = self.member = None
+            time.sleep(PAUSE)
+        return self.member is not None
 
     def process(self, tup: Any) -> None:
         if self.stage is None and not self.open():
