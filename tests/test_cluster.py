@@ -29,6 +29,7 @@ from shopguide.storm import stage as stage_module
 from shopguide.storm.deployment import Deployment, task_of
 from shopguide.storm.runner import LocalRunner, Task
 from shopguide.storm.spouts import LogSpout
+from shopguide.tasks import Progress, Tasks
 from shopguide.topologies.recommend import Recommend
 
 VICTIMS = ("log", "featurize", "score", "rank", "relay", "clean", "reject")
@@ -174,7 +175,7 @@ def test_other_settings_or_a_log_that_lost_rows_make_tasks_begin_anew(tmp_path: 
         one.check()
     assert other.ready()
     (tmp_path / "state" / "tasks").mkdir()
-    (tmp_path / "state" / "tasks" / "progress.json").write_text('{"life": "x", "read": [9, 0, 0, 0], "acked": [9, 0, 0, 0]}')
+    Tasks(tmp_path / "state").report(Progress("a life", [9, 0, 0, 0], [9, 0, 0, 0]))
     with line(tmp_path / "state", 16), pytest.raises(SettingError, match="have changed: beginning again"):
         other.check()
 

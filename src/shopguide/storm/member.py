@@ -35,22 +35,20 @@ class Member:
         self._given: set[tuple[str, str]] = set()  # parts of the snapshots begun, that are written or being written
 
     def began(self) -> dict[str, Offsets]:
-        """Tasks that have begun since this was asked last, and the next row that each learns of every partition."""
+        """Other tasks that have begun since this was asked last, and the next row that each learns of every partition."""
         stamp = self._tasks.stamp()
         if stamp == self._stamp:
             return {}
         known, self._stamp, self._known = self._known, stamp, self._tasks.beginnings()
-        return {task: new.learned for task, new in self._known.items() if new != known.get(task)}
+        others = {task: new for task, new in self._known.items() if task != self._deployment.name}
+        return {task: new.learned for task, new in others.items() if new != known.get(task)}
 
     def contribute(self, parts: Callable[[Due], Iterator[Part]]) -> None:
         """Write one part that a snapshot waits for: columns are copied now, and written in a thread."""
         folder = self._deployment.state.begun()
         if folder is None:
             return
-        try:
-            due = Due(folder)
-        except OSError:  # given up in this moment
-            return
+        due = Due(folder)
         if due.offsets is None or due.heard.get(self._deployment.name) != self._life:
             return
         for part in parts(due):

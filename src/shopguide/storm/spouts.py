@@ -121,10 +121,7 @@ class LogSpout(Spout):
             self.next_sign = time.monotonic() + SIGN
         folder = self.deployment.state.begun()
         if folder is not None and not (due := Due(folder)).has(POSITION):
-            try:
-                due.position(acked, self.heard)
-            except OSError as e:
-                self.logger.warning("snapshot %s gets no position: %s", folder.name, e)
+            due.position(acked, self.heard)
 
     def hear(self, tasks: Tasks) -> None:
         """Tasks that have begun need the rows after what their snapshot holds."""
