@@ -35,7 +35,7 @@ class Member:
         self._given: set[tuple[str, str]] = set()  # parts of the snapshots begun, that are written or being written
 
     def began(self) -> dict[str, Offsets]:
-        """Other tasks that have begun since this was asked last, and the next row that each learns of every partition."""
+        """Other tasks that have begun since this was asked last, and the next row of each partition that they learn."""
         stamp = self._tasks.stamp()
         if stamp == self._stamp:
             return {}
