@@ -6,8 +6,7 @@ import math
 import os
 import signal
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgpack
@@ -99,13 +98,42 @@ def kill_worker(cluster: Cluster, at: int) -> int:
     return pid
 
 
-def test_whatever_dies_lists_go_on_and_the_model_is_that_of_the_log(pair: Cluster, tmp_path: Path) -> None:
-    state, seconds = tmp_path / "state", dict[str, float]()
-    project = widths.make_project(tmp_path / "project")
-    with deployed(pair, state, make_jar(), project, NAME) as holder, Shoppers(holder) as shoppers:
-        ear = Ear(pair, holder)
-        ear.until_whole()
+@pytest.fixture(scope="module")
+def running(pair: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Holder]:
+    """On a state directory whose log holds 512 rows already; a worker on each supervisor."""
+    folder = tmp_path_factory.mktemp("workers")
+    put_into_log(folder / "state")
+    project = widths.make_project(folder / "project")
+    with deployed(pair, folder / "state", make_jar(), project, NAME) as holder:
+        until(lambda: is_whole(pair.workers(NAME)))
         assert len({worker.port // 10 for worker in pair.workers(NAME)}) == 2, "one supervisor has both workers"
+        yield holder
+
+
+def test_three_poisonous_rows_among_512_are_rejected_and_nothing_restarts(pair: Cluster, running: Holder) -> None:
+    """Of one request, and of rows that got into the log without a door."""
+    state, before = running.state, pair.workers(NAME)
+    running.post(request())
+    until(lambda: caught_up(state))
+    assert running.health()["rejected"] == 6
+    assert pair.workers(NAME) == before
+    assert AtRest(state).featurizer.counts == {"view": 2 * 509}
+    assert RejectFiles(state / "rejects").counts == {
+        "time is not finite": 2,
+        "time is in the future": 1,
+        "item is no id": 1,
+        "account makes no sense": 1,
+        "data is no map": 1,
+    }
+
+
+def test_whatever_dies_lists_go_on_and_the_model_is_that_of_the_log(
+    pair: Cluster, running: Holder, tmp_path: Path
+) -> None:
+    seconds: dict[str, float] = {}
+    with Shoppers(running) as shoppers:
+        ear = Ear(pair, running)
+        ear.until_whole()
         for at in range(widths.WORKERS):
             seconds[f"worker {at + 1}"] = ear.until_whole(kill_worker(pair, at))
         for component in ("score", "featurize"):
@@ -113,12 +141,13 @@ def test_whatever_dies_lists_go_on_and_the_model_is_that_of_the_log(pair: Cluste
         for workers in (1, widths.WORKERS):
             pair.nimbus.rebalance(NAME, workers=workers)
             seconds[f"to {workers} workers"] = ear.until_whole(workers=workers)
-        seconds["holder"] = killed_and_started(holder, ear)
+        seconds["holder"] = killed_and_started(running, ear)
         ear.close()
     for victim, silence in seconds.items():
         print(f"{victim:14} {silence:5.1f} s without lists")
-    assert shoppers.sent > 0 and snapshot_of_all(state)
-    ours, replayed = checksums(state, tmp_path)
+    running.stop()
+    assert shoppers.sent > 0 and snapshot_of_all(running.state)
+    ours, replayed = checksums(running.state, tmp_path)
     assert ours == replayed
 
 
@@ -131,29 +160,6 @@ def killed_and_started(holder: Holder, ear: Ear) -> float:
     ear.subscribe()
     gone = time.time() - began
     return gone + ear.until_whole()
-
-
-def test_three_poisonous_rows_among_512_are_rejected_and_nothing_restarts(pair: Cluster, tmp_path: Path) -> None:
-    """Of one request, and of rows that got into the log without a door."""
-    state = tmp_path / "state"
-    put_into_log(state)
-    with deployed(pair, state, make_jar(), widths.make_project(tmp_path / "project"), NAME) as holder:
-        until(lambda: is_whole(pair.workers(NAME)) and caught_up(state))
-        before = pair.workers(NAME)
-        holder.post(request())
-        until(lambda: caught_up(state))
-        assert holder.health()["rejected"] == 6
-        assert pair.workers(NAME) == before
-    assert AtRest(state).featurizer.counts == {"view": 2 * 509}
-    assert RejectFiles(state / "rejects").counts == Counter(
-        {
-            "time is not finite": 2,
-            "time is in the future": 1,
-            "item is no id": 1,
-            "account makes no sense": 1,
-            "data is no map": 1,
-        }
-    )
 
 
 def request() -> list[dict[str, object]]:
