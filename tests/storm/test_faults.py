@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ def test_whatever_is_killed_lists_go_on_and_the_model_is_that_of_the_log(cluster
         for victim in (*BOLTS, "worker"):
             (worker,) = cluster.workers("recommend")
             since = killed(worker.components[victim][0] if victim in BOLTS else worker.pid)
-            until(lambda: is_whole(cluster, worker.pid))
+            until(partial(is_whole, cluster, worker.pid))
             seconds[victim] = listener.silence(since)
         for daemon in DAEMONS:
             since = killed(cluster.daemons()[daemon])
