@@ -13,6 +13,7 @@ import asyncio
 import http.client
 import json
 import os
+import queue
 import random
 import shutil
 import sys
@@ -20,6 +21,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -43,7 +45,8 @@ from shopguide.tokens import KeyRing, mint  # noqa: E402
 os.environ.setdefault("SHOPGUIDE_SECRET", "a secret for the bench only")
 
 ONE_EVENT = ROOT / "bench" / "storm"  # the baseline's project
-WATCHERS, ITEMS = 50, 400
+WATCHERS, OTHERS, ITEMS = 50, 450, 400
+CONNECTIONS = 32
 WARM = 0.2  # of a history is passed over: the JVM compiles its code
 TIMES = ("logged", "scored", "pushed", "received")
 HOPS = {"scored": "logged → scored: spout, clean, featurize, score", "pushed": "scored → pushed: rank, push, server"}
@@ -54,6 +57,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--events", type=int, default=300_000, help="of a history in batches")
     parser.add_argument("--few", type=int, default=6_000, help="of one that goes one by one, and in batches too")
     parser.add_argument("--pace", type=float, default=200.0, help="events a second of the latency run")
+    parser.add_argument("--watched", type=float, default=0.1, help="share of those events that are by watched shoppers")
     parser.add_argument("--seconds", type=float, default=30.0, help="of each latency run")
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
@@ -97,21 +101,27 @@ def learn(history: Path, state: Path, size: int) -> tuple[float, str]:
 class Shoppers:
     """Events one by one, an open loop: each at its time, however long the others take."""
 
-    def __init__(self, url: str, pace: float, seconds: float) -> None:
-        self._connection = http.client.HTTPConnection(urlsplit(url).netloc)
-        self._pace, self._seconds = pace, seconds
+    def __init__(self, url: str, pace: float, seconds: float, share: float) -> None:
+        self._connections = queue.SimpleQueue[http.client.HTTPConnection]()
+        for _ in range(CONNECTIONS):
+            self._connections.put(http.client.HTTPConnection(urlsplit(url).netloc))
+        self._pace, self._seconds, self._share = pace, seconds, share
 
     def shop(self) -> None:
         chance, begin = random.Random(1), time.monotonic()
-        for number in range(int(self._pace * self._seconds)):
-            time.sleep(max(0.0, begin + number / self._pace - time.monotonic()))
-            event = {
-                "kind": "view",
-                "user": f"shopper-{chance.randrange(WATCHERS)}",
-                "item": f"item-{chance.randrange(ITEMS)}",
-            }
-            self._connection.request("POST", "/v1/events", json.dumps([event]))
-            self._connection.getresponse().read()
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
+            for number in range(int(self._pace * self._seconds)):
+                time.sleep(max(0.0, begin + number / self._pace - time.monotonic()))
+                watched = chance.random() < self._share
+                user = f"shopper-{chance.randrange(WATCHERS)}" if watched else f"other-{chance.randrange(OTHERS)}"
+                pool.submit(self._post, {"kind": "view", "user": user, "item": f"item-{chance.randrange(ITEMS)}"})
+
+    def _post(self, event: dict[str, str]) -> None:
+        """Waits until the event is durable, as a shop does."""
+        connection = self._connections.get()
+        connection.request("POST", "/v1/events", json.dumps([event]))
+        connection.getresponse().read()
+        self._connections.put(connection)
 
 
 async def watch(state: Path, shoppers: Shoppers) -> np.ndarray:
@@ -142,7 +152,7 @@ async def watch(state: Path, shoppers: Shoppers) -> np.ndarray:
 def latency(table: Table, where: str, state: Path, given: argparse.Namespace, engine: str = "storm") -> None:
     holder = Holder(state, engine, SHOPGUIDE_STATE_EVERY="3600")
     try:
-        times = asyncio.run(watch(state, Shoppers(holder.url, given.pace, given.seconds)))
+        times = asyncio.run(watch(state, Shoppers(holder.url, given.pace, given.seconds, given.watched)))
         holder.stop()
     finally:
         holder.kill()
