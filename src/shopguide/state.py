@@ -153,7 +153,7 @@ class StateDir:
             durable.sync(self._snapshots)
         except OSError as e:
             raise self._given_up(begun, e) from None
-        for old in self._all()[:-keep]:
+        for old in [*self._all()[:-keep], *self._snapshots.glob(".*")]:
             shutil.rmtree(old, ignore_errors=True)
         return final
 

@@ -89,7 +89,7 @@ class Gatherer:
 
     def _complete(self, due: Due) -> None:
         assert due.offsets is not None
-        wanted, self._wanted = self._wanted, None
+        wanted = self._wanted if self._wanted is not None and self._wanted.since <= self._since else None
         self._begun = None
         try:
             self._log.commit()
@@ -97,12 +97,12 @@ class Gatherer:
             keep = 1 if wanted is not None and wanted.only else self._settings.state.keep
             path = self._state.complete(due.folder, self._parts, fits(self._settings), keep)
         except StateError as e:
-            self._wanted = wanted
             self._refuse(e)
             return
         self._kept = due.offsets
         self._rejects.settle(dict(enumerate(due.offsets)))
         if wanted is not None:
+            self._wanted = None if self._wanted is wanted else self._wanted
             wanted.done.set_result(None)
         self._compact(path)
 

@@ -16,7 +16,6 @@ from shopguide.storm.deployment import Deployment
 from shopguide.tasks import POSITION, Due, Progress, Tasks, heard
 
 ATTEND = 0.05  # seconds between looks at what the tasks and the process that holds the directory say
-
 SIGN = 1.0  # seconds between signs of life while nothing changes
 
 
