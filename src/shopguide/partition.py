@@ -15,12 +15,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
-
 from shopguide import durable
 from shopguide.errors import StateError
-from shopguide.records import Batch, Events, Names
-from shopguide.segment import HEADER, Header, Place, Segment
+from shopguide.records import Batch
+from shopguide.segment import HEADER, Header, Place, Segment, joined
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +99,7 @@ class Partition:
                 self._cursor, last = place, header.end - 1
                 if rows >= limit or header.end == self.end:
                     break
-            batch = _joined(number, batches, offset, last, limit, again=offset != self._following)
+            batch = joined(number, batches, offset, last, limit, again=offset != self._following)
             self._following = batch.last + 1
             return batch
 
@@ -294,15 +292,3 @@ def _note(index: list[Place], place: Place) -> None:
     last = index[-1] if index else None
     if last is None or last.segment != place.segment or place.position - last.position >= INDEX_EVERY:
         index.append(place)
-
-
-def _joined(number: int, batches: list[Batch], offset: int, last: int, limit: int, again: bool) -> Batch:
-    """One batch from ``offset`` on. ``again``: with the names of a frame that it begins in the midst of."""
-    events = Events.join([b.events for b in batches])
-    begin = int(np.searchsorted(events.offset, offset))
-    if begin or len(events) > limit:
-        cut = len(events) - begin > limit
-        events = events.slice(begin, begin + limit)
-        last = int(events.offset[-1]) if cut else last
-    names = Names.join([b.names for b in batches if again or b.first >= offset])
-    return Batch(number, offset, last, events, names)

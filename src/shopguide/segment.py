@@ -20,8 +20,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, cast
 
+import numpy as np
+
 from shopguide.errors import PackingError, StateError
-from shopguide.records import Batch, pack, unpack
+from shopguide.records import Batch, Events, Names, pack, unpack
 
 MAGIC = b"SGF1"
 PREFIX = struct.Struct("<4sI")
@@ -116,3 +118,16 @@ def frame(batch: Batch, source: int = 0, row: int = -1) -> tuple[bytes, Header]:
     header = Header(len(payload), batch.first, batch.last - batch.first + 1, source, row)
     fields = FIELDS.pack(*header)
     return PREFIX.pack(MAGIC, zlib.crc32(fields)) + fields + payload, header
+
+
+def joined(number: int, batches: list[Batch], offset: int, last: int, limit: int, again: bool) -> Batch:
+    """What frames hold from ``offset`` up to ``last``, at most ``limit`` rows. ``again``: with the names of a frame
+    that it begins in the midst of."""
+    events = Events.join([b.events for b in batches])
+    begin = int(np.searchsorted(events.offset, offset))
+    if begin or len(events) > limit:
+        cut = len(events) - begin > limit
+        events = events.slice(begin, begin + limit)
+        last = int(events.offset[-1]) if cut else last
+    names = Names.join([b.names for b in batches if again or b.first >= offset])
+    return Batch(number, offset, last, events, names)

@@ -11,6 +11,7 @@ import zmq
 from shopguide.errors import GapError, PackingError, SettingError, StateError
 from shopguide.keys import Secret
 from shopguide.log import Log
+from shopguide.push.bind import encrypt
 from shopguide.records import Batch, unpack
 from shopguide.relay import Relay, source_of
 from shopguide.storm.holder import door_keys
@@ -29,8 +30,7 @@ class Host:
         self._router: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.ROUTER)
         self._router.set(zmq.LINGER, 0)
         self._router.set(zmq.MAXMSGSIZE, LARGEST)
-        self._router.set(zmq.CURVE_SERVER, 1)
-        self._router.set(zmq.CURVE_SECRETKEY, door_keys(secret)[1])
+        encrypt(self._router, door_keys(secret)[1])
         try:
             self._router.bind(f"tcp://{address}:*")
         except zmq.ZMQError as e:

@@ -1,7 +1,6 @@
 """Formats of files: each knows its own when it sees the first line, and gives our columns.
 
-A format is a small class: ``sniff`` the first line, then for one file ``parse`` blocks of lines into chunks. Adding
-one to FORMATS is all it takes.
+A format is a small class, named in FORMATS: ``sniff`` the first line, then ``parse`` a file's lines into chunks.
 """
 
 from __future__ import annotations

@@ -13,13 +13,23 @@ from shopguide.wire import gap_endpoint
 TRIES = 32  # pairs of free ports looked for
 
 
-def bind_pair(xpub: zmq.Socket[bytes], router: zmq.Socket[bytes], endpoint: str, encrypted: bool) -> tuple[str, str]:
+def encrypt(server: zmq.Socket[bytes], secret_key: bytes | None) -> None:
+    """Make it a CURVE server with this key (Z85), before it is bound; None: it stays as it is."""
+    if secret_key is not None:
+        server.set(zmq.CURVE_SERVER, 1)
+        server.set(zmq.CURVE_SECRETKEY, secret_key)
+
+
+def bind_pair(
+    xpub: zmq.Socket[bytes], router: zmq.Socket[bytes], endpoint: str, secret_key: bytes | None
+) -> tuple[str, str]:
     """Bind both; their real endpoints. Port ``*`` or 0: any free one that has a free one above.
 
     Raises SettingError where the endpoint is malformed, in use, or open to other hosts and not encrypted.
     """
-    host, any_port = _allowed(endpoint, encrypted)
+    host, any_port = _allowed(endpoint, secret_key is not None)
     for public in (xpub, router):
+        encrypt(public, secret_key)
         public.set(zmq.IPV6, int(host.startswith("[")))
     tries = TRIES if any_port else 1
     while True:
@@ -36,8 +46,9 @@ def bind_pair(xpub: zmq.Socket[bytes], router: zmq.Socket[bytes], endpoint: str,
                 xpub.unbind(_real_endpoint(xpub))
 
 
-def bind_intake(pull: zmq.Socket[bytes], endpoint: str) -> str:
+def bind_intake(pull: zmq.Socket[bytes], endpoint: str, secret_key: bytes | None) -> str:
     """Bind the socket that recommendations come to; its real endpoint. Raises SettingError where that cannot be."""
+    encrypt(pull, secret_key)
     try:
         pull.bind(endpoint)
     except zmq.ZMQError as e:

@@ -96,18 +96,13 @@ class PushServer:
         for public in (self._xpub, self._router):
             public.set(zmq.LINGER, 0)
             public.set(zmq.MAXMSGSIZE, wire.MAX_FRAME)
-            if self._settings.curve:
-                _encrypt(public, self._keys.curve()[1])
-        if self._intake_key is not None:
-            _encrypt(self._pull, self._intake_key)
         self._xpub.set(zmq.XPUB_MANUAL, 1)
         self._xpub.set(zmq.SNDHWM, self._settings.high_water_mark)
         self._router.set(zmq.SNDHWM, TURN)
         try:
-            self.intake = bind_intake(self._pull, self.intake)
-            self.endpoint, self.gap_endpoint = bind_pair(
-                self._xpub, self._router, self._settings.endpoint, self._settings.curve
-            )
+            self.intake = bind_intake(self._pull, self.intake, self._intake_key)
+            key = self._keys.curve()[1] if self._settings.curve else None
+            self.endpoint, self.gap_endpoint = bind_pair(self._xpub, self._router, self._settings.endpoint, key)
         except SettingError:
             self._close()
             raise
@@ -303,8 +298,3 @@ class PushServer:
             callback(*arguments)
         except Exception:
             logger.exception("%s failed", callback)
-
-
-def _encrypt(server: zmq.Socket[bytes], secret_key: bytes) -> None:
-    server.set(zmq.CURVE_SERVER, 1)
-    server.set(zmq.CURVE_SECRETKEY, secret_key)
