@@ -38,7 +38,7 @@ PORT = int(os.environ.get("SHOPGUIDE_STORM_PORT", "16627"))
 LOGS = FOLDER / "logs"
 ZOOKEEPER = PORT + 1
 SLOTS = 4  # of each supervisor
-START = 90.0  # seconds that a start may take
+START = 120.0  # seconds that a start may take
 STOP = 15.0  # seconds that the topologies, and then each daemon, may take to end
 QUICK = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
 STORM_YAML = {
@@ -94,10 +94,11 @@ def up(supervisors: int) -> None:
         sys.exit(f"storm: {e}")
     state = os.environ.get("SHOPGUIDE_STATE", str(ROOT / ".shopguide"))
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "SHOPGUIDE_STATE": state}
     for daemon in down:
         configure(daemon)
-        daemon.start({**os.environ, "PATH": path, "SHOPGUIDE_STATE": state})
-    wait_until_ready(cluster, down)
+        daemon.start(environment)
+    wait_until_ready(cluster, down, environment)
     print(f"the cluster runs, Nimbus at 127.0.0.1:{PORT}; its logs are in {LOGS}")
 
 
@@ -193,17 +194,24 @@ def known_supervisors() -> list[Path]:
     return list(FOLDER.glob("supervisor-*"))
 
 
-def wait_until_ready(cluster: list[Daemon], started: list[Daemon]) -> None:
-    """Every daemon lives and answers, and Nimbus leads and sees all supervisors."""
+def wait_until_ready(cluster: list[Daemon], started: list[Daemon], environment: dict[str, str]) -> None:
+    """Every daemon lives and answers, and Nimbus leads and sees all supervisors.
+
+    One that ran before and ends meanwhile is started too: they end by themselves where ZooKeeper was away for long.
+    """
     deadline = time.monotonic() + START
     while not is_ready(cluster):
-        ended = next((daemon for daemon in started if not daemon.running()), None)
-        if ended or time.monotonic() > deadline:
+        ended = [daemon for daemon in cluster if not daemon.running()]
+        silent = next((daemon for daemon in ended if daemon in started), None)
+        if silent or time.monotonic() > deadline:
             for daemon in reversed(started):
                 daemon.stop(STOP)
-            silent = ended or started[-1]
-            why = "ended" if ended else f"does not answer after {START:.0f} s"
+            why = "ended" if silent else f"does not answer after {START:.0f} s"
+            silent = silent or started[-1]
             sys.exit(f"storm: {silent.name} {why}; the end of {silent.log}:\n{silent.end_of_log()}")
+        for daemon in ended:
+            daemon.start(environment)
+            started.append(daemon)
         time.sleep(0.2)
 
 

@@ -130,6 +130,7 @@ def deployed(
         holder.stop()
     finally:
         holder.kill()
+        cluster.up()  # where a test failed with one of its daemons dead
         cluster.kill(name)
 
 
