@@ -88,7 +88,7 @@ def newest_items(stream: Stream, random: np.random.Generator, n: int) -> list[ND
 
 
 def weighed(model: Items, items: NDArray[np.uint64], weights: NDArray[np.float64]) -> NDArray[np.uint64]:
-    starts, found, scores = model.neighbours(items, 50)
+    starts, found, scores, _ = model.neighbours(items, 50)
     names, place = np.unique(found, return_inverse=True)
     total = np.bincount(place, scores * np.repeat(weights, np.diff(starts)))
     total[np.isin(names, items)] = 0

@@ -241,6 +241,28 @@ int sg_items_recommend(sg_items *m, const uint64_t *items, const double *weights
     return rc;
 }
 
+int sg_items_neighbours(sg_items *m, const uint64_t *items, size_t n, size_t k, uint32_t *starts, uint64_t *out_items,
+                        double *cosines, double *rules) {
+    const uint64_t *keys = sg_table_keys(m->ledger.items);
+    int rc = m->learn->drain(m);
+    uint32_t at = 0;
+    for (size_t x = 0; x < n && !rc; x++) {
+        const sg_candidate *best;
+        size_t found = 0;
+        uint32_t id = sg_table_find(m->ledger.items, items[x]);
+        starts[x] = at;
+        if (id != SG_TABLE_NONE) rc = sg_topk_read(&m->topk, &m->pairs, id, k, &best, &found);
+        double norm = id == SG_TABLE_NONE ? 0 : m->pairs.norm[id];
+        for (size_t y = 0; y < found && !rc; y++, at++) {
+            out_items[at] = keys[best[y].id];
+            cosines[at] = fmin(sqrt(best[y].strength / norm), FLT_MAX);
+            rules[at] = fmin(sqrt(best[y].strength * m->pairs.norm[best[y].id]) / norm, FLT_MAX);
+        }
+    }
+    starts[n] = at;
+    return rc;
+}
+
 int sg_items_supports(sg_items *m, const uint64_t *a, const uint64_t *b, size_t n, uint32_t *supports) {
     int rc = m->learn->drain(m);
     for (size_t e = 0; e < n && !rc; e++) {

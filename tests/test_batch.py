@@ -112,7 +112,7 @@ class Stages:
                     del at[partition]
                     continue
                 kept, _ = clean(batch)
-                self.scorer.learn_categories(kept)
+                self.scorer.learn_catalogue(kept)
                 self.ranker.learn(kept)
                 self.scorer.learn(self.featurizer.featurize(kept))
                 at[partition] = batch.last + 1

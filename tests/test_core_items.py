@@ -296,7 +296,7 @@ class LongRowsMachine(RuleBasedStateMachine):
         self.compare(range(WIDE), k)
 
     def compare(self, items: list[int] | range, k: int) -> None:
-        starts, found, scores = self.real.neighbours(KEYS[list(items)], k)
+        starts, found, scores, rules = self.real.neighbours(KEYS[list(items)], k)
         for x, item in enumerate(items):
             others, expected = self.counts.similar(item)
             keys = found[starts[x] : starts[x + 1]]
@@ -444,7 +444,7 @@ def test_unknown_and_empty() -> None:
     model = Items()
     keys, scores = model.similar(5)
     assert (keys.dtype, len(keys), scores.dtype, len(scores)) == (np.uint64, 0, np.float32, 0)
-    assert [a.tolist() for a in model.neighbours([], 5)] == [[0], [], []]
+    assert [a.tolist() for a in model.neighbours([], 5)] == [[0], [], [], []]
     assert model.neighbours([1, 2], 5)[0].tolist() == [0, 0, 0]
     assert model.retract_many([], [], []) == 0
     assert [len(a) for a in model.events()] == [0, 0, 0]
@@ -541,7 +541,7 @@ class Capped:
         self.real.check()
         items = np.arange(1500)
         assert self.real.count(items).tolist() == self.whole.count(items).tolist()
-        starts, _, _ = self.real.neighbours(items, 1500)
+        starts, *_ = self.real.neighbours(items, 1500)
         assert np.diff(starts.astype(int)).max() <= 256
         a, b = self.random.choice(self.events[1], (2, 20_000))
         supports, whole = self.real.support(a, b), self.whole.support(a, b)

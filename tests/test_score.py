@@ -109,7 +109,7 @@ def test_similar_and_trending() -> None:
     assert similar.item.tolist() == [11, 12] and set(similar.because.values.tolist()) == {10}
     details = [msgpack.packb({"category": c}) for c in ("x", "y")]
     rows = Events(kind=[Kind.ITEM] * 2, item=np.array([12, 13], np.uint64), data=Ragged.of_bytes(details))
-    scorer.learn_categories(Batch(0, 0, 1, rows, Names()))
+    scorer.learn_catalogue(Batch(0, 0, 1, rows, Names()))
     category = np.array([category_key("y")], np.uint64)
     trending = scorer.answer(look(slot=TRENDING, category=category)).candidates
     assert trending.item.tolist() == [13]

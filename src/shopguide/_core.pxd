@@ -138,6 +138,8 @@ cdef extern from "sg_items.h":
                          size_t *n) noexcept nogil
     int sg_items_recommend(sg_items *m, const uint64_t *items, const double *weights, size_t len, size_t k, size_t n,
                            uint64_t *out_items, double *out_scores, size_t *got) noexcept nogil
+    int sg_items_neighbours(sg_items *m, const uint64_t *items, size_t n, size_t k, uint32_t *starts,
+                            uint64_t *out_items, double *cosines, double *rules) noexcept nogil
     int sg_items_supports(sg_items *m, const uint64_t *a, const uint64_t *b, size_t n,
                           uint32_t *supports) noexcept nogil
     void sg_items_counts(const sg_items *m, const uint64_t *items, size_t n, uint32_t *counts) noexcept nogil
@@ -221,3 +223,25 @@ cdef extern from "sg_nearest.h":
                          size_t *n) noexcept nogil
     int sg_nearest_items(sg_sessions *m, const sg_query *q, size_t most, uint64_t *items, double *scores,
                          size_t *n) noexcept nogil
+
+cdef extern from "sg_best.h":
+    ctypedef struct sg_candidate:
+        double strength
+        uint32_t id
+
+cdef extern from "sg_blend.h":
+    uint32_t SG_BLEND_SIGNALS
+    ctypedef struct sg_blend:
+        uint64_t *items
+        double *largest
+    sg_blend *sg_blend_new(uint32_t signals) noexcept nogil
+    void sg_blend_free(sg_blend *b) noexcept nogil
+    void sg_blend_begin(sg_blend *b) noexcept nogil
+    int sg_blend_put(sg_blend *b, uint32_t signal, const uint64_t *items, const uint64_t *because,
+                     const double *amounts, size_t n) noexcept nogil
+    size_t sg_blend_best(sg_blend *b, const double *weights, size_t n, const sg_candidate **best) noexcept nogil
+    void sg_blend_totals(const sg_blend *b, const sg_candidate *places, size_t n, double *matrix) noexcept nogil
+    size_t sg_blend_count(const sg_blend *b, const sg_candidate *places, size_t n, uint32_t *starts) noexcept nogil
+    void sg_blend_worth(const sg_blend *b, const double *weights, const sg_candidate *places, size_t n,
+                        uint8_t *signals, uint64_t *because, double *amounts) noexcept nogil
+    int sg_blend_check(const sg_blend *b, const char **why) noexcept nogil

@@ -116,25 +116,22 @@ cdef class Items:
         return items, scores
 
     def neighbours(self, items, k):
-        """similar() of many items: (starts uint32[m+1], items uint64[...], scores float32[...]); those of item x are
-        at starts[x]:starts[x+1]."""
+        """The k best neighbours of each of m items: (starts uint32[m+1], items uint64[...], cosines float64[...],
+        rules float64[...]); those of item x are at starts[x]:starts[x+1]. A rule's confidence is the share of x's
+        events that the neighbour occurs with (csrc/sg_items.h)."""
         cdef const uint64_t[::1] of = np.ascontiguousarray(items, np.uint64)
-        cdef size_t m = of.shape[0], x, n, most = max(k, 0)
-        cdef int rc = SG_OK
-        starts = np.zeros(m + 1, np.uint32)
+        cdef size_t m = of.shape[0], each = max(k, 0)
+        cdef int rc
+        starts = np.empty(m + 1, np.uint32)
+        found, cosines, rules = np.empty(m * each, np.uint64), np.empty(m * each), np.empty(m * each)
         cdef uint32_t[::1] at = starts
-        check(sg_items_degrees(self.model, &of[0], m, most, &at[1]))
-        np.cumsum(starts, out=starts)
-        found, scores = np.empty(starts[m], np.uint64), np.empty(starts[m], np.float32)
         cdef uint64_t[::1] i = found
-        cdef float[::1] s = scores
+        cdef double[::1] c = cosines, r = rules
         with nogil:
-            for x in range(m):
-                rc = sg_items_similar(self.model, of[x], at[x + 1] - at[x], &i[at[x]], &s[at[x]], &n)
-                if rc != SG_OK:
-                    break
+            rc = sg_items_neighbours(self.model, &of[0], m, each, &at[0], &i[0], &c[0], &r[0])
         check(rc)
-        return starts, found, scores
+        n = at[m]
+        return starts, found[:n], cosines[:n], rules[:n]
 
     def support(self, items_a, items_b):
         """uint32[n]: how often items_a[x] and items_b[x] occur together; 0 where either is unknown."""

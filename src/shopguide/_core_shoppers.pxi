@@ -428,6 +428,19 @@ cdef class Audience:
             sg_audience_shared(self.audience, item, &o[0], o.shape[0], limit, &c[0])
         return counts
 
+    def shared_by(self, items, others):
+        """uint32[m]: the distinct users of both items[x] and others[x], uint64[m] each. Raises ValueError on unequal
+        lengths."""
+        cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64)
+        cdef const uint64_t[::1] o = np.ascontiguousarray(others, np.uint64)
+        cdef size_t n = _of_one_length(i.shape[0], o.shape[0]), x
+        counts = np.empty(n, np.uint32)
+        cdef uint32_t[::1] c = counts
+        with nogil:
+            for x in range(n):
+                sg_audience_shared(self.audience, i[x], &o[x], 1, 0, &c[x])
+        return counts
+
     def dump(self):
         """The state: (items uint64[n], users uint64[n], counts uint32[n]), a row a pair."""
         cdef size_t n = sg_audience_pairs(self.audience)

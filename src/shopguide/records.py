@@ -155,6 +155,7 @@ class Looks(Table):
 
     schema = {
         "user": "<u8",
+        "unit": "<u8",  # of the live session in the model; 0: none
         "offset": "<i8",  # of the event that caused it
         "event_time": "<f8",
         "logged": "<f8",
@@ -166,11 +167,12 @@ class Looks(Table):
         "recent": "<u8[]",  # distinct items of the user, newest first
         "recent_kind": "u1[]",  # strongest kind seen for each
         "recent_time": "<f8[]",
-        "here": "u1[]",  # 1: in the live session
+        "here": "u1[]",  # events of each in the live session; 0: it is not in it
         "bought": "<u8[]",
         "dismissed": "<u8[]",
     }
     user: U64
+    unit: U64
     offset: I64
     event_time: F64
     logged: F64
@@ -187,7 +189,8 @@ class Looks(Table):
     dismissed: Ragged[np.uint64]
 
 
-SIGNALS = ("items", "session", "popular", "similar", "trending")
+SIGNALS = ("items", "rule", "next", "hops", "sessions", "users", "current", "previous", "steps", "repeats", "popular")
+SIGNALS += (SIMILAR.decode(), TRENDING.decode())
 
 
 class Candidates(Table):

@@ -43,17 +43,29 @@ class LearnSettings(Section):
     retention_events: int | None = Field(
         None, ge=1024, description="newest rows of the log that count, evenly over its partitions; none: all"
     )
+    users: bool = Field(False, description="also find users alike, where units are sessions and users come back")
     session_gap: float = Field(1800, gt=0, description="seconds without an event that end a session")
     trend_half_life: float = Field(86400, gt=0, description="seconds in which popularity halves")
 
 
 class ScoreSettings(Section):
-    recent: int = Field(10, ge=1, le=100, description="the user's newest distinct items that make candidates")
+    recent: int = Field(10, ge=1, le=64, description="the user's newest distinct items that make candidates")
     neighbours: int = Field(50, ge=1, le=200, description="similar items taken for each of them")
     decay: float = Field(0.6, gt=0, le=1, description="weight of each next older item")
-    items: float = Field(1.5, ge=0, description="weight of item-based collaborative filtering")
-    session: float = Field(1.0, ge=0, description="weight of the live session's own signals")
-    popular: float = Field(0.25, ge=0, description="weight of what is popular now")
+    weights: Path | None = Field(
+        None, description="file of trained weights (`shopguide train`); none: those that follow"
+    )
+    items: float = Field(0.2, description="weight of item-based collaborative filtering, by cosine")
+    rule: float = Field(0.2, description="weight of the same, by how many of those who chose one chose the other")
+    next: float = Field(0.25, description="weight of what follows the newest item")
+    hops: float = Field(0.15, description="weight of two hops over what follows what")
+    sessions: float = Field(0.2, description="weight of what the sessions most like this one hold")
+    users: float = Field(0.1, description="weight of what the users most like this one chose, where learn.users is on")
+    current: float = Field(0.0, description="weight of the newest item of the visit")
+    previous: float = Field(0.1, description="weight of the item before it")
+    steps: float = Field(1.0, description="weight of the visit's items, the k-th newest counting 1 / k")
+    repeats: float = Field(0.1, description="weight of coming back to an item")
+    popular: float = Field(0.02, description="weight of what is popular now")
 
 
 class RankSettings(Section):

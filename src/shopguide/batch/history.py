@@ -91,7 +91,7 @@ def _learn(learned: Learned, rejects: RejectFiles, batch: Batch) -> Batch:
     kept, bad = clean(batch)
     rejects.write(batch.partition, bad.offset.tolist(), bad.reason, bad.raw)
     learned.rejected.update(bad.reason)
-    learned.scorer.learn_categories(kept)
+    learned.scorer.learn_catalogue(kept)
     learned.ranker.learn(kept)
     return Batch(batch.partition, batch.first, batch.last, learned.featurizer.learn(kept), Names())
 

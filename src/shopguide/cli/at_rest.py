@@ -110,7 +110,7 @@ class AtRest:
     def _replay(self, log: Log, partition: int, position: int) -> None:
         while (batch := log.read(partition, position, READ)) is not None:
             kept, _ = clean(batch)
-            self.scorer.learn_categories(kept)
+            self.scorer.learn_catalogue(kept)
             self.ranker.learn(kept)
             update = self.featurizer.featurize(kept)
             self.scorer.learn(update)

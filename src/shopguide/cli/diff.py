@@ -55,9 +55,9 @@ def _counts(found: AtRest, items: NDArray[np.uint64]) -> Rows:
 
 
 def _similar(found: AtRest, items: NDArray[np.uint64]) -> dict[int, dict[int, float]]:
-    starts, near, scores = found.scorer.items.model.neighbours(items, NEIGHBOURS)
+    starts, near, scores, _ = found.scorer.items.model.neighbours(items, NEIGHBOURS)
     cuts = zip(items.tolist(), starts[:-1].tolist(), starts[1:].tolist(), strict=True)
-    return {item: dict(zip(near[a:b].tolist(), scores[a:b].astype(float).tolist(), strict=True)) for item, a, b in cuts}
+    return {item: dict(zip(near[a:b].tolist(), scores[a:b].tolist(), strict=True)) for item, a, b in cuts}
 
 
 def _popular(found: AtRest, items: NDArray[np.uint64], now: float) -> dict[int, dict[int, float]]:

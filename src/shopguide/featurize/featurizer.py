@@ -24,7 +24,8 @@ class Featurizer:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._parts: dict[int, Part] = {}
-        self._watches = Watches(lambda user: self._of(user).shoppers.recent(user), settings.rank.n)
+        by_session = settings.learn.unit == "session"
+        self._watches = Watches(lambda user: self._of(user).shoppers.recent(user), settings.rank.n, by_session)
         self.frontier = Frontier()
 
     @property

@@ -47,11 +47,13 @@ def intent(kinds: NDArray[np.uint8], items: NDArray[np.uint64]) -> float:
 
 
 class Watches:
-    """The users who watch. ``recent`` gives a user's newest events, ``n`` is the length of a list."""
+    """The users who watch. ``recent`` gives a user's newest events, ``n`` is the length of a list, ``by_session``
+    whether the model's units are sessions."""
 
-    def __init__(self, recent: Callable[[int], dict[str, NDArray[Any]]], n: int) -> None:
+    def __init__(self, recent: Callable[[int], dict[str, NDArray[Any]]], n: int, by_session: bool) -> None:
         self._recent = recent
         self._n = n
+        self._by_session = by_session
         self._watches: dict[int, Watch] = {}
 
     def looks(self, batch: Batch, new: int) -> Looks:
@@ -126,18 +128,12 @@ class Watches:
     def _look(self, user: int, watch: Watch, offset: int, time: float, logged: float) -> Looks:
         events = self._recent(user)
         item, kind, session = events["item"], events["kind"], events["session"]
-        learned = np.flatnonzero(_LEARNED[kind])
-        newest_first = learned[::-1]
-        recent, first = np.unique(item[newest_first], return_index=True)
-        order = np.argsort(first)
-        recent, first = recent[order], first[order]
-        strongest = np.zeros(len(recent), np.uint8)
-        place = {key: at for at, key in enumerate(recent.tolist())}
-        np.maximum.at(strongest, [place[key] for key in item[learned].tolist()], STRENGTH[kind[learned]])
         live = session == session[-1] if len(session) else np.zeros(0, bool)
-        here = np.isin(recent, item[live & _LEARNED[kind]])
+        recent, strongest, times, here = _distinct(item, kind, events["time"], live)
+        unit = int(session[-1]) ^ user if self._by_session and len(session) else user
         return Looks(
             user=np.array([user], np.uint64),
+            unit=np.array([unit], np.uint64),
             offset=[offset],
             event_time=[time],
             logged=[logged],
@@ -145,9 +141,24 @@ class Watches:
             n=[watch.n],
             intent=[intent(kind[live], item[live]) if len(session) else 0.0],
             recent=Ragged.of([recent], "<u8"),
-            recent_kind=Ragged.of([_KIND_OF_STRENGTH[strongest]], "u1"),
-            recent_time=Ragged.of([events["time"][newest_first][first]], "<f8"),
+            recent_kind=Ragged.of([strongest], "u1"),
+            recent_time=Ragged.of([times], "<f8"),
             here=Ragged.of([here], "u1"),
             bought=Ragged.of([np.unique(item[kind == Kind.PURCHASE])], "<u8"),
             dismissed=Ragged.of([np.unique(item[kind == Kind.DISMISS])], "<u8"),
         )
+
+
+def _distinct(
+    item: NDArray[np.uint64], kind: NDArray[np.uint8], time: NDArray[np.float64], live: NDArray[np.bool_]
+) -> tuple[NDArray[np.uint64], NDArray[np.uint8], NDArray[np.float64], NDArray[np.uint8]]:
+    """The distinct items among a user's events, newest first: each with its strongest kind, the time of its newest
+    event, and how many of its events are live (at most 255)."""
+    newest_first = np.flatnonzero(_LEARNED[kind])[::-1]
+    items, first, place = np.unique(item[newest_first], return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    strongest = np.zeros(len(items), np.uint8)
+    np.maximum.at(strongest, place, STRENGTH[kind[newest_first]])
+    here = np.minimum(np.bincount(place, live[newest_first], len(items)), 255).astype(np.uint8)
+    times = time[newest_first][first]
+    return items[order], _KIND_OF_STRENGTH[strongest[order]], times[order], here[order]

@@ -8,50 +8,63 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from shopguide.records import Lessons
+from shopguide.records import Batch, Lessons
 
 
 @dataclass(frozen=True)
 class Context:
-    """Who asks: distinct items of the user, newest first; of each the strongest kind, the time, whether it is in the
-    live session."""
+    """Who asks: distinct items of the user, newest first; of each the strongest kind, the time, how many events of the
+    live session it has; the unit that the live session is in the model, and the user (0: none)."""
 
     recent: NDArray[np.uint64]
     kind: NDArray[np.uint8]
     time: NDArray[np.float64]
-    here: NDArray[np.bool_]
+    here: NDArray[np.uint8]
+    unit: int
+    user: int
     now: float
 
 
 @dataclass(frozen=True)
 class Signals:
     """Items with amounts; an item may stand in many rows, its signal is their sum. ``because`` names the user's item
-    that the amount comes from; 0: none."""
+    that the amount comes from; 0, or None for all: none."""
 
     item: NDArray[np.uint64]
-    because: NDArray[np.uint64]
     amount: NDArray[np.float64]
+    because: NDArray[np.uint64] | None = None
 
 
 class Recommender(Protocol):
     """Amounts are never negative. After any mix of observe and retract the state is that of what remains."""
 
-    def observe(self, lessons: Lessons) -> None: ...
+    signals: tuple[str, ...]
+    """What it gives, by the names of :data:`shopguide.records.SIGNALS`."""
 
-    def retract(self, lessons: Lessons) -> None: ...
+    def observe(self, lessons: Lessons) -> None:
+        """Learn lessons in order."""
+
+    def retract(self, lessons: Lessons) -> None:
+        """Take lessons back."""
 
     def bulk(self, lessons: Lessons) -> None:
         """Learn a whole history at once, each unit's lessons in order. Raises ValueError where something was learned
         before and the recommender cannot add to it."""
         self.observe(lessons)
 
-    def score(self, context: Context, limit: int) -> Signals:
-        """At most ``limit`` items for each of the user's items (or in all, where none is the cause)."""
+    def learn_catalogue(self, batch: Batch) -> None:
+        """Take in what ITEM and PICK rows say; any number of times, in any interleaving."""
 
-    def dump(self) -> dict[str, NDArray[Any]]: ...
+    def score(self, context: Context, limit: int) -> dict[str, Signals]:
+        """Signals by name, of at most ``limit`` items for each of the user's items (or in all, where none is the
+        cause). A name may be missing."""
 
-    def load(self, state: dict[str, NDArray[Any]]) -> None:
-        """Raises ValueError for a state that does not fit together."""
+    def dump(self) -> dict[str, NDArray[Any]]:
+        """What cannot be learned again from the lessons that ``items`` keeps."""
+        return {}
+
+    def load(self, state: dict[str, NDArray[Any]], kept: dict[str, NDArray[Any]]) -> None:
+        """From its own dump, and that of ``items``. Raises ValueError for a state that does not fit together."""
 
     def check(self) -> None:
         """Raises CoreError where an invariant does not hold."""

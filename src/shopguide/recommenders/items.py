@@ -1,4 +1,9 @@
-"""items: item-based collaborative filtering, the cosine of what occurs together in sessions (or users)."""
+"""items: item-based collaborative filtering, what occurs together in sessions (or users).
+
+Two signals of the same counts: the cosine support(i, j) / sqrt(n_i n_j) (Sarwar, Karypis, Konstan, Riedl, "Item-based
+collaborative filtering recommendation algorithms", WWW 2001), and the confidence of the rule "who has i has j",
+support(i, j) / n_i (Agrawal, Imielinski, Swami, "Mining association rules", SIGMOD 1993), which favours what many have.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +21,12 @@ from shopguide.settings import LearnSettings, ScoreSettings
 class ItemBased(Recommender):
     """Candidates are the neighbours of the user's newest items; each next older one counts ``decay`` less."""
 
+    signals = ("items", "rule")
+
     def __init__(self, learn: LearnSettings, score: ScoreSettings) -> None:
         self.model = Items(history=learn.history, k=score.neighbours, half_life=learn.half_life, row_cap=learn.row_cap)
         self._recent = score.recent
-        self._decay = score.decay
+        self._decay = score.decay ** np.arange(score.recent)
 
     def observe(self, lessons: Lessons) -> None:
         self.model.observe_many(lessons.unit, lessons.item, lessons.time)
@@ -30,16 +37,17 @@ class ItemBased(Recommender):
     def bulk(self, lessons: Lessons) -> None:
         self.model.bulk(lessons.unit, lessons.item, lessons.time)
 
-    def score(self, context: Context, limit: int) -> Signals:
+    def score(self, context: Context, limit: int) -> dict[str, Signals]:
         sources = context.recent[: self._recent]
-        starts, items, cosines = self.model.neighbours(sources, limit)
-        source = np.repeat(np.arange(len(sources)), np.diff(starts))
-        return Signals(items, sources[source], cosines * self._decay**source)
+        starts, items, cosines, rules = self.model.neighbours(sources, limit)
+        lengths = np.diff(starts)
+        because, decay = sources.repeat(lengths), self._decay[: len(sources)].repeat(lengths)
+        return {"items": Signals(items, cosines * decay, because), "rule": Signals(items, rules * decay, because)}
 
     def dump(self) -> dict[str, NDArray[Any]]:
         return self.model.dump()
 
-    def load(self, state: dict[str, NDArray[Any]]) -> None:
+    def load(self, state: dict[str, NDArray[Any]], kept: dict[str, NDArray[Any]]) -> None:
         self.model.load(state)
 
     def check(self) -> None:

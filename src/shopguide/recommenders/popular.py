@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shopguide import catalogue
 from shopguide._core import Recent
 from shopguide.recommenders.base import Context, Recommender, Signals
-from shopguide.records import Kind, Lessons
+from shopguide.records import Batch, Kind, Lessons
 from shopguide.settings import LearnSettings
 
 WEIGHT = np.zeros(256)  # of a kind of event: a purchase says more than a look
@@ -18,6 +19,8 @@ WEIGHT[[Kind.VIEW, Kind.CLICK, Kind.FAVOURITE, Kind.CART, Kind.PURCHASE]] = 1, 1
 
 class Popular(Recommender):
     """Decayed counts, overall and by category."""
+
+    signals = ("popular",)
 
     def __init__(self, learn: LearnSettings) -> None:
         self.model = Recent(learn.trend_half_life)
@@ -28,18 +31,20 @@ class Popular(Recommender):
     def retract(self, lessons: Lessons) -> None:
         self.model.retract(lessons.item, lessons.time, WEIGHT[lessons.kind])
 
-    def score(self, context: Context, limit: int) -> Signals:
-        return self.top(limit, 0, context.now)
+    def learn_catalogue(self, batch: Batch) -> None:
+        self.model.categorise(*catalogue.categories(batch.events))
+
+    def score(self, context: Context, limit: int) -> dict[str, Signals]:
+        return {"popular": self.top(limit, 0, context.now)}
 
     def top(self, limit: int, category: int, now: float) -> Signals:
         """The ``limit`` most popular items of a category (0: of all) at a time."""
-        items, weights = self.model.top(limit, category, now)
-        return Signals(items, np.zeros(len(items), np.uint64), weights)
+        return Signals(*self.model.top(limit, category, now))
 
     def dump(self) -> dict[str, NDArray[Any]]:
         return dict(self.model.dump())
 
-    def load(self, state: dict[str, NDArray[Any]]) -> None:
+    def load(self, state: dict[str, NDArray[Any]], kept: dict[str, NDArray[Any]]) -> None:
         self.model.load(state)
         self.model.check()  # the columns are taken as they are; other models learn theirs anew
 

@@ -86,7 +86,7 @@ class ScoreBolt(ModelBolt):
 
     def handle(self, tup: Any) -> None:
         if tup.stream == CATALOGUE:
-            self.stage.learn_categories(unpack(tup.values[1]))
+            self.stage.learn_catalogue(unpack(tup.values[1]))
             return
         slate = self.stage.score(cast(Update, unpack(tup.values[1])))
         if len(slate.looks):

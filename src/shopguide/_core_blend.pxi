@@ -1,0 +1,96 @@
+cdef class Blend:
+    """The candidates of one list: rows of ``signals`` signals become scored items, see csrc/sg_blend.h.
+
+    begin(), put() for each signal, then best() and what it says about the best. Raises ValueError where signals is not
+    1..64. Not for two threads at once.
+    """
+
+    cdef sg_blend *blend
+    cdef uint32_t signals
+    cdef object weights
+    cdef const sg_candidate *best_places
+    cdef size_t best_len
+
+    def __cinit__(self, uint32_t signals):
+        if not 1 <= signals <= SG_BLEND_SIGNALS:
+            raise ValueError(f"signals is {signals}; it has to be 1..{SG_BLEND_SIGNALS}")
+        self.signals = signals
+        self.blend = sg_blend_new(signals)
+        if self.blend == NULL:
+            raise MemoryError()
+
+    def __dealloc__(self):
+        sg_blend_free(self.blend)
+
+    def begin(self):
+        """No rows."""
+        sg_blend_begin(self.blend)
+        self.best_len = 0
+
+    def put(self, uint32_t signal, items, amounts, because=None):
+        """Rows of a signal: items uint64[n], amounts float64[n] (finite, at least 0), because uint64[n] (None: 0).
+        Raises ValueError, and nothing is put, on unequal lengths, a signal or an amount out of range."""
+        cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64)
+        cdef const double[::1] a = np.ascontiguousarray(amounts, np.float64)
+        cdef const uint64_t[::1] b
+        cdef size_t n = _of_one_length(i.shape[0], a.shape[0])
+        self.best_len = 0
+        if because is None:
+            check(sg_blend_put(self.blend, signal, &i[0], NULL, &a[0], n))
+            return
+        b = np.ascontiguousarray(because, np.uint64)
+        _of_one_length(n, b.shape[0])
+        check(sg_blend_put(self.blend, signal, &i[0], &b[0], &a[0], n))
+
+    def best(self, weights, n):
+        """The n best items by (score down, key up): (items uint64[<=n], scores float64[<=n]). weights float64[signals],
+        finite, may be negative. Raises ValueError on another length."""
+        cdef const double[::1] w = np.ascontiguousarray(weights, np.float64)
+        cdef size_t x, most = max(n, 0)
+        _of_one_length(w.shape[0], self.signals)
+        self.weights = w
+        with nogil:
+            self.best_len = sg_blend_best(self.blend, &w[0], most, &self.best_places)
+        items, scores = np.empty(self.best_len, np.uint64), np.empty(self.best_len)
+        cdef uint64_t[::1] i = items
+        cdef double[::1] s = scores
+        for x in range(self.best_len):
+            i[x] = self.blend.items[self.best_places[x].id]
+            s[x] = self.best_places[x].strength
+        return items, scores
+
+    def totals(self):
+        """(float64[<=n, signals], float64[signals]): each signal's total for the items that best() gave, and the
+        largest that it has for any item; what was weighed is the one divided by the other."""
+        totals, largest = np.zeros((self.best_len, self.signals)), np.zeros(self.signals)
+        cdef double[:, ::1] t = totals
+        cdef double[::1] m = largest
+        cdef uint32_t s
+        if self.best_len:
+            sg_blend_totals(self.blend, self.best_places, self.best_len, &t[0, 0])
+        for s in range(self.signals):
+            m[s] = self.blend.largest[s]
+        return totals, largest
+
+    def parts(self):
+        """What makes the scores of the items that best() gave: (starts uint32[<=n + 1], signal uint8[...],
+        because uint64[...], amount float64[...]); those of item x are at starts[x]:starts[x + 1], and add up to its
+        score."""
+        starts = np.zeros(self.best_len + 1, np.uint32)
+        cdef uint32_t[::1] at = starts
+        cdef size_t rows = sg_blend_count(self.blend, self.best_places, self.best_len, &at[0])
+        cdef const double[::1] w
+        signal, because, amount = np.empty(rows, np.uint8), np.empty(rows, np.uint64), np.empty(rows)
+        cdef uint8_t[::1] s = signal
+        cdef uint64_t[::1] b = because
+        cdef double[::1] a = amount
+        if self.best_len:
+            w = self.weights
+            sg_blend_worth(self.blend, &w[0], self.best_places, self.best_len, &s[0], &b[0], &a[0])
+        return starts, signal, because, amount
+
+    def check(self):
+        """Raises CoreError naming the first broken invariant."""
+        cdef const char *why = NULL
+        if sg_blend_check(self.blend, &why) != SG_OK:
+            raise CoreError(why.decode())

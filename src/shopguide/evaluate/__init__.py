@@ -1,0 +1,1 @@
+"""evaluate: how good the advice is, measured on data, by the code of the live line."""

@@ -1,0 +1,98 @@
+"""Data sets: what the line's sources read, divided into what is learned and what is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopguide.clean import clean
+from shopguide.collect.encode import Encoder
+from shopguide.collect.files import open_source
+from shopguide.errors import SourceError
+from shopguide.keys import Secret
+from shopguide.records import Batch, Events, Kind, Names
+
+NEXT_ITEM, LEAVE_ONE_OUT = "next-item", "leave-one-out"
+STATIC, PREQUENTIAL = "static", "prequential"
+_SECRET = Secret(b"shopguide evaluate")  # keys are of this process only
+
+# Folders that are known by their files: (training part, test part), each a pattern and a format (empty: any).
+_DIVIDED = (
+    (("*train_full*", ""), ("*test*", "")),
+    (("train_sequences*", "sequences"), ("test_pairs*", "pairs")),
+    (("train.*", ""), ("test.*", "")),
+)
+_SEQUENCES = ("Beauty.txt*", "s3rec")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Clean events. ``test`` None: one stream in order of time. ``rejected``: rows that make no sense."""
+
+    name: str
+    protocol: str
+    train: Events
+    test: Events | None
+    rejected: int
+
+    @property
+    def has_sessions(self) -> bool:
+        """Whether events name their session."""
+        return bool((self.train.session[is_shoppers(self.train)] != 0).any())
+
+
+def open_dataset(path: Path, format_: str | None, told: Callable[[int], object]) -> Dataset:
+    """Raises SourceError, in one line, where it cannot be read. ``told`` hears how many rows were read."""
+    reader = _Reader(told)
+    name = path.name.removesuffix(".gz")
+    if path.is_dir() and format_ is None:
+        for train, test in _DIVIDED:
+            if (first := _find(path, *train)) and (second := _find(path, *test)):
+                return Dataset(name, NEXT_ITEM, reader.read(first), reader.read(second), reader.rejected)
+        if spec := _find(path, *_SEQUENCES):
+            return Dataset(name, LEAVE_ONE_OUT, reader.read(spec), None, reader.rejected)
+    spec = f"file:{path}" + (f"?format={format_}" if format_ else "")
+    protocol = LEAVE_ONE_OUT if format_ == _SEQUENCES[1] else NEXT_ITEM
+    events = reader.read(spec)
+    if not is_shoppers(events).any():
+        raise SourceError(f"{path}: none of its {reader.rejected:,} rows makes sense as an event")
+    return Dataset(name, protocol, events, None, reader.rejected)
+
+
+def is_shoppers(events: Events) -> NDArray[np.bool_]:
+    """Which rows the model learns from."""
+    return np.isin(events.kind, (Kind.VIEW, Kind.CART, Kind.FAVOURITE, Kind.PURCHASE, Kind.CLICK))
+
+
+def in_time(events: Events) -> Events:
+    """In order of time, of equal times in theirs; the catalogue's rows stay before what followed them."""
+    return events.take(np.argsort(events.time, kind="stable"))
+
+
+def _find(folder: Path, pattern: str, format_: str) -> str | None:
+    found = sorted(p for p in folder.glob(pattern) if p.is_file())
+    return f"file:{found[0]}" + (f"?format={format_}" if format_ else "") if found else None
+
+
+class _Reader:
+    """Reads one part after another."""
+
+    def __init__(self, told: Callable[[int], object]) -> None:
+        self._told, self._rows = told, 0
+        self.rejected = 0
+
+    def read(self, spec: str) -> Events:
+        kept: list[Events] = []
+        encoder = Encoder(_SECRET)
+        for chunk in open_source(spec).chunks():
+            events = encoder.encode(chunk).events
+            batch, rejects = clean(Batch(0, 0, len(events) - 1, events, Names()))
+            kept.append(batch.events)
+            self.rejected += len(rejects.reason)
+            self._rows += chunk.rows
+            self._told(self._rows)
+        return Events.join(kept)

@@ -1,0 +1,57 @@
+"""The line's featurize and score in this process, without a log: what evaluation and training ask."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shopguide.featurize import Featurizer
+from shopguide.records import Batch, Events, Lessons, Looks, Names, Slate, Update
+from shopguide.score import Scorer
+from shopguide.settings import Settings
+
+BULK = 65536  # rows of a batch
+
+
+class Store:
+    """Rows are given offsets as they come. A scorer may learn later than featurize does (:meth:`see`)."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.featurizer = Featurizer(settings)
+        self.scorer = Scorer(settings)
+        self._rows = 0
+
+    def bulk(self, events: Events) -> None:
+        """Learn a history at once; nothing may have been learned before."""
+        for start in range(0, len(events), BULK):
+            batch = self._batch(events.slice(start, start + BULK))
+            self.scorer.learn_catalogue(batch)
+            self.featurizer.learn(batch)
+        self.scorer.bulk(self.featurizer.lessons(), self.featurizer.frontier)
+
+    def see(self, events: Events) -> Update:
+        """Take events in, but for the model: what it would learn."""
+        batch = self._batch(events)
+        self.scorer.learn_catalogue(batch)
+        return self.featurizer.featurize(batch)
+
+    def look(self, user: int, n: int, now: float) -> Looks:
+        """What an answer to a user needs."""
+        return self.featurizer.look(user, "home", n, now)
+
+    def answer(self, looks: Looks) -> Slate:
+        return self.scorer.answer(looks)
+
+    def _batch(self, events: Events) -> Batch:
+        first = self._rows
+        self._rows += len(events)
+        events = events.take(np.arange(len(events)))
+        events.offset[:] = np.arange(first, self._rows)
+        return Batch(0, first, self._rows - 1, events, Names())
+
+
+def joined(updates: list[Update]) -> Update:
+    """Updates of consecutive rows as one. Raises IndexError where there is none."""
+    lessons = Lessons.join([update.lessons for update in updates])
+    first, last = updates[0].first, updates[-1].last
+    return Update(0, first, last, first, lessons, -1, Events(), Looks())

@@ -1,0 +1,75 @@
+"""sessions: VMIS-kNN, what the sessions most like this one hold (Kersbergen, Sprangers, Schelter, SIGMOD 2022)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopguide._core import Sessions
+from shopguide.recommenders.base import Context, Recommender, Signals
+from shopguide.records import Lessons
+from shopguide.settings import LearnSettings, ScoreSettings
+
+NEWEST = 1500  # sessions looked at for each of the user's items
+NEAREST = 100  # of these, those whose items count
+RARE = 1.0  # weight of the logarithm of how rare an item is
+
+
+class NearestSessions(Recommender):
+    """The unit is what ``learn.unit`` says. The one who asks does not count."""
+
+    signals: tuple[str, ...] = ("sessions",)
+
+    def __init__(self, learn: LearnSettings, score: ScoreSettings) -> None:
+        self.model = Sessions(history=learn.history)
+        self._recent = score.recent
+        self._decay = score.decay ** np.arange(score.recent)
+
+    def observe(self, lessons: Lessons) -> None:
+        self.model.observe_many(lessons.unit, lessons.item, lessons.time)
+
+    def retract(self, lessons: Lessons) -> None:
+        self.model.retract_many(lessons.unit, lessons.item, lessons.time)
+
+    def bulk(self, lessons: Lessons) -> None:
+        self.model.bulk(lessons.unit, lessons.item, lessons.time)
+
+    def score(self, context: Context, limit: int) -> dict[str, Signals]:
+        return {"sessions": self._nearest(context, limit, context.unit)}
+
+    def load(self, state: dict[str, NDArray[Any]], kept: dict[str, NDArray[Any]]) -> None:
+        self.model.load(kept)
+
+    def check(self) -> None:
+        self.model.check()
+
+    def _nearest(self, context: Context, limit: int, own: int) -> Signals:
+        sources = context.recent[: self._recent]
+        decay = self._decay[: len(sources)]
+        return Signals(*self.model.recommend(sources, decay, decay, 2 * limit, NEWEST, NEAREST, RARE, own or None))
+
+
+class NearestUsers(NearestSessions):
+    """User-based collaborative filtering: the same of whole users, where visits are the units of the others."""
+
+    signals = ("users",)
+
+    def observe(self, lessons: Lessons) -> None:
+        self.model.observe_many(lessons.user, lessons.item, lessons.time)
+
+    def retract(self, lessons: Lessons) -> None:
+        self.model.retract_many(lessons.user, lessons.item, lessons.time)
+
+    def bulk(self, lessons: Lessons) -> None:
+        self.model.bulk(lessons.user, lessons.item, lessons.time)
+
+    def score(self, context: Context, limit: int) -> dict[str, Signals]:
+        return {"users": self._nearest(context, limit, context.user)}
+
+    def dump(self) -> dict[str, NDArray[Any]]:
+        return self.model.dump()
+
+    def load(self, state: dict[str, NDArray[Any]], kept: dict[str, NDArray[Any]]) -> None:
+        self.model.load(state)
