@@ -6,6 +6,7 @@ from typing import Any
 
 import msgpack
 import numpy as np
+import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -77,6 +78,25 @@ def test_picks_hold_for_their_slot_and_time() -> None:
     assert c.picks("cart", 0) == {6: "block"}
     c.learn(batch([(2, 6, Kind.PICK, {"action": "clear"})]))
     assert c.picks("cart", 0) == {}
+
+
+def test_picks_come_in_the_order_of_their_times() -> None:
+    c, d = Catalogue(), Catalogue()
+    for item, time in ((5, 30.0), (6, 10.0), (7, 20.0), (4, 20.0)):
+        said = batch([(item, item, Kind.PICK, {"action": "pin"})])
+        said.events.time[:] = time
+        c.learn(said)
+        assert list(c.picks("home", 0))[-1] == 5
+    d.load(c.dump())
+    assert list(c.picks("home", 0)) == list(d.picks("home", 0)) == [6, 4, 7, 5]
+
+
+def test_picks_of_a_snapshot_without_their_times_are_taken() -> None:
+    pick = {"action": "pin", "slot": "", "until": 0.0, "by": "", "why": ""}
+    older = {"names": [], "collisions": [], "products": [], "picks": [(5, pick)], "offsets": []}
+    c = Catalogue()
+    c.load({"catalogue": np.frombuffer(orjson.dumps(older), np.uint8)})
+    assert c.picks("home", 0) == {5: "pin"}
 
 
 def test_dump_and_load() -> None:

@@ -19,6 +19,7 @@ import pytest
 
 from shopguide.cli import cli
 from shopguide.client import Subscriber
+from shopguide.settings import load
 from shopguide.state import StateDir
 
 COMMANDS = (
@@ -197,6 +198,19 @@ def test_a_mistake_is_one_line(
     if "token" in arguments:
         monkeypatch.delenv("SHOPGUIDE_SECRET")
     assert line in refused(*arguments)
+
+
+def test_settings_of_slots_are_shown_as_they_are_read_and_explained(tmp_path: Path) -> None:
+    given, again = tmp_path / "given.toml", tmp_path / "again.toml"
+    given.write_text('[rank]\nper_brand = 3\n[rank.slots.cart]\nper_category = 2\n[rank.slots."a b"]\nseen = "drop"\n')
+    again.write_text(said("config", "show", "--config", given))
+    assert load(path=again) == load(path=given) != load()
+    assert "# slots: none" in said("config", "show") and '[rank.slots."a b"]' in again.read_text()
+    words = said("config", "explain", "rank.slots.cart.per_category")
+    assert "most items of one category" in words and "that of rank.per_category" in words
+    assert "a slot has" in said("config", "explain", "rank.slots")
+    assert "SHOPGUIDE_RANK_PER_BRAND" in said("config", "explain", "rank.per_brand")
+    assert "'rank.slots.cart.n' is no setting" in refused("config", "explain", "rank.slots.cart.n")
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

@@ -7,11 +7,15 @@ from typing import Any
 import msgpack
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shopguide.rank import Ranker
+from shopguide.rank.reasons import UNNAMED, WORDS
 from shopguide.records import (
     SIGNALS,
     SIMILAR,
+    TRENDING,
     Batch,
     Candidates,
     Events,
@@ -23,6 +27,7 @@ from shopguide.records import (
 )
 from shopguide.settings import load
 
+ACTIONS = ("pin", "boost", "bury", "block")
 NAMES = {key: f"i{key}" for key in range(1, 10)}
 
 
@@ -46,9 +51,9 @@ def ranker(flags: dict[str, Any] | None = None, products: dict[int, dict[str, An
     return made
 
 
-def pick(made: Ranker, item: int, action: str) -> None:
-    data = Ragged.of_bytes([msgpack.packb({"action": action})])
-    made.learn(Batch(0, 0, 0, Events(kind=[Kind.PICK], offset=[50], item=[item], data=data), Names()))
+def pick(made: Ranker, item: int, action: str, time: float = 0.0, slot: str = "") -> None:
+    data = Ragged.of_bytes([msgpack.packb({"action": action, "slot": slot})])
+    made.learn(Batch(0, 0, 0, Events(kind=[Kind.PICK], offset=[50], item=[item], time=[time], data=data), Names()))
 
 
 Part = tuple[str, int, float, int]  # signal, because, amount, shared
@@ -138,6 +143,63 @@ def test_picks(action: str, want: list[str]) -> None:
         close = {1: [("popular", 0, 1.0, 0)], 3: [("popular", 0, 0.7, 0)]}
         item = made.rank(slate(close))[0]["items"][0]
         assert (item["item"], item["score"]) == ("i3", pytest.approx(1.05))
+
+
+def test_pins_are_the_list_where_there_is_nothing_else() -> None:
+    made = ranker(products={2: {"title": "Cup", "price": 4.0}, 5: {"stock": 0}, 6: {"op": "delete"}})
+    for item, time in ((1, 30.0), (2, 10.0), (3, 20.0), (5, 1.0), (6, 2.0), (77, 3.0)):
+        pick(made, item, "pin", time)
+    nothing = slate({})
+    assert shown(made, nothing) == ["i2", "i3", "i1"]
+    picked = {"text": "picked by our experts", "because": ""}
+    assert made.rank(nothing)[0]["items"][0] == {
+        "item": "i2",
+        "title": "Cup",
+        "score": 0.0,
+        "price": 4.0,
+        "reasons": [{**picked, "share": 0.0}],
+        "why": [{**picked, "signal": "pick", "title": "", "amount": 0.0}],
+    }
+    assert shown(made, slate(plain(4, 1), n=3)) == ["i2", "i3", "i1"]
+    assert shown(made, slate(plain(4, 1), bought=[2], dismissed=[3])) == ["i1", "i4"]
+    assert shown(ranker(), nothing) == []
+
+
+def test_a_pinned_candidate_keeps_its_score_and_says_that_it_was_picked() -> None:
+    made = ranker()
+    pick(made, 2, "pin")
+    item = made.rank(slate(plain(1, 2)))[0]["items"][0]
+    assert (item["item"], item["score"]) == ("i2", 0.5)
+    assert [(r["text"], r["share"]) for r in item["reasons"]] == [("picked by our experts", 0.0), ("popular now", 1.0)]
+    assert [part["amount"] for part in item["why"]] == [0.0, 0.5]
+
+
+@pytest.mark.parametrize("slot", [SIMILAR, TRENDING])
+def test_a_pin_does_not_come_into_an_answer_that_it_is_not_in(slot: bytes) -> None:
+    made = ranker()
+    pick(made, 2, "pin")
+    pick(made, 3, "pin")
+    assert shown(made, slate(plain(1, 2), slot=slot)) == ["i2", "i1"]
+
+
+PARTS = st.lists(
+    st.tuples(st.sampled_from(SIGNALS), st.integers(0, 9), st.floats(0, 2), st.integers(0, 9)), min_size=1, max_size=6
+)
+
+
+@given(st.dictionaries(st.integers(1, 9), PARTS), st.dictionaries(st.integers(1, 9), st.sampled_from(ACTIONS)))
+def test_every_why_adds_up_to_its_score(candidates: dict[int, list[Part]], picks: dict[int, str]) -> None:
+    made = ranker()
+    for item, action in picks.items():
+        pick(made, item, action)
+    for item in made.rank(slate(candidates, n=9))[0]["items"]:
+        assert sum(part["amount"] for part in item["why"]) == pytest.approx(item["score"], abs=1e-6)
+        assert 1 <= len(item["reasons"]) <= 3
+        assert {reason["text"] for reason in item["reasons"]} <= {part["text"] for part in item["why"]}
+
+
+def test_every_signal_has_words() -> None:
+    assert set(SIGNALS) <= set(WORDS) and set(UNNAMED) <= set(SIGNALS)
 
 
 def test_reasons_are_the_parts_of_the_score_in_words() -> None:

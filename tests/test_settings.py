@@ -35,6 +35,19 @@ def test_presets_are_right_and_differ(preset: str) -> None:
         ("[log]\npartitions = 0", r"log\.partitions = 0: should be greater than or equal to 1"),
         ("[learn]\nunit = 'shop'", r"learn\.unit = 'shop': should be 'session' or 'user'"),
         ("[push", r"is no TOML"),
+        ("rank = 3", r"rank = 3: should be a table$"),
+        ("[rank]\nprice_min = 5\nprice_max = 3", r"rank\.price_max = 3: should be no less than price_min = 5$"),
+        ("[rank]\nprice_max = inf", r"rank\.price_max = inf: should be a finite number$"),
+        ("[rank]\nslots = 3", r"rank\.slots = 3: should be a table$"),
+        ("[rank.slots]\ncart = 3", r"rank\.slots\.cart = 3: should be a table$"),
+        ("[rank.slots.cart]\nseen = 'x'", r"^rank\.slots\.cart\.seen = 'x': should be 'keep' or 'drop'$"),
+        (
+            "[rank.slots.cart]\nper_brand = 0",
+            r"rank\.slots\.cart\.per_brand = 0: should be greater than or equal to 1$",
+        ),
+        ("[rank.slots.cart]\nn = 3", r"cart\.n = 3: no such setting of a slot; it has seen, bought, current, per_"),
+        ("[rank]\nseen = 'x'\n[rank.slots.cart]\nper_brand = 3", r"^rank\.seen = 'x': should be 'keep' or 'drop'$"),
+        ("[rank]\nprice_min = 5\n[rank.slots.a]\nprice_max = 3", r"slots\.a\.price_max = 3: should be no less than pr"),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path: Path, text: str, line: str) -> None:
@@ -43,6 +56,17 @@ def test_a_mistake_is_one_line(tmp_path: Path, text: str, line: str) -> None:
     with pytest.raises(SettingError, match=line) as error:
         load("shop", file)
     assert "\n" not in str(error.value)
+
+
+def test_a_slot_has_what_differs_and_the_rest_of_all_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "a.toml"
+    file.write_text("[rank]\nbought = 'keep'\n[rank.slots.cart]\ncurrent = 'keep'\nper_category = 2\n")
+    monkeypatch.setenv("SHOPGUIDE_RANK_PER_BRAND", "4")
+    settings = load("news", file)
+    cart = settings.rank.slots["cart"]
+    assert (cart.current, cart.per_category, cart.bought, cart.seen, cart.per_brand) == ("keep", 2, "keep", "drop", 4)
+    assert (settings.rank.current, settings.rank.per_category, settings.rank.per_brand) == ("drop", 6, 4)
+    assert Settings.model_validate_json(settings.model_dump_json()) == settings
 
 
 def test_missing_file_and_unknown_preset(tmp_path: Path) -> None:

@@ -51,13 +51,14 @@ def _upserts(events: Events) -> Iterator[tuple[int, dict[str, Any]]]:
 
 @dataclass(frozen=True)
 class Pick:
-    """An expert's word on an item. ``until`` is epoch seconds; 0: no end."""
+    """An expert's word on an item. ``time`` (of the word) and ``until`` are epoch seconds; until 0: no end."""
 
     action: str
     slot: str
     until: float
     by: str
     why: str
+    time: float = 0.0  # 0: of a snapshot that did not hold it
 
 
 class Catalogue:
@@ -68,6 +69,7 @@ class Catalogue:
         self.collisions: set[int] = set()
         self._products: dict[int, dict[str, Any]] = {}
         self._picks: dict[int, Pick] = {}
+        self._by_time: list[tuple[int, Pick]] | None = []  # the picks, oldest first; None: to be sorted again
         self._offsets: dict[tuple[int, int], int] = {}  # (item, kind) -> offset of its last row
 
     def learn(self, batch: Batch) -> None:
@@ -81,7 +83,7 @@ class Catalogue:
             self._offsets[item, kind] = offset
             details = events.details(int(row))
             if kind == Kind.PICK:
-                self._pick(item, details)
+                self._pick(item, details, float(events.time[row]))
             else:
                 self._change(item, details)
 
@@ -130,10 +132,12 @@ class Catalogue:
         return not product.get("deleted") and product.get("stock") != 0
 
     def picks(self, slot: str, now: float) -> dict[int, str]:
-        """Item keys to the action of the pick in force for a slot."""
+        """Item keys to the action of the pick in force for a slot at ``now`` (epoch s); the oldest pick first."""
+        if self._by_time is None:
+            self._by_time = sorted(self._picks.items(), key=lambda picked: (picked[1].time, picked[0]))
         return {
             item: pick.action
-            for item, pick in self._picks.items()
+            for item, pick in self._by_time
             if pick.slot in ("", slot) and (not pick.until or pick.until > now)
         }
 
@@ -161,6 +165,7 @@ class Catalogue:
             self.collisions = set(loaded["collisions"])
             self._products = dict(loaded["products"])
             self._picks = {item: Pick(**pick) for item, pick in loaded["picks"]}
+            self._by_time = None
             self._offsets = {(item, kind): offset for item, kind, offset in loaded["offsets"]}
         except (KeyError, ValueError, TypeError) as e:
             raise StateError(f"the catalogue's snapshot is broken: {e}") from None
@@ -176,7 +181,8 @@ class Catalogue:
             if known.setdefault(key, name) != name:
                 self.collisions.add(key)
 
-    def _pick(self, item: int, details: dict[str, Any]) -> None:
+    def _pick(self, item: int, details: dict[str, Any], time: float) -> None:
+        self._by_time = None
         if details.get("action") == "clear":
             self._picks.pop(item, None)
             return
@@ -186,6 +192,7 @@ class Catalogue:
             float(details.get("until", 0)),
             str(details.get("by", "")),
             str(details.get("why", "")),
+            time,
         )
 
     def _change(self, item: int, details: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from shopguide.errors import SettingError
 
@@ -68,13 +68,54 @@ class ScoreSettings(Section):
     popular: float = Field(0.02, description="weight of what is popular now")
 
 
-class RankSettings(Section):
-    n: int = Field(20, ge=1, le=100, description="items in a list")
+class PolicySettings(Section):
+    """What a list may hold; a slot may have its own."""
+
     seen: Literal["keep", "drop"] = Field("keep", description="items the user has looked at already")
     bought: Literal["keep", "drop"] = Field("drop", description="items the user has bought already")
     current: Literal["keep", "drop"] = Field("drop", description="the item on the user's screen now")
     per_category: int | None = Field(None, ge=1, description="most items of one category in a list; none: no limit")
+    per_brand: int | None = Field(None, ge=1, description="most items of one brand in a list; none: no limit")
+    price_min: float | None = Field(
+        None,
+        ge=0,
+        allow_inf_nan=False,
+        description="lowest price in a list; items without a price pass; none: no limit",
+    )
+    price_max: float | None = Field(
+        None,
+        ge=0,
+        allow_inf_nan=False,
+        description="highest price in a list; items without a price pass; none: no limit",
+    )
+
+    @field_validator("price_max")
+    @classmethod
+    def _a_range(cls, price_max: float | None, info: ValidationInfo) -> float | None:
+        price_min = info.data.get("price_min")
+        if price_max is not None and price_min is not None and price_max < price_min:
+            raise ValueError(f"no less than price_min = {price_min:g}")
+        return price_max
+
+
+class RankSettings(PolicySettings):
+    n: int = Field(20, ge=1, le=100, description="items in a list")
     min_shoppers: int = Field(3, ge=1, description="fewest distinct shoppers behind a pair that a reason may name")
+    policy: Literal["on", "off"] = Field(
+        "on", description="off: candidates in the order of their scores, nothing hidden, capped or picked; to evaluate"
+    )
+    slots: dict[str, PolicySettings] = Field(
+        {}, description="by a slot's name, what differs in its lists: [rank.slots.cart] per_category = 2"
+    )
+
+    @field_validator("slots", mode="before")
+    @classmethod
+    def _whole(cls, slots: Any, info: ValidationInfo) -> Any:
+        """Each slot with what it does not name as it is in all lists. Needs the other fields: ``slots`` is the last."""
+        if not isinstance(slots, dict):
+            return slots
+        general = {key: info.data[key] for key in PolicySettings.model_fields if key in info.data}
+        return {name: {**general, **slot} if isinstance(slot, dict) else slot for name, slot in slots.items()}
 
 
 class PushSettings(Section):
@@ -156,7 +197,12 @@ def _merge(into: dict[str, Any], other: dict[str, Any]) -> None:
 def _line(error: Any) -> str:
     """One validation error as "key = value: what is allowed"."""
     key = ".".join(str(part) for part in error["loc"])
+    said = f"{key} = {error['input']!r}"
+    if error["type"] == "extra_forbidden" and error["loc"][:2] == ("rank", "slots"):
+        return f"{said}: no such setting of a slot; it has {', '.join(PolicySettings.model_fields)}"
     if error["type"] == "extra_forbidden":
-        return f"{key} = {error['input']!r}: no such setting; `shopguide config show` lists all"
-    message = error["msg"].removeprefix("Input should be ")
-    return f"{key} = {error['input']!r}: should be {message}"
+        return f"{said}: no such setting; `shopguide config show` lists all"
+    if error["type"] in ("dict_type", "model_type"):
+        return f"{said}: should be a table"
+    message = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    return f"{said}: should be {message}"

@@ -91,7 +91,7 @@ def why(user: str, item: str, state_path: Path, connect: str | None, as_json: bo
         return
     click.echo(f"{found['title']} ({found['item']}) scores {found['score']:.4f}:")
     for part in found["parts"]:
-        bar = "█" * max(1, round(24 * part["amount"] / found["score"]))
+        bar = "█" * max(1, round(24 * part["amount"] / (found["score"] or 1)))
         click.echo(f"  {part['amount']:.4f}  {bar:<24}  {part['signal']}: {part['text']}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import click
 
 from shopguide.cli.options import examples, json_option, settings_options
 from shopguide.errors import SettingError
-from shopguide.settings import ENVIRONMENT, Settings, load
+from shopguide.settings import ENVIRONMENT, PolicySettings, Settings, load
+
+SLOT = re.compile(r"rank\.slots\.[^.]+\.(\w+)")  # a setting of one slot's lists
 
 
 @click.group(
@@ -18,6 +21,7 @@ from shopguide.settings import ENVIRONMENT, Settings, load
         "shopguide config show --preset news",
         "shopguide config check --config shop.toml",
         "shopguide config explain push.heartbeat",
+        "shopguide config explain rank.slots.cart.per_category",
     )
 )
 def config() -> None:
@@ -34,10 +38,7 @@ def show(preset: str, config_path: Path | None, as_json: bool) -> None:
         click.echo(settings.model_dump_json())
         return
     for name, section in settings:
-        click.echo(f"[{name}]")
-        for key, value in section:
-            click.echo(f"{key} = {json.dumps(value)}" if value is not None else f"# {key}: none")
-        click.echo()
+        _print_table(name, dict(section))
 
 
 @config.command()
@@ -52,14 +53,40 @@ def check(preset: str, config_path: Path | None) -> None:
 @click.argument("key")
 def explain(key: str) -> None:
     """What a setting means, its default, and what is allowed."""
-    section, _, name = key.partition(".")
-    fields: dict[str, Any] = getattr(Settings.model_fields.get(section), "annotation", Settings).model_fields
-    if section not in Settings.model_fields or name not in fields:
-        allowed = [f"{s}.{k}" for s, f in Settings.model_fields.items() for k in f.annotation.model_fields]  # type: ignore[union-attr]
-        raise SettingError(f"{key!r} is no setting; there are {', '.join(allowed)}")
-    field = fields[name]
+    fields: dict[str, Any] = {
+        f"{name}.{inner}": field
+        for name, section in Settings.model_fields.items()
+        for inner, field in section.annotation.model_fields.items()  # type: ignore[union-attr]
+    }
+    own = SLOT.fullmatch(key)
+    general = f"rank.{own[1]}" if own and own[1] in PolicySettings.model_fields else key
+    if general not in fields:
+        raise SettingError(f"{key!r} is no setting; there are {', '.join(fields)}")
+    field = fields[general]
     limits = ", ".join(str(limit) for limit in field.metadata)
     click.echo(f"{key}: {field.description}")
+    if key == "rank.slots":
+        click.echo(f"  a slot has  {', '.join(PolicySettings.model_fields)}")
+        click.echo("  default     none")
+        click.echo("  from        a settings file")
+        return
     click.echo(f"  type     {str(field.annotation).removeprefix('<class ').strip(chr(39) + '>')}  {limits}".rstrip())
-    click.echo(f"  default  {field.default}")
-    click.echo(f"  from     {ENVIRONMENT}{section}_{name}".upper().replace("FROM", "from"))
+    click.echo(f"  default  {f'that of {general}' if own else field.default}")
+    source = "a settings file" if own else f"{ENVIRONMENT}{general.replace('.', '_')}".upper()
+    click.echo(f"  from     {source}")
+
+
+def _print_table(name: str, table: dict[str, Any]) -> None:
+    """A section as TOML, and the tables in it as tables of their own."""
+    click.echo(f"[{name}]")
+    inner = {key: value for key, value in table.items() if isinstance(value, dict)}
+    for key, value in table.items():
+        if value is None or value == {}:
+            click.echo(f"# {key}: none")
+        elif key not in inner:
+            click.echo(f"{key} = {json.dumps(value)}")
+    click.echo()
+    for key, tables in inner.items():
+        for slot, own in tables.items():
+            bare = slot if re.fullmatch(r"[\w-]+", slot, re.ASCII) else json.dumps(slot)
+            _print_table(f"{name}.{key}.{bare}", dict(own))

@@ -1,0 +1,207 @@
+"""The policy of rank against its plain definition: filter, stable sort, caps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgpack
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shopguide.catalogue import Catalogue
+from shopguide.rank.policy import Policy
+from shopguide.records import Batch, Events, Kind, Looks, Names, Ragged
+from shopguide.settings import RankSettings
+
+ITEMS = range(1, 13)
+UNNAMED = 12  # the one of them that has no name
+NOW = 100.0
+
+
+@dataclass(frozen=True)
+class Pick:
+    action: str
+    slot: str
+    until: float
+    time: float
+
+
+@dataclass(frozen=True)
+class World:
+    """A look, its candidates (item, score), and all that a list is made of."""
+
+    rules: dict[str, Any]
+    slots: dict[str, dict[str, Any]]
+    slot: str
+    n: int
+    candidates: list[tuple[int, float]]
+    products: dict[int, dict[str, Any]]
+    deleted: set[int]
+    picks: dict[int, Pick]
+    recent: list[int]
+    here: bool
+    bought: list[int]
+    dismissed: list[int]
+
+
+PRICES = st.sampled_from([1.0, 4.0, 5.0, 7.0, 10.0])
+TWO = st.sampled_from(["keep", "drop"])
+RULES = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(("seen", "bought", "current"), TWO),
+        **dict.fromkeys(("per_category", "per_brand"), st.integers(1, 3)),
+        "price_min": st.just(4.0),
+        "price_max": st.sampled_from([4.0, 7.0]),
+    },
+)
+PRODUCT = st.fixed_dictionaries(
+    {},
+    optional={
+        "brand": st.sampled_from(["", "x", "y"]),
+        "category": st.sampled_from(["", "a", "b", "c"]),
+        "price": PRICES,
+        "stock": st.integers(0, 2),
+    },
+)
+SOME = st.lists(st.sampled_from(ITEMS), unique=True, max_size=4)
+SLOTS = st.sampled_from(["home", "cart", "similar", "trending"])
+PICKS = st.builds(
+    Pick,
+    st.sampled_from(["pin", "boost", "bury", "block"]),
+    st.sampled_from(["", "home", "cart", "similar"]),
+    st.sampled_from([0.0, NOW, NOW + 1]),
+    st.sampled_from([1.0, 2.0, 3.0]),
+)
+WORLDS = st.builds(
+    World,
+    RULES,
+    st.dictionaries(SLOTS, RULES, max_size=2),
+    SLOTS,
+    st.integers(1, 12),
+    st.dictionaries(st.sampled_from(ITEMS), st.sampled_from([0.25, 0.5, 1.0, 1.5, 2.0])).map(lambda d: list(d.items())),
+    st.dictionaries(st.sampled_from(ITEMS), PRODUCT),
+    st.sets(st.sampled_from(ITEMS), max_size=2),
+    st.dictionaries(st.sampled_from(ITEMS), PICKS, max_size=5),
+    SOME,
+    st.booleans(),
+    SOME,
+    SOME,
+)
+
+
+def defined(w: World) -> list[int]:
+    """The list by the words of the documentation."""
+    rules = {"seen": "keep", "bought": "drop", "current": "drop", **w.rules, **w.slots.get(w.slot, {})}
+    picks = {i: p for i, p in w.picks.items() if p.slot in ("", w.slot) and (p.until == 0 or p.until > NOW)}
+
+    def offered(item: int) -> bool:
+        if item == UNNAMED or item in w.deleted or w.products.get(item, {}).get("stock") == 0 or item in w.dismissed:
+            return False
+        if (rules["bought"] == "drop" and item in w.bought) or (rules["seen"] == "drop" and item in w.recent):
+            return False
+        return not (rules["current"] == "drop" and w.here and w.recent[:1] == [item])
+
+    def within(item: int, shown: list[int]) -> bool:
+        product = w.products.get(item, {})
+        price = product.get("price")
+        if price is not None and not rules.get("price_min", 0) <= price <= rules.get("price_max", 1e9):
+            return False
+        for attribute in ("brand", "category"):
+            same = [i for i in shown if w.products.get(i, {}).get(attribute) == product.get(attribute)]
+            if product.get(attribute) and len(same) >= rules.get(f"per_{attribute}", 1e9):
+                return False
+        return True
+
+    scores = dict(w.candidates)
+    pins = sorted((p.time, item) for item, p in picks.items() if p.action == "pin")
+    shown = [item for _, item in pins if offered(item) and (item in scores or w.slot in ("home", "cart"))][: w.n]
+    factor = {item: {"boost": 1.5, "bury": 0.5}.get(p.action, 1.0) for item, p in picks.items()}
+    for item, _ in sorted(w.candidates, key=lambda c: -c[1] * factor.get(c[0], 1.0)):
+        picked = item in picks and picks[item].action in ("pin", "block")
+        if not picked and offered(item) and within(item, shown) and len(shown) < w.n:
+            shown.append(item)
+    return shown
+
+
+def catalogue(w: World) -> Catalogue:
+    rows: list[tuple[int, Kind, dict[str, Any], float]] = [(i, Kind.ITEM, p, 0.0) for i, p in w.products.items()]
+    rows += [(i, Kind.ITEM, {"op": "delete"}, 0.0) for i in w.deleted]
+    rows += [(i, Kind.PICK, {k: v for k, v in vars(p).items() if k != "time"}, p.time) for i, p in w.picks.items()]
+    events = Events(
+        item=np.array([row[0] for row in rows], np.uint64),
+        offset=range(len(rows)),
+        kind=[row[1] for row in rows],
+        time=[row[3] for row in rows],
+        data=Ragged.of_bytes([msgpack.packb(row[2]) for row in rows]),
+    )
+    named = [item for item in ITEMS if item != UNNAMED]
+    names = Names(key=np.array(named, np.uint64), text=Ragged.of_bytes([b"i%d" % item for item in named]))
+    made = Catalogue()
+    made.learn(Batch(0, 0, len(rows), events, names))
+    return made
+
+
+def chosen(w: World, policy: str = "on") -> list[int]:
+    looks = Looks(
+        user=[7],
+        event_time=[NOW],
+        n=[w.n],
+        recent=Ragged.of([w.recent], "<u8"),
+        here=Ragged.of([[w.here] * len(w.recent)], "u1"),
+        bought=Ragged.of([w.bought], "<u8"),
+        dismissed=Ragged.of([w.dismissed], "<u8"),
+    )
+    items, scores = [c[0] for c in w.candidates], [c[1] for c in w.candidates]
+    settings = RankSettings.model_validate({**w.rules, "policy": policy, "slots": w.slots})
+    places = Policy(settings, catalogue(w)).choose(looks, 0, w.slot, items, scores, range(len(items)))
+    assert all(place.row is None or items[place.row] == place.item for place in places)
+    return [place.item for place in places]
+
+
+@given(WORLDS)
+def test_a_list_is_what_its_definition_says(w: World) -> None:
+    assert chosen(w) == defined(w)
+
+
+@given(WORLDS)
+def test_off_is_the_candidates_by_score(w: World) -> None:
+    by_score = sorted(w.candidates, key=lambda c: -c[1])
+    assert chosen(w, "off") == [item for item, _ in by_score if item != UNNAMED][: w.n]
+
+
+PLAIN = World({}, {}, "home", 12, [(item, 1.0) for item in (1, 2, 3, 4)], {}, set(), {}, [], False, [], [])
+
+
+def test_at_most_so_many_of_a_brand_whatever_its_category() -> None:
+    products = {item: {"brand": "x", "category": str(item)} for item in (1, 2, 4)}
+    assert chosen(replace(PLAIN, rules={"per_brand": 2}, products=products)) == [1, 2, 3]
+
+
+def test_what_one_limit_refuses_does_not_count_for_the_other() -> None:
+    products = {
+        1: {"brand": "x", "category": "a"},
+        2: {"brand": "x", "category": "b"},
+        3: {"brand": "y", "category": "b"},
+    }
+    rules = {"per_brand": 1, "per_category": 1}
+    assert chosen(replace(PLAIN, rules=rules, products=products)) == [1, 3, 4]
+
+
+def test_an_item_without_a_price_passes_every_range() -> None:
+    products = {1: {"price": 3.0}, 2: {"price": 4.0}, 3: {"price": 7.5}}
+    assert chosen(replace(PLAIN, rules={"price_min": 4, "price_max": 7}, products=products)) == [2, 4]
+
+
+def test_a_slot_has_its_own_policy() -> None:
+    w = replace(PLAIN, slots={"cart": {"bought": "keep"}}, bought=[1])
+    assert chosen(w) == [2, 3, 4] and chosen(replace(w, slot="cart")) == [1, 2, 3, 4]
+
+
+def test_a_pin_is_within_no_limit_and_counts_for_it() -> None:
+    products = {item: {"category": "a", "price": 9.0} for item in (1, 2, 8, 9)}
+    picks = {9: Pick("pin", "", 0.0, 1.0), 8: Pick("pin", "", 0.0, 2.0)}
+    w = replace(PLAIN, rules={"per_category": 1, "price_max": 9.0}, products=products, picks=picks)
+    assert chosen(w) == [9, 8, 3, 4]
