@@ -18,13 +18,17 @@ typedef struct {
 } node;
 
 struct sg_trees {
-    size_t features, trees, count, depth, points;
+    size_t features, trees, count, depth, rules;
     uint32_t *first; /* tree i has the nodes from first[i] up to first[i + 1] */
     node *nodes;
     double *values, *shares;
-    double *at, *weights; /* of the points */
+    uint16_t *rule;           /* by tree; rule i has WIDTH * i points */
+    double *points, *weights; /* of rule 1, of rule 2, .. */
     double expected;
 };
+
+/* Of the rules below this one. */
+static size_t points_before(size_t rule) { return WIDTH * (rule * (rule - 1) / 2); }
 
 void sg_trees_free(sg_trees *t) {
     if (t == NULL) return;
@@ -32,7 +36,8 @@ void sg_trees_free(sg_trees *t) {
     free(t->nodes);
     free(t->values);
     free(t->shares);
-    free(t->at);
+    free(t->rule);
+    free(t->points);
     free(t->weights);
     free(t);
 }
@@ -42,7 +47,8 @@ size_t sg_trees_features(const sg_trees *t) { return t->features; }
 size_t sg_trees_count(const sg_trees *t) { return t->trees; }
 
 size_t sg_trees_nbytes(const sg_trees *t) {
-    return sizeof *t + (t->trees + 1) * sizeof *t->first + 2 * t->points * sizeof *t->at +
+    return sizeof *t + (t->trees + 1) * sizeof *t->first + t->trees * sizeof *t->rule +
+           2 * points_before(t->rules + 1) * sizeof *t->points +
            t->count * (sizeof *t->nodes + sizeof *t->values + sizeof *t->shares);
 }
 
@@ -63,7 +69,7 @@ static const char *reach(making *m, int32_t old) {
     if (old < 0 || (size_t)old >= m->from->nodes) return "a root or a child is no node";
     if (m->seen[old]) return "a node is reached twice";
     double cover = m->from->cover[old];
-    if (!(cover >= 1 && cover <= SG_TREES_MAX_COVER)) return "a cover is not 1..2^53";
+    if (!(cover >= 1 && cover <= SG_TREES_MAX_COVER)) return "a cover is not 1..2^52";
     m->seen[old] = true;
     m->old[m->reached++] = (uint32_t)old;
     return NULL;
@@ -120,8 +126,7 @@ static const char *place_all(making *m) {
 }
 
 /* The Gauss-Legendre rule on 0..1: Newton's method from the usual guess at each root of the Legendre polynomial. */
-static void make_points(sg_trees *t) {
-    size_t n = t->points;
+static void make_rule(size_t n, double *points, double *weights) {
     for (size_t i = 0; i < n; i++) {
         double x = -cos(acos(-1) * ((double)i + 0.75) / ((double)n + 0.5)), slope = 1;
         for (int step = 0; step < 8; step++) {
@@ -134,8 +139,8 @@ static void make_points(sg_trees *t) {
             slope = (double)n * (x * p - before) / (x * x - 1);
             x -= p / slope;
         }
-        t->at[i] = (1 + x) / 2;
-        t->weights[i] = 1 / ((1 - x * x) * slope * slope);
+        points[i] = (1 + x) / 2;
+        weights[i] = 1 / ((1 - x * x) * slope * slope);
     }
 }
 
@@ -145,15 +150,30 @@ static double expected_below(const sg_trees *t, uint32_t at) {
     return t->shares[left] * expected_below(t, left) + t->shares[left + 1] * expected_below(t, left + 1);
 }
 
+/* The most features on a path from here down; times: by feature, how often it is on the path to here. */
+static size_t features_below(const sg_trees *t, uint32_t at, uint16_t *times) {
+    if (is_leaf(t, at)) return 0;
+    size_t feature = t->nodes[at].column / LANES, more = times[feature]++ == 0;
+    size_t left = features_below(t, t->nodes[at].left, times), right = features_below(t, t->nodes[at].left + 1, times);
+    times[feature]--;
+    return more + (left > right ? left : right);
+}
+
 static int finish(sg_trees *t) {
-    size_t most = t->depth < t->features ? t->depth : t->features; /* features on a path */
-    if (most == 0) most = 1;
-    t->points = (most + 2 * WIDTH - 1) / (2 * WIDTH) * WIDTH;
-    t->at = malloc(t->points * sizeof *t->at);
-    t->weights = malloc(t->points * sizeof *t->weights);
-    if (t->at == NULL || t->weights == NULL) return SG_ERR_NOMEM;
-    make_points(t);
-    for (size_t tree = 0; tree < t->trees; tree++) t->expected += expected_below(t, t->first[tree]);
+    uint16_t *times = calloc(t->features, sizeof *times);
+    if (times == NULL) return SG_ERR_NOMEM;
+    for (size_t tree = 0; tree < t->trees; tree++) {
+        size_t most = features_below(t, t->first[tree], times);
+        t->rule[tree] = (uint16_t)(most <= 2 * WIDTH ? 1 : (most + 2 * WIDTH - 1) / (2 * WIDTH));
+        if (t->rule[tree] > t->rules) t->rules = t->rule[tree];
+        t->expected += expected_below(t, t->first[tree]);
+    }
+    free(times);
+    t->points = malloc((points_before(t->rules + 1) + 1) * sizeof *t->points);
+    t->weights = malloc((points_before(t->rules + 1) + 1) * sizeof *t->weights);
+    if (t->points == NULL || t->weights == NULL) return SG_ERR_NOMEM;
+    for (size_t rule = 1; rule <= t->rules; rule++)
+        make_rule(WIDTH * rule, t->points + points_before(rule), t->weights + points_before(rule));
     return SG_OK;
 }
 
@@ -164,12 +184,13 @@ static int fill(making *m) {
     t->trees = from->trees;
     t->count = from->nodes;
     t->first = malloc((t->trees + 1) * sizeof *t->first);
+    t->rule = malloc((t->trees + 1) * sizeof *t->rule);
     t->nodes = malloc((t->count + 1) * sizeof *t->nodes);
     t->values = malloc((t->count + 1) * sizeof *t->values);
     t->shares = malloc((t->count + 1) * sizeof *t->shares);
     m->old = malloc((t->count + 1) * sizeof *m->old);
     m->seen = calloc(t->count + 1, sizeof *m->seen);
-    bool all = t->first && t->nodes && t->values && t->shares && m->old && m->seen;
+    bool all = t->first && t->rule && t->nodes && t->values && t->shares && m->old && m->seen;
     return all ? SG_OK : SG_ERR_NOMEM;
 }
 
@@ -249,71 +270,80 @@ typedef struct {
     const double *x;
     double *amounts;
     splits *of; /* by feature; {1, 1} where it is not on the path */
+    size_t n;   /* points of the tree's rule */
+    const double *points;
 } tour;
 
 /* 1, to the bit, where the feature is not on the path. */
 static inline double factor(splits of, double s) { return of.share + (of.on - of.share) * s; }
 
-static void explain_below(const tour *w, uint32_t at, double *p);
-
 /* (on - share) times the sum over the points of products, without the factor of that. */
-static double gained(const sg_trees *t, splits of, const double *products) {
+static double gained(const tour *w, splits of, const double *products) {
     double sums[WIDTH] = {0};
-    for (size_t i = 0; i < t->points; i += WIDTH)
-        for (size_t j = 0; j < WIDTH; j++) sums[j] += products[i + j] / factor(of, t->at[i + j]);
+    for (size_t i = 0; i < w->n; i += WIDTH)
+        for (size_t j = 0; j < WIDTH; j++) sums[j] += products[i + j] / factor(of, w->points[i + j]);
     return (of.on - of.share) * ((sums[0] + sums[1]) + (sums[2] + sums[3]));
 }
+
+static void explain_below(const tour *w, uint32_t at, double *p);
 
 /* One child of a node that has the products p; what its leaves make of them is added to sums. An earlier edge of the
  * feature gave it these leaves as if there were no further split on it: that is taken back. */
 static void explain_child(const tour *w, uint32_t child, size_t feature, bool taken, const double *p, double *sums) {
-    const sg_trees *t = w->trees;
-    double *q = sums + t->points;
-    splits was = w->of[feature], is = {was.on * taken, was.share * t->shares[child]};
+    const double *s = w->points;
+    double *q = sums + w->n;
+    splits was = w->of[feature], is = {was.on * taken, was.share * w->trees->shares[child]};
     bool again = was.share < 1;
     if (again)
-        for (size_t i = 0; i < t->points; i++) q[i] = p[i] / factor(was, t->at[i]) * factor(is, t->at[i]);
+        for (size_t i = 0; i < w->n; i++) q[i] = p[i] / factor(was, s[i]) * factor(is, s[i]);
     else
-        for (size_t i = 0; i < t->points; i++) q[i] = p[i] * factor(is, t->at[i]);
+        for (size_t i = 0; i < w->n; i++) q[i] = p[i] * factor(is, s[i]);
     w->of[feature] = is;
     explain_below(w, child, q);
     w->of[feature] = was;
-    for (size_t i = 0; i < t->points; i++) sums[i] += q[i];
-    w->amounts[feature] += gained(t, is, q) - (again ? gained(t, was, q) : 0);
+    for (size_t i = 0; i < w->n; i++) sums[i] += q[i];
+    w->amounts[feature] += gained(w, is, q) - (again ? gained(w, was, q) : 0);
 }
 
 /* p, at each point: its weight times the product of the path's factors; then the sum, over all leaves below, of value,
  * weight and product. Two lists a level, what follows p is free. */
 static void explain_below(const tour *w, uint32_t at, double *p) {
-    const sg_trees *t = w->trees;
-    if (is_leaf(t, at)) {
-        for (size_t i = 0; i < t->points; i++) p[i] *= t->values[at];
+    const node *is = &w->trees->nodes[at];
+    if (is->left == at) {
+        for (size_t i = 0; i < w->n; i++) p[i] *= w->trees->values[at];
         return;
     }
-    const node *is = &t->nodes[at];
     size_t feature = is->column / LANES;
     bool right = w->x[feature] > is->split;
-    double *sums = p + t->points;
-    memset(sums, 0, t->points * sizeof *sums);
+    double *sums = p + w->n;
+    memset(sums, 0, w->n * sizeof *sums);
     explain_child(w, is->left, feature, !right, p, sums);
     explain_child(w, is->left + 1, feature, right, p, sums);
-    memcpy(p, sums, t->points * sizeof *p);
+    memcpy(p, sums, w->n * sizeof *p);
+}
+
+static void explain_row(tour *w, double *p) {
+    const sg_trees *t = w->trees;
+    memset(w->amounts, 0, t->features * sizeof *w->amounts);
+    w->amounts[t->features] = t->expected;
+    for (size_t tree = 0; tree < t->trees; tree++) {
+        size_t before = points_before(t->rule[tree]);
+        w->n = WIDTH * t->rule[tree];
+        w->points = t->points + before;
+        memcpy(p, t->weights + before, w->n * sizeof *p);
+        explain_below(w, t->first[tree], p);
+    }
 }
 
 int sg_trees_explain(const sg_trees *t, const double *x, size_t n, double *amounts) {
     if (has_nan(x, n * t->features)) return SG_ERR_VALUE;
-    double *p = malloc(2 * (t->depth + 1) * t->points * sizeof *p);
+    double *p = malloc(2 * (t->depth + 1) * (WIDTH * t->rules + 1) * sizeof *p);
     splits *of = malloc(t->features * sizeof *of);
     int rc = p != NULL && of != NULL ? SG_OK : SG_ERR_NOMEM;
     for (size_t i = 0; rc == SG_OK && i < t->features; i++) of[i] = (splits){1, 1};
     for (size_t row = 0; rc == SG_OK && row < n; row++) {
-        tour w = {t, x + row * t->features, amounts + row * (t->features + 1), of};
-        memset(w.amounts, 0, t->features * sizeof *w.amounts);
-        w.amounts[t->features] = t->expected;
-        for (size_t tree = 0; tree < t->trees; tree++) {
-            memcpy(p, t->weights, t->points * sizeof *p);
-            explain_below(&w, t->first[tree], p);
-        }
+        tour w = {.trees = t, .x = x + row * t->features, .amounts = amounts + row * (t->features + 1), .of = of};
+        explain_row(&w, p);
     }
     free(p);
     free(of);
@@ -329,7 +359,8 @@ static const char *broken_node(const sg_trees *t, uint32_t at) {
     if (!(fabs(t->values[at]) <= SG_TREES_MAX_VALUE) || (!leaf && t->values[at] != 0)) return "I3: a value";
     if (leaf) return NULL;
     double left = t->shares[is->left], right = t->shares[is->left + 1];
-    return left > 0 && right > 0 && fabs(left + right - 1) <= 1e-15 ? NULL : "I4: shares";
+    bool within = left > 0 && left < 1 && right > 0 && right < 1;
+    return within && fabs(left + right - 1) <= 1e-15 ? NULL : "I4: shares";
 }
 
 static const char *broken_tree(const sg_trees *t, size_t tree) {
@@ -342,17 +373,18 @@ static const char *broken_tree(const sg_trees *t, size_t tree) {
     }
     if (next != end) return "I1: a node is no child";
     if (t->shares[first] != 1) return "I4: a root's share";
+    if (t->rule[tree] < 1 || t->rule[tree] > t->rules) return "I5: a tree's rule";
     const char *why = NULL;
     for (uint32_t at = first; at < end && why == NULL; at++) why = broken_node(t, at);
     return why;
 }
 
-static const char *broken_points(const sg_trees *t) {
+static const char *broken_rule(size_t n, const double *points, const double *weights) {
     double sum = 0, before = 0;
-    for (size_t i = 0; i < t->points; i++) {
-        if (!(t->at[i] > before && t->at[i] < 1 && t->weights[i] > 0)) return "I5: a point";
-        before = t->at[i];
-        sum += t->weights[i];
+    for (size_t i = 0; i < n; i++) {
+        if (!(points[i] > before && points[i] < 1 && weights[i] > 0)) return "I5: a point";
+        before = points[i];
+        sum += weights[i];
     }
     return fabs(sum - 1) <= 1e-12 ? NULL : "I5: weights";
 }
@@ -360,6 +392,7 @@ static const char *broken_points(const sg_trees *t) {
 int sg_trees_check(const sg_trees *t, const char **why) {
     *why = t->first[0] != 0 || t->first[t->trees] != t->count ? "I1: trees and nodes" : NULL;
     for (size_t tree = 0; tree < t->trees && *why == NULL; tree++) *why = broken_tree(t, tree);
-    if (*why == NULL) *why = broken_points(t);
+    for (size_t rule = 1; rule <= t->rules && *why == NULL; rule++)
+        *why = broken_rule(WIDTH * rule, t->points + points_before(rule), t->weights + points_before(rule));
     return *why == NULL ? SG_OK : SG_ERR_VALUE;
 }

@@ -142,8 +142,8 @@ static void test_what_is_refused(void) {
     feature[at] = FEATURES, refused("feature"), feature[at] = -2, refused("feature"), feature[at] = 0;
     threshold[at] = NAN, refused("threshold"), threshold[at] = -INFINITY, refused("threshold"), threshold[at] = 0;
     value[l] = NAN, refused("value"), value[l] = -2 * SG_TREES_MAX_VALUE, refused("value"), value[l] = 1;
-    cover[l] = NAN, refused("1..2^53"), cover[l] = 0, refused("1..2^53"), cover[l] = 1, refused("together");
-    cover[l] = 2, cover[at] = 2 * SG_TREES_MAX_COVER, refused("1..2^53"), cover[at] = 5;
+    cover[l] = NAN, refused("1..2^52"), cover[l] = 0, refused("1..2^52"), cover[l] = 1, refused("together");
+    cover[l] = 2, cover[at] = 2 * SG_TREES_MAX_COVER, refused("1..2^52"), cover[at] = 5;
     arrays.features = 0, refused("features"), arrays.features = SG_TREES_FEATURES + 1, refused("features");
     arrays.features = FEATURES;
     sg_trees *t = made();
@@ -151,6 +151,18 @@ static void test_what_is_refused(void) {
     CHECK(sg_trees_predict(t, x[0], 2, out) == SG_ERR_VALUE && sg_trees_explain(t, x[0], 2, out) == SG_ERR_VALUE);
     CHECK(out[0] == 77 && out[1] == 77);
     sg_trees_free(t);
+}
+
+/* The largest cover beside the smallest: no share is 1, a feature that comes again is known to. */
+static void test_covers_far_apart(void) {
+    arrays.nodes = 0, arrays.trees = 1;
+    int32_t most = add_leaf(3, SG_TREES_MAX_COVER - 2), inner = add_split(0, 1, most, add_leaf(5, 1));
+    roots[0] = add_split(0, 2, inner, add_leaf(7, 1));
+    sg_trees *t = made();
+    compare(t, 9);
+    cover[most] = cover[inner] = SG_TREES_MAX_COVER; /* as many together, to within 1e-9 */
+    sg_trees_free(t);
+    sg_trees_free(made());
 }
 
 /* A chain, each split on another feature: what is rightmost is taken. */
@@ -231,6 +243,7 @@ int main(void) {
     test_the_example_of_the_header();
     test_random_trees();
     test_what_is_refused();
+    test_covers_far_apart();
     test_deep_trees();
     test_arrays_of_anything();
     test_out_of_memory_leaves_nothing_behind();
