@@ -20,6 +20,7 @@ NOUNS = {
     "frontier",
     "catalogue",
     "tokens",
+    "trees",
     "wire",
     "_core",
     "recommenders",

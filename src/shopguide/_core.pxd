@@ -1,6 +1,6 @@
 # Declarations of the C core, one block a header. The headers in csrc/ are the documentation.
 
-from libc.stdint cimport int64_t, int8_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, int8_t, uint8_t, uint32_t, uint64_t
 
 cdef extern from "sg_status.h":
     int SG_OK, SG_ERR_NOMEM, SG_ERR_RANGE, SG_ERR_VALUE
@@ -245,3 +245,25 @@ cdef extern from "sg_blend.h":
     void sg_blend_worth(const sg_blend *b, const double *weights, const sg_candidate *places, size_t n,
                         uint8_t *signals, uint64_t *because, double *amounts) noexcept nogil
     int sg_blend_check(const sg_blend *b, const char **why) noexcept nogil
+
+cdef extern from "sg_trees.h":
+    ctypedef struct sg_trees:
+        pass
+    int SG_TREES_FEATURES
+    ctypedef struct sg_trees_arrays:
+        size_t features, trees, nodes
+        const int32_t *roots
+        const int32_t *feature
+        const int32_t *left
+        const int32_t *right
+        const double *threshold
+        const double *value
+        const double *cover
+    int sg_trees_new(const sg_trees_arrays *arrays, sg_trees **trees, const char **why) noexcept nogil
+    void sg_trees_free(sg_trees *t) noexcept nogil
+    int sg_trees_predict(const sg_trees *t, const double *x, size_t n, double *sums) noexcept nogil
+    int sg_trees_explain(const sg_trees *t, const double *x, size_t n, double *amounts) noexcept nogil
+    size_t sg_trees_features(const sg_trees *t) noexcept nogil
+    size_t sg_trees_count(const sg_trees *t) noexcept nogil
+    size_t sg_trees_nbytes(const sg_trees *t) noexcept nogil
+    int sg_trees_check(const sg_trees *t, const char **why) noexcept nogil
