@@ -1,4 +1,10 @@
-"""The blend: signals of one look become scored items, with the amounts that make each score."""
+"""The blend: signals of one look become scored items, with the amounts that make each score.
+
+Linear: each signal divided by its largest for this look, weighed, and added up. Trees, where the weights have any,
+re-rank the DEPTH best of the linear blend: their score is the sum of the leaves less the least that it can be, so it is
+never negative, and what each signal did to it is its Shapley value (csrc/sg_trees.h), beside what every item begins
+with.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +13,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shopguide._core import Blend
+from shopguide._core import Blend, Trees
 from shopguide.recommenders.base import Signals
-from shopguide.records import SIGNALS
-from shopguide.weights import Weights
+from shopguide.records import BASE, SIGNALS
+from shopguide.trees import Arrays, least
+from shopguide.weights import BLENDED, Weights
+
+DEPTH = 100  # of the linear blend, that trees rank again
+FEATURES = tuple(f"{name} {of}" for of in ("share", "total") for name in BLENDED)
 
 _PLACE = {name: at for at, name in enumerate(SIGNALS)}
+_BLENDED = np.array([_PLACE[name] for name in BLENDED])
+
+F64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -21,11 +34,11 @@ class Scored:
     signal (an index into SIGNALS), the user's item that each comes from (0: none); they add up to its score."""
 
     item: NDArray[np.uint64]
-    score: NDArray[np.float64]
+    score: F64
     starts: NDArray[np.uint32]
     signal: NDArray[np.uint8]
     because: NDArray[np.uint64]
-    amount: NDArray[np.float64]
+    amount: F64
 
 
 class Blender:
@@ -41,7 +54,10 @@ class Blender:
 
     @weights.setter
     def weights(self, weights: Weights) -> None:
-        self._weights, self._linear = weights, weights.by_signal
+        self._weights, self._linear, self._trees = weights, weights.by_signal, None
+        if weights.trees is not None:
+            arrays = Arrays(**weights.trees)
+            self._trees, self._least = Trees(*arrays), least(arrays)
 
     def begin(self) -> None:
         self._blend.begin()
@@ -51,13 +67,44 @@ class Blender:
         for name, one in signals.items():
             self._blend.put(_PLACE[name], one.item, one.amount, one.because)
 
+    def order(self, n: int) -> tuple[NDArray[np.uint64], F64]:
+        """Items and scores of the n best."""
+        if self._trees is None:
+            return self._blend.best(self._linear, n)
+        items, features = self.features(DEPTH)
+        if not len(items):
+            return items, np.zeros(0)
+        scores = self._trees.predict(features) - self._least
+        best = np.lexsort((items, -scores))[:n]
+        return items[best], scores[best]
+
     def best(self, n: int) -> Scored:
-        """The n best by the weights."""
+        """The n best, and why."""
+        if self._trees is not None:
+            return self._explained(n)
         items, scores = self._blend.best(self._linear, n)
         return Scored(items, scores, *self._blend.parts())
 
-    def features(self, n: int) -> tuple[NDArray[np.uint64], NDArray[np.float64], NDArray[np.float64]]:
-        """The n best by the linear weights, with each signal's total for them [<=n, signals], and the largest that it
-        has for any item [signals]."""
+    def features(self, n: int) -> tuple[NDArray[np.uint64], F64]:
+        """The n best by the linear weights, and what trees see of them: float64[<=n, len(FEATURES)]."""
         items, _ = self._blend.best(self._linear, n)
-        return items, *self._blend.totals()
+        totals, largest = self._blend.totals()
+        totals = totals[:, _BLENDED]
+        return items, np.hstack([totals / np.where(largest > 0, largest, 1)[_BLENDED], totals])
+
+    def _explained(self, n: int) -> Scored:
+        items, features = self.features(DEPTH)
+        scores = self._trees.predict(features) - self._least if len(items) else np.zeros(0)
+        best = np.lexsort((items, -scores))[:n]
+        amounts = self._trees.explain(features[best]) if len(best) else np.zeros((0, len(FEATURES) + 1))
+        m = len(BLENDED)
+        parts = np.hstack([amounts[:, -1:] - self._least, amounts[:, :m] + amounts[:, m:-1]])
+        size = 1 + m
+        return Scored(
+            items[best],
+            scores[best],
+            np.arange(0, len(best) * size + 1, size, np.uint32),
+            np.tile(np.append(_PLACE[BASE], _BLENDED).astype(np.uint8), len(best)),
+            np.zeros(parts.size, np.uint64),
+            parts.ravel(),
+        )

@@ -148,6 +148,7 @@ class Moved(Table):
 
 SIMILAR = b"similar"
 TRENDING = b"trending"
+BASE = "base"  # what every candidate of the trees begins with
 
 
 class Looks(Table):
@@ -190,7 +191,7 @@ class Looks(Table):
 
 
 SIGNALS = ("items", "rule", "next", "hops", "sessions", "users", "current", "previous", "steps", "repeats", "popular")
-SIGNALS += (SIMILAR.decode(), TRENDING.decode())
+SIGNALS += (SIMILAR.decode(), TRENDING.decode(), BASE)
 
 
 class Candidates(Table):

@@ -44,6 +44,13 @@ def from_lightgbm(model: Mapping[str, Any]) -> Arrays:
         raise ValueError(f"no dump of a LightGBM model: {error!r}") from error
 
 
+def least(arrays: Arrays) -> float:
+    """The least that the trees can come to: the sum of each one's smallest leaf."""
+    starts = [*arrays.roots, len(arrays.value)]
+    leaves = np.where(np.asarray(arrays.feature) == LEAF, arrays.value, np.inf)
+    return float(sum(leaves[a:b].min() for a, b in zip(starts, starts[1:], strict=False)))
+
+
 class _Columns:
     """The arrays as lists, while nodes are added."""
 

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from shopguide import durable
 from shopguide.errors import SettingError
-from shopguide.records import SIGNALS, SIMILAR, TRENDING
+from shopguide.records import BASE, SIGNALS, SIMILAR, TRENDING
 from shopguide.settings import ScoreSettings
 
 FORMAT = 1
-BLENDED = tuple(name for name in SIGNALS if name.encode() not in (SIMILAR, TRENDING))
+BLENDED = tuple(name for name in SIGNALS if name not in (SIMILAR.decode(), TRENDING.decode(), BASE))
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ BULK = 65536  # rows of a batch
 class Store:
     """Rows are given offsets as they come. A scorer may learn later than featurize does (:meth:`see`)."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, scorer: Scorer | None = None) -> None:
         self._settings = settings
         self.featurizer = Featurizer(settings)
-        self.scorer = Scorer(settings)
+        self.scorer = scorer or Scorer(settings)
         self._rows = 0
 
     def bulk(self, events: Events) -> None:
@@ -34,6 +34,10 @@ class Store:
         batch = self._batch(events)
         self.scorer.learn_catalogue(batch)
         return self.featurizer.featurize(batch)
+
+    def stranger(self) -> Store:
+        """One with the same model, whose featurize has seen nobody yet."""
+        return Store(self._settings, self.scorer)
 
     def look(self, user: int, n: int, now: float) -> Looks:
         """What an answer to a user needs."""

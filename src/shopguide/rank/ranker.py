@@ -75,7 +75,7 @@ class Ranker:
             "title": self.catalogue.title(place.item),
             "score": score,
             **{a: product[a] for a in ATTRIBUTES[1:] if product.get(a) not in (None, "")},
-            "reasons": largest(why, score),
+            "reasons": largest(why),
             "why": why,
         }
 

@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from shopguide.catalogue import Catalogue
-from shopguide.records import SIGNALS, SIMILAR, TRENDING, Kind
+from shopguide.records import BASE, SIGNALS, SIMILAR, TRENDING, Kind
 
 REASONS = 3  # most reasons on an item
 NAMED_SHARE = 0.05  # a cause below this share of the score is not worth a reason
@@ -34,13 +34,27 @@ class Cause(NamedTuple):
 # A part in words, by its signal: of its cause, and of how many distinct shoppers link the two.
 WORDS: dict[str, Callable[[Cause, int], str]] = {
     "items": lambda cause, shared: f"because you {cause.did}; {shared} shoppers chose both",
-    "session": lambda cause, shared: f"you {cause.did_it} on this visit",
+    "rule": lambda cause, shared: f"because you {cause.did}; {shared} who chose it chose this too",
+    "next": lambda cause, shared: f"often comes after {cause.title}, for {shared} shoppers",
+    "hops": lambda cause, shared: "often comes after what comes after your choices",
+    "sessions": lambda cause, shared: "visits like yours led here",
+    "users": lambda cause, shared: "shoppers like you chose it",
+    "current": lambda cause, shared: "you are looking at it now",
+    "previous": lambda cause, shared: "you looked at it just before",
+    "steps": lambda cause, shared: f"you {cause.did_it} on this visit",
+    "repeats": lambda cause, shared: "you came back to it",
     "popular": lambda cause, shared: "popular now",
     SIMILAR.decode(): lambda cause, shared: f"{shared} shoppers chose both this and {cause.title}",
     TRENDING.decode(): lambda cause, shared: "trending now",
+    BASE: lambda cause, shared: "what every candidate begins with",
 }
 # The same where too few shoppers link the two to name the cause, for signals that come from other shoppers' pairs.
-UNNAMED = {"items": "goes with other things you looked at", SIMILAR.decode(): "goes with it"}
+UNNAMED = {
+    "items": "goes with other things you looked at",
+    "rule": "goes with other things you looked at",
+    "next": "often comes next",
+    SIMILAR.decode(): "goes with it",
+}
 
 
 class Reasons:
@@ -80,11 +94,13 @@ class Reasons:
         return self._causes.setdefault(item, cause)
 
 
-def largest(why: list[dict[str, Any]], score: float) -> list[dict[str, Any]]:
-    """The first parts that are worth it as reasons, with their share of the score (0..1); the very first always."""
+def largest(why: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first parts that are worth it as reasons, with their share of all that speaks for the item (0..1); the very
+    first always."""
     told: list[dict[str, Any]] = []
+    total = sum(part["amount"] for part in why if part["amount"] > 0)
     for part in why:
-        share = part["amount"] / score if score else 0.0
+        share = part["amount"] / total if total else 0.0
         if told and share < NAMED_SHARE:
             continue
         told.append({"text": part["text"], "because": part["because"], "share": round(share, 4)})

@@ -1,0 +1,208 @@
+"""The blend's weights, learned from a training part alone.
+
+Its newest sessions are held out in slices, each asked by a store of all that came before, so that no weight is fitted
+to memorised counts. Linear weights by coordinate ascent on the measure itself (Metzler, Croft, "Linear feature-based
+models for information retrieval", 2007); trees by LambdaRank (Burges, 2010) as LightGBM has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopguide.blend import DEPTH, FEATURES
+from shopguide.errors import SettingError
+from shopguide.evaluate.data import LEAVE_ONE_OUT, Dataset, in_time
+from shopguide.evaluate.protocols import Question, by_session, last_of_each, reveal, without_newest
+from shopguide.evaluate.store import Store
+from shopguide.records import Events
+from shopguide.settings import Settings
+from shopguide.weights import BLENDED, Weights
+
+HELD_OUT = 0.35  # of the sessions, the newest
+SLICES = 4
+QUESTIONS = 25_000  # at most
+K = 20
+STEPS = (-0.5, -0.2, -0.1, -0.05, 0.05, 0.1, 0.2, 0.5)  # of a weight, tried in turn
+LEAST_STEP = 0.1  # a weight counts at least so much when its steps are sized
+ROUNDS = 6
+SIGNED = ("current",)  # weights that may be negative: on some sites the item on the screen is never the next
+LEAVES, RATE, MOST_TREES, PATIENCE = 31, 0.07, 300, 25
+SEED = 7
+
+F64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Candidates of all questions: features float64[rows, len(FEATURES)], rows of question q at starts[q]:starts[q+1];
+    the row of the right one, or -1."""
+
+    features: F64
+    starts: NDArray[np.int64]
+    right: NDArray[np.int64]
+    session: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, store: Store, questions: Iterable[Question], seen: str) -> Queries:
+        features, sizes, right, session = [], [0], [], []
+        for question in questions:
+            store.scorer.gather(question.looks, 0)
+            items, found = store.scorer.blender.features(DEPTH)
+            if seen == "drop":
+                stay = ~np.isin(items, question.looks.recent[0])
+                items, found = items[stay], found[stay]
+            at = np.flatnonzero(items == question.target)
+            right.append(sizes[-1] + int(at[0]) if len(at) else -1)
+            sizes.append(sizes[-1] + len(items))
+            features.append(found.astype(np.float32))
+            session.append(question.session)
+        matrix = np.concatenate(features) if features else np.zeros((0, len(FEATURES)))
+        return cls(matrix.astype(np.float64), np.array(sizes), np.array(right), np.array(session))
+
+    @classmethod
+    def join(cls, parts: list[Queries]) -> Queries:
+        rows = np.cumsum([0, *(len(p.features) for p in parts)])
+        starts = np.concatenate([p.starts[:-1] + at for p, at in zip(parts, rows, strict=False)] + [rows[-1:]])
+        right = np.concatenate([np.where(p.right < 0, -1, p.right + at) for p, at in zip(parts, rows, strict=False)])
+        return cls(np.concatenate([p.features for p in parts]), starts, right, np.concatenate([p.session for p in parts]))
+
+    def answerable(self) -> Queries:
+        """Those whose right item is a candidate."""
+        keep = self.right >= 0
+        sizes = np.diff(self.starts)
+        rows = np.repeat(keep, sizes)
+        starts = np.concatenate(([0], np.cumsum(sizes[keep])))
+        right = (self.right - self.starts[:-1])[keep] + starts[:-1]
+        return Queries(self.features[rows], starts, right, self.session[keep])
+
+    def ranks(self, scores: F64) -> F64:
+        """Of the right item, from 1, expected among equals; infinity where it is no candidate."""
+        owner = np.repeat(np.arange(len(self.right)), np.diff(self.starts))
+        found = self.right >= 0
+        bar = np.where(found, scores[np.where(found, self.right, 0)], np.inf)[owner]
+        better = np.bincount(owner, scores > bar, len(self.right))
+        equal = np.bincount(owner, scores == bar, len(self.right))
+        return np.where(found, 1 + better + (equal - 1) / 2, np.inf)
+
+
+def hits_and_mrr(ranks: F64) -> tuple[float, float]:
+    """HR and MRR at K."""
+    hit = ranks <= K
+    return float(hit.mean()), float(np.where(hit, 1 / ranks, 0).mean())
+
+
+def train(
+    dataset: Dataset, settings: Settings, kind: str, seen: str, told: Callable[[str], object] = lambda stage: None
+) -> Weights:
+    """Weights for a data set, ``kind`` linear or trees, learned from its training part. Raises SettingError where there
+    is too little to learn from, or LightGBM is not installed."""
+    start = Weights.of(settings.score)
+    slices = [queries for queries in _slices(dataset, settings, seen, told) if len(queries.right)]
+    if not slices or not any((queries.right >= 0).any() for queries in slices):
+        raise SettingError("too little to train weights on: no question of the held-out sessions has an answer")
+    queries = Queries.join(slices)
+    told("weights")
+    linear = ascend(queries, start.linear)
+    said: dict[str, Any] = {"on": dataset.name, "questions": len(queries.right), "kind": kind, "k": K}
+    shares = queries.features[:, : len(BLENDED)]
+    weights = np.array([linear[name] for name in BLENDED])
+    said["hr"], said["mrr"] = hits_and_mrr(queries.ranks(shares @ weights))
+    trees = _trees(slices, told) if kind == "trees" else None
+    return Weights(linear, trees, said)
+
+
+def ascend(queries: Queries, start: dict[str, float]) -> dict[str, float]:
+    """Linear weights by coordinate ascent on HR + MRR, from those given."""
+    shares = queries.features[:, : len(BLENDED)]
+    weights = np.array([start.get(name, 0.0) for name in BLENDED])
+    scores = shares @ weights
+    best = sum(hits_and_mrr(queries.ranks(scores)))
+    used = [at for at in range(len(BLENDED)) if shares[:, at].any()]
+    for _ in range(ROUNDS):
+        before = best
+        for at in used:
+            for step in STEPS:
+                change = step * max(abs(weights[at]), LEAST_STEP)
+                if weights[at] + change < 0 and BLENDED[at] not in SIGNED:
+                    continue
+                tried = scores + shares[:, at] * change
+                value = sum(hits_and_mrr(queries.ranks(tried)))
+                if value > best:
+                    best, scores = value, tried
+                    weights[at] += change
+        if best - before < 1e-4:
+            break
+    return dict(zip(BLENDED, (weights / np.abs(weights).max()).round(6).tolist(), strict=True))
+
+
+def _slices(dataset: Dataset, settings: Settings, seen: str, told: Callable[[str], object]) -> Iterator[Queries]:
+    store = Store(settings)
+    if dataset.protocol == LEAVE_ONE_OUT:
+        users = [events for events in by_session(dataset.train) if len(events) > 3]
+        store.bulk(without_newest(users, 2))
+        told("questions")
+        known = [events.slice(0, len(events) - 1) for events in _sample(users, QUESTIONS, 1)]
+        yield Queries.of(store, last_of_each(store.stranger(), known, K), seen)
+        return
+    sessions = by_session(in_time(dataset.train))
+    held = int(len(sessions) * (1 - HELD_OUT))
+    bounds = np.linspace(held, len(sessions), SLICES + 1).astype(int)
+    store.bulk(Events.join(sessions[:held]))
+    for number, (first, last) in enumerate(zip(bounds, bounds[1:], strict=False), 1):
+        told(f"questions {number}/{SLICES}")
+        part = sessions[first:last]
+        yield Queries.of(store, reveal(store.stranger(), _sample(part, QUESTIONS // SLICES), K), seen)
+        store.scorer.learn(store.see(Events.join(part)))
+
+
+def _sample(sessions: list[Events], most: int, each: int = 0) -> list[Events]:
+    """Of sessions that ask ``each`` questions (0: one less than they have events), evenly over time, so many that about
+    ``most`` are asked."""
+    total = sum(each or max(len(events) - 1, 0) for events in sessions)
+    if total <= most:
+        return sessions
+    chosen = np.linspace(0, len(sessions) - 1, max(1, int(len(sessions) * most / total))).astype(int)
+    return [sessions[at] for at in chosen]
+
+
+def _trees(slices: list[Queries], told: Callable[[str], object]) -> dict[str, list[Any]]:
+    """LambdaRank: the number of trees by the newest slice, then all slices."""
+    try:
+        import lightgbm
+    except ImportError:
+        raise SettingError("blend = 'trees': training needs LightGBM: pip install 'shopguide[train]'") from None
+    from shopguide.trees import from_lightgbm
+
+    parameters = {
+        "objective": "lambdarank",
+        "metric": "map",
+        "eval_at": [K],
+        "learning_rate": RATE,
+        "num_leaves": LEAVES,
+        "min_data_in_leaf": 50,
+        "lambdarank_truncation_level": K + 10,
+        "verbose": -1,
+        "seed": SEED,
+        "deterministic": True,
+        "force_row_wise": True,
+    }
+
+    def data(queries: Queries, reference: Any = None) -> Any:
+        queries = queries.answerable()
+        label = np.zeros(len(queries.features), np.int8)
+        label[queries.right] = 1
+        sizes = np.diff(queries.starts)
+        return lightgbm.Dataset(queries.features, label, group=sizes, reference=reference, free_raw_data=False)
+
+    told("how many trees")
+    first = data(Queries.join(slices[:-1])) if len(slices) > 1 else data(slices[0])
+    stopping = lightgbm.early_stopping(PATIENCE, verbose=False)
+    tried = lightgbm.train(parameters, first, MOST_TREES, valid_sets=[data(slices[-1], first)], callbacks=[stopping])
+    told("trees")
+    model = lightgbm.train(parameters, data(Queries.join(slices)), tried.best_iteration)
+    return {name: np.asarray(a).tolist() for name, a in from_lightgbm(model.dump_model())._asdict().items()}
