@@ -18,7 +18,8 @@ import xxhash
 
 from shopguide.collect import parquet
 from shopguide.collect.chunk import Chunk
-from shopguide.collect.formats import FORMATS, Format
+from shopguide.collect.format import Format
+from shopguide.collect.formats import FORMATS
 from shopguide.collect.lines import Lines
 from shopguide.collect.values import Cache, epoch, times
 from shopguide.errors import SourceError
