@@ -28,7 +28,7 @@ def write(path: Path, times: list[object]) -> Path:
         ("file:/nowhere/at-all.csv", "cannot read /nowhere/at-all.csv: No such file"),
         ("file:x?colour=red", "no option colour"),
         ("file:/dev/null", "/dev/null is no regular file"),
-        ("file:x?format=excel", "'excel' is none of events, online-retail"),
+        ("file:x?format=excel", "'excel' is none of events, jd, online-retail"),
     ],
 )
 def test_a_wrong_spec_is_one_clear_line(spec: str, says: str) -> None:

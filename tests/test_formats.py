@@ -327,6 +327,6 @@ def test_otto_and_serenade(data: Path) -> None:
 
 @pytest.mark.data
 def test_folders_of_other_formats_say_so(data: Path) -> None:
-    for name in ("amazon_beauty", "jd_appliances", "open_bandit", "diginetica_views_sample", "."):
+    for name in ("amazon_beauty", "open_bandit", "diginetica_views_sample", "."):
         with pytest.raises(SourceError):
             open_source(f"file:{data}/{name}")

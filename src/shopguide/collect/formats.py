@@ -16,6 +16,7 @@ import orjson
 from shopguide.collect.chunk import Chunk, Column, canonical, columns_of
 from shopguide.collect.format import Format
 from shopguide.collect.lines import MAX_LINE, TOO_LONG, Fields
+from shopguide.collect.sequences import Jd, Pairs, S3Rec, Sequences
 from shopguide.collect.values import Cache, amount, floats
 from shopguide.errors import SourceError
 
@@ -234,7 +235,9 @@ class Otto(Jsonl):
 
 _OTTO = {"session": "session", "item": "aid", "time": "ts", "kind": "type"}
 
-FORMATS: tuple[type[Format], ...] = (OnlineRetail, Rees46, SessionRec, Taobao, Otto, EventsJsonl, EventsTable)
+FORMATS: tuple[type[Format], ...] = (
+    OnlineRetail, Rees46, SessionRec, Taobao, Otto, Jd, Pairs, Sequences, S3Rec, EventsJsonl, EventsTable,
+)  # fmt: skip
 
 
 def event_columns(header: Sequence[str]) -> dict[str, str]:
