@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from shopguide.collect.access_log import AccessLog
 from shopguide.collect.chunk import Chunk, Column, canonical, columns_of
 from shopguide.collect.format import Format
 from shopguide.collect.lines import MAX_LINE, TOO_LONG, Fields
@@ -236,7 +237,7 @@ class Otto(Jsonl):
 _OTTO = {"session": "session", "item": "aid", "time": "ts", "kind": "type"}
 
 FORMATS: tuple[type[Format], ...] = (
-    OnlineRetail, Rees46, SessionRec, Taobao, Otto, Jd, Pairs, Sequences, S3Rec, EventsJsonl, EventsTable,
+    OnlineRetail, Rees46, SessionRec, Taobao, Otto, Jd, Pairs, Sequences, S3Rec, AccessLog, EventsJsonl, EventsTable,
 )  # fmt: skip
 
 
