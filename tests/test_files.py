@@ -27,8 +27,11 @@ def write(path: Path, times: list[object]) -> Path:
         ("file:", "should be file:PATH"),
         ("file:/nowhere/at-all.csv", "cannot read /nowhere/at-all.csv: No such file"),
         ("file:x?colour=red", "no option colour"),
+        ("file:x?item=/(.*)", "item goes with format=access-log only"),
+        ("file:x?format=access-log&item=(", "'\\(' is no regular expression"),
+        ("file:x?format=access-log&item=/p/", "'/p/' should have one group"),
         ("file:/dev/null", "/dev/null is no regular file"),
-        ("file:x?format=excel", "'excel' is none of events, online-retail"),
+        ("file:x?format=excel", "'excel' is none of access-log, events, jd, online-retail"),
     ],
 )
 def test_a_wrong_spec_is_one_clear_line(spec: str, says: str) -> None:

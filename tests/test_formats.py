@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from shopguide.collect import lines as lines_module
 from shopguide.collect.encode import Encoder
 from shopguide.collect.files import open_source
+from shopguide.collect.formats import FORMATS
 from shopguide.collect.lines import MAX_LINE, Fields, Lines
 from shopguide.errors import SourceError
 from shopguide.keys import Secret, item_key
@@ -150,6 +151,39 @@ def test_otto(tmp_path: Path) -> None:
     assert reasons == {"no session with events": 1, "no JSON object": 1, "no time": 1}
     assert int(events.user[0]) == user("anonymous:7") and events.time[0] == 1659304800.025
     assert b'{"session":9,"aid":1,"type":"clicks"}' in raws(events)
+
+
+BEGINNINGS = [
+    ("events", "user_id,Item,timestamp,type"),
+    ("events", "user\titem\ttime"),
+    ("events", '{"user": "u", "item": "i1", "time": 1700000000}'),
+    ("session-rec", "SessionId\tItemId\tTime"),
+    ("online-retail", "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"),
+    ("rees46", "event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session"),
+    ("taobao", "1,2,3,pv,1511658000"),
+    ("otto", '{"session":7,"events":[{"aid":1,"ts":1659304800025,"type":"clicks"}]}'),
+    ("jd", "879089+5+753+180+180 877096+10+753+35+35"),
+    ("jd", "879089+5+753+180+180"),
+    ("pairs", "21553 20071 8762\t21566"),
+    ("access-log", '203.0.113.9 - - [10/Oct/2023:13:55:36 -0700] "GET /p/1 HTTP/1.1" 200 2326 "-" "Mozilla/5.0"'),
+    ("", "21553 20071 8762 21566"),  # sequences or s3rec: only their names tell them apart
+    ("", "21553\t20071"),  # any table of two columns
+    ("", "user item\ttime"),
+    ("", "879089+5+753+180+180 877096"),
+    ("", "879089+11+753+180+180"),
+    ("", '203.0.113.9 - - [10/Oct/2023:13:55:36 -0700] "GET /p/1 HTTP/1.1" 200 2326'),
+]
+
+
+@pytest.mark.parametrize(("name", "first"), BEGINNINGS)
+def test_a_first_line_is_of_one_format(name: str, first: str) -> None:
+    """Or of events, too, the last that is asked."""
+    found = [f.name for f in FORMATS if f.sniff(first)]
+    assert found[:1] == ([name] if name else []) and set(found[1:]) <= {"events"}
+
+
+def test_every_format_is_recognised_or_named() -> None:
+    assert {f.name for f in FORMATS} == {name for name, _ in BEGINNINGS if name} | {"sequences", "s3rec"}
 
 
 @pytest.mark.parametrize(
@@ -327,6 +361,6 @@ def test_otto_and_serenade(data: Path) -> None:
 
 @pytest.mark.data
 def test_folders_of_other_formats_say_so(data: Path) -> None:
-    for name in ("amazon_beauty", "jd_appliances", "open_bandit", "diginetica_views_sample", "."):
+    for name in ("amazon_beauty", "open_bandit", "diginetica_views_sample", "."):
         with pytest.raises(SourceError):
             open_source(f"file:{data}/{name}")

@@ -1,4 +1,4 @@
-"""Files as a source: ``file:PATH[?format=F&speed=1|60|max]``.
+"""Files as a source: ``file:PATH[?format=F&speed=1|60|max]``; of an access log also ``&item=REGEX``.
 
 PATH is a file, text (plain or gzip) or Parquet, or a folder of files of one format, read in the order of their names.
 A row is identified by its file's path and its number in it, so that what the log has of a file is not taken twice.
@@ -17,8 +17,10 @@ import numpy as np
 import xxhash
 
 from shopguide.collect import parquet
+from shopguide.collect.access_log import AccessLog
 from shopguide.collect.chunk import Chunk
-from shopguide.collect.formats import FORMATS, Format
+from shopguide.collect.format import Format
+from shopguide.collect.formats import FORMATS
 from shopguide.collect.lines import Lines
 from shopguide.collect.values import Cache, epoch, times
 from shopguide.errors import SourceError
@@ -152,16 +154,22 @@ def open_source(spec: str) -> Files:
         raise SourceError(f"source {spec!r}: should be file:PATH[?format=F&speed=1|60|max] or log:DIR")
     options = dict(parse_qsl(query, keep_blank_values=True))
     forced, speed = options.pop("format", None), options.pop("speed", "max")
+    item = options.pop("item", None)
     if options:
-        raise SourceError(f"source {spec!r}: no option {', '.join(options)}; there are format and speed")
+        raise SourceError(f"source {spec!r}: no option {', '.join(options)}; there are format, speed and item")
     names = sorted({format_.name for format_ in FORMATS} | {parquet.NAME})
     if forced is not None and forced not in names:
         raise SourceError(f"source {spec!r}: format {forced!r} is none of {', '.join(names)}")
+    candidates = [f for f in FORMATS if forced in (None, f.name)]
+    if item is not None:
+        if forced != AccessLog.name:
+            raise SourceError(f"source {spec!r}: item goes with format={AccessLog.name} only")
+        candidates = [AccessLog.where(item)]
     path = Path(location)
     if path.is_dir():
-        files, passed_over = _folder(path, forced)
+        files, passed_over = _folder(path, forced, candidates)
     else:
-        files, passed_over = [_recognise(path, forced)], []
+        files, passed_over = [_recognise(path, forced, candidates)], []
     return Files(files, _speed_of(spec, speed), passed_over)
 
 
@@ -177,7 +185,7 @@ def _speed_of(spec: str, text: str) -> Speed:
     return speed
 
 
-def _folder(folder: Path, forced: str | None) -> tuple[list[Found], list[Path]]:
+def _folder(folder: Path, forced: str | None, candidates: list[type[Format]]) -> tuple[list[Found], list[Path]]:
     """The files of a folder that belong together, and the others."""
     try:
         paths = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
@@ -186,7 +194,7 @@ def _folder(folder: Path, forced: str | None) -> tuple[list[Found], list[Path]]:
     found: list[Found] = []
     for path in paths:
         try:
-            found.append(_recognise(path, forced))
+            found.append(_recognise(path, forced, candidates))
         except SourceError:
             if forced is not None:
                 raise
@@ -210,8 +218,8 @@ def _train_and_test(found: list[Found]) -> list[Found]:
     return [*train, *test] if train and test else found
 
 
-def _recognise(path: Path, forced: str | None) -> Found:
-    """The format of a file. Raises SourceError where it cannot be read or is in none."""
+def _recognise(path: Path, forced: str | None, candidates: list[type[Format]]) -> Found:
+    """Which of the candidates a file's format is. Raises SourceError where it cannot be read or is in none."""
     lines = Lines(path)
     if forced == parquet.NAME or (forced is None and parquet.is_parquet(path)):
         parquet.Parquet(path)
@@ -225,7 +233,7 @@ def _recognise(path: Path, forced: str | None) -> Found:
     if "\0" in text or "\ufffd" in text:
         raise SourceError(f"{path} is no text: formats are {', '.join(sorted({f.name for f in FORMATS}))}")
     try:
-        format_ = _format_of(text, [f for f in FORMATS if forced in (None, f.name)])
+        format_ = _format_of(text, candidates)
     except SourceError as e:
         raise SourceError(f"{path}: {e}") from None
     return Found(path, format_.name, lambda: Text(path, format_, text))

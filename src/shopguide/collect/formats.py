@@ -5,41 +5,24 @@ A format is a small class, named in FORMATS: ``sniff`` the first line, then ``pa
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from itertools import repeat
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import orjson
 
+from shopguide.collect.access_log import AccessLog
 from shopguide.collect.chunk import Chunk, Column, canonical, columns_of
+from shopguide.collect.format import Format
 from shopguide.collect.lines import MAX_LINE, TOO_LONG, Fields
+from shopguide.collect.sequences import Jd, Pairs, S3Rec, Sequences
 from shopguide.collect.values import Cache, amount, floats
 from shopguide.errors import SourceError
 
 DELIMITERS = ",\t;|"
 NOT_JSON = "no JSON object"
-
-
-class Format(ABC):
-    """One file of a format. ``first`` is its first line; ``skip`` lines of it are its header."""
-
-    name: ClassVar[str]
-    skip: int = 0
-
-    @classmethod
-    @abstractmethod
-    def sniff(cls, first: str) -> bool:
-        """Whether a file that begins with this line is of this format."""
-
-    @abstractmethod
-    def __init__(self, first: str) -> None:
-        """Raises SourceError where the header does not do."""
-
-    @abstractmethod
-    def parse(self, lines: list[bytes], last: bool) -> Chunk:
-        """The rows of these lines (some may be kept for the next call, none when they are the last)."""
 
 
 class Table(Format):
@@ -253,7 +236,9 @@ class Otto(Jsonl):
 
 _OTTO = {"session": "session", "item": "aid", "time": "ts", "kind": "type"}
 
-FORMATS: tuple[type[Format], ...] = (OnlineRetail, Rees46, SessionRec, Taobao, Otto, EventsJsonl, EventsTable)
+FORMATS: tuple[type[Format], ...] = (
+    OnlineRetail, Rees46, SessionRec, Taobao, Otto, Jd, Pairs, Sequences, S3Rec, AccessLog, EventsJsonl, EventsTable,
+)  # fmt: skip
 
 
 def event_columns(header: Sequence[str]) -> dict[str, str]:
