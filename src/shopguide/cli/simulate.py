@@ -40,7 +40,7 @@ from shopguide.simulate.truth import DAY, STATIONARY
     help=f"Who makes lists: a settings file, a preset, {', '.join(YARDSTICKS)} (repeatable).",
 )
 @click.option(
-    "--regime", type=click.Choice(list(REGIMES)), default=STATIONARY.name, show_default=True, help="How it moves."
+    "--regime", type=click.Choice(list(REGIMES)), default=STATIONARY.name, show_default=True, help="What moves in it."
 )
 @click.option("--lag", "lags", multiple=True, metavar="NAME=SECONDS", help="An arm's model learns only every so often.")
 @click.option("--interleave", is_flag=True, help="Both arms make each list together, instead of sharing the visitors.")

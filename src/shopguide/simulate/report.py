@@ -94,4 +94,4 @@ def _drafted(found: Mapping[str, Any]) -> list[str]:
         f"{name}: {clicks:,} clicks ({found['share'][name]:.1%}), {found['visits_won'][name]:,} visits won"
         for name, clicks in found["clicks"].items()
     ]
-    return [*lines, f"{found['ties']:,} visits tied; p = {found['p']:.4f} (sign test over visits)"]
+    return [*lines, f"{found['ties']:,} visits tied; p = {found['p']:.2g} (sign test over visits)"]
