@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zlib
 from collections import Counter, defaultdict
 from itertools import combinations, islice
 from pathlib import Path
@@ -21,7 +22,9 @@ from shopguide.collect.files import open_source
 from shopguide.keys import Secret
 from shopguide.log import Log
 from shopguide.records import Kind
-from shopguide.simulate import CATEGORIES, Shop
+from shopguide.simulate import CATEGORIES, REGIMES, START, Regime, Shop
+from shopguide.simulate.goods import STYLES
+from shopguide.simulate.truth import DAY, HOUR, NOVEL
 
 
 def test_the_same_seed_is_the_same_shop() -> None:
@@ -125,3 +128,50 @@ def test_the_seed_decides_alone_whatever_the_hash_seed() -> None:
         for seed in ("1", "2")
     }
     assert len(runs) == 1
+
+
+def test_products_appear_before_anybody_looks_at_them() -> None:
+    shop = Shop(8, regime=REGIMES["young"], rate=0.002)
+    there = {row["item"] for row in shop.catalogue()}
+    assert len(there) == 300 == len(shop.launches()) and not there & {row["item"] for row in shop.launches()}
+    rows = list(shop.events(8000))
+    assert [row["time"] for row in rows] == sorted(row["time"] for row in rows)
+    for row in rows:
+        if row["kind"] == "item":
+            there.add(row["item"])
+        assert row.get("item") is None or row["item"] in there
+    assert len(there) > 400 and len({row["event"] for row in rows if row["kind"] != "item"}) == 8000
+    assert rows == list(Shop(8, regime=REGIMES["young"], rate=0.002).events(8000))
+
+
+def test_a_style_is_looked_at_most_in_its_season() -> None:
+    regime = Regime("seasons", history=0, season=1.5, season_days=12)
+    shop = Shop(9, regime=regime, rate=0.01)
+    style = {p.item: p.style for p in shop.products}
+    first_day = Counter(
+        style[row["item"]] for row in shop.events(6000) if row["time"] < shop.start + DAY if "item" in row
+    )
+    best, worst = STYLES[0], STYLES[6]  # season 0 begins at its height, season 6 half a year off
+    assert shop.truth.season(best, shop.start) == pytest.approx(np.exp(1.5))
+    assert shop.truth.season(worst, shop.start) == pytest.approx(np.exp(-1.5))
+    assert first_day[best] > 2 * first_day[worst]
+
+
+def test_heat_by_its_definition() -> None:
+    regime = Regime("all", history=0, season=0.5, season_days=10, trend=0.3, trend_days=3, new=0.5, novelty=2)
+    shop, still = Shop(10, regime=regime), Shop(10)
+    truth = shop.truth
+    assert {still.truth.heat(p, START + 5 * DAY) for p in shop.products} == {1.0}
+    item = next(p for p in shop.products if truth.launch.get(p.item, START) > START)
+    launch = truth.launch[item.item]
+    assert truth.heat(item, launch - 1) == 0.0 < truth.heat(item, launch + 1)
+    for hour in (7, 60):
+        now = (launch // HOUR + hour) * HOUR
+        trend = np.exp(0.3 * np.cos(2 * np.pi * ((now - START) / (3 * DAY) + truth._phase[item.item])))
+        novelty = 1 + 2 * np.exp(-(now - launch) / (NOVEL * DAY))
+        assert truth.heat(item, now) == pytest.approx(truth.season(item.style, now) * trend * novelty)
+
+
+def test_a_seeds_events_stay_what_they_were() -> None:
+    rows = [*Shop(1).catalogue(), *Shop(1).events(3000)]
+    assert zlib.crc32(repr(rows).encode()) == 718937349

@@ -190,7 +190,8 @@ class Looks(Table):
     dismissed: Ragged[np.uint64]
 
 
-SIGNALS = ("items", "rule", "next", "hops", "sessions", "users", "current", "previous", "steps", "repeats", "popular")
+SIGNALS = ("items", "rule", "second", "next", "hops", "sessions", "users")
+SIGNALS += ("current", "previous", "steps", "repeats", "popular")
 SIGNALS += (SIMILAR.decode(), TRENDING.decode(), BASE)
 
 

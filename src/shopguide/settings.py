@@ -57,6 +57,7 @@ class ScoreSettings(Section):
     )
     items: float = Field(0.2, description="weight of item-based collaborative filtering, by cosine")
     rule: float = Field(0.2, description="weight of the same, by how many of those who chose one chose the other")
+    second: float = Field(0.1, description="weight of the neighbours of their neighbours")
     next: float = Field(0.25, description="weight of what follows the newest item")
     hops: float = Field(0.15, description="weight of two hops over what follows what")
     sessions: float = Field(0.2, description="weight of what the sessions most like this one hold")

@@ -31,7 +31,7 @@ STEPS = (-0.5, -0.2, -0.1, -0.05, 0.05, 0.1, 0.2, 0.5)  # of a weight, tried in 
 LEAST_STEP = 0.1  # a weight counts at least so much when its steps are sized
 ROUNDS = 6
 SIGNED = ("current",)  # weights that may be negative: on some sites the item on the screen is never the next
-LEAVES, RATE, MOST_TREES, PATIENCE = 31, 0.07, 300, 25
+LEAVES, RATE, MOST_TREES, PATIENCE = 31, 0.07, 300, 50
 SEED = 7
 
 F64 = NDArray[np.float64]

@@ -35,6 +35,7 @@ class Cause(NamedTuple):
 WORDS: dict[str, Callable[[Cause, int], str]] = {
     "items": lambda cause, shared: f"because you {cause.did}; {shared} shoppers chose both",
     "rule": lambda cause, shared: f"because you {cause.did}; {shared} who chose it chose this too",
+    "second": lambda cause, shared: "goes with what goes with your choices",
     "next": lambda cause, shared: f"often comes after {cause.title}, for {shared} shoppers",
     "hops": lambda cause, shared: "often comes after what comes after your choices",
     "sessions": lambda cause, shared: "visits like yours led here",

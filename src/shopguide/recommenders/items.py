@@ -1,8 +1,10 @@
 """items: item-based collaborative filtering, what occurs together in sessions (or users).
 
-Two signals of the same counts: the cosine support(i, j) / sqrt(n_i n_j) (Sarwar, Karypis, Konstan, Riedl, "Item-based
+Three signals of the same counts: the cosine support(i, j) / sqrt(n_i n_j) (Sarwar, Karypis, Konstan, Riedl, "Item-based
 collaborative filtering recommendation algorithms", WWW 2001), and the confidence of the rule "who has i has j",
-support(i, j) / n_i (Agrawal, Imielinski, Swami, "Mining association rules", SIGMOD 1993), which favours what many have.
+support(i, j) / n_i (Agrawal, Imielinski, Swami, "Mining association rules", SIGMOD 1993), which favours what many have;
+and the cosines of second-order neighbours, which reach what never occurred with the user's items: of the targets that
+no other signal has among its candidates they have one in eight (docs/design.md).
 """
 
 from __future__ import annotations
@@ -18,10 +20,13 @@ from shopguide.records import Lessons
 from shopguide.settings import LearnSettings, ScoreSettings
 
 
+SECOND = 40  # neighbours of the user's items whose own neighbours are looked at
+
+
 class ItemBased(Recommender):
     """Candidates are the neighbours of the user's newest items; each next older one counts ``decay`` less."""
 
-    signals = ("items", "rule")
+    signals = ("items", "rule", "second")
 
     def __init__(self, learn: LearnSettings, score: ScoreSettings) -> None:
         self.model = Items(history=learn.history, k=score.neighbours, half_life=learn.half_life, row_cap=learn.row_cap)
@@ -41,8 +46,14 @@ class ItemBased(Recommender):
         sources = context.recent[: self._recent]
         starts, items, cosines, rules = self.model.neighbours(sources, limit)
         lengths = np.diff(starts)
-        because, decay = sources.repeat(lengths), self._decay[: len(sources)].repeat(lengths)
-        return {"items": Signals(items, cosines * decay, because), "rule": Signals(items, rules * decay, because)}
+        weights = self._decay[: len(sources)]
+        because, decay = sources.repeat(lengths), weights.repeat(lengths)
+        near, strength = self.model.recommend(sources, weights, SECOND, limit)
+        return {
+            "items": Signals(items, cosines * decay, because),
+            "rule": Signals(items, rules * decay, because),
+            "second": Signals(*self.model.recommend(near, strength, 2 * limit, limit)),
+        }
 
     def dump(self) -> dict[str, NDArray[Any]]:
         return self.model.dump()
