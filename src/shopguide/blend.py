@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopguide._core import Blend, Trees
+from shopguide.errors import SettingError
 from shopguide.recommenders.base import Signals
 from shopguide.records import BASE, SIGNALS
 from shopguide.trees import Arrays, least
@@ -42,22 +43,21 @@ class Scored:
 
 
 class Blender:
-    """``begin``, ``put``, then ``best``. ``weights`` can be others at any time. Not for two threads at once."""
+    """``begin``, ``put``, then ``best``. Not for two threads at once. Raises SettingError for trees that are none."""
 
-    def __init__(self, weights: Weights) -> None:
-        self._blend = Blend(len(SIGNALS))
-        self.weights = weights
-
-    @property
-    def weights(self) -> Weights:
-        return self._weights
-
-    @weights.setter
-    def weights(self, weights: Weights) -> None:
-        self._weights, self._linear, self._trees = weights, weights.by_signal, None
+    def __init__(self, weights: Weights, blend: Blend | None = None) -> None:
+        self._blend = blend or Blend(len(SIGNALS))
+        self.weights, self._linear, self._trees = weights, weights.by_signal, None
         if weights.trees is not None:
-            arrays = Arrays(**weights.trees)
-            self._trees, self._least = Trees(*arrays), least(arrays)
+            try:
+                arrays = Arrays(**weights.trees)
+                self._trees, self._least = Trees(*arrays), least(arrays)
+            except (ValueError, TypeError, IndexError) as e:
+                raise SettingError(f"the trees of the weights {weights.version} are none: {e}") from None
+
+    def under(self, weights: Weights) -> Blender:
+        """The same rows under other weights."""
+        return Blender(weights, self._blend)
 
     def begin(self) -> None:
         self._blend.begin()

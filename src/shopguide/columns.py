@@ -55,13 +55,22 @@ class Ragged(Generic[T]):
     def take(self, rows: NDArray[Any]) -> Ragged[T]:
         """The given rows (boolean mask or indices), in that order."""
         index = np.flatnonzero(rows) if rows.dtype == bool else rows
-        sizes = np.diff(self.starts)[index]
         starts = np.zeros(len(index) + 1, np.uint32)
+        if not len(self.values):
+            return Ragged(starts, self.values)
+        sizes = (self.starts[1:] - self.starts[:-1])[index]
         np.cumsum(sizes, out=starts[1:], dtype=np.uint32)
         if not starts[-1]:
             return Ragged(starts, self.values[:0])
         where = np.repeat(self.starts[:-1][index].astype(np.int64) - starts[:-1], sizes) + np.arange(starts[-1])
         return Ragged(starts, self.values[where])
+
+    def slice(self, start: int, stop: int) -> Ragged[T]:
+        """Rows start..stop-1, as far as there are; copies."""
+        starts = self.starts[start : max(stop, start) + 1]
+        if not len(starts):
+            return Ragged(np.zeros(1, np.uint32), self.values[:0])
+        return Ragged(starts - starts[0], self.values[starts[0] : starts[-1]].copy())
 
     def join(self, *others: Ragged[T]) -> Ragged[T]:
         parts = (self, *others)
@@ -100,28 +109,41 @@ class Table:
     __hash__ = None  # type: ignore[assignment]
 
     def columns(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.schema}
+        return self.__dict__
 
     def take(self, rows: NDArray[Any]) -> Self:
         """The rows of a boolean mask, an index array, in that order."""
-        return type(self)(**{n: c.take(rows) if isinstance(c, Ragged) else c[rows] for n, c in self.columns().items()})
+        if rows.dtype == bool:
+            rows = np.flatnonzero(rows)
+        return self._like({n: c.take(rows) if isinstance(c, Ragged) else c[rows] for n, c in self.columns().items()})
 
     def slice(self, start: int, stop: int) -> Self:
-        return self.take(np.arange(start, min(stop, len(self))))
+        """Rows start..stop-1, as far as there are; copies."""
+        rows = slice(start, stop)
+        return self._like(
+            {n: c.slice(start, stop) if isinstance(c, Ragged) else c[rows].copy() for n, c in self.columns().items()}
+        )
 
     @classmethod
     def join(cls, tables: Sequence[Self]) -> Self:
         if not tables:
             return cls()
         first = tables[0].columns()
-        return cls(
-            **{
+        return cls._like(
+            {
                 n: c.join(*(getattr(t, n) for t in tables[1:]))
                 if isinstance(c, Ragged)
                 else np.concatenate([getattr(t, n) for t in tables])
                 for n, c in first.items()
             }
         )
+
+    @classmethod
+    def _like(cls, columns: dict[str, Any]) -> Self:
+        """Of columns that fit already: most tables are made of others, and small ones are made often."""
+        table = cls.__new__(cls)
+        table.__dict__.update(columns)
+        return table
 
 
 def pack_table(table: Table) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from shopguide.cli.ask import recommend, similar, trending, why
 from shopguide.cli.batch import batch
 from shopguide.cli.config import config
 from shopguide.cli.demo import demo
+from shopguide.cli.evaluate import evaluate
 from shopguide.cli.run import run
 from shopguide.cli.simulate import simulate
 from shopguide.cli.state import state
@@ -31,7 +32,7 @@ def cli() -> None:
 
 
 QUESTIONS = (watch, recommend, similar, trending, why)
-for command in (demo, run, batch, *QUESTIONS, simulate, token, forget, retract, export, state, storm, config):
+for command in (demo, run, batch, *QUESTIONS, evaluate, simulate, token, forget, retract, export, state, storm, config):
     cli.add_command(command)
 
 

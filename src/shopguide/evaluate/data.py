@@ -45,18 +45,21 @@ class Dataset:
         return bool((self.train.session[is_shoppers(self.train)] != 0).any())
 
 
-def open_dataset(path: Path, format_: str | None, told: Callable[[int], object]) -> Dataset:
-    """Raises SourceError, in one line, where it cannot be read. ``told`` hears how many rows were read."""
+def open_dataset(
+    path: Path, format_: str | None, protocol: str | None = None, told: Callable[[int], object] = lambda rows: None
+) -> Dataset:
+    """``protocol`` None: what fits the data. Raises SourceError, in one line, where it cannot be read. ``told`` hears how many rows were read."""
     reader = _Reader(told)
     name = path.name.removesuffix(".gz")
     if path.is_dir() and format_ is None:
         for train, test in _DIVIDED:
             if (first := _find(path, *train)) and (second := _find(path, *test)):
-                return Dataset(name, NEXT_ITEM, reader.read(first), reader.read(second), reader.rejected)
-        if spec := _find(path, *_SEQUENCES):
-            return Dataset(name, LEAVE_ONE_OUT, reader.read(spec), None, reader.rejected)
+                parts = reader.read(first), reader.read(second)
+                return Dataset(name, protocol or NEXT_ITEM, *parts, reader.rejected)
+        if found := _find(path, *_SEQUENCES):
+            return Dataset(name, protocol or LEAVE_ONE_OUT, reader.read(found), None, reader.rejected)
     spec = f"file:{path}" + (f"?format={format_}" if format_ else "")
-    protocol = LEAVE_ONE_OUT if format_ == _SEQUENCES[1] else NEXT_ITEM
+    protocol = protocol or (LEAVE_ONE_OUT if format_ == _SEQUENCES[1] else NEXT_ITEM)
     events = reader.read(spec)
     if not is_shoppers(events).any():
         raise SourceError(f"{path}: none of its {reader.rejected:,} rows makes sense as an event")

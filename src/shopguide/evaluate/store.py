@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from shopguide.featurize import Featurizer
-from shopguide.records import Batch, Events, Lessons, Looks, Names, Slate, Update
+from shopguide.records import Batch, Events, Lessons, Looks, Names, Update
 from shopguide.score import Scorer
 from shopguide.settings import Settings
 
@@ -21,13 +23,16 @@ class Store:
         self.scorer = scorer or Scorer(settings)
         self._rows = 0
 
-    def bulk(self, events: Events) -> None:
-        """Learn a history at once; nothing may have been learned before."""
+    def bulk(self, events: Events, scorers: Sequence[Scorer] = ()) -> None:
+        """Learn a history at once, these scorers (none: its own) too; nothing may have been learned before."""
         for start in range(0, len(events), BULK):
             batch = self._batch(events.slice(start, start + BULK))
-            self.scorer.learn_catalogue(batch)
+            for scorer in scorers or [self.scorer]:
+                scorer.learn_catalogue(batch)
             self.featurizer.learn(batch)
-        self.scorer.bulk(self.featurizer.lessons(), self.featurizer.frontier)
+        lessons = self.featurizer.lessons()
+        for scorer in scorers or [self.scorer]:
+            scorer.bulk(lessons, self.featurizer.frontier)
 
     def see(self, events: Events) -> Update:
         """Take events in, but for the model: what it would learn."""
@@ -42,9 +47,6 @@ class Store:
     def look(self, user: int, n: int, now: float) -> Looks:
         """What an answer to a user needs."""
         return self.featurizer.look(user, "home", n, now)
-
-    def answer(self, looks: Looks) -> Slate:
-        return self.scorer.answer(looks)
 
     def _batch(self, events: Events) -> Batch:
         first = self._rows

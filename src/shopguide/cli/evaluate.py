@@ -1,0 +1,129 @@
+"""``shopguide evaluate``: how good the advice would have been, by the code of the live line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.progress import Progress
+
+from shopguide.cli.options import examples, json_option
+from shopguide.cli.sources import progress
+from shopguide.errors import SettingError
+from shopguide.evaluate import report
+from shopguide.evaluate.arms import Arm, Contest, alone, seconds
+from shopguide.evaluate.data import LEAVE_ONE_OUT, NEXT_ITEM, PREQUENTIAL, STATIC, Dataset, open_dataset
+from shopguide.evaluate.rates import rates
+from shopguide.evaluate.training import train
+from shopguide.settings import PRESETS, Settings, load
+from shopguide.weights import BLENDED, Weights
+
+
+@click.command(
+    epilog=examples(
+        "shopguide evaluate events.csv        (user,item,time: the first 80 % is learned, the rest is asked)",
+        "shopguide evaluate DATA/yoochoose_100k --recommender all --blend trees",
+        "shopguide evaluate clicks.jsonl --freshness 0,1h,1d,never --plot freshness.png",
+        "shopguide evaluate events.csv --weights .shopguide/weights.json --json",
+    )
+)
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.option("--format", "format_", help="Of the files; none: found out.")
+@click.option("--protocol", type=click.Choice((NEXT_ITEM, LEAVE_ONE_OUT)), help="None: what fits the data.")
+@click.option(
+    "--mode", type=click.Choice((STATIC, PREQUENTIAL)), help="None: static where there is a test part of its own."
+)
+@click.option("--recommender", default="blend", show_default=True, help=f"blend, all, or of {', '.join(BLENDED)}.")
+@click.option("--blend", "learner", type=click.Choice(("linear", "trees")), default="linear", show_default=True)
+@click.option("--weights", type=click.Path(path_type=Path), help="Trained weights; none: trained on the learned part.")
+@click.option("--untrained", is_flag=True, help="The settings' own weights.")
+@click.option("-k", default=None, type=click.IntRange(1, 100), help="Length of a list; none: 20, or 10 a user.")
+@click.option("--seen", type=click.Choice(("keep", "drop")), help="None: drop for leave-one-out only.")
+@click.option("--freshness", help="How late models learn, as 0,10m,1h,1d,never; prequential.")
+@click.option("--preset", type=click.Choice(PRESETS), default="shop", show_default=True, help="Defaults for.")
+@click.option("--config", "config_path", type=click.Path(path_type=Path, dir_okay=False), help="Settings (TOML).")
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Picture to write.")
+@json_option
+def evaluate(paths: tuple[Path, ...], plot: Path | None, as_json: bool, **asked: Any) -> None:
+    """Measure recommenders on data. Of sessions each next item is asked for; rank, coverage and speed are told."""
+    runs = [_run(path, **asked) for path in paths]
+    if as_json:
+        click.echo(json.dumps({"runs": runs}))
+    else:
+        for run in runs:
+            report.print_run(run)
+    if plot is not None:
+        report.plot(runs, plot)
+
+
+def _run(
+    path: Path,
+    format_: str | None,
+    protocol: str | None,
+    mode: str | None,
+    recommender: str,
+    learner: str,
+    weights: Path | None,
+    untrained: bool,
+    k: int | None,
+    seen: str | None,
+    freshness: str | None,
+    preset: str,
+    config_path: Path | None,
+) -> dict[str, Any]:
+    with progress() as bar:
+        reading = bar.add_task(f"reading {path.name}", total=None, rows=0)
+        dataset = open_dataset(path, format_, protocol, lambda rows: bar.update(reading, rows=rows))
+        bar.update(reading, visible=False)
+        settings = _settings(dataset, preset, config_path)
+        by_user = dataset.protocol == LEAVE_ONE_OUT
+        mode = mode or (STATIC if by_user or dataset.test is not None else PREQUENTIAL)
+        k, seen = k or (10 if by_user else 20), seen or ("drop" if by_user else "keep")
+        late = [seconds(part) for part in freshness.split(",")] if freshness else [0.0]
+        if freshness and mode != PREQUENTIAL:
+            raise SettingError(f"--freshness {freshness!r}: in mode {mode} no model learns; add --mode {PREQUENTIAL}")
+        arms: list[Arm] = []
+        if recommender in ("blend", "all"):
+            arms.append(_blend(dataset, settings, learner, weights, untrained, seen, bar))
+        if recommender != "blend":
+            names = BLENDED if recommender == "all" else (recommender,)
+            arms += [Arm(name, "", alone(name)) for name in names if name != "users" or settings.learn.users]
+        arms = [Arm(arm.recommender, arm.learner, arm.weights, each) for arm in arms for each in late]
+        asking = bar.add_task("asking", total=None, rows=0)
+        count = iter(range(1, 1 << 62))
+        contest = Contest(
+            dataset, settings, mode, k, seen, arms, lambda _: bar.update(asking, rows=next(count))
+        )
+        contest.run()
+    if not contest.arms[0].ranks.rank:
+        raise SettingError(f"{path}: there is no question to ask: no session or user goes on after the learned part")
+    run = report.result(dataset, mode, k, contest)
+    return {**run, **({"rates": found} if (found := rates(dataset)) else {})}
+
+
+def _settings(dataset: Dataset, preset: str, config_path: Path | None) -> Settings:
+    """The preset's; without sessions in the data, and users asked for their last item, units are users."""
+    unit = "user" if dataset.protocol == LEAVE_ONE_OUT else None
+    return load(preset, config_path, {"learn.unit": unit})
+
+
+def _blend(
+    dataset: Dataset,
+    settings: Settings,
+    learner: str,
+    weights: Path | None,
+    untrained: bool,
+    seen: str,
+    bar: Progress,
+) -> Arm:
+    if untrained:
+        return Arm("blend", "untrained", Weights.of(settings.score))
+    if weights is not None:
+        found = Weights.load(weights)
+        return Arm("blend", "linear" if found.trees is None else "trees", found)
+    task = bar.add_task("training", total=None, rows=0)
+    found = train(dataset, settings, learner, seen, lambda stage: bar.update(task, description=f"training: {stage}"))
+    bar.update(task, visible=False)
+    return Arm("blend", learner, found)

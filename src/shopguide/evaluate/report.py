@@ -1,0 +1,133 @@
+"""What a contest comes to: numbers for machines, a table and a picture for people."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from shopguide.errors import SettingError
+from shopguide.evaluate.arms import NEVER, Arm, Contest
+from shopguide.evaluate.data import Dataset
+from shopguide.evaluate.metrics import Bootstrap, beyond, measures
+
+INTERVALS = ("hr", "mrr", "ndcg")
+
+
+def result(dataset: Dataset, mode: str, k: int, contest: Contest) -> dict[str, Any]:
+    """A run, as `shopguide evaluate --json` has it."""
+    arms = contest.arms
+    bootstrap = Bootstrap(arms[0].ranks.session)
+    return {
+        "dataset": dataset.name,
+        "protocol": dataset.protocol,
+        "mode": mode,
+        "k": k,
+        "rejected": dataset.rejected,
+        "results": [_result(arm, bootstrap, contest) for arm in arms],
+        "comparisons": [_comparison(one, other, bootstrap) for one, other in combinations(arms, 2)][:40],
+    }
+
+
+def label(arm: dict[str, Any]) -> str:
+    """A recommender in a word or two."""
+    learner = f" {arm['learner']}" if arm["learner"] else ""
+    return arm["recommender"] + learner + (f", {arm['freshness']}" if arm["freshness"] != "each event" else "")
+
+
+def freshness(seconds: float) -> str:
+    """How late a model learns, in words."""
+    if seconds in (0, NEVER):
+        return "never" if seconds else "each event"
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds % size == 0:
+            return f"every {seconds / size:g} {unit}"
+    return f"every {seconds:g} s"
+
+
+def print_run(run: dict[str, Any]) -> None:
+    """As tables on the standard output."""
+    console = Console()
+    asked = run["results"][0]["n"]
+    console.print(f"{run['dataset']}: {run['protocol']}, {run['mode']}, {asked:,} questions, lists of {run['k']}")
+    table = Table(box=None, header_style="bold")
+    for column in ("", "HR", "95 %", "MRR", "95 %", "NDCG", "coverage", "popularity", "novelty", "µs p50", "p99"):
+        table.add_column(column, justify="left" if not column else "right")
+    for found in run["results"]:
+        interval = {name: f"{low:.3f}–{high:.3f}" for name, (low, high) in found["ci95"].items()}
+        spent = found["us_per_recommendation"]
+        numbers = [f"{found[n]:.4f}" for n in ("hr", "mrr", "ndcg")]
+        row = [label(found), numbers[0], interval["hr"], numbers[1], interval["mrr"], numbers[2]]
+        row += [f"{found['coverage']:.2f}", f"{found['popularity']:.3f}", f"{found['novelty']:.1f}"]
+        table.add_row(*row, f"{spent['p50']:.0f}", f"{spent['p99']:.0f}")
+    console.print(table)
+    for pair in run["comparisons"]:
+        if pair["significant"]:
+            console.print(
+                f"{pair['one']} − {pair['other']}: HR {_change(pair['hr'])}, MRR {_change(pair['mrr'])}", highlight=False
+            )
+    for name, rate in run.get("rates", {}).items():
+        console.print(f"{name.upper()} {rate['rate']:.4f} ({rate['ci95'][0]:.4f}–{rate['ci95'][1]:.4f})")
+
+
+def plot(runs: list[dict[str, Any]], path: Path) -> None:
+    """Hit rates with their intervals, a panel a data set. Raises SettingError without Matplotlib."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise SettingError("--plot needs Matplotlib: pip install 'shopguide[plot]'") from None
+    figure = Figure(figsize=(1 + 4 * len(runs), 1.2 + 0.34 * max(len(run["results"]) for run in runs)))
+    panels = figure.subplots(1, len(runs), squeeze=False)[0]
+    for panel, run in zip(panels, runs, strict=True):
+        results = run["results"]
+        value = np.array([r["hr"] for r in results])
+        bounds = np.array([r["ci95"]["hr"] for r in results])
+        panel.errorbar(
+            value, range(len(results)), xerr=np.abs(bounds.T - value), fmt="o", capsize=3, color="#345b8c", markersize=5
+        )
+        panel.set_yticks(range(len(results)), [label(r) for r in results])
+        panel.invert_yaxis()
+        panel.margins(y=0.15)
+        panel.set_title(f"{run['dataset']} ({run['mode']})", fontsize=10)
+        panel.set_xlabel(f"HR@{run['k']}, 95 % interval")
+        panel.grid(axis="x", alpha=0.3)
+        panel.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    try:
+        figure.savefig(path, dpi=150)
+    except (OSError, ValueError) as e:
+        raise SettingError(f"--plot {str(path)!r}: cannot be written: {e}") from None
+
+
+def _result(arm: Arm, bootstrap: Bootstrap, contest: Contest) -> dict[str, Any]:
+    ranks = arm.ranks
+    values = {"hr": ranks.hits(), "mrr": ranks.reciprocal(), "ndcg": ranks.gain()}
+    spent = np.percentile(np.array(ranks.seconds) * 1e6, (50, 99))
+    return {
+        "recommender": arm.recommender,
+        "learner": arm.learner,
+        "freshness": freshness(arm.freshness),
+        "n": len(ranks.rank),
+        **measures(ranks),
+        **beyond(ranks, contest.counts),
+        "ci95": {name: bootstrap.interval(values[name]) for name in INTERVALS},
+        "us_per_recommendation": {"p50": round(float(spent[0]), 1), "p99": round(float(spent[1]), 1)},
+        "events_per_s": round(len(ranks.rank) / contest.seconds),
+        "weights": arm.weights.version,
+    }
+
+
+def _comparison(one: Arm, other: Arm, bootstrap: Bootstrap) -> dict[str, Any]:
+    hr = bootstrap.compare(one.ranks.hits(), other.ranks.hits())
+    mrr = bootstrap.compare(one.ranks.reciprocal(), other.ranks.reciprocal())
+    names = [label({**vars(arm), "freshness": freshness(arm.freshness)}) for arm in (one, other)]
+    return {"one": names[0], "other": names[1], "hr": hr, "mrr": mrr, "significant": min(hr["p"], mrr["p"]) < 0.05}
+
+
+def _change(found: dict[str, Any]) -> str:
+    low, high = found["ci95"]
+    return f"{found['difference']:+.4f} ({low:+.4f} … {high:+.4f})"
