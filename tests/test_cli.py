@@ -24,6 +24,7 @@ from shopguide.state import StateDir
 
 COMMANDS = (
     ["demo"], ["run"], ["batch"], ["watch"], ["recommend"], ["similar"], ["trending"], ["why"], ["simulate"], ["token"],
+    ["evaluate"], ["train"],
     ["state", "checksum"], ["state", "check"], ["state", "info"], ["state", "diff"], ["config", "show"],
     ["config", "check"], ["config", "explain"], ["forget"], ["retract"], ["export"],
     ["storm", "status"], ["storm", "wait"], ["storm", "rebalance"],

@@ -12,6 +12,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "shopguide"
 STAGES = {"collect", "clean", "featurize", "score", "rank", "push", "display"}
 NOUNS = {
+    "blend",
+    "durable",
     "records",
     "columns",
     "errors",
@@ -21,6 +23,7 @@ NOUNS = {
     "catalogue",
     "tokens",
     "trees",
+    "weights",
     "wire",
     "_core",
     "recommenders",

@@ -46,7 +46,13 @@ RANGE = {"partition": st.integers(0, 9), "first": st.integers(0, 2**40), "last":
 RECORDS = st.one_of(
     st.builds(Batch, **RANGE, events=tables(Events), names=tables(Names)),
     st.builds(
-        Update, **RANGE, held=st.integers(0, 9), lessons=tables(Lessons), relay=tables(Events), looks=tables(Looks)
+        Update,
+        **RANGE,
+        held=st.integers(0, 9),
+        relayed=st.integers(-1, 9),
+        lessons=tables(Lessons),
+        relay=tables(Events),
+        looks=tables(Looks),
     ),
     st.builds(Slate, **RANGE, looks=tables(Looks), candidates=tables(Candidates), scored=st.floats(0, 1e10)),
 )

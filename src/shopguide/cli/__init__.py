@@ -18,6 +18,7 @@ from shopguide.cli.state import state
 from shopguide.cli.storm import storm
 from shopguide.cli.takeback import export, forget, retract
 from shopguide.cli.token import token
+from shopguide.cli.train import train
 from shopguide.cli.watch import watch
 from shopguide.errors import ShopguideError
 
@@ -32,7 +33,8 @@ def cli() -> None:
 
 
 QUESTIONS = (watch, recommend, similar, trending, why)
-for command in (demo, run, batch, *QUESTIONS, evaluate, simulate, token, forget, retract, export, state, storm, config):
+MODEL = (batch, train, evaluate, simulate)
+for command in (demo, run, *MODEL, *QUESTIONS, token, forget, retract, export, state, storm, config):
     cli.add_command(command)
 
 

@@ -14,10 +14,13 @@ from shopguide.collect.encode import Encoder
 from shopguide.collect.files import open_source
 from shopguide.errors import SourceError
 from shopguide.keys import Secret
+from shopguide.log import Log
 from shopguide.records import Batch, Events, Kind, Names
+from shopguide.state import StateDir
 
 NEXT_ITEM, LEAVE_ONE_OUT = "next-item", "leave-one-out"
 STATIC, PREQUENTIAL = "static", "prequential"
+READ = 65536  # rows of a batch
 _SECRET = Secret(b"shopguide evaluate")  # keys are of this process only
 
 # Folders that are known by their files: (training part, test part), each a pattern and a format (empty: any).
@@ -64,6 +67,21 @@ def open_dataset(
     if not is_shoppers(events).any():
         raise SourceError(f"{path}: none of its {reader.rejected:,} rows makes sense as an event")
     return Dataset(name, protocol, events, None, reader.rejected)
+
+
+def open_log(state: Path, told: Callable[[int], object] = lambda rows: None) -> Dataset:
+    """The events in the log of a state directory, as they came. Raises StateError where there is none."""
+    directory = StateDir(state)
+    partitions = Log.partitions_of(directory.log, directory.settings().log.partitions)
+    log, kept, rejected, rows = Log(directory.log, partitions, readonly=True), [], 0, 0
+    for partition in range(partitions):
+        at = 0
+        while (batch := log.read(partition, at, READ)) is not None:
+            clean_, bad = clean(batch)
+            kept.append(clean_.events)
+            rejected, rows, at = rejected + len(bad.reason), rows + len(batch.events), batch.last + 1
+            told(rows)
+    return Dataset(str(state), NEXT_ITEM, Events.join(kept), None, rejected)
 
 
 def is_shoppers(events: Events) -> NDArray[np.bool_]:

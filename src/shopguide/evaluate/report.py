@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from shopguide.evaluate.data import Dataset
 from shopguide.evaluate.metrics import Bootstrap, beyond, measures
 
 INTERVALS = ("hr", "mrr", "ndcg")
+WIDTH = 120  # of the table; what is narrower wraps it
 
 
 def result(dataset: Dataset, mode: str, k: int, contest: Contest) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def result(dataset: Dataset, mode: str, k: int, contest: Contest) -> dict[str, A
         "k": k,
         "rejected": dataset.rejected,
         "results": [_result(arm, bootstrap, contest) for arm in arms],
-        "comparisons": [_comparison(one, other, bootstrap) for one, other in combinations(arms, 2)][:40],
+        "comparisons": [_comparison(arms[0], other, bootstrap) for other in arms[1:]],
     }
 
 
@@ -52,6 +52,7 @@ def freshness(seconds: float) -> str:
 def print_run(run: dict[str, Any]) -> None:
     """As tables on the standard output."""
     console = Console()
+    console.width = max(console.width, WIDTH)
     asked = run["results"][0]["n"]
     console.print(f"{run['dataset']}: {run['protocol']}, {run['mode']}, {asked:,} questions, lists of {run['k']}")
     table = Table(box=None, header_style="bold")

@@ -1,0 +1,102 @@
+"""blend: a score is the sum of what its rows are worth; trees rank the best of it again and say why."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shopguide._core import Blend
+from shopguide.blend import DEPTH, FEATURES, Blender
+from shopguide.errors import SettingError
+from shopguide.recommenders.base import Signals
+from shopguide.records import BASE, SIGNALS
+from shopguide.weights import BLENDED, Weights
+
+AMOUNTS = st.integers(0, 8).map(lambda n: n / 4)
+ROWS = st.lists(st.tuples(st.sampled_from(BLENDED), st.integers(1, 9), st.integers(0, 3), AMOUNTS), max_size=60)
+
+
+def filled(rows: list[tuple[str, int, int, float]], weights: Weights) -> Blender:
+    blender = Blender(weights)
+    blender.begin()
+    for name, item, because, amount in rows:
+        one = Signals(np.array([item], np.uint64), np.array([amount]), np.array([because], np.uint64))
+        blender.put({name: one})
+    return blender
+
+
+def stump() -> dict[str, list[object]]:
+    """One tree: 3 where the first share is above a half, else -1."""
+    return {
+        "features": len(FEATURES), "roots": [0], "feature": [0, -1, -1], "threshold": [0.5, 0.0, 0.0],
+        "left": [1, -1, -1], "right": [2, -1, -1], "value": [0.0, -1.0, 3.0], "cover": [4.0, 3.0, 1.0],
+    }  # fmt: skip
+
+
+@given(ROWS, st.lists(st.integers(-2, 8).map(lambda n: n / 8), min_size=len(BLENDED), max_size=len(BLENDED)))
+def test_a_linear_blend_by_its_definition(rows: list[tuple[str, int, int, float]], drawn: list[float]) -> None:
+    linear = dict(zip(BLENDED, drawn, strict=True))
+    found = filled(rows, Weights(linear)).best(5)
+    totals: dict[int, dict[str, float]] = {}
+    for name, item, _, amount in rows:
+        of = totals.setdefault(item, dict.fromkeys(BLENDED, 0.0))
+        of[name] += amount
+    largest = {name: max([of[name] for of in totals.values()], default=0.0) for name in BLENDED}
+    score = {
+        item: sum(linear[name] * of[name] / largest[name] for name in BLENDED if largest[name])
+        for item, of in totals.items()
+    }
+    best = sorted(score.values(), reverse=True)[:5]
+    assert found.score.tolist() == pytest.approx(best, abs=1e-9)
+    for at, item in enumerate(found.item.tolist()):
+        part = slice(found.starts[at], found.starts[at + 1])
+        assert found.score[at] == pytest.approx(score[item], abs=1e-9)
+        assert found.amount[part].sum() == pytest.approx(score[item], abs=1e-9)
+        told = sorted(zip(found.signal[part].tolist(), found.because[part].tolist(), strict=True))
+        assert told == sorted((SIGNALS.index(name), because) for name, i, because, _ in rows if i == item)
+
+
+def test_trees_rank_again_and_their_amounts_add_up() -> None:
+    rows = [(BLENDED[0], 1, 0, 0.25), (BLENDED[0], 2, 0, 1.0), (BLENDED[1], 3, 0, 1.0)]
+    blender = filled(rows, Weights({BLENDED[1]: 1.0}, stump()))
+    assert blender.under(Weights({BLENDED[1]: 1.0})).order(3)[0].tolist() == [3, 1, 2]
+    items, scores = blender.order(3)
+    assert items.tolist() == [2, 1, 3] and scores.tolist() == [4.0, 0.0, 0.0]
+    found = blender.best(2)
+    assert found.item.tolist() == [2, 1]
+    for at in range(2):
+        part = slice(found.starts[at], found.starts[at + 1])
+        assert found.amount[part].sum() == pytest.approx(found.score[at], abs=1e-9)
+        names = [SIGNALS[s] for s in found.signal[part]]
+        assert names == [BASE, *BLENDED]
+    assert found.amount[:2].tolist() == pytest.approx([1.0, 3.0])  # 0 expected, less -1; the share did the rest
+
+
+def test_nothing_gives_nothing() -> None:
+    for weights in (Weights({}), Weights({}, stump())):
+        blender = Blender(weights)
+        blender.begin()
+        assert len(blender.best(5).item) == 0 and len(blender.order(5)[0]) == 0
+        assert blender.features(DEPTH)[1].shape == (0, len(FEATURES))
+
+
+def test_what_is_out_of_range_is_refused() -> None:
+    blend = Blend(2)
+    blend.begin()
+    for amount in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError):
+            blend.put(0, [1], [amount])
+    with pytest.raises(ValueError):
+        blend.put(2, [1], [1.0])
+    with pytest.raises(ValueError):
+        blend.put(0, [1, 2], [1.0])
+    with pytest.raises(ValueError):
+        blend.best([1.0], 3)
+    with pytest.raises(ValueError):
+        Blend(0)
+    blend.check()
+    assert len(blend.best([1.0, 1.0], 3)[0]) == 0
+    with pytest.raises(SettingError, match="are none"):
+        Blender(Weights({}, {**stump(), "left": [7, -1, -1]}))

@@ -1,0 +1,140 @@
+"""Every recommender: learns per event, takes back without a trace, is restored, and gives amounts that can be summed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shopguide.recommenders.base import Context, Recommender, Signals
+from shopguide.recommenders.items import ItemBased
+from shopguide.recommenders.popular import Popular
+from shopguide.recommenders.sequence import Sequence
+from shopguide.recommenders.sessions import NearestSessions, NearestUsers
+from shopguide.recommenders.visit import Visit
+from shopguide.records import SIGNALS, Kind, Lessons
+from shopguide.settings import load
+
+SETTINGS = load("shop")
+MAKE: dict[str, Callable[[], Recommender]] = {
+    "items": lambda: ItemBased(SETTINGS.learn, SETTINGS.score),
+    "sequence": lambda: Sequence(SETTINGS.learn, SETTINGS.score),
+    "sessions": lambda: NearestSessions(SETTINGS.learn, SETTINGS.score),
+    "users": lambda: NearestUsers(SETTINGS.learn, SETTINGS.score),
+    "visit": Visit,
+    "popular": lambda: Popular(SETTINGS.learn),
+}
+EVENTS = st.lists(st.tuples(st.integers(1, 5), st.integers(1, 3), st.integers(10, 16)), max_size=40)
+every = pytest.mark.parametrize("name", MAKE)
+
+
+def lessons(rows: list[tuple[int, int, int]], sign: int = 1) -> Lessons:
+    """Rows of (unit, user, item), a second apart."""
+    return Lessons(
+        offset=np.arange(len(rows)),
+        sign=np.full(len(rows), sign),
+        kind=np.full(len(rows), Kind.VIEW),
+        unit=np.array([r[0] for r in rows], np.uint64),
+        user=np.array([r[1] for r in rows], np.uint64),
+        item=np.array([r[2] for r in rows], np.uint64),
+        time=np.arange(len(rows), dtype=np.float64),
+    )
+
+
+def context(recent: list[int], here: list[int] | None = None) -> Context:
+    n = len(recent)
+    return Context(
+        np.array(recent, np.uint64),
+        np.full(n, Kind.VIEW, np.uint8),
+        np.zeros(n),
+        np.array([1] * n if here is None else here, np.uint8),
+        unit=99,
+        user=98,
+        now=1000.0,
+    )
+
+
+def totals(found: dict[str, Signals]) -> dict[str, dict[int, float]]:
+    return {
+        name: {int(i): float(s.amount[s.item == i].sum()) for i in np.unique(s.item)} for name, s in found.items()
+    }
+
+
+@every
+@given(rows=EVENTS, recent=st.lists(st.integers(9, 17), unique=True, max_size=5), limit=st.integers(1, 6))
+def test_signals(name: str, rows: list[tuple[int, int, int]], recent: list[int], limit: int) -> None:
+    one = MAKE[name]()
+    one.observe(lessons(rows))
+    for signal, found in one.score(context(recent), limit).items():
+        assert signal in one.signals and signal in SIGNALS
+        assert len(found.item) == len(found.amount) and (found.amount >= 0).all() and np.isfinite(found.amount).all()
+        if found.because is not None:
+            assert set(found.because.tolist()) <= set(recent)
+            assert max(np.unique(found.because, return_counts=True)[1], default=0) <= limit
+        else:
+            assert len(found.item) <= 2 * limit and len(set(found.item.tolist())) == len(found.item)
+    one.check()
+
+
+@every
+@given(rows=EVENTS, data=st.data())
+def test_what_is_taken_back_leaves_no_trace(name: str, rows: list[tuple[int, int, int]], data: st.DataObject) -> None:
+    gone = data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows)))
+    one, other = MAKE[name](), MAKE[name]()
+    taught = lessons(rows)
+    one.observe(taught)
+    one.retract(taught.take(np.array(gone, bool)))
+    other.observe(taught.take(~np.array(gone, bool)))
+    one.check()
+    asked = context([10, 12, 14])
+    for signal, expected in totals(other.score(asked, 6)).items():
+        assert totals(one.score(asked, 6))[signal] == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+@every
+@given(rows=EVENTS)
+def test_a_history_at_once_and_a_snapshot(name: str, rows: list[tuple[int, int, int]]) -> None:
+    taught = lessons(rows)
+    order = np.argsort(taught.unit, kind="stable")
+    one, bulk, restored = MAKE[name](), MAKE[name](), MAKE[name]()
+    kept = MAKE["items"]()
+    one.observe(taught)
+    kept.observe(taught)
+    bulk.bulk(taught.take(order))
+    restored.load(one.dump(), kept.dump())
+    asked = context([10, 12, 14])
+    for other in (bulk, restored):
+        other.check()
+        for signal, expected in totals(one.score(asked, 6)).items():
+            assert totals(other.score(asked, 6))[signal] == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+def test_the_visit_by_hand() -> None:
+    found = Visit().score(context([5, 6, 7, 8], [2, 0, 3, 1]), 10)
+    assert totals(found) == {
+        "current": {5: 1.0},
+        "previous": {7: 1.0},
+        "steps": {5: 1.0, 7: 0.5, 8: pytest.approx(1 / 3)},
+        "repeats": {5: 1.0, 7: 2.0},
+    }
+
+
+def test_rules_and_second_order_by_hand() -> None:
+    one = MAKE["items"]()
+    one.observe(lessons([(1, 1, 10), (1, 1, 11), (2, 2, 10), (3, 3, 11), (3, 3, 12)]))
+    found = totals(one.score(context([10]), 5))
+    assert found["rule"] == pytest.approx({11: 1 / 2})
+    assert found["items"] == pytest.approx({11: 1 / 2})
+    assert found["second"] == pytest.approx({10: 1 / 4, 12: 1 / 2 / np.sqrt(2)})
+
+
+def test_who_asks_does_not_count() -> None:
+    for name, at in (("sessions", 0), ("users", 1)):
+        one = MAKE[name]()
+        row = [0, 0, 10]
+        row[at] = 99 if name == "sessions" else 98
+        one.observe(lessons([tuple(row)]))  # type: ignore[list-item]
+        assert totals(one.score(context([10]), 5)) == {name: {}}
