@@ -184,7 +184,8 @@ static int is_chained(const sg_blend *b, size_t place, size_t *rows) {
         last = at;
         ++*rows;
     }
-    return last == b->chains[place].tail && !memcmp(totals, b->totals + place * b->signals, b->signals * sizeof *totals);
+    return last == b->chains[place].tail &&
+           !memcmp(totals, b->totals + place * b->signals, b->signals * sizeof *totals);
 }
 
 int sg_blend_check(const sg_blend *b, const char **why) {

@@ -9,8 +9,8 @@
  *
  *     score(i) = sum over s of w(s) * total(i, s) / largest(s)
  *
- * which is the sum of what i's rows are worth, but for rounding. Dividing by the largest (per-query normalisation) makes
- * weights compare signals of different scale; amounts are not negative, weights may be.
+ * which is the sum of what i's rows are worth, but for rounding. Dividing by the largest (per-query normalisation)
+ * makes weights compare signals of different scale; amounts are not negative, weights may be.
  *
  * Invariants, checked by sg_blend_check() in this order:
  *   I1  slots are a power of two and at most half taken; every place is found by its item.
@@ -66,7 +66,8 @@ int sg_blend_put(sg_blend *b, uint32_t signal, const uint64_t *items, const uint
  * many. Borrowed until the next call. */
 size_t sg_blend_best(sg_blend *b, const double *weights, size_t n, const sg_candidate **best);
 
-/* The totals of places, [n * signals]. Those divided by `largest`, which sg_blend_best() finds, are what was weighed. */
+/* The totals of places, [n * signals]. Those divided by `largest`, which sg_blend_best() finds, are what was weighed.
+ */
 void sg_blend_totals(const sg_blend *b, const sg_candidate *places, size_t n, double *matrix);
 
 /* How many rows these places have, and the rows, place by place, worth what the weights say. */

@@ -302,7 +302,11 @@ class LongRowsMachine(RuleBasedStateMachine):
             keys = found[starts[x] : starts[x + 1]]
             if self.exact_order:
                 assert keys.tolist() == KEYS[others[:k]].tolist()
-            assert scores[starts[x] : starts[x + 1]] == pytest.approx(expected[:k], abs=1e-6)
+            part = slice(starts[x], starts[x + 1])
+            assert scores[part] == pytest.approx(expected[:k], abs=1e-6)
+            if self.exact_order:
+                both = self.counts.support[item][others[:k]]
+                assert rules[part] == pytest.approx(both / max(self.counts.support[item, item], 1), rel=1e-12)
             assert self.real.similar(int(KEYS[item]), k)[0].tolist() == keys.tolist()
 
     @invariant()

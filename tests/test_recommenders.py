@@ -1,4 +1,4 @@
-"""Every recommender: learns per event, takes back without a trace, is restored, and gives amounts that can be summed."""
+"""Every recommender learns per event, takes back without a trace, is restored, and gives amounts to be summed."""
 
 from __future__ import annotations
 
@@ -58,9 +58,7 @@ def context(recent: list[int], here: list[int] | None = None) -> Context:
 
 
 def totals(found: dict[str, Signals]) -> dict[str, dict[int, float]]:
-    return {
-        name: {int(i): float(s.amount[s.item == i].sum()) for i in np.unique(s.item)} for name, s in found.items()
-    }
+    return {name: {int(i): float(s.amount[s.item == i].sum()) for i in np.unique(s.item)} for name, s in found.items()}
 
 
 @every

@@ -47,7 +47,8 @@ class Blender:
 
     def __init__(self, weights: Weights, blend: Blend | None = None) -> None:
         self._blend = blend or Blend(len(SIGNALS))
-        self.weights, self._linear, self._trees = weights, weights.by_signal, None
+        self.weights, self._linear = weights, weights.by_signal
+        self._trees: Trees | None = None
         if weights.trees is not None:
             try:
                 arrays = Arrays(**weights.trees)
@@ -71,17 +72,13 @@ class Blender:
         """Items and scores of the n best."""
         if self._trees is None:
             return self._blend.best(self._linear, n)
-        items, features = self.features(DEPTH)
-        if not len(items):
-            return items, np.zeros(0)
-        scores = self._trees.predict(features) - self._least
-        best = np.lexsort((items, -scores))[:n]
-        return items[best], scores[best]
+        items, scores, _ = self._ranked(self._trees, n)
+        return items, scores
 
     def best(self, n: int) -> Scored:
         """The n best, and why."""
         if self._trees is not None:
-            return self._explained(n)
+            return self._explained(self._trees, n)
         items, scores = self._blend.best(self._linear, n)
         return Scored(items, scores, *self._blend.parts())
 
@@ -92,19 +89,19 @@ class Blender:
         totals = totals[:, _BLENDED]
         return items, np.hstack([totals / np.where(largest > 0, largest, 1)[_BLENDED], totals])
 
-    def _explained(self, n: int) -> Scored:
+    def _ranked(self, trees: Trees, n: int) -> tuple[NDArray[np.uint64], F64, F64]:
+        """The n best of the trees: items, scores, features."""
         items, features = self.features(DEPTH)
-        scores = self._trees.predict(features) - self._least if len(items) else np.zeros(0)
+        scores = trees.predict(features) - self._least if len(items) else np.zeros(0)
         best = np.lexsort((items, -scores))[:n]
-        amounts = self._trees.explain(features[best]) if len(best) else np.zeros((0, len(FEATURES) + 1))
+        return items[best], scores[best], features[best]
+
+    def _explained(self, trees: Trees, n: int) -> Scored:
+        items, scores, features = self._ranked(trees, n)
+        amounts = trees.explain(features) if len(items) else np.zeros((0, len(FEATURES) + 1))
         m = len(BLENDED)
         parts = np.hstack([amounts[:, -1:] - self._least, amounts[:, :m] + amounts[:, m:-1]])
-        size = 1 + m
-        return Scored(
-            items[best],
-            scores[best],
-            np.arange(0, len(best) * size + 1, size, np.uint32),
-            np.tile(np.append(_PLACE[BASE], _BLENDED).astype(np.uint8), len(best)),
-            np.zeros(parts.size, np.uint64),
-            parts.ravel(),
-        )
+        signal = np.append(_PLACE[BASE], _BLENDED).astype(np.uint8)
+        starts = (np.arange(len(items) + 1) * len(signal)).astype(np.uint32)
+        because = np.zeros(parts.size, np.uint64)
+        return Scored(items, scores, starts, np.tile(signal, len(items)), because, parts.ravel())

@@ -190,7 +190,7 @@ class Looks(Table):
     dismissed: Ragged[np.uint64]
 
 
-SIGNALS = ("items", "rule", "second", "next", "hops", "sessions", "users")
+SIGNALS: tuple[str, ...] = ("items", "rule", "second", "next", "hops", "sessions", "users")
 SIGNALS += ("current", "previous", "steps", "repeats", "popular")
 SIGNALS += (SIMILAR.decode(), TRENDING.decode(), BASE)
 

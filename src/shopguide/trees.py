@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,7 +49,7 @@ def least(arrays: Arrays) -> float:
     """The least that the trees can come to: the sum of each one's smallest leaf."""
     starts = [*arrays.roots, len(arrays.value)]
     leaves = np.where(np.asarray(arrays.feature) == LEAF, arrays.value, np.inf)
-    return float(sum(leaves[a:b].min() for a, b in zip(starts, starts[1:], strict=False)))
+    return float(sum(leaves[a:b].min() for a, b in pairwise(starts)))
 
 
 class _Columns:

@@ -31,7 +31,7 @@ class Weights:
     (:mod:`shopguide.trees`); None: nothing does. ``trained``: what on, and how well it did."""
 
     linear: dict[str, float]
-    trees: dict[str, list[Any]] | None = None
+    trees: dict[str, Any] | None = None
     trained: dict[str, Any] = field(default_factory=dict)
 
     @property

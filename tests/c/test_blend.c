@@ -69,8 +69,9 @@ static void compare(sg_blend *b, size_t n) {
         uint64_t item = b->items[best[x].id];
         double sum = 0, expected = score(item, weights, largest);
         CHECK(has(item) && best[x].strength - expected < 1e-12 && expected - best[x].strength < 1e-12);
-        if (x) CHECK(best[x - 1].strength > best[x].strength ||
-                     (best[x - 1].strength == best[x].strength && b->items[best[x - 1].id] < item));
+        if (x)
+            CHECK(best[x - 1].strength > best[x].strength ||
+                  (best[x - 1].strength == best[x].strength && b->items[best[x - 1].id] < item));
         for (unsigned s = 0; s < SIGNALS; s++)
             CHECK(totals[x * SIGNALS + s] == total(item, s) && b->largest[s] == largest[s]);
         for (uint32_t row = starts[x]; row < starts[x + 1]; row++) sum += amounts[row];

@@ -93,9 +93,7 @@ def _run(
         arms = [Arm(arm.recommender, arm.learner, arm.weights, each) for arm in arms for each in late]
         asking = bar.add_task("asking", total=None, rows=0)
         count = iter(range(1, 1 << 62))
-        contest = Contest(
-            dataset, settings, mode, k, seen, arms, lambda _: bar.update(asking, rows=next(count))
-        )
+        contest = Contest(dataset, settings, mode, k, seen, arms, lambda _: bar.update(asking, rows=next(count)))
         contest.run()
     if not contest.arms[0].ranks.rank:
         raise SettingError(f"{path}: there is no question to ask: no session or user goes on after the learned part")

@@ -64,7 +64,7 @@ def train(
         click.echo(json.dumps(report))
         return
     click.echo(f"{target}: {learner}, {report['questions']:,} questions; HR@{report['k']} {report['hr']:.4f}")
-    click.echo(f"MRR@{report['k']} {report['mrr']:.4f} of the linear weights, on the questions that they were fitted to")
+    click.echo(f"MRR@{report['k']} {report['mrr']:.4f} of the linear weights, on what they were fitted to")
     for name, weight in sorted(weights.linear.items(), key=lambda w: -abs(w[1])):
         click.echo(f"  {name:10} {weight:8.4f}")
     click.echo(f"in force with: score.weights = {str(target)!r}")

@@ -51,7 +51,8 @@ class Dataset:
 def open_dataset(
     path: Path, format_: str | None, protocol: str | None = None, told: Callable[[int], object] = lambda rows: None
 ) -> Dataset:
-    """``protocol`` None: what fits the data. Raises SourceError, in one line, where it cannot be read. ``told`` hears how many rows were read."""
+    """``protocol`` None: what fits the data. ``told`` hears how many rows were read. Raises SourceError, in one line,
+    where it cannot be read."""
     reader = _Reader(told)
     name = path.name.removesuffix(".gz")
     if path.is_dir() and format_ is None:

@@ -84,6 +84,15 @@ def beyond(ranks: Ranks, counts: dict[int, int]) -> dict[str, float]:
     return {"coverage": covered / len(counts), "popularity": float(popularity), "novelty": float(bits)}
 
 
+@dataclass(frozen=True)
+class Difference:
+    """Of two means over the same predictions, with its interval; p: of none, two-sided."""
+
+    difference: float
+    ci95: list[float]
+    p: float
+
+
 class Bootstrap:
     """Resamples of sessions with replacement; the same for all that is compared."""
 
@@ -91,7 +100,8 @@ class Bootstrap:
         names, self._of = np.unique(np.array(sessions, np.uint64), return_inverse=True)
         random = np.random.default_rng(SEED)
         n = len(names)
-        self._times = np.stack([np.bincount(random.integers(0, n, n), minlength=n) for _ in range(DRAWS)])
+        draws = [np.bincount(random.integers(0, n, n), minlength=n) for _ in range(DRAWS)]
+        self._times: F64 = np.stack(draws).astype(np.float64)
         self._sizes = self._times @ np.bincount(self._of, minlength=n)
 
     def means(self, values: F64) -> F64:
@@ -104,8 +114,8 @@ class Bootstrap:
         low, high = np.percentile(self.means(values), (2.5, 97.5))
         return [float(low), float(high)]
 
-    def compare(self, one: F64, other: F64) -> dict[str, float | list[float]]:
+    def compare(self, one: F64, other: F64) -> Difference:
         """The mean of one less the other, its interval, and the share of resamples, doubled, on the other side of 0."""
         draws = self.means(one - other)
         p = 2 * min((draws <= 0).mean(), (draws >= 0).mean())
-        return {"difference": float((one - other).mean()), "ci95": self.interval(one - other), "p": min(float(p), 1.0)}
+        return Difference(float((one - other).mean()), self.interval(one - other), min(float(p), 1.0))

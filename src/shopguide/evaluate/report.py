@@ -15,6 +15,7 @@ from shopguide.evaluate.data import Dataset
 from shopguide.evaluate.metrics import Bootstrap, beyond, measures
 
 INTERVALS = ("hr", "mrr", "ndcg")
+SIGNIFICANT = 0.05
 WIDTH = 120  # of the table; what is narrower wraps it
 
 
@@ -36,7 +37,7 @@ def result(dataset: Dataset, mode: str, k: int, contest: Contest) -> dict[str, A
 def label(arm: dict[str, Any]) -> str:
     """A recommender in a word or two."""
     learner = f" {arm['learner']}" if arm["learner"] else ""
-    return arm["recommender"] + learner + (f", {arm['freshness']}" if arm["freshness"] != "each event" else "")
+    return str(arm["recommender"]) + learner + (f", {arm['freshness']}" if arm["freshness"] != "each event" else "")
 
 
 def freshness(seconds: float) -> str:
@@ -68,9 +69,8 @@ def print_run(run: dict[str, Any]) -> None:
     console.print(table)
     for pair in run["comparisons"]:
         if pair["significant"]:
-            console.print(
-                f"{pair['one']} − {pair['other']}: HR {_change(pair['hr'])}, MRR {_change(pair['mrr'])}", highlight=False
-            )
+            changes = f"HR {_change(pair['hr'])}, MRR {_change(pair['mrr'])}"
+            console.print(f"{pair['one']} less {pair['other']}: {changes}", highlight=False)
     for name, rate in run.get("rates", {}).items():
         console.print(f"{name.upper()} {rate['rate']:.4f} ({rate['ci95'][0]:.4f}–{rate['ci95'][1]:.4f})")
 
@@ -78,7 +78,7 @@ def print_run(run: dict[str, Any]) -> None:
 def plot(runs: list[dict[str, Any]], path: Path) -> None:
     """Hit rates with their intervals, a panel a data set. Raises SettingError without Matplotlib."""
     try:
-        from matplotlib.figure import Figure
+        from matplotlib.figure import Figure  # noqa: PLC0415  an extra
     except ImportError:
         raise SettingError("--plot needs Matplotlib: pip install 'shopguide[plot]'") from None
     figure = Figure(figsize=(1 + 4 * len(runs), 1.2 + 0.34 * max(len(run["results"]) for run in runs)))
@@ -126,7 +126,8 @@ def _comparison(one: Arm, other: Arm, bootstrap: Bootstrap) -> dict[str, Any]:
     hr = bootstrap.compare(one.ranks.hits(), other.ranks.hits())
     mrr = bootstrap.compare(one.ranks.reciprocal(), other.ranks.reciprocal())
     names = [label({**vars(arm), "freshness": freshness(arm.freshness)}) for arm in (one, other)]
-    return {"one": names[0], "other": names[1], "hr": hr, "mrr": mrr, "significant": min(hr["p"], mrr["p"]) < 0.05}
+    significant = min(hr.p, mrr.p) < SIGNIFICANT
+    return {"one": names[0], "other": names[1], "hr": vars(hr), "mrr": vars(mrr), "significant": significant}
 
 
 def _change(found: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from shopguide.evaluate.protocols import Question, by_session, last_of_each, rev
 from shopguide.evaluate.store import Store
 from shopguide.records import Events
 from shopguide.settings import Settings
+from shopguide.trees import from_lightgbm
 from shopguide.weights import BLENDED, Weights
 
 HELD_OUT = 0.35  # of the sessions, the newest
@@ -69,7 +71,8 @@ class Queries:
         rows = np.cumsum([0, *(len(p.features) for p in parts)])
         starts = np.concatenate([p.starts[:-1] + at for p, at in zip(parts, rows, strict=False)] + [rows[-1:]])
         right = np.concatenate([np.where(p.right < 0, -1, p.right + at) for p, at in zip(parts, rows, strict=False)])
-        return cls(np.concatenate([p.features for p in parts]), starts, right, np.concatenate([p.session for p in parts]))
+        features, session = (np.concatenate([getattr(p, name) for p in parts]) for name in ("features", "session"))
+        return cls(features, starts, right, session)
 
     def answerable(self) -> Queries:
         """Those whose right item is a candidate."""
@@ -153,7 +156,7 @@ def _slices(dataset: Dataset, settings: Settings, seen: str, told: Callable[[str
     held = int(len(sessions) * (1 - HELD_OUT))
     bounds = np.linspace(held, len(sessions), SLICES + 1).astype(int)
     store.bulk(Events.join(sessions[:held]))
-    for number, (first, last) in enumerate(zip(bounds, bounds[1:], strict=False), 1):
+    for number, (first, last) in enumerate(pairwise(bounds.tolist()), 1):
         told(f"questions {number}/{SLICES}")
         part = sessions[first:last]
         yield Queries.of(store, reveal(store.stranger(), _sample(part, QUESTIONS // SLICES), K), seen)
@@ -173,10 +176,9 @@ def _sample(sessions: list[Events], most: int, each: int = 0) -> list[Events]:
 def _trees(slices: list[Queries], told: Callable[[str], object]) -> dict[str, list[Any]]:
     """LambdaRank: the number of trees by the newest slice, then all slices."""
     try:
-        import lightgbm
+        import lightgbm  # noqa: PLC0415  an extra
     except ImportError:
         raise SettingError("blend = 'trees': training needs LightGBM: pip install 'shopguide[train]'") from None
-    from shopguide.trees import from_lightgbm
 
     parameters = {
         "objective": "lambdarank",

@@ -54,6 +54,7 @@ class Recommender(Protocol):
 
     def learn_catalogue(self, batch: Batch) -> None:
         """Take in what ITEM and PICK rows say; any number of times, in any interleaving."""
+        return
 
     def score(self, context: Context, limit: int) -> dict[str, Signals]:
         """Signals by name, of at most ``limit`` items for each of the user's items (or in all, where none is the
@@ -65,6 +66,8 @@ class Recommender(Protocol):
 
     def load(self, state: dict[str, NDArray[Any]], kept: dict[str, NDArray[Any]]) -> None:
         """From its own dump, and that of ``items``. Raises ValueError for a state that does not fit together."""
+        return
 
     def check(self) -> None:
         """Raises CoreError where an invariant does not hold."""
+        return

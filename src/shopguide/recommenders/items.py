@@ -19,7 +19,6 @@ from shopguide.recommenders.base import Context, Recommender, Signals
 from shopguide.records import Lessons
 from shopguide.settings import LearnSettings, ScoreSettings
 
-
 SECOND = 40  # neighbours of the user's items whose own neighbours are looked at
 
 

@@ -1,4 +1,4 @@
-"""sequence: what follows what. ``next`` reads the newest item's followers, ``hops`` the followers of followers of all."""
+"""sequence: what follows what. ``next`` is the newest item's followers, ``hops`` the followers of followers of all."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class Line:
         """As for :class:`Arm`."""
         self._update(now)
         kept, update = self.front.take(batch)
-        self.scorer.learn_categories(kept)
+        self.scorer.learn_catalogue(kept)
         self.ranker.learn(kept)
         self._waiting.append(update)
         if not self._lag:

@@ -1,0 +1,316 @@
+"""evaluate: measures by their definitions, published lists, protocols that leak nothing, and the command."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import math
+import os
+import random
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shopguide.blend import FEATURES
+from shopguide.cli import cli
+from shopguide.errors import SettingError, SourceError
+from shopguide.evaluate.arms import Arm, Contest, alone, seconds
+from shopguide.evaluate.data import LEAVE_ONE_OUT, NEXT_ITEM, PREQUENTIAL, STATIC, Dataset, open_dataset
+from shopguide.evaluate.metrics import Bootstrap, Ranks, beyond, measures, rank_of
+from shopguide.evaluate.protocols import by_session, follows, reveal
+from shopguide.evaluate.rates import rates
+from shopguide.evaluate.store import Store
+from shopguide.evaluate.training import Queries, ascend, hits_and_mrr, train
+from shopguide.records import Events, Kind
+from shopguide.settings import load
+from shopguide.weights import Weights
+
+DATA = Path(os.environ.get("SHOPGUIDE_DATA", "../shared/data"))
+has_data = pytest.mark.skipif(not (DATA / "yoochoose_100k").is_dir(), reason=f"no data in {DATA}")
+SETTINGS = load("shop")
+
+
+def events(rows: list[tuple[int, int]], start: float = 1e9, kind: Kind = Kind.VIEW) -> Events:
+    """Rows of (session, item), a minute apart; a session is its user's."""
+    n = len(rows)
+    return Events(
+        offset=np.arange(n),
+        kind=np.full(n, kind),
+        user=np.array([r[0] for r in rows], np.uint64),
+        session=np.array([r[0] for r in rows], np.uint64),
+        item=np.array([r[1] for r in rows], np.uint64),
+        time=start + 60.0 * np.arange(n),
+        arrived=start + 60.0 * np.arange(n),
+    )
+
+
+def shop(sessions: int, seed: int = 1, first: int = 1) -> Events:
+    """Sessions that walk in a ring of 30 items, now and then leaping."""
+    rng = random.Random(seed)
+    rows: list[tuple[int, int]] = []
+    for session in range(first, first + sessions):
+        at = rng.randrange(30)
+        for _ in range(rng.randrange(2, 6)):
+            rows.append((session, 100 + at))
+            at = (at + 1) % 30 if rng.random() < 0.8 else rng.randrange(30)
+    return events(rows)
+
+
+@given(st.lists(st.integers(0, 3).map(float), min_size=1, max_size=30), st.integers(0, 29), st.integers(1, 25))
+def test_a_rank_is_the_expected_one_among_equals(scores: list[float], target: int, k: int) -> None:
+    scores.sort(reverse=True)
+    items = np.arange(len(scores), dtype=np.uint64)
+    found = rank_of(target, items, np.array(scores), k)
+    if target >= len(scores):
+        assert found == math.inf
+        return
+    places = [place for place, score in enumerate(scores, 1) if score == scores[target]]
+    expected = sum(places) / len(places)
+    assert found == (expected if expected <= k else math.inf)
+
+
+@given(st.lists(st.sampled_from([1.0, 2.0, 2.5, 7.0, math.inf]), min_size=1, max_size=20))
+def test_measures_by_their_definitions(drawn: list[float]) -> None:
+    ranks = Ranks(5)
+    for number, rank in enumerate(drawn):
+        ranks.add(number, rank if rank <= 5 else math.inf, np.array([1], np.uint64), 0.001)
+    found, n = measures(ranks), len(drawn)
+    hits = [rank for rank in drawn if rank <= 5]
+    assert found["hr"] == found["recall"] == pytest.approx(len(hits) / n)
+    assert found["mrr"] == found["map"] == pytest.approx(sum(1 / rank for rank in hits) / n)
+    assert found["precision"] == pytest.approx(len(hits) / n / 5)
+    assert found["ndcg"] == pytest.approx(sum(1 / math.log2(1 + rank) for rank in hits) / n)
+    both = found["precision"], found["recall"]
+    assert found["f1"] == pytest.approx(2 * both[0] * both[1] / sum(both) if hits else 0)
+
+
+def test_what_hits_do_not_say() -> None:
+    ranks = Ranks(2)
+    ranks.add(1, 1.0, np.array([1, 2], np.uint64), 0.1)
+    ranks.add(1, math.inf, np.array([1], np.uint64), 0.1)
+    found = beyond(ranks, {1: 4, 2: 2, 3: 2})
+    assert found == {
+        "coverage": pytest.approx(2 / 3),
+        "popularity": pytest.approx((1 + 0.5 + 1) / 3),
+        "novelty": pytest.approx((1 + 2 + 1) / 3),
+    }
+
+
+def test_sessions_are_resampled_whole() -> None:
+    """All of a session's predictions agree, so the interval is that of few sessions, not of many predictions."""
+    values = np.repeat([1.0, 0.0, 1.0, 0.0], 500)
+    together = Bootstrap(np.repeat([1, 2, 3, 4], 500).tolist()).interval(values)
+    apart = Bootstrap(list(range(2000))).interval(values)
+    assert together[1] - together[0] > 0.5
+    assert apart[1] - apart[0] < 0.1
+    assert Bootstrap(list(range(2000))).compare(values, values).p == 1.0
+    better = Bootstrap(list(range(2000))).compare(np.minimum(values + 0.1, 1), values)
+    assert better.difference == pytest.approx(0.05) and better.p < 0.01
+
+
+@has_data
+@pytest.mark.parametrize(
+    ("method", "hr", "mrr"),
+    [("ar", 0.5917, 0.3160), ("sr", 0.5607, 0.3275), ("vsknn", 0.6098, 0.3342), ("gru4rec", 0.5711, 0.3289)],
+)
+def test_published_lists_have_their_published_numbers(method: str, hr: float, mrr: float) -> None:
+    """387 predictions of four methods, as session-rec wrote them, ranked by our own measures."""
+    folder = DATA / "yoochoose_100k"
+    sessions: dict[str, list[int]] = defaultdict(list)
+    with gzip.open(folder / "yoochoose-clicks-100k_test.txt.gz", "rt") as f:
+        for row in csv.DictReader(f, delimiter="\t"):
+            sessions[row["SessionId"]].append(int(row["ItemId"]))
+    ranks = Ranks(20)
+    with gzip.open(folder / f"recoms_rsc15_100k_{method}.csv.gz", "rt") as f:
+        for row in csv.DictReader(f, delimiter=";"):
+            items = np.array([int(i) for i in row["Recommendations"].split(",")], np.uint64)
+            target = sessions[row["SessionId"]][int(row["Position"]) + 1]
+            rank = rank_of(target, items, -np.arange(len(items), dtype=float), 20)
+            ranks.add(int(row["SessionId"]), rank, items, 0.0)
+    assert len(ranks.rank) == 387 and len(set(ranks.session)) == 99
+    found = measures(ranks)
+    assert (round(found["hr"], 4), round(found["mrr"], 4)) == (hr, mrr)
+
+
+def test_questions_are_each_next_item() -> None:
+    train_, test = shop(50), events([(900, 101), (900, 102), (901, 105), (900, 101)])
+    store = Store(SETTINGS)
+    store.bulk(train_)
+    found = [(q.session, q.looks.recent[0].tolist(), q.target) for q in reveal(store, by_session(test), 20)]
+    assert found == [(0, [101], 102), (0, [102, 101], 101)]
+
+
+@pytest.mark.parametrize("mode", [STATIC, PREQUENTIAL])
+def test_what_a_question_must_not_see_does_not_change_it(mode: str) -> None:
+    """The leak test: all that comes after a question is another, and its lists are the same."""
+    train_, test = shop(80), shop(20, seed=2, first=500)
+    known = 30
+    other = test.take(np.arange(len(test)))
+    other.item[known:] = np.random.default_rng(3).integers(100, 130, len(other) - known)
+
+    def lists(part: Events) -> list[tuple[float, ...]]:
+        arm = Arm("blend", "", Weights.of(SETTINGS.score))
+        contest = Contest(Dataset("d", NEXT_ITEM, train_, part, 0), SETTINGS, mode, 20, "keep", [arm])
+        shown: list[tuple[float, ...]] = []
+        ranks = contest.arms[0].ranks
+        ranks.add = lambda session, rank, items, spent: shown.append(tuple(items.tolist()))  # type: ignore[method-assign]
+        contest.run()
+        return shown
+
+    whole = by_session(test)
+    asked = sum(max(0, len([o for o in s.offset if o < known]) - 1) for s in whole)
+    mine, theirs = lists(test), lists(other)
+    assert asked > 15 and mine[:asked] == theirs[:asked] and mine != theirs
+
+
+def test_features_of_a_question_do_not_know_its_answer() -> None:
+    """Training's rows: the answer overwritten, the candidates and their features stay."""
+    train_, test = shop(80), shop(10, seed=2, first=500)
+    other = test.take(np.arange(len(test)))
+    last = [int(session.offset[-1]) for session in by_session(test)]
+    other.item[last] = 999
+
+    def features(part: Events) -> Queries:
+        store = Store(SETTINGS)
+        store.bulk(train_)
+        return Queries.of(store, reveal(store, by_session(part), 20), "keep")
+
+    mine, theirs = features(test), features(other)
+    assert np.array_equal(mine.features, theirs.features) and not np.array_equal(mine.right, theirs.right)
+
+
+def test_a_model_that_never_learns_again_is_that_of_static() -> None:
+    data = Dataset("d", NEXT_ITEM, shop(60), shop(60, seed=5, first=500), 0)
+    weights = Weights.of(SETTINGS.score)
+    arms = [Arm("blend", "", weights, late) for late in (0.0, 600.0, math.inf)]
+    live = Contest(data, SETTINGS, PREQUENTIAL, 5, "keep", arms)
+    live.run()
+    static = Contest(data, SETTINGS, STATIC, 5, "keep", arms[:1])
+    static.run()
+    assert sorted(live.arms[2].ranks.rank) == sorted(static.arms[0].ranks.rank)
+    assert live.arms[0].ranks.rank != live.arms[2].ranks.rank != live.arms[1].ranks.rank
+
+
+def test_leave_one_out_asks_for_the_last_and_drops_what_was_seen() -> None:
+    rows = [(user, 100 + (user + step) % 12) for user in range(1, 40) for step in range(5)]
+    data = Dataset("d", LEAVE_ONE_OUT, events(rows), None, 0)
+    by_user = load("shop", flags={"learn.unit": "user"})
+    contest = Contest(data, by_user, STATIC, 5, "drop", [Arm("i", "", alone("items"))])
+    contest.run()
+    ranks = contest.arms[0].ranks
+    assert len(ranks.rank) == 39 and measures(ranks)["hr"] > 0.9
+
+
+def test_which_events_go_on() -> None:
+    rows = events([(1, 5), (2, 5), (1, 6), (3, 7), (3, 8)])
+    assert follows(rows, 100).tolist() == [False, False, True, False, True]
+    rows.session[:] = 0
+    assert follows(rows, 100).tolist() == [False, False, False, False, True]
+
+
+def test_rates_of_what_was_shown() -> None:
+    kinds = [Kind.IMPRESSION] * 4 + [Kind.CLICK, Kind.CLICK, Kind.PURCHASE, Kind.PURCHASE]
+    log = events([(1, 10), (1, 11), (2, 10), (2, 11), (1, 10), (2, 11), (1, 10), (2, 10)])
+    log.kind[:] = kinds
+    found = rates(Dataset("d", NEXT_ITEM, log, None, 0))
+    assert found["ctr"]["rate"] == 0.5 and found["cvr"]["rate"] == 0.5
+    assert rates(Dataset("d", NEXT_ITEM, shop(5), None, 0)) == {}
+
+
+def test_ascent_finds_the_signal_that_tells() -> None:
+    """Of two signals one is noise: its weight falls, the measure rises."""
+    rng = np.random.default_rng(4)
+    n, size = 200, 30
+    features = np.zeros((n * size, len(FEATURES)))
+    features[:, :2] = rng.random((n * size, 2))
+    right = np.arange(n) * size + rng.integers(0, size, n)
+    features[right, 0] += 0.5
+    queries = Queries(features, np.arange(n + 1) * size, right, np.arange(n))
+    start = {"items": 0.1, "rule": 1.0}
+    before = sum(hits_and_mrr(queries.ranks(features[:, 0] * 0.1 + features[:, 1])))
+    found = ascend(queries, start)
+    after = sum(hits_and_mrr(queries.ranks(features[:, 0] * found["items"] + features[:, 1] * found["rule"])))
+    assert found["items"] == 1.0 and found["rule"] < 0.3 and after > before + 0.1
+
+
+def test_training_on_a_shop_beats_its_start_and_trees_can_be_served(tmp_path: Path) -> None:
+    data = Dataset("d", NEXT_ITEM, shop(500), shop(150, seed=9, first=9000), 0)
+    bad = load("shop", flags={"score.steps": 3, "score.next": 0.0, "score.popular": 2})
+    arms = [Arm("blend", "untrained", Weights.of(bad.score))]
+    for kind in ("linear", "trees"):
+        weights = train(Dataset("d", NEXT_ITEM, data.train, None, 0), bad, kind, "keep")
+        weights.save(tmp_path / f"{kind}.json")
+        arms.append(Arm("blend", kind, Weights.load(tmp_path / f"{kind}.json")))
+    contest = Contest(data, bad, STATIC, 5, "keep", arms)
+    contest.run()
+    start, linear, trees = (measures(arm.ranks)["mrr"] for arm in contest.arms)
+    assert linear > start + 0.05 and trees > start + 0.05
+    with pytest.raises(SettingError, match="too little"):
+        train(Dataset("d", NEXT_ITEM, shop(1), None, 0), bad, "linear", "keep")
+
+
+def test_times() -> None:
+    assert [seconds(t) for t in ("0", "10m", "1h", "1d", "90")] == [0, 600, 3600, 86400, 90]
+    assert seconds("never") == math.inf
+    for wrong in ("soon", "1y", "-1h", ""):
+        with pytest.raises(SettingError, match="should be 0, never"):
+            seconds(wrong)
+
+
+def write_csv(path: Path, header: str = "user,item,time") -> Path:
+    rows = shop(300)
+    lines = [f"u{u},i{i},{t}" for u, i, t in zip(rows.user, rows.item, rows.time.astype(int), strict=True)]
+    path.write_text("\n".join([header, *lines]))
+    return path
+
+
+def test_a_bare_csv_needs_no_option(tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli, ["evaluate", str(write_csv(tmp_path / "e.csv"))])
+    assert done.exit_code == 0 and "next-item, prequential" in done.output and "blend linear" in done.output
+    done = CliRunner().invoke(cli, ["evaluate", str(tmp_path / "e.csv"), "--freshness", "0,never", "--json"])
+    (run,) = json.loads(done.stdout)["runs"]
+    assert [r["freshness"] for r in run["results"]] == ["each event", "never"] and run["k"] == 20
+    for found in run["results"]:
+        assert 0 < found["hr"] <= 1 and found["ci95"]["hr"][0] <= found["hr"] <= found["ci95"]["hr"][1]
+        assert found["us_per_recommendation"]["p50"] > 0 and found["events_per_s"] > 0
+
+
+def test_a_picture(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "e.csv")
+    done = CliRunner().invoke(cli, ["evaluate", str(path), "--untrained", "--recommender", "all", "--plot", "p.png"])
+    assert done.exit_code == 0 and Path("p.png").read_bytes().startswith(b"\x89PNG")
+    Path("p.png").unlink()
+
+
+def test_a_users_mistakes(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "e.csv", "user,thing,time")
+    with pytest.raises(SourceError, match="lacks item"):
+        open_dataset(path, None)
+    write_csv(path)
+    for wrong, why in (
+        (["--recommender", "luck"], "should be blend, all"),
+        (["--freshness", "0,1h", "--mode", "static"], "no model learns"),
+        (["--weights", str(tmp_path / "none.json")], "cannot be read"),
+    ):
+        with pytest.raises(SettingError, match=why):
+            CliRunner().invoke(cli, ["evaluate", str(path), *wrong], catch_exceptions=False, standalone_mode=False)
+    (tmp_path / "one.csv").write_text("user,item,time\nu1,i1,1000000000\n")
+    with pytest.raises(SettingError):
+        CliRunner().invoke(
+            cli, ["evaluate", str(tmp_path / "one.csv"), "--untrained"], catch_exceptions=False, standalone_mode=False
+        )
+
+
+@has_data
+def test_data_sets_are_recognised() -> None:
+    found = open_dataset(DATA / "serenade_example", None)
+    assert found.protocol == NEXT_ITEM and found.test is not None
+    assert (len(found.train), len(found.test), found.rejected) == (113_601, 1_233, 0)
+    beauty = open_dataset(DATA / "amazon_beauty", None)
+    assert beauty.protocol == LEAVE_ONE_OUT and beauty.test is None and len(beauty.train) == 198_502
