@@ -62,7 +62,7 @@ def test_a_line_is_between_chance_and_the_oracle_and_equals_itself() -> None:
     outcome, (same, chance, best) = found["outcome"], found["differences"]
     assert outcome["chance"]["ctr"] < outcome["line"]["ctr"] < outcome["best"]["ctr"]
     assert all(d["p"] > 0.001 for d in same["metrics"].values())
-    assert chance["metrics"]["ctr"]["p"] < 0.01 and best["metrics"]["ctr"]["difference"] > 0
+    assert chance["metrics"]["ctr"]["p"] < 0.05 and best["metrics"]["ctr"]["difference"] > 0
 
 
 def test_the_same_seed_is_the_same_experiment_and_shoppers_stay_in_their_arm() -> None:

@@ -96,14 +96,18 @@ class Reasons:
 
 
 def largest(why: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The first parts that are worth it as reasons, with their share of all that speaks for the item (0..1); the very
-    first always."""
-    told: list[dict[str, Any]] = []
-    total = sum(part["amount"] for part in why if part["amount"] > 0)
+    """What weighs most as reasons, with their share of all that speaks for the item (0..1); the very first always,
+    and before it an expert's word. Parts with one cause are one reason, in the words of the largest of them."""
+    causes: dict[str, list[Any]] = {}
     for part in why:
-        share = part["amount"] / total if total else 0.0
+        cause = causes.setdefault(part["because"] or part["text"], [part, 0.0])
+        cause[1] += part["amount"]
+    total = sum(part["amount"] for part in why if part["amount"] > 0)
+    told: list[dict[str, Any]] = []
+    for part, amount in sorted(causes.values(), key=lambda c: (c[0]["signal"] == PICK["signal"], c[1]), reverse=True):
+        share = amount / total if total else 0.0
         if told and share < NAMED_SHARE:
-            continue
+            break
         told.append({"text": part["text"], "because": part["because"], "share": round(share, 4)})
         if len(told) == REASONS:
             break
