@@ -23,7 +23,7 @@ from shopguide.errors import SettingError, SourceError
 from shopguide.evaluate.arms import Arm, Contest, alone, seconds
 from shopguide.evaluate.data import LEAVE_ONE_OUT, NEXT_ITEM, PREQUENTIAL, STATIC, Dataset, open_dataset
 from shopguide.evaluate.metrics import Bootstrap, Ranks, beyond, measures, rank_of
-from shopguide.evaluate.protocols import by_session, follows, reveal
+from shopguide.evaluate.protocols import by_session, follows, learned, reveal
 from shopguide.evaluate.rates import rates
 from shopguide.evaluate.store import Store
 from shopguide.evaluate.training import Queries, ascend, hits_and_mrr, train
@@ -167,6 +167,18 @@ def test_what_a_question_must_not_see_does_not_change_it(mode: str) -> None:
     asked = sum(max(0, len([o for o in s.offset if o < known]) - 1) for s in whole)
     mine, theirs = lists(test), lists(other)
     assert asked > 15 and mine[:asked] == theirs[:asked] and mine != theirs
+
+
+def test_of_a_single_stream_weights_see_the_warm_up_only() -> None:
+    stream = shop(200)
+    other = stream.take(np.arange(len(stream)))
+    cut = int(len(stream) * 0.8)
+    other.item[cut:] = 999
+    one, two = (learned(Dataset("d", NEXT_ITEM, part, None, 0), 0.8) for part in (stream, other))
+    assert one.train == two.train and len(one.train) == cut
+    assert train(one, SETTINGS, "linear", "keep").version == train(two, SETTINGS, "linear", "keep").version
+    whole = Dataset("d", NEXT_ITEM, stream, other, 0)
+    assert learned(whole, 0.8) is whole
 
 
 def test_features_of_a_question_do_not_know_its_answer() -> None:

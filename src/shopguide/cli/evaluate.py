@@ -15,6 +15,7 @@ from shopguide.errors import SettingError
 from shopguide.evaluate import report
 from shopguide.evaluate.arms import Arm, Contest, alone, seconds
 from shopguide.evaluate.data import LEAVE_ONE_OUT, NEXT_ITEM, PREQUENTIAL, STATIC, Dataset, open_dataset
+from shopguide.evaluate.protocols import WARM_UP, learned
 from shopguide.evaluate.rates import rates
 from shopguide.evaluate.training import train
 from shopguide.settings import PRESETS, Settings, load
@@ -42,6 +43,13 @@ from shopguide.weights import BLENDED, Weights
 @click.option("-k", default=None, type=click.IntRange(1, 100), help="Length of a list; none: 20, or 10 a user.")
 @click.option("--seen", type=click.Choice(("keep", "drop")), help="None: drop for leave-one-out only.")
 @click.option("--freshness", help="How late models learn, as 0,10m,1h,1d,never; prequential.")
+@click.option(
+    "--warm-up",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=WARM_UP,
+    show_default=True,
+    help="Share of a single stream that is learned first.",
+)
 @click.option("--preset", type=click.Choice(PRESETS), default="shop", show_default=True, help="Defaults for.")
 @click.option("--config", "config_path", type=click.Path(path_type=Path, dir_okay=False), help="Settings (TOML).")
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Picture to write.")
@@ -70,6 +78,7 @@ def _run(
     k: int | None,
     seen: str | None,
     freshness: str | None,
+    warm_up: float,
     preset: str,
     config_path: Path | None,
 ) -> dict[str, Any]:
@@ -86,14 +95,16 @@ def _run(
             raise SettingError(f"--freshness {freshness!r}: in mode {mode} no model learns; add --mode {PREQUENTIAL}")
         arms: list[Arm] = []
         if recommender in ("blend", "all"):
-            arms.append(_blend(dataset, settings, learner, weights, untrained, seen, bar))
+            arms.append(_blend(learned(dataset, warm_up), settings, learner, weights, untrained, seen, bar))
         if recommender != "blend":
             names = BLENDED if recommender == "all" else (recommender,)
             arms += [Arm(name, "", alone(name)) for name in names if name != "users" or settings.learn.users]
         arms = [Arm(arm.recommender, arm.learner, arm.weights, each) for arm in arms for each in late]
         asking = bar.add_task("asking", total=None, rows=0)
         count = iter(range(1, 1 << 62))
-        contest = Contest(dataset, settings, mode, k, seen, arms, lambda _: bar.update(asking, rows=next(count)))
+        contest = Contest(
+            dataset, settings, mode, k, seen, arms, warm_up, lambda _: bar.update(asking, rows=next(count))
+        )
         contest.run()
     if not contest.arms[0].ranks.rank:
         raise SettingError(f"{path}: there is no question to ask: no session or user goes on after the learned part")

@@ -15,12 +15,13 @@ from shopguide.errors import SettingError
 from shopguide.evaluate.data import LEAVE_ONE_OUT, STATIC, Dataset, in_time
 from shopguide.evaluate.metrics import Ranks, rank_of
 from shopguide.evaluate.protocols import (
+    WARM_UP,
     Question,
     by_session,
+    divided,
     follows,
     last_of_each,
     reveal,
-    warm_up,
     without_newest,
 )
 from shopguide.evaluate.store import Store, joined
@@ -73,11 +74,12 @@ class Contest:
         k: int,
         seen: str,
         arms: list[Arm],
+        warm_up: float = WARM_UP,
         told: Callable[[int], object] = lambda questions: None,
     ) -> None:
         self._dataset, self._settings, self._mode = dataset, settings, mode
         self._k, self._drop = k, seen == "drop"
-        self._told = told
+        self._told, self._warm_up = told, warm_up
         self.arms = [replace(arm, ranks=Ranks(k)) for arm in arms]
         self.counts: dict[int, int] = {}
         self.seconds = 0.0
@@ -99,7 +101,7 @@ class Contest:
     def _static(self) -> Scorer:
         train, test = self._dataset.train, self._dataset.test
         if test is None:
-            train, test = warm_up(in_time(train))
+            train, test = divided(in_time(train), self._warm_up)
         store = Store(self._settings)
         store.bulk(in_time(train))
         asked = self._asked_of(store.scorer, self.arms)
@@ -119,7 +121,10 @@ class Contest:
     def _prequential(self) -> Scorer:
         """In order of time. Every arm reads the live session; how late its model learns is its freshness."""
         train, test = self._dataset.train, self._dataset.test
-        history, stream = warm_up(in_time(train)) if test is None else (in_time(train), in_time(test))
+        history, stream = in_time(train), test
+        if stream is None:
+            history, stream = divided(history, self._warm_up)
+        stream = in_time(stream)
         store = Store(self._settings)
         models = {arm.freshness: _Late(Scorer(self._settings), arm.freshness) for arm in self.arms}
         store.bulk(history, [late.scorer for late in models.values()])

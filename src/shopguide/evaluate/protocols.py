@@ -8,16 +8,16 @@ leave-one-out: of each user the last event is asked for, given all before it; th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shopguide.evaluate.data import is_shoppers
+from shopguide.evaluate.data import LEAVE_ONE_OUT, Dataset, in_time, is_shoppers
 from shopguide.evaluate.store import Store
 from shopguide.records import Events, Looks
 
-WARM_UP = 0.8  # of a single stream, learned before the first question
+WARM_UP = 0.8  # of a single stream, learned before the first question, where nothing else is said
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,17 @@ def without_newest(users: list[Events], newest: int) -> Events:
     return Events.join([events.slice(0, max(len(events) - newest, 0)) for events in users])
 
 
-def warm_up(events: Events) -> tuple[Events, Events]:
-    """A stream in order of time, divided."""
-    at = int(len(events) * WARM_UP)
+def divided(events: Events, warm_up: float) -> tuple[Events, Events]:
+    """A stream in order of time: its first part, a share in 0..1, and the rest."""
+    at = int(len(events) * warm_up)
     return events.slice(0, at), events.slice(at, len(events))
+
+
+def learned(dataset: Dataset, warm_up: float) -> Dataset:
+    """What may be learned of a data set before the first question, weights too."""
+    if dataset.test is not None or dataset.protocol == LEAVE_ONE_OUT:
+        return dataset
+    return replace(dataset, train=divided(in_time(dataset.train), warm_up)[0])
 
 
 def follows(events: Events, gap: float) -> NDArray[np.bool_]:

@@ -58,7 +58,7 @@ def print_run(run: dict[str, Any]) -> None:
     console.print(f"{run['dataset']}: {run['protocol']}, {run['mode']}, {asked:,} questions, lists of {run['k']}")
     table = Table(box=None, header_style="bold")
     for column in ("", "HR", "95 %", "MRR", "95 %", "NDCG", "coverage", "popularity", "novelty", "µs p50", "p99"):
-        table.add_column(column, justify="left" if not column else "right")
+        table.add_column(column, justify="left" if not column else "right", no_wrap=True)
     for found in run["results"]:
         interval = {name: f"{low:.3f}–{high:.3f}" for name, (low, high) in found["ci95"].items()}
         spent = found["us_per_recommendation"]
