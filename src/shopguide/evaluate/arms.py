@@ -164,7 +164,7 @@ class Contest:
                     items, scores = items[stay], scores[stay]
                 rank = rank_of(question.target, items, scores, self._k)
                 arm.ranks.add(question.session, rank, items[: self._k], spent)
-            self._told(1)
+            self._told(len(arms[0].ranks.rank))
 
         return ask
 
