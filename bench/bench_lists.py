@@ -2,8 +2,8 @@
 
     python bench/bench_lists.py [--weights FILE] [--json FILE]
 
-One thread, wall time, for prefixes of test sessions as `shopguide evaluate` asks for them. Baseline of the same run: the
-core's own `Items.recommend`, 20 items from the same prefixes. FILE: weights with trees, to be measured too.
+One thread, wall time, for prefixes of test sessions as `shopguide evaluate` asks for them. Baseline of the same run:
+the core's own `Items.recommend`, 20 items from the same prefixes. FILE: weights with trees, to be measured too.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def measure(table: Table, name: str, goal: float, weights: Path | None) -> None:
     prefixes = [(each.recent[0][:10], decay[: len(each.recent[0][:10])], N, 50) for each in looks]
     median = percentiles(table, name, "Items.recommend alone", [microseconds(scorer.items.model.recommend, prefixes)])
     base = Base("Items.recommend", median)
-    percentiles(table, name, "candidates and signals", [microseconds(scorer.gather, [(e, 0) for e in looks])], base=base)
+    gathered = microseconds(scorer.gather, [(each, 0) for each in looks])
+    percentiles(table, name, "candidates and signals", [gathered], base=base)
     asked = [(each,) for each in looks]
     percentiles(table, name, "a list, linear, with reasons", [microseconds(scorer.answer, asked)], (goal, None), base)
     if weights is not None:
