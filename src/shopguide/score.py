@@ -29,7 +29,8 @@ from shopguide.settings import Settings
 from shopguide.weights import Weights
 
 SPARE = 10  # candidates beyond the list's length, for what rank may not show
-EXPLAINED = 3  # strongest causes of a candidate whose shoppers are counted
+_ODD = np.uint64(0x9E3779B97F4A7C15)  # two keys to one, for pairs of few items
+EXPLAINED = 3  # strongest amounts of a candidate that another item causes, whose shoppers are counted
 
 
 class Scorer:
@@ -179,11 +180,15 @@ class Scorer:
         because, amount = (np.concatenate([getattr(one, name) for one in found]) for name in ("because", "amount"))
         starts = np.concatenate(([0], np.cumsum(sizes))).astype(np.uint32)
         owner = np.repeat(np.arange(len(item)), sizes)
-        order = np.lexsort((-amount, owner))
-        strongest = order[np.arange(len(order)) - starts[owner] < EXPLAINED]
-        strongest = strongest[(because[strongest] != 0) & (because[strongest] != item[owner[strongest]])]
+        linked = np.flatnonzero((because != 0) & (because != item[owner]))
+        linked = linked[np.lexsort((-amount[linked], owner[linked]))]
+        first = np.searchsorted(owner[linked], owner[linked])
+        strongest = linked[np.arange(len(linked)) - first < EXPLAINED]
+        pair = because[strongest] ^ (item[owner[strongest]] * _ODD)
+        _, once, of = np.unique(pair, return_index=True, return_inverse=True)
+        one = strongest[once]
         shared = np.zeros(len(because), np.uint32)
-        shared[strongest] = self.audience.shared_by(item[owner[strongest]], because[strongest])
+        shared[strongest] = self.audience.shared_by(item[owner[one]], because[one])[of]
         return Candidates(
             look=np.repeat(np.arange(len(found)), [len(one.item) for one in found]),
             item=item,
