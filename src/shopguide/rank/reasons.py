@@ -34,9 +34,9 @@ class Cause(NamedTuple):
 # A part in words, by its signal: of its cause, and of how many distinct shoppers link the two.
 WORDS: dict[str, Callable[[Cause, int], str]] = {
     "items": lambda cause, shared: f"because you {cause.did}; {shared} shoppers chose both",
-    "rule": lambda cause, shared: f"because you {cause.did}; {shared} who chose it chose this too",
+    "rule": lambda cause, shared: f"because you {cause.did}; {shared} shoppers who chose it chose this too",
     "second": lambda cause, shared: "goes with what goes with your choices",
-    "next": lambda cause, shared: f"often comes after {cause.title}, for {shared} shoppers",
+    "next": lambda cause, shared: f"often comes after {cause.title}; {shared} shoppers chose both",
     "hops": lambda cause, shared: "often comes after what comes after your choices",
     "sessions": lambda cause, shared: "visits like yours led here",
     "users": lambda cause, shared: "shoppers like you chose it",
