@@ -38,10 +38,12 @@ class Popular(Recommender):
         return {"popular": self.top(limit, 0, context.now)}
 
     def top(self, limit: int, category: int, now: float) -> Signals:
-        """The ``limit`` most popular items of a category (0: of all) at a time; the first has amount 1. (A weight read
-        long before its events is the largest double.)"""
+        """The ``limit`` most popular items of a category (0: of all) at a time; the first has amount 1. What is so long
+        ago that nothing is left of it is not among them. (A weight read long before its events is the largest double.)
+        """
         items, weights = self.model.top(limit, category, now)
-        return Signals(items, weights / weights[0] if len(items) and weights[0] > 0 else weights)
+        live = weights > 0
+        return Signals(items[live], weights[live] / weights[:1])
 
     def dump(self) -> dict[str, NDArray[Any]]:
         return dict(self.model.dump())
