@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from shopguide.cli import cli
 from shopguide.errors import SettingError
 from shopguide.settings import load
 from shopguide.weights import BLENDED, Weights
@@ -53,3 +55,20 @@ def test_what_is_none_is_refused(tmp_path: Path, text: str, why: str) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="cannot be read"):
         Weights.load(tmp_path / "none.json")
+
+
+def test_a_relative_file_is_found_from_anywhere_and_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Weights({"items": 2.0}).save(tmp_path / "w.json")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SHOPGUIDE_SCORE_WEIGHTS", "w.json")
+    found = load("shop")
+    shown = CliRunner().invoke(cli, ["config", "show"], catch_exceptions=False)
+    assert f'weights = "{tmp_path / "w.json"}"' in shown.output
+    monkeypatch.chdir("/")
+    assert Weights.of(found.score).linear == {"items": 2.0}
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "much"])
+def test_a_weight_that_is_no_number_is_refused(value: str) -> None:
+    with pytest.raises(SettingError, match=r"score\.items"):
+        load("shop", flags={"score.items": value})

@@ -49,6 +49,8 @@ class LearnSettings(Section):
 
 
 class ScoreSettings(Section):
+    model_config = ConfigDict(allow_inf_nan=False)
+
     recent: int = Field(10, ge=1, le=64, description="the user's newest distinct items that make candidates")
     neighbours: int = Field(50, ge=1, le=200, description="similar items taken for each of them")
     decay: float = Field(0.6, gt=0, le=1, description="weight of each next older item")
@@ -67,6 +69,12 @@ class ScoreSettings(Section):
     steps: float = Field(1.0, description="weight of the visit's items, the k-th newest counting 1 / k")
     repeats: float = Field(0.1, description="weight of coming back to an item")
     popular: float = Field(0.02, description="weight of what is popular now")
+
+    @field_validator("weights")
+    @classmethod
+    def _wherever_it_is_read(cls, weights: Path | None) -> Path | None:
+        """The state directory keeps the settings, for commands that are called elsewhere."""
+        return weights and weights.resolve()
 
 
 class PolicySettings(Section):

@@ -37,8 +37,8 @@ def show(preset: str, config_path: Path | None, as_json: bool) -> None:
     if as_json:
         click.echo(settings.model_dump_json())
         return
-    for name, section in settings:
-        _print_table(name, dict(section))
+    for name, section in settings.model_dump(mode="json").items():
+        _print_table(name, section)
 
 
 @config.command()
@@ -89,4 +89,4 @@ def _print_table(name: str, table: dict[str, Any]) -> None:
     for key, tables in inner.items():
         for slot, own in tables.items():
             bare = slot if re.fullmatch(r"[\w-]+", slot, re.ASCII) else json.dumps(slot)
-            _print_table(f"{name}.{key}.{bare}", dict(own))
+            _print_table(f"{name}.{key}.{bare}", own)
