@@ -6,7 +6,6 @@ import csv
 import gzip
 import json
 import math
-import os
 import random
 from collections import defaultdict
 from pathlib import Path
@@ -31,8 +30,6 @@ from shopguide.records import Events, Kind
 from shopguide.settings import load
 from shopguide.weights import Weights
 
-DATA = Path(os.environ.get("SHOPGUIDE_DATA", "../shared/data"))
-has_data = pytest.mark.skipif(not (DATA / "yoochoose_100k").is_dir(), reason=f"no data in {DATA}")
 SETTINGS = load("shop")
 
 
@@ -114,14 +111,14 @@ def test_sessions_are_resampled_whole() -> None:
     assert better.difference == pytest.approx(0.05) and better.p < 0.01
 
 
-@has_data
+@pytest.mark.data
 @pytest.mark.parametrize(
     ("method", "hr", "mrr"),
     [("ar", 0.5917, 0.3160), ("sr", 0.5607, 0.3275), ("vsknn", 0.6098, 0.3342), ("gru4rec", 0.5711, 0.3289)],
 )
-def test_published_lists_have_their_published_numbers(method: str, hr: float, mrr: float) -> None:
+def test_published_lists_have_their_published_numbers(data: Path, method: str, hr: float, mrr: float) -> None:
     """387 predictions of four methods, as session-rec wrote them, ranked by our own measures."""
-    folder = DATA / "yoochoose_100k"
+    folder = data / "yoochoose_100k"
     sessions: dict[str, list[int]] = defaultdict(list)
     with gzip.open(folder / "yoochoose-clicks-100k_test.txt.gz", "rt") as f:
         for row in csv.DictReader(f, delimiter="\t"):
@@ -319,10 +316,10 @@ def test_a_users_mistakes(tmp_path: Path) -> None:
         )
 
 
-@has_data
-def test_data_sets_are_recognised() -> None:
-    found = open_dataset(DATA / "serenade_example", None)
+@pytest.mark.data
+def test_data_sets_are_recognised(data: Path) -> None:
+    found = open_dataset(data / "serenade_example", None)
     assert found.protocol == NEXT_ITEM and found.test is not None
     assert (len(found.train), len(found.test), found.rejected) == (113_601, 1_233, 0)
-    beauty = open_dataset(DATA / "amazon_beauty", None)
+    beauty = open_dataset(data / "amazon_beauty", None)
     assert beauty.protocol == LEAVE_ONE_OUT and beauty.test is None and len(beauty.train) == 198_502

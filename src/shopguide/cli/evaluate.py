@@ -9,7 +9,7 @@ from typing import Any
 import click
 from rich.progress import Progress
 
-from shopguide.cli.options import examples, json_option
+from shopguide.cli.options import examples, json_option, settings_options
 from shopguide.cli.sources import progress
 from shopguide.errors import SettingError
 from shopguide.evaluate import report
@@ -18,7 +18,7 @@ from shopguide.evaluate.data import LEAVE_ONE_OUT, NEXT_ITEM, PREQUENTIAL, STATI
 from shopguide.evaluate.protocols import WARM_UP, learned
 from shopguide.evaluate.rates import rates
 from shopguide.evaluate.training import train
-from shopguide.settings import PRESETS, Settings, load
+from shopguide.settings import Settings
 from shopguide.weights import BLENDED, Weights
 
 
@@ -50,8 +50,7 @@ from shopguide.weights import BLENDED, Weights
     show_default=True,
     help="Share of a single stream that is learned first.",
 )
-@click.option("--preset", type=click.Choice(PRESETS), default="shop", show_default=True, help="Defaults for.")
-@click.option("--config", "config_path", type=click.Path(path_type=Path, dir_okay=False), help="Settings (TOML).")
+@settings_options
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Picture to write.")
 @json_option
 def evaluate(paths: tuple[Path, ...], plot: Path | None, as_json: bool, **asked: Any) -> None:
@@ -86,7 +85,7 @@ def _run(
         reading = bar.add_task(f"reading {path.name}", total=None, rows=0)
         dataset = open_dataset(path, format_, protocol, lambda rows: bar.update(reading, rows=rows))
         bar.update(reading, visible=False)
-        settings = _settings(dataset, preset, config_path)
+        settings = dataset.settings(preset, config_path)
         by_user = dataset.protocol == LEAVE_ONE_OUT
         mode = mode or (STATIC if by_user or dataset.test is not None else PREQUENTIAL)
         k, seen = k or (10 if by_user else 20), seen or ("drop" if by_user else "keep")
@@ -101,21 +100,12 @@ def _run(
             arms += [Arm(name, "", alone(name)) for name in names if name != "users" or settings.learn.users]
         arms = [Arm(arm.recommender, arm.learner, arm.weights, each) for arm in arms for each in late]
         asking = bar.add_task("asking", total=None, rows=0)
-        count = iter(range(1, 1 << 62))
-        contest = Contest(
-            dataset, settings, mode, k, seen, arms, warm_up, lambda _: bar.update(asking, rows=next(count))
-        )
+        contest = Contest(dataset, settings, mode, k, seen, arms, warm_up, lambda n: bar.update(asking, rows=n))
         contest.run()
     if not contest.arms[0].ranks.rank:
         raise SettingError(f"{path}: there is no question to ask: no session or user goes on after the learned part")
     run = report.result(dataset, mode, k, contest)
     return {**run, **({"rates": found} if (found := rates(dataset)) else {})}
-
-
-def _settings(dataset: Dataset, preset: str, config_path: Path | None) -> Settings:
-    """The preset's; without sessions in the data, and users asked for their last item, units are users."""
-    unit = "user" if dataset.protocol == LEAVE_ONE_OUT else None
-    return load(preset, config_path, {"learn.unit": unit})
 
 
 def _blend(

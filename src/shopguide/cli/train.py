@@ -8,12 +8,11 @@ from pathlib import Path
 
 import click
 
-from shopguide.cli.options import DEFAULT_STATE, examples, json_option
+from shopguide.cli.options import examples, json_option, settings_options
 from shopguide.cli.sources import progress
 from shopguide.errors import SettingError
-from shopguide.evaluate.data import LEAVE_ONE_OUT, Dataset, open_dataset, open_log
+from shopguide.evaluate.data import LEAVE_ONE_OUT, open_dataset, open_log
 from shopguide.evaluate.training import train as train_weights
-from shopguide.settings import PRESETS, load
 
 
 @click.command(
@@ -29,8 +28,7 @@ from shopguide.settings import PRESETS, load
 @click.option("--blend", "learner", type=click.Choice(("linear", "trees")), default="linear", show_default=True)
 @click.option("--format", "format_", help="Of the files; none: found out.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
-@click.option("--preset", type=click.Choice(PRESETS), default="shop", show_default=True, help="Defaults for.")
-@click.option("--config", "config_path", type=click.Path(path_type=Path, dir_okay=False), help="Settings (TOML).")
+@settings_options
 @json_option
 def train(
     path: Path | None,
@@ -46,18 +44,19 @@ def train(
     """Learn how much each signal counts. The newest sessions are asked for by a model of all before them."""
     if (path is None) == (state_path is None):
         raise SettingError("give PATH or --state: what to learn from")
+    place = state_path or Path()
     with progress() as bar:
         task = bar.add_task("reading", total=None, rows=0)
         if path is not None:
             found = open_dataset(path, format_, told=lambda rows: bar.update(task, rows=rows))
         else:
-            found = open_log(state_path or DEFAULT_STATE, lambda rows: bar.update(task, rows=rows))
-        settings = load(preset, config_path, {"learn.unit": "user" if found.protocol == LEAVE_ONE_OUT else None})
+            found = open_log(place, lambda rows: bar.update(task, rows=rows))
+        settings = found.settings(preset, config_path)
         seen = "drop" if found.protocol == LEAVE_ONE_OUT else settings.rank.seen
         weights = train_weights(
-            _learned(found), settings, learner, seen, lambda stage: bar.update(task, description=stage)
+            replace(found, test=None), settings, learner, seen, lambda stage: bar.update(task, description=stage)
         )
-    target = out or (state_path or Path()) / f"weights-{weights.version}.json"
+    target = out or place / f"weights-{weights.version}.json"
     weights.save(target)
     report = {"file": str(target), "version": weights.version, "linear": weights.linear, **weights.trained}
     if as_json:
@@ -68,8 +67,3 @@ def train(
     for name, weight in sorted(weights.linear.items(), key=lambda w: -abs(w[1])):
         click.echo(f"  {name:10} {weight:8.4f}")
     click.echo(f"in force with: score.weights = {str(target)!r}")
-
-
-def _learned(dataset: Dataset) -> Dataset:
-    """Without a test part: nothing of it is looked at."""
-    return replace(dataset, test=None)

@@ -16,6 +16,7 @@ from shopguide.errors import SourceError
 from shopguide.keys import Secret
 from shopguide.log import Log
 from shopguide.records import Batch, Events, Kind, Names
+from shopguide.settings import Settings, load
 from shopguide.state import StateDir
 
 NEXT_ITEM, LEAVE_ONE_OUT = "next-item", "leave-one-out"
@@ -42,10 +43,9 @@ class Dataset:
     test: Events | None
     rejected: int
 
-    @property
-    def has_sessions(self) -> bool:
-        """Whether events name their session."""
-        return bool((self.train.session[is_shoppers(self.train)] != 0).any())
+    def settings(self, preset: str, path: Path | None) -> Settings:
+        """Those to ask it under: where each user's last item is asked for, units are users."""
+        return load(preset, path, {"learn.unit": "user" if self.protocol == LEAVE_ONE_OUT else None})
 
 
 def open_dataset(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,26 +97,26 @@ class Difference:
 class Bootstrap:
     """Resamples of sessions with replacement; the same for all that is compared."""
 
-    def __init__(self, sessions: list[int]) -> None:
+    def __init__(self, sessions: list[int] | NDArray[np.uint64]) -> None:
         names, self._of = np.unique(np.array(sessions, np.uint64), return_inverse=True)
         random = np.random.default_rng(SEED)
         n = len(names)
         draws = [np.bincount(random.integers(0, n, n), minlength=n) for _ in range(DRAWS)]
         self._times: F64 = np.stack(draws).astype(np.float64)
-        self._sizes = self._times @ np.bincount(self._of, minlength=n)
 
-    def means(self, values: F64) -> F64:
-        """The mean over predictions in each resample: float64[DRAWS]."""
-        sums: F64 = self._times @ np.bincount(self._of, values, self._times.shape[1])
-        return sums / self._sizes
+    def ratios(self, part: NDArray[Any], whole: NDArray[Any]) -> F64:
+        """The sum of one over that of the other, row by row of the sessions given, in each resample: float64[DRAWS];
+        0 where there is nothing to divide by."""
+        above, below = (self._times @ np.bincount(self._of, rows, self._times.shape[1]) for rows in (part, whole))
+        return np.divide(above, below, out=np.zeros(DRAWS), where=below > 0)
 
-    def interval(self, values: F64) -> list[float]:
-        """The 95 % percentile interval of the mean (Efron, Tibshirani, 1993)."""
-        low, high = np.percentile(self.means(values), (2.5, 97.5))
+    def interval(self, part: NDArray[Any], whole: NDArray[Any] | None = None) -> list[float]:
+        """The 95 % percentile interval of the ratio (Efron, Tibshirani, 1993); whole None: of the mean."""
+        low, high = np.percentile(self.ratios(part, np.ones(len(part)) if whole is None else whole), (2.5, 97.5))
         return [float(low), float(high)]
 
     def compare(self, one: F64, other: F64) -> Difference:
         """The mean of one less the other, its interval, and the share of resamples, doubled, on the other side of 0."""
-        draws = self.means(one - other)
+        draws = self.ratios(one - other, np.ones(len(one)))
         p = 2 * min((draws <= 0).mean(), (draws >= 0).mean())
         return Difference(float((one - other).mean()), self.interval(one - other), min(float(p), 1.0))

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shopguide.evaluate.data import Dataset
-from shopguide.evaluate.metrics import DRAWS, SEED
+from shopguide.evaluate.metrics import Bootstrap
 from shopguide.records import Events, Kind
+
+Rows = NDArray[np.bool_]
 
 
 def rates(dataset: Dataset) -> dict[str, dict[str, Any]]:
@@ -19,12 +22,11 @@ def rates(dataset: Dataset) -> dict[str, dict[str, Any]]:
     shown, clicks = events.kind == Kind.IMPRESSION, events.kind == Kind.CLICK
     if not shown.any():
         return {}
-    users, of = np.unique(events.user, return_inverse=True)
-    per_user = [np.bincount(of, rows, len(users)) for rows in (shown, clicks, _bought(events))]
-    return {"ctr": _rate(per_user[1], per_user[0]), "cvr": _rate(per_user[2], per_user[1])}
+    bootstrap, bought = Bootstrap(events.user), _bought(events)
+    return {"ctr": _rate(bootstrap, clicks, shown), "cvr": _rate(bootstrap, bought, clicks)}
 
 
-def _bought(events: Events) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def _bought(events: Events) -> Rows:
     """Clicks whose item the user purchased later; a purchase is of the newest click before it, and counts once."""
     result = np.zeros(len(events), bool)
     clicked: dict[tuple[int, int], int] = {}
@@ -37,11 +39,6 @@ def _bought(events: Events) -> np.ndarray[Any, np.dtype[np.bool_]]:
     return result
 
 
-def _rate(part: np.ndarray[Any, Any], whole: np.ndarray[Any, Any]) -> dict[str, Any]:
-    random = np.random.default_rng(SEED)
-    n = len(whole)
-    draws = [random.integers(0, n, n) for _ in range(DRAWS)]
-    resampled = [part[d].sum() / max(whole[d].sum(), 1) for d in draws]
-    low, high = np.percentile(resampled, (2.5, 97.5))
-    total = float(whole.sum())
-    return {"rate": float(part.sum() / total) if total else 0.0, "n": int(total), "ci95": [float(low), float(high)]}
+def _rate(bootstrap: Bootstrap, part: Rows, whole: Rows) -> dict[str, Any]:
+    rate = float(part.sum() / whole.sum()) if whole.any() else 0.0
+    return {"rate": rate, "n": int(whole.sum()), "ci95": bootstrap.interval(part, whole)}

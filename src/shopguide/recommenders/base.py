@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from shopguide.records import Batch, Lessons
+from shopguide.settings import ScoreSettings
 
 
 @dataclass(frozen=True)
@@ -71,3 +73,47 @@ class Recommender(Protocol):
     def check(self) -> None:
         """Raises CoreError where an invariant does not hold."""
         return
+
+
+class Model(Protocol):
+    """What a model of the core has in common with the others; see :class:`shopguide._core.Items`."""
+
+    def observe_many(self, units: ArrayLike, items: ArrayLike, times: ArrayLike) -> None: ...
+
+    def retract_many(self, units: ArrayLike, items: ArrayLike, times: ArrayLike) -> int: ...
+
+    def load(self, columns: Mapping[str, NDArray[Any]]) -> None: ...
+
+    def check(self) -> None: ...
+
+
+ModelT = TypeVar("ModelT", bound=Model)
+
+
+class OfUnits(Recommender, Generic[ModelT]):
+    """A model of the core, learned from the items of units in order; asked for the user's newest ``recent`` items, each
+    next older one counting ``decay`` less."""
+
+    def __init__(self, model: ModelT, score: ScoreSettings) -> None:
+        self.model = model
+        self._decay: NDArray[np.float64] = np.power(score.decay, np.arange(score.recent), dtype=np.float64)
+
+    def observe(self, lessons: Lessons) -> None:
+        self.model.observe_many(self.units(lessons), lessons.item, lessons.time)
+
+    def retract(self, lessons: Lessons) -> None:
+        self.model.retract_many(self.units(lessons), lessons.item, lessons.time)
+
+    def load(self, state: dict[str, NDArray[Any]], kept: dict[str, NDArray[Any]]) -> None:
+        self.model.load(kept)
+
+    def check(self) -> None:
+        self.model.check()
+
+    def units(self, lessons: Lessons) -> NDArray[np.uint64]:
+        return lessons.unit
+
+    def asked(self, context: Context) -> tuple[NDArray[np.uint64], NDArray[np.float64]]:
+        """The items that a list is made from, newest first, and how much each counts."""
+        sources = context.recent[: len(self._decay)]
+        return sources, self._decay[: len(sources)]

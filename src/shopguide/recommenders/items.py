@@ -15,37 +15,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopguide._core import Items
-from shopguide.recommenders.base import Context, Recommender, Signals
+from shopguide.recommenders.base import Context, OfUnits, Signals
 from shopguide.records import Lessons
 from shopguide.settings import LearnSettings, ScoreSettings
 
 SECOND = 40  # neighbours of the user's items whose own neighbours are looked at
 
 
-class ItemBased(Recommender):
-    """Candidates are the neighbours of the user's newest items; each next older one counts ``decay`` less."""
+class ItemBased(OfUnits[Items]):
+    """Candidates are the neighbours of the user's newest items."""
 
     signals = ("items", "rule", "second")
 
     def __init__(self, learn: LearnSettings, score: ScoreSettings) -> None:
-        self.model = Items(history=learn.history, k=score.neighbours, half_life=learn.half_life, row_cap=learn.row_cap)
-        self._recent = score.recent
-        self._decay = score.decay ** np.arange(score.recent)
-
-    def observe(self, lessons: Lessons) -> None:
-        self.model.observe_many(lessons.unit, lessons.item, lessons.time)
-
-    def retract(self, lessons: Lessons) -> None:
-        self.model.retract_many(lessons.unit, lessons.item, lessons.time)
+        k, half_life = score.neighbours, learn.half_life
+        super().__init__(Items(history=learn.history, k=k, half_life=half_life, row_cap=learn.row_cap), score)
 
     def bulk(self, lessons: Lessons) -> None:
         self.model.bulk(lessons.unit, lessons.item, lessons.time)
 
     def score(self, context: Context, limit: int) -> dict[str, Signals]:
-        sources = context.recent[: self._recent]
+        sources, weights = self.asked(context)
         starts, items, cosines, rules = self.model.neighbours(sources, limit)
         lengths = np.diff(starts)
-        weights = self._decay[: len(sources)]
         because, decay = sources.repeat(lengths), weights.repeat(lengths)
         near, strength = self.model.recommend(sources, weights, SECOND, limit)
         return {
@@ -59,6 +51,3 @@ class ItemBased(Recommender):
 
     def load(self, state: dict[str, NDArray[Any]], kept: dict[str, NDArray[Any]]) -> None:
         self.model.load(state)
-
-    def check(self) -> None:
-        self.model.check()

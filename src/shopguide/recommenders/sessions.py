@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopguide._core import Sessions
-from shopguide.recommenders.base import Context, Recommender, Signals
+from shopguide.recommenders.base import Context, OfUnits, Signals
 from shopguide.records import Lessons
 from shopguide.settings import LearnSettings, ScoreSettings
 
@@ -17,38 +17,23 @@ NEAREST = 100  # of these, those whose items count
 RARE = 1.0  # weight of the logarithm of how rare an item is
 
 
-class NearestSessions(Recommender):
+class NearestSessions(OfUnits[Sessions]):
     """The unit is what ``learn.unit`` says. The one who asks does not count."""
 
     signals: tuple[str, ...] = ("sessions",)
 
     def __init__(self, learn: LearnSettings, score: ScoreSettings) -> None:
-        self.model = Sessions(history=learn.history)
-        self._recent = score.recent
-        self._decay = score.decay ** np.arange(score.recent)
-
-    def observe(self, lessons: Lessons) -> None:
-        self.model.observe_many(lessons.unit, lessons.item, lessons.time)
-
-    def retract(self, lessons: Lessons) -> None:
-        self.model.retract_many(lessons.unit, lessons.item, lessons.time)
+        super().__init__(Sessions(history=learn.history), score)
 
     def bulk(self, lessons: Lessons) -> None:
-        self.model.bulk(lessons.unit, lessons.item, lessons.time)
+        self.model.bulk(self.units(lessons), lessons.item, lessons.time)
 
     def score(self, context: Context, limit: int) -> dict[str, Signals]:
         return {"sessions": self._nearest(context, limit, context.unit)}
 
-    def load(self, state: dict[str, NDArray[Any]], kept: dict[str, NDArray[Any]]) -> None:
-        self.model.load(kept)
-
-    def check(self) -> None:
-        self.model.check()
-
     def _nearest(self, context: Context, limit: int, own: int) -> Signals:
-        sources = context.recent[: self._recent]
-        decay = self._decay[: len(sources)]
-        return Signals(*self.model.recommend(sources, decay, decay, 2 * limit, NEWEST, NEAREST, RARE, own or None))
+        sources, weights = self.asked(context)
+        return Signals(*self.model.recommend(sources, weights, weights, 2 * limit, NEWEST, NEAREST, RARE, own or None))
 
 
 class NearestUsers(NearestSessions):
@@ -56,14 +41,8 @@ class NearestUsers(NearestSessions):
 
     signals = ("users",)
 
-    def observe(self, lessons: Lessons) -> None:
-        self.model.observe_many(lessons.user, lessons.item, lessons.time)
-
-    def retract(self, lessons: Lessons) -> None:
-        self.model.retract_many(lessons.user, lessons.item, lessons.time)
-
-    def bulk(self, lessons: Lessons) -> None:
-        self.model.bulk(lessons.user, lessons.item, lessons.time)
+    def units(self, lessons: Lessons) -> NDArray[np.uint64]:
+        return lessons.user
 
     def score(self, context: Context, limit: int) -> dict[str, Signals]:
         return {"users": self._nearest(context, limit, context.user)}
