@@ -96,7 +96,9 @@ class Scorer:
 
     def answer(self, looks: Looks, partition: int = 0, first: int = 0, last: int = -1) -> Slate:
         """Candidates for the looks that are this replica's."""
-        mine = looks.take((looks.user & 0xFFFFFFFF) % self._replicas == self._replica)
+        mine = looks
+        if self._replicas > 1:
+            mine = looks.take((looks.user & 0xFFFFFFFF) % self._replicas == self._replica)
         found = []
         for row in range(len(mine)):
             hidden = len(mine.bought[row]) + len(mine.dismissed[row])
