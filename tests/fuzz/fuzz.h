@@ -11,10 +11,13 @@
 #include "sg_status.h"
 
 static const uint8_t *input, *input_end;
+static int armed;
 
 static inline void begin(const uint8_t *data, size_t size) {
     input = data;
     input_end = data + size;
+    armed = 0;
+    fail_after = -1;
     srand(1);
 }
 
@@ -35,8 +38,6 @@ static inline sg_level pick_level(void) {
     sg_level level = (sg_level)pick(3);
     return sg_simd_has(level) ? level : SG_SCALAR;
 }
-
-static int armed;
 
 /* Maybe an allocation of the calls until disarm() fails. */
 static inline void arm(void) {

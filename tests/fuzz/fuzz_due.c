@@ -10,7 +10,7 @@ static sg_due_entry entries[ENTRIES];
 static size_t len;
 
 static void push(sg_due *d, double time, uint32_t unit) {
-    if (len == ENTRIES) return;
+    if (len == ENTRIES) return (void)disarm(SG_OK);
     if (disarm(sg_due_push(d, time, unit)) == SG_OK) entries[len++] = (sg_due_entry){time, unit};
 }
 

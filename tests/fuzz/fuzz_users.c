@@ -4,7 +4,7 @@
 #include "fuzz.h"
 #include "sg_users.h"
 
-enum { USERS = 6, EVENTS = 400, ITEMS = 4, MANY = 100 };
+enum { USERS = 6, EVENTS = 400, ITEMS = 4, MANY = 250 };
 
 static sg_event kept[USERS][EVENTS];
 static size_t len[USERS];
@@ -24,7 +24,7 @@ static void derive_all(uint64_t user) {
 static void observe(sg_users *u, uint64_t user, const sg_event *event) {
     uint64_t key = key_of(user), resolved;
     sg_event e = *event;
-    if (len[user] == EVENTS) return;
+    if (len[user] == EVENTS) return (void)disarm(SG_OK);
     if (disarm(sg_users_observe(u, &key, &e.item, &e.time, &e.session, &e.kind, &e.offset, &e.event, 1, &resolved)))
         return;
     e.derived = e.session == 0;
@@ -66,10 +66,12 @@ static size_t expire_kept(uint64_t user, int64_t before, int by_session, sg_move
     }
     if (!by_session) touched = 0;
     for (size_t i = 0; i < had; i++)
-        for (size_t j = 0; j < had && touched < EVENTS; j++)
-            if (now[i] == 0 && now[j] != 0 && was[i].item == was[j].item && was[i].time == was[j].time &&
-                (!by_session || was[i].session == was[j].session))
+        for (size_t j = 0; j < had && now[i] == 0; j++)
+            if (now[j] != 0 && was[i].item == was[j].item && was[i].time == was[j].time &&
+                (!by_session || was[i].session == was[j].session)) {
                 units[touched++] = was[i].session;
+                break;
+            }
     for (size_t i = 0; i < had; i++) {
         int again = !by_session && touched > 0;
         for (size_t t = 0; by_session && t < touched; t++) again |= units[t] == was[i].session || units[t] == now[i];
