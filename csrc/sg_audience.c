@@ -7,6 +7,7 @@
 
 #define SMALLEST 2 /* bits of the smallest row: 4 slots */
 #define LARGEST 31
+#define NOT_COUNTED UINT32_MAX /* more users than a row can have */
 
 typedef struct {
     uint32_t user;
@@ -220,6 +221,33 @@ void sg_audience_shared(const sg_audience *a, uint64_t item, const uint64_t *oth
         const row *other = row_of(a, others[i]);
         if (r == NULL || other == NULL) shared[i] = 0;
         else shared[i] = r->bits <= other->bits ? shared_by(r, other, limit) : shared_by(other, r, limit);
+    }
+}
+
+/* The part of the largest amount, of those whose cause is another item and not counted yet; len: there is none. */
+static uint32_t strongest(uint64_t item, const uint64_t *causes, const double *amounts, uint32_t len,
+                          const uint32_t *shared) {
+    uint32_t best = len;
+    for (uint32_t r = 0; r < len; r++) {
+        if (shared[r] != NOT_COUNTED || causes[r] == 0 || causes[r] == item) continue;
+        if (best == len || amounts[r] > amounts[best]) best = r;
+    }
+    return best;
+}
+
+void sg_audience_behind(const sg_audience *a, const uint64_t *items, size_t n, const uint32_t *starts,
+                        const uint64_t *causes, const double *amounts, unsigned most, uint32_t *shared) {
+    for (size_t i = 0; i < n; i++) {
+        uint32_t at = starts[i], len = starts[i + 1] - at, best, both;
+        for (uint32_t r = 0; r < len; r++) shared[at + r] = NOT_COUNTED;
+        for (unsigned k = 0; k < most; k++) {
+            if ((best = strongest(items[i], causes + at, amounts + at, len, shared + at)) == len) break;
+            sg_audience_shared(a, items[i], &causes[at + best], 1, 0, &both);
+            for (uint32_t r = 0; r < len; r++)
+                if (causes[at + r] == causes[at + best]) shared[at + r] = both;
+        }
+        for (uint32_t r = 0; r < len; r++)
+            if (shared[at + r] == NOT_COUNTED) shared[at + r] = 0;
     }
 }
 

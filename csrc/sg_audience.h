@@ -49,6 +49,12 @@ void sg_audience_count(const sg_audience *a, const uint64_t *items, size_t n, ui
 void sg_audience_shared(const sg_audience *a, uint64_t item, const uint64_t *others, size_t n, uint32_t limit,
                         uint32_t *shared);
 
+/* What the parts of n items' sums share with them: those of items[x] are at starts[x]..starts[x + 1], each with its
+ * cause, an item. shared[r] = distinct users of the item and of causes[r], for the parts of the `most` causes whose
+ * largest amounts are largest (of equals the first); 0 for other parts, where the cause is 0, or is the item. */
+void sg_audience_behind(const sg_audience *a, const uint64_t *items, size_t n, const uint32_t *starts,
+                        const uint64_t *causes, const double *amounts, unsigned most, uint32_t *shared);
+
 /* All pairs, item by item: sg_audience_pairs() of each array. Adding them to an empty audience restores this one. */
 size_t sg_audience_pairs(const sg_audience *a);
 void sg_audience_dump(const sg_audience *a, uint64_t *items, uint64_t *users, uint32_t *counts);

@@ -561,6 +561,31 @@ def test_a_time_that_is_not_finite_applies_nothing(time: float) -> None:
 # ---- Audience ----------------------------------------------------------------------------------------------------
 
 
+@given(
+    st.lists(st.tuples(st.integers(1, 5), st.integers(1, 6)), max_size=40),
+    st.lists(st.tuples(st.integers(1, 5), st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3)))), max_size=4),
+    st.integers(0, 3),
+)
+def test_those_behind_the_strongest_causes_are_counted(
+    touches: list[tuple[int, int]], sums: list[tuple[int, list[tuple[int, int]]]], most: int
+) -> None:
+    audience = Audience()
+    audience.add([item for item, _ in touches], [user for _, user in touches])
+    users = {item: {user for i, user in touches if i == item} for item in range(6)}
+    expected = []
+    for item, parts in sums:
+        others = [cause for cause, _ in sorted(parts, key=itemgetter(1), reverse=True) if cause not in (0, item)]
+        causes = list(dict.fromkeys(others))[:most]
+        expected += [len(users[item] & users[cause]) if cause in causes else 0 for cause, _ in parts]
+    parts = [part for _, of in sums for part in of]
+    starts = np.cumsum([0, *(len(of) for _, of in sums)])
+    items, causes = [item for item, _ in sums], [cause for cause, _ in parts]
+    found = audience.behind(items, starts, causes, [float(amount) for _, amount in parts], most)
+    assert found.tolist() == expected
+    with pytest.raises(ValueError):
+        audience.behind(items, [*starts.tolist(), 0], causes, [], most)
+
+
 def test_large_audiences_are_those_of_sets() -> None:
     rng = np.random.default_rng(7)
     n = 60_000

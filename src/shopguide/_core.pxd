@@ -1,6 +1,6 @@
 # Declarations of the C core, one block a header. The headers in csrc/ are the documentation.
 
-from libc.stdint cimport int32_t, int64_t, int8_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport SIZE_MAX, int32_t, int64_t, int8_t, uint8_t, uint32_t, uint64_t
 
 cdef extern from "sg_status.h":
     int SG_OK, SG_ERR_NOMEM, SG_ERR_RANGE, SG_ERR_VALUE
@@ -79,6 +79,8 @@ cdef extern from "sg_audience.h":
     void sg_audience_count(const sg_audience *a, const uint64_t *items, size_t n, uint32_t *counts) noexcept nogil
     void sg_audience_shared(const sg_audience *a, uint64_t item, const uint64_t *others, size_t n, uint32_t limit,
                             uint32_t *shared) noexcept nogil
+    void sg_audience_behind(const sg_audience *a, const uint64_t *items, size_t n, const uint32_t *starts,
+                            const uint64_t *causes, const double *amounts, unsigned most, uint32_t *shared) noexcept nogil
     size_t sg_audience_pairs(const sg_audience *a) noexcept nogil
     void sg_audience_dump(const sg_audience *a, uint64_t *items, uint64_t *users, uint32_t *counts) noexcept nogil
     size_t sg_audience_nbytes(const sg_audience *a) noexcept nogil

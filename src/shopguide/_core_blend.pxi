@@ -35,6 +35,8 @@ cdef class Blend:
         cdef const uint64_t[::1] b
         cdef size_t n = _of_one_length(i.shape[0], a.shape[0])
         self.best_len = 0
+        if n == 0:
+            return
         if because is None:
             check(sg_blend_put(self.blend, signal, &i[0], NULL, &a[0], n))
             return

@@ -1,11 +1,11 @@
 from libc.string cimport memcpy
 
 
-def _of_one_length(*lengths):
+cdef size_t _of_one_length(size_t a, size_t b, size_t c=SIZE_MAX, size_t d=SIZE_MAX) except? 0:
     """The length of all columns of a call. Raises ValueError where they differ."""
-    if len(set(lengths)) != 1:
-        raise ValueError(f"columns of one call differ in length: {lengths}")
-    return lengths[0]
+    if a != b or a != c != SIZE_MAX or a != d != SIZE_MAX:
+        raise ValueError(f"columns of one call differ in length: {[n for n in (a, b, c, d) if n != SIZE_MAX]}")
+    return a
 
 
 def _column(state, name, dtype):
@@ -236,9 +236,8 @@ cdef class Users:
         cdef const uint8_t[::1] k = np.ascontiguousarray(kinds, np.uint8)
         cdef const int64_t[::1] o = np.ascontiguousarray(offsets, np.int64)
         cdef const uint64_t[::1] e = np.ascontiguousarray(events, np.uint64)
-        cdef size_t n = _of_one_length(
-            u.shape[0], i.shape[0], t.shape[0], s.shape[0], k.shape[0], o.shape[0], e.shape[0]
-        )
+        cdef size_t n = _of_one_length(u.shape[0], i.shape[0], t.shape[0], s.shape[0])
+        _of_one_length(n, k.shape[0], o.shape[0], e.shape[0])
         resolved = np.empty(n, np.uint64)
         cdef uint64_t[::1] r = resolved
         cdef int rc
@@ -353,7 +352,7 @@ cdef class Users:
         _of_setting(state, "session_gap", self.session_gap)
         users, starts = _column(state, "users", np.uint64), _column(state, "starts", np.uint64)
         e = {name: _column(state, name, dtype) for name, (dtype, _) in _EVENT.fields.items()}
-        n = _of_one_length(*map(len, e.values()))
+        n = _of_one_length(len(e["item"]), min(map(len, e.values())), max(map(len, e.values())))
         last = len(users)
         if len(starts) != last + 1 or starts[0] != 0 or starts[last] != n or (starts[1:] <= starts[:last]).any():
             raise ValueError("the snapshot's starts do not cut its events into users")
@@ -428,18 +427,21 @@ cdef class Audience:
             sg_audience_shared(self.audience, item, &o[0], o.shape[0], limit, &c[0])
         return counts
 
-    def shared_by(self, items, others):
-        """uint32[m]: the distinct users of both items[x] and others[x], uint64[m] each. Raises ValueError on unequal
-        lengths."""
-        cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64)
-        cdef const uint64_t[::1] o = np.ascontiguousarray(others, np.uint64)
-        cdef size_t n = _of_one_length(i.shape[0], o.shape[0]), x
-        counts = np.empty(n, np.uint32)
-        cdef uint32_t[::1] c = counts
+    def behind(self, items, starts, causes, amounts, unsigned most):
+        """What the parts of the items' sums share with them: items uint64[n]; those of items[x] are at
+        starts[x]:starts[x + 1] (uint32[n + 1]) of causes uint64[m] and amounts float64[m]. uint32[m]: the distinct
+        users of item and cause, for the ``most`` causes of an item with the largest amounts; 0 for other parts, where the
+        cause is 0, or is the item. Raises ValueError on unequal lengths."""
+        cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64), c = np.ascontiguousarray(causes, np.uint64)
+        cdef const uint32_t[::1] at = np.ascontiguousarray(starts, np.uint32)
+        cdef const double[::1] a = np.ascontiguousarray(amounts, np.float64)
+        cdef size_t n = _of_one_length(i.shape[0] + 1, at.shape[0]) - 1
+        _of_one_length(c.shape[0], a.shape[0], at[n])
+        shared = np.empty(c.shape[0], np.uint32)
+        cdef uint32_t[::1] s = shared
         with nogil:
-            for x in range(n):
-                sg_audience_shared(self.audience, i[x], &o[x], 1, 0, &c[x])
-        return counts
+            sg_audience_behind(self.audience, &i[0], n, &at[0], &c[0], &a[0], most, &s[0])
+        return shared
 
     def dump(self):
         """The state: (items uint64[n], users uint64[n], counts uint32[n]), a row a pair."""

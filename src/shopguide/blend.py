@@ -8,7 +8,8 @@ with.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +30,7 @@ _BLENDED = np.array([_PLACE[name] for name in BLENDED])
 F64 = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Scored:
+class Scored(NamedTuple):
     """Items, best first by (score down, key up). Those of item x at starts[x]:starts[x + 1] are its amounts: their
     signal (an index into SIGNALS), the user's item that each comes from (0: none); they add up to its score."""
 
@@ -40,6 +40,16 @@ class Scored:
     signal: NDArray[np.uint8]
     because: NDArray[np.uint64]
     amount: F64
+
+    @classmethod
+    def join(cls, lists: Sequence[Scored]) -> Scored:
+        """One after another. At least one."""
+        if len(lists) == 1:
+            return lists[0]
+        ends = np.cumsum([len(one.because) for one in lists], dtype=np.uint32)
+        starts = [lists[0].starts, *(one.starts[1:] + end for one, end in zip(lists[1:], ends, strict=False))]
+        item, score, _, signal, because, amount = map(np.concatenate, zip(*lists, strict=True))
+        return cls(item, score, np.concatenate(starts), signal, because, amount)
 
 
 class Blender:

@@ -29,8 +29,7 @@ from shopguide.settings import Settings
 from shopguide.weights import Weights
 
 SPARE = 10  # candidates beyond the list's length, for what rank may not show
-_ODD = np.uint64(0x9E3779B97F4A7C15)  # two keys to one, for pairs of few items
-EXPLAINED = 3  # strongest amounts of a candidate that another item causes, whose shoppers are counted
+EXPLAINED = 3  # strongest causes of a candidate, whose shoppers are counted
 
 
 class Scorer:
@@ -104,7 +103,7 @@ class Scorer:
             hidden = len(mine.bought[row]) + len(mine.dismissed[row])
             self.gather(mine, row)
             found.append(self.blender.best(int(mine.n[row]) + SPARE + hidden))
-        return Slate(partition, first, last, mine, self._explained(found), time.time())
+        return Slate(partition, first, last, mine, self._candidates(found), time.time())
 
     def gather(self, looks: Looks, row: int) -> None:
         """Put the signals of a look into the blender."""
@@ -173,32 +172,20 @@ class Scorer:
                     recommender.retract(run)
                 self.audience.sub(run.item, run.user)
 
-    def _explained(self, found: list[Scored]) -> Candidates:
+    def _candidates(self, found: list[Scored]) -> Candidates:
         """All lists' candidates; of each the distinct shoppers behind its strongest causes are counted."""
         if not found:
             return Candidates()
-        item = np.concatenate([one.item for one in found])
-        sizes = np.concatenate([np.diff(one.starts) for one in found])
-        because, amount = (np.concatenate([getattr(one, name) for one in found]) for name in ("because", "amount"))
-        starts = np.concatenate(([0], np.cumsum(sizes))).astype(np.uint32)
-        owner = np.repeat(np.arange(len(item)), sizes)
-        linked = np.flatnonzero((because != 0) & (because != item[owner]))
-        linked = linked[np.lexsort((-amount[linked], owner[linked]))]
-        first = np.searchsorted(owner[linked], owner[linked])
-        strongest = linked[np.arange(len(linked)) - first < EXPLAINED]
-        pair = because[strongest] ^ (item[owner[strongest]] * _ODD)
-        _, once, of = np.unique(pair, return_index=True, return_inverse=True)
-        one = strongest[once]
-        shared = np.zeros(len(because), np.uint32)
-        shared[strongest] = self.audience.shared_by(item[owner[one]], because[one])[of]
+        all_ = Scored.join(found)
+        shared = self.audience.behind(all_.item, all_.starts, all_.because, all_.amount, EXPLAINED)
         return Candidates(
-            look=np.repeat(np.arange(len(found)), [len(one.item) for one in found]),
-            item=item,
-            score=np.concatenate([one.score for one in found]),
-            signal=Ragged(starts, np.concatenate([one.signal for one in found])),
-            because=Ragged(starts, because),
-            amount=Ragged(starts, amount),
-            shared=Ragged(starts, shared),
+            look=np.repeat(np.arange(len(found), dtype=np.uint32), [len(one.item) for one in found]),
+            item=all_.item,
+            score=all_.score,
+            signal=Ragged(all_.starts, all_.signal),
+            because=Ragged(all_.starts, all_.because),
+            amount=Ragged(all_.starts, all_.amount),
+            shared=Ragged(all_.starts, shared),
         )
 
 

@@ -8,6 +8,20 @@ enum { ITEMS = 6, USERS = 300 };
 
 static uint32_t touches[ITEMS][USERS];
 
+/* Of every item as a cause, with amounts of which none are equal. */
+static void compare_behind(const sg_audience *a, uint64_t item, const uint64_t *all, const uint32_t *both) {
+    uint32_t starts[] = {0, ITEMS}, found[ITEMS];
+    unsigned most = (unsigned)rand() % 4;
+    double amounts[ITEMS];
+    for (int other = 0; other < ITEMS; other++) amounts[other] = rand() % 8 + other / 16.0;
+    sg_audience_behind(a, &item, 1, starts, all, amounts, most, found);
+    for (uint64_t other = 0; other < ITEMS; other++) {
+        unsigned stronger = 0;
+        for (uint64_t o = 1; o < ITEMS; o++) stronger += o != item && amounts[o] > amounts[other];
+        CHECK(found[other] == (other == 0 || other == item || stronger >= most ? 0 : both[other]));
+    }
+}
+
 static void compare(const sg_audience *a) {
     uint64_t all[ITEMS];
     uint32_t counts[ITEMS], shared[ITEMS], limited[ITEMS];
@@ -24,6 +38,7 @@ static void compare(const sg_audience *a) {
             CHECK(shared[other] == both && limited[other] == (both < limit ? both : limit));
         }
         CHECK(shared[item] == counts[item]);
+        compare_behind(a, item, all, shared);
         pairs += counts[item];
     }
     CHECK(pairs == sg_audience_pairs(a));

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,8 +12,7 @@ from shopguide.records import Batch, Lessons
 from shopguide.settings import ScoreSettings
 
 
-@dataclass(frozen=True)
-class Context:
+class Context(NamedTuple):
     """Who asks: distinct items of the user, newest first; of each the strongest kind, the time, how many events of the
     live session it has; the unit that the live session is in the model, and the user (0: none)."""
 
@@ -27,8 +25,7 @@ class Context:
     now: float
 
 
-@dataclass(frozen=True)
-class Signals:
+class Signals(NamedTuple):
     """Items with amounts; an item may stand in many rows, its signal is their sum. ``because`` names the user's item
     that the amount comes from; 0, or None for all: none."""
 

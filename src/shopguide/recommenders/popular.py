@@ -42,8 +42,8 @@ class Popular(Recommender):
         ago that nothing is left of it is not among them. (A weight read long before its events is the largest double.)
         """
         items, weights = self.model.top(limit, category, now)
-        live = weights > 0
-        return Signals(items[live], weights[live] / weights[:1])
+        live = np.count_nonzero(weights)
+        return Signals(items[:live], weights[:live] / weights[:1])
 
     def dump(self) -> dict[str, NDArray[Any]]:
         return dict(self.model.dump())

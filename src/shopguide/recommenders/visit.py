@@ -22,11 +22,14 @@ class Visit(Recommender):
 
     def score(self, context: Context, limit: int) -> dict[str, Signals]:
         here = np.flatnonzero(context.here)[:limit]
-        items, times = context.recent[here], context.here[here].astype(np.float64)
-        one, again = np.ones(1), times > 1
-        return {
-            "current": Signals(items[:1], one[: len(items)], items[:1]),
-            "previous": Signals(items[1:2], one[: len(items[1:2])], items[1:2]),
-            "steps": Signals(items, 1 / np.arange(1, len(items) + 1), items),
-            "repeats": Signals(items[again], times[again] - 1, items[again]),
-        }
+        if not len(here):
+            return {}
+        items, times = context.recent[here], context.here[here]
+        shares = 1 / np.arange(1, len(items) + 1)
+        found = {"current": Signals(items[:1], shares[:1], items[:1]), "steps": Signals(items, shares, items)}
+        if len(items) > 1:
+            found["previous"] = Signals(items[1:2], shares[:1], items[1:2])
+        again = np.flatnonzero(times > 1)
+        if len(again):
+            found["repeats"] = Signals(items[again], times[again] - 1.0, items[again])
+        return found
