@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 import click
@@ -38,8 +39,13 @@ for command in (demo, run, *MODEL, *QUESTIONS, token, forget, retract, export, s
     cli.add_command(command)
 
 
+YOUNG, MIDDLE, OLD = 100_000, 50, 100  # of the cyclic collector: a batch of rows is not garbage yet
+
+
 def main() -> None:
     """The entry point."""
+    gc.freeze()
+    gc.set_threshold(YOUNG, MIDDLE, OLD)
     try:
         sys.exit(cli(standalone_mode=False) or 0)
     except click.exceptions.Abort:
