@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shopguide._core import Blend
-from shopguide.blend import DEPTH, FEATURES, Blender
+from shopguide.blend import DEPTH, FEATURES, Blender, Scored
 from shopguide.errors import SettingError
 from shopguide.recommenders.base import Signals
 from shopguide.records import BASE, SIGNALS
@@ -35,6 +35,12 @@ def stump() -> dict[str, list[object]]:
     }  # fmt: skip
 
 
+def told(found: Scored) -> list[tuple[str, int, float]]:
+    """Signal, cause, amount, to nine digits."""
+    names, amounts = [SIGNALS[s] for s in found.signal], found.amount.round(9).tolist()
+    return list(zip(names, found.because.tolist(), amounts, strict=True))
+
+
 @given(ROWS, st.lists(st.integers(-2, 8).map(lambda n: n / 8), min_size=len(BLENDED), max_size=len(BLENDED)))
 def test_a_linear_blend_by_its_definition(rows: list[tuple[str, int, int, float]], drawn: list[float]) -> None:
     linear = dict(zip(BLENDED, drawn, strict=True))
@@ -54,8 +60,8 @@ def test_a_linear_blend_by_its_definition(rows: list[tuple[str, int, int, float]
         part = slice(found.starts[at], found.starts[at + 1])
         assert found.score[at] == pytest.approx(score[item], abs=1e-9)
         assert found.amount[part].sum() == pytest.approx(score[item], abs=1e-9)
-        told = sorted(zip(found.signal[part].tolist(), found.because[part].tolist(), strict=True))
-        assert told == sorted((SIGNALS.index(name), because) for name, i, because, _ in rows if i == item)
+        parts = sorted(zip(found.signal[part].tolist(), found.because[part].tolist(), strict=True))
+        assert parts == sorted((SIGNALS.index(name), because) for name, i, because, _ in rows if i == item)
 
 
 def test_trees_rank_again_and_their_amounts_add_up() -> None:
@@ -69,9 +75,15 @@ def test_trees_rank_again_and_their_amounts_add_up() -> None:
     for at in range(2):
         part = slice(found.starts[at], found.starts[at + 1])
         assert found.amount[part].sum() == pytest.approx(found.score[at], abs=1e-9)
-        names = [SIGNALS[s] for s in found.signal[part]]
-        assert names == [BASE, *BLENDED]
-    assert found.amount[:2].tolist() == pytest.approx([1.0, 3.0])  # 0 expected, less -1; the share did the rest
+    assert told(found) == [(BLENDED[0], 0, 3.0), (BASE, 0, 1.0), (BLENDED[0], 0, -1.0), (BASE, 0, 1.0)]
+
+
+def test_what_trees_say_of_a_signal_is_shared_out_among_its_causes() -> None:
+    rows = [(BLENDED[0], 2, 7, 0.75), (BLENDED[0], 2, 8, 0.25), (BLENDED[0], 1, 7, 0.25), (BLENDED[1], 1, 9, 1.0)]
+    found = filled(rows, Weights({}, stump())).best(2)
+    assert found.item.tolist() == [2, 1] and found.score.tolist() == [4.0, 0.0]
+    best = [(BLENDED[0], 7, 2.25), (BLENDED[0], 8, 0.75), (BASE, 0, 1.0)]
+    assert told(found) == [*best, (BLENDED[0], 7, -1.0), (BASE, 0, 1.0)]
 
 
 def test_nothing_gives_nothing() -> None:

@@ -74,20 +74,22 @@ cdef class Blend:
             m[s] = self.blend.largest[s]
         return totals, largest
 
-    def parts(self):
+    def parts(self, weights=None):
         """What makes the scores of the items that best() gave: (starts uint32[<=n + 1], signal uint8[...],
         because uint64[...], amount float64[...]); those of item x are at starts[x]:starts[x + 1], and add up to its
-        score."""
+        score. Worth what best() was told, or what these weights say. Raises ValueError on another length."""
         starts = np.zeros(self.best_len + 1, np.uint32)
         cdef uint32_t[::1] at = starts
         cdef size_t rows = sg_blend_count(self.blend, self.best_places, self.best_len, &at[0])
         cdef const double[::1] w
+        given = self.weights if weights is None else np.ascontiguousarray(weights, np.float64)
         signal, because, amount = np.empty(rows, np.uint8), np.empty(rows, np.uint64), np.empty(rows)
         cdef uint8_t[::1] s = signal
         cdef uint64_t[::1] b = because
         cdef double[::1] a = amount
         if self.best_len:
-            w = self.weights
+            w = given
+            _of_one_length(w.shape[0], self.signals)
             sg_blend_worth(self.blend, &w[0], self.best_places, self.best_len, &s[0], &b[0], &a[0])
         return starts, signal, because, amount
 

@@ -430,8 +430,8 @@ cdef class Audience:
     def behind(self, items, starts, causes, amounts, unsigned most):
         """What the parts of the items' sums share with them: items uint64[n]; those of items[x] are at
         starts[x]:starts[x + 1] (uint32[n + 1]) of causes uint64[m] and amounts float64[m]. uint32[m]: the distinct
-        users of item and cause, for the ``most`` causes of an item with the largest amounts; 0 for other parts, where the
-        cause is 0, or is the item. Raises ValueError on unequal lengths."""
+        users of item and cause, for the ``most`` causes of an item with the largest amounts; 0 for other parts, where
+        the cause is 0, or is the item. Raises ValueError on unequal lengths."""
         cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64), c = np.ascontiguousarray(causes, np.uint64)
         cdef const uint32_t[::1] at = np.ascontiguousarray(starts, np.uint32)
         cdef const double[::1] a = np.ascontiguousarray(amounts, np.float64)

@@ -2,8 +2,8 @@
 
 Linear: each signal divided by its largest for this look, weighed, and added up. Trees, where the weights have any,
 re-rank the DEPTH best of the linear blend: their score is the sum of the leaves less the least that it can be, so it is
-never negative, and what each signal did to it is its Shapley value (csrc/sg_trees.h), beside what every item begins
-with.
+never negative. What each signal did to it is its Shapley value (csrc/sg_trees.h), shared out among the signal's rows by
+their amounts, beside what every item begins with.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopguide._core import Blend, Trees
+from shopguide.columns import Ragged
 from shopguide.errors import SettingError
 from shopguide.recommenders.base import Signals
 from shopguide.records import BASE, SIGNALS
@@ -82,8 +83,7 @@ class Blender:
         """Items and scores of the n best."""
         if self._trees is None:
             return self._blend.best(self._linear, n)
-        items, scores, _ = self._ranked(self._trees, n)
-        return items, scores
+        return self._ranked(self._trees, n)[:2]
 
     def best(self, n: int) -> Scored:
         """The n best, and why."""
@@ -99,19 +99,49 @@ class Blender:
         totals = totals[:, _BLENDED]
         return items, np.hstack([totals / np.where(largest > 0, largest, 1)[_BLENDED], totals])
 
-    def _ranked(self, trees: Trees, n: int) -> tuple[NDArray[np.uint64], F64, F64]:
-        """The n best of the trees: items, scores, features."""
+    def _ranked(self, trees: Trees, n: int) -> tuple[NDArray[np.uint64], F64, F64, NDArray[np.int64]]:
+        """The n best of the trees: items, scores, features, and their places in the order of the linear blend."""
         items, features = self.features(DEPTH)
         scores = trees.predict(features) - self._least if len(items) else np.zeros(0)
         best = np.lexsort((items, -scores))[:n]
-        return items[best], scores[best], features[best]
+        return items[best], scores[best], features[best], best
 
     def _explained(self, trees: Trees, n: int) -> Scored:
-        items, scores, features = self._ranked(trees, n)
-        amounts = trees.explain(features) if len(items) else np.zeros((0, len(FEATURES) + 1))
-        m = len(BLENDED)
-        parts = np.hstack([amounts[:, -1:] - self._least, amounts[:, :m] + amounts[:, m:-1]])
-        signal = np.append(_PLACE[BASE], _BLENDED).astype(np.uint8)
-        starts = (np.arange(len(items) + 1) * len(signal)).astype(np.uint32)
-        because = np.zeros(parts.size, np.uint64)
-        return Scored(items, scores, starts, np.tile(signal, len(items)), because, parts.ravel())
+        items, scores, features, places = self._ranked(trees, n)
+        if not len(items):
+            return Scored(items, scores, *self._blend.parts())
+        values, m = trees.explain(features), len(BLENDED)
+        signal, because, amount = self._parts()
+        amounts = np.zeros((len(items), len(SIGNALS)))
+        amounts[:, _BLENDED] = values[:, :m] + values[:, m:-1]
+        amounts[:, _PLACE[BASE]] = values[:, -1] - self._least
+        rows = _shared_out(amounts, signal.take(places), because.take(places), amount.take(places))
+        return Scored(items, scores, *rows)
+
+    def _parts(self) -> tuple[Ragged[np.uint8], Ragged[np.uint64], Ragged[np.float64]]:
+        """Signals, causes, and amounts by the largest of their signal, of the candidates that trees see."""
+        starts, signal, because, amount = self._blend.parts(np.ones(len(SIGNALS)))
+        return Ragged(starts, signal), Ragged(starts, because), Ragged(starts, amount)
+
+
+def _shared_out(
+    amounts: F64, signal: Ragged[np.uint8], because: Ragged[np.uint64], amount: Ragged[np.float64]
+) -> tuple[NDArray[np.uint32], NDArray[np.uint8], NDArray[np.uint64], F64]:
+    """Each item's amount of each signal, float64[items, signals], given to the rows of that item and signal; what has
+    no row gets one, without a cause. Columns of Scored."""
+    owner = np.repeat(np.arange(len(amounts)), np.diff(signal.starts))
+    totals = np.zeros_like(amounts)
+    np.add.at(totals, (owner, signal.values), amount.values)
+    live = (amount.values > 0) & (amounts[owner, signal.values] != 0)
+    owner, kind = owner[live], signal.values[live]
+    lone, of = np.nonzero((totals == 0) & (amounts != 0))
+    owners = np.concatenate((owner, lone))
+    shared = amounts[owner, kind] * amount.values[live] / totals[owner, kind]
+    order = np.argsort(owners, kind="stable")
+    starts = np.searchsorted(owners[order], np.arange(len(amounts) + 1)).astype(np.uint32)
+    columns = (
+        np.concatenate((kind, of.astype(np.uint8))),
+        np.concatenate((because.values[live], np.zeros(len(of), np.uint64))),
+        np.concatenate((shared, amounts[lone, of])),
+    )
+    return starts, columns[0][order], columns[1][order], columns[2][order]
