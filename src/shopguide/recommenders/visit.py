@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shopguide.recommenders.base import Context, Recommender, Signals
 from shopguide.records import Lessons
@@ -25,7 +26,7 @@ class Visit(Recommender):
         if not len(here):
             return {}
         items, times = context.recent[here], context.here[here]
-        shares = 1 / np.arange(1, len(items) + 1, dtype=np.float64)
+        shares: NDArray[np.float64] = 1 / np.arange(1, len(items) + 1, dtype=np.float64)
         found = {"current": Signals(items[:1], shares[:1], items[:1]), "steps": Signals(items, shares, items)}
         if len(items) > 1:
             found["previous"] = Signals(items[1:2], shares[:1], items[1:2])
