@@ -8,6 +8,7 @@ import json
 import math
 import random
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -146,14 +147,28 @@ def test_questions_are_each_next_item() -> None:
 @pytest.mark.parametrize("mode", [STATIC, PREQUENTIAL])
 def test_what_a_question_must_not_see_does_not_change_it(mode: str) -> None:
     """The leak test: all that comes after a question is another, and its lists are the same."""
-    train_, test = shop(80), shop(20, seed=2, first=500)
-    known = 30
+    assert_unseen(Dataset("d", NEXT_ITEM, shop(80), shop(20, seed=2, first=500), 0), mode, 30)
+
+
+@pytest.mark.parametrize("name", ["yoochoose_100k", "diginetica_gcegnn", "serenade_example"])
+def test_nor_does_it_in_public_data(data: Path, name: str) -> None:
+    found = open_dataset(data / name, None)
+    assert found.test is not None
+    test = Events.join(by_session(found.test)[:100])
+    test.offset[:] = np.arange(len(test))
+    assert_unseen(Dataset(name, NEXT_ITEM, found.train, test, 0), STATIC, len(test) // 2)
+
+
+def assert_unseen(dataset: Dataset, mode: str, known: int) -> None:
+    """The lists asked for before the first ``known`` events are over stay the same where the others are overwritten."""
+    test = dataset.test
+    assert test is not None
     other = test.take(np.arange(len(test)))
-    other.item[known:] = np.random.default_rng(3).integers(100, 130, len(other) - known)
+    other.item[known:] = np.random.default_rng(3).choice(dataset.train.item, len(other) - known)
 
     def lists(part: Events) -> list[tuple[float, ...]]:
         arm = Arm("blend", "", Weights.of(SETTINGS.score))
-        contest = Contest(Dataset("d", NEXT_ITEM, train_, part, 0), SETTINGS, mode, 20, "keep", [arm])
+        contest = Contest(replace(dataset, test=part), SETTINGS, mode, 20, "keep", [arm])
         shown: list[tuple[float, ...]] = []
         ranks = contest.arms[0].ranks
         ranks.add = lambda session, rank, items, spent: shown.append(tuple(items.tolist()))  # type: ignore[method-assign]

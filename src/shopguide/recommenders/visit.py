@@ -32,5 +32,5 @@ class Visit(Recommender):
             found["previous"] = Signals(items[1:2], shares[:1], items[1:2])
         again = np.flatnonzero(times > 1)
         if len(again):
-            found["repeats"] = Signals(items[again], times[again] - 1.0, items[again])
+            found["repeats"] = Signals(items[again], times[again].astype(np.float64) - 1, items[again])
         return found
