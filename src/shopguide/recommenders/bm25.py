@@ -36,7 +36,7 @@ class Bm25:
         self._postings: dict[str, array[int]] = {}
         self._total = 0  # terms of all items
         self._keys, self._lengths = np.zeros(0, np.uint64), np.zeros(0)
-        self._sums, self._marks = np.zeros(0), np.zeros(0, np.uint32)  # of a query, while it is answered
+        self._sums, self._marks = np.zeros(0), np.zeros(0, np.int64)  # of a query, while it is answered
 
     def __len__(self) -> int:
         return len(self._places)
@@ -57,7 +57,7 @@ class Bm25:
         for term in set(terms).difference(before):
             places = self._postings.get(term)
             if places is None:
-                places = self._postings[term] = array("I")
+                places = self._postings[term] = array("q")
             places.append(place)
         self._lengths[place] = len(terms)
         self._total += len(terms) - len(before)
@@ -74,13 +74,13 @@ class Bm25:
             room -= count
             if room < 0:
                 break
-            places = np.frombuffer(self._postings[term], np.uint32)
+            places = np.frombuffer(self._postings[term], np.int64)
             self._sums[places] += self._idf(count)
             lists.append(places)
         if not lists:
             return _NOTHING
         found = np.concatenate(lists)
-        number = np.arange(len(found), dtype=np.uint32)
+        number = np.arange(len(found))
         self._marks[found] = number
         once = found[self._marks[found] == number]
         amounts = self._sums[once] * self._weight(self._lengths[once])
@@ -124,7 +124,7 @@ class Bm25:
 
     def _leave(self, term: str, place: int) -> None:
         places = self._postings[term]
-        at = int(np.flatnonzero(np.frombuffer(places, np.uint32) == place)[0])
+        at = int(np.flatnonzero(np.frombuffer(places, np.int64) == place)[0])
         last = places.pop()
         if at < len(places):
             places[at] = last
@@ -135,7 +135,7 @@ class Bm25:
         more = room - len(self._keys)
         self._keys = np.append(self._keys, np.zeros(more, np.uint64))
         self._lengths = np.append(self._lengths, np.zeros(more))
-        self._sums, self._marks = np.zeros(room), np.zeros(room, np.uint32)
+        self._sums, self._marks = np.zeros(room), np.zeros(room, np.int64)
 
 
 def _highest(items: NDArray[np.uint64], amounts: NDArray[np.float64], n: int) -> Found:

@@ -17,6 +17,7 @@ import orjson
 from numpy.typing import NDArray
 
 from shopguide import catalogue
+from shopguide.keys import query_key
 from shopguide.recommenders.base import Context, Recommender, Signals
 from shopguide.recommenders.bm25 import Bm25, Found
 from shopguide.recommenders.words import LONGEST, words
@@ -24,7 +25,7 @@ from shopguide.records import Batch, Lessons
 from shopguide.settings import ScoreSettings
 
 DESCRIBED = ("title", "category", "brand", "price")
-ASKED = 5  # the user's newest items that others resemble
+ASKED = 3  # the user's newest items that others resemble
 REACH = 4_096  # places of terms that are read for an item
 SOUGHT = 65_536  # … and for a query: one of a single common word still finds something
 REMEMBERED = 4_096  # answers that are kept until the catalogue changes
@@ -47,7 +48,7 @@ class Content(Recommender):
         self._decay: NDArray[np.float64] = np.power(score.decay, np.arange(min(ASKED, score.recent)), dtype=np.float64)
         self._items: dict[int, Described] = {}
         self._index = Bm25()
-        self._answers: dict[tuple[int | str, int], Found] = {}
+        self._answers: dict[tuple[int, int], Found] = {}
         self._version = 0  # of the index that the answers are of
 
     def observe(self, lessons: Lessons) -> None:
@@ -121,12 +122,13 @@ class Content(Recommender):
         return answer
 
     def _matching(self, query: str, limit: int) -> Found:
-        answer = self._remembered(query, limit)
+        key = -query_key(query)  # the words themselves would outlive a shopper who is forgotten
+        answer = self._remembered(key, limit)
         if answer is None:
-            answer = self._answers[query, limit] = self._index.best(words(query), limit, SOUGHT)
+            answer = self._answers[key, limit] = self._index.best(words(query), limit, SOUGHT)
         return answer
 
-    def _remembered(self, asked: int | str, limit: int) -> Found | None:
+    def _remembered(self, asked: int, limit: int) -> Found | None:
         if self._version != self._index.version or len(self._answers) >= REMEMBERED:
             self._answers.clear()
             self._version = self._index.version
