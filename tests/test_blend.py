@@ -112,3 +112,5 @@ def test_what_is_out_of_range_is_refused() -> None:
     assert len(blend.best([1.0, 1.0], 3)[0]) == 0
     with pytest.raises(SettingError, match="are none"):
         Blender(Weights({}, {**stump(), "left": [7, -1, -1]}))
+    with pytest.raises(SettingError, match="features"):  # trained when there were fewer signals
+        Blender(Weights({}, {**stump(), "features": len(FEATURES) - 2}))

@@ -137,6 +137,9 @@ def test_kinds_need_what_they_need() -> None:
             {"path": [1], "events": pack_table(Moved(time=[NOW], kind=[Kind.FORGET]))},
             "events makes no sense",
         ),
+        (Kind.ADOPT, {"path": [1], "events": pack_table(Moved()), "queries": ["tea"]}, ""),
+        (Kind.ADOPT, {"path": [1], "events": pack_table(Moved()), "queries": [1]}, "queries makes no sense"),
+        (Kind.ADOPT, {"path": [1], "events": pack_table(Moved()), "queries": "tea"}, "queries makes no sense"),
         (Kind.ACTIVATE, {"model": "blend", "version": "1"}, "kind is not served by this version"),
     ],
 )

@@ -11,6 +11,7 @@ from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
+import msgpack
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -27,7 +28,7 @@ from shopguide.evaluate.protocols import by_session, follows, learned, reveal
 from shopguide.evaluate.rates import rates
 from shopguide.evaluate.store import Store
 from shopguide.evaluate.training import Queries, ascend, hits_and_mrr, train
-from shopguide.records import Events, Kind
+from shopguide.records import Events, Kind, Ragged
 from shopguide.settings import load
 from shopguide.weights import Weights
 
@@ -219,6 +220,17 @@ def test_a_model_that_never_learns_again_is_that_of_static() -> None:
     static.run()
     assert sorted(live.arms[2].ranks.rank) == sorted(static.arms[0].ranks.rank)
     assert live.arms[0].ranks.rank != live.arms[2].ranks.rank != live.arms[1].ranks.rank
+
+
+def test_every_arm_hears_of_the_catalogue_whatever_its_freshness() -> None:
+    named = events([(0, 500), (0, 501)], 2e9, Kind.ITEM)
+    named.data = Ragged.of_bytes([msgpack.packb({"title": "teapot"})] * 2)
+    stream = Events.join([named, events([(900, 500), (900, 501)], 2e9 + 300)])
+    dataset = Dataset("shop", NEXT_ITEM, shop(20), stream, 0)
+    arms = [Arm("content", "", alone("content"), freshness) for freshness in (0.0, seconds("never"))]
+    contest = Contest(dataset, SETTINGS, PREQUENTIAL, 5, "keep", arms)
+    contest.run()
+    assert [arm.ranks.rank for arm in contest.arms] == [[1.0], [1.0]]
 
 
 def test_leave_one_out_asks_for_the_last_and_drops_what_was_seen() -> None:

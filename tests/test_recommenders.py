@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgpack
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shopguide.recommenders.base import Context, Recommender, Signals
+from shopguide.recommenders.content import Content
 from shopguide.recommenders.items import ItemBased
 from shopguide.recommenders.popular import Popular
 from shopguide.recommenders.sequence import Sequence
 from shopguide.recommenders.sessions import NearestSessions, NearestUsers
 from shopguide.recommenders.visit import Visit
-from shopguide.records import SIGNALS, Kind, Lessons
+from shopguide.records import SIGNALS, Batch, Events, Kind, Lessons, Names, Ragged
 from shopguide.settings import load
 
 SETTINGS = load("shop")
@@ -26,6 +28,7 @@ MAKE: dict[str, Callable[[], Recommender]] = {
     "users": lambda: NearestUsers(SETTINGS.learn, SETTINGS.score),
     "visit": Visit,
     "popular": lambda: Popular(SETTINGS.learn),
+    "content": lambda: Content(SETTINGS.score),
 }
 EVENTS = st.lists(st.tuples(st.integers(1, 5), st.integers(1, 3), st.integers(10, 16)), max_size=40)
 every = pytest.mark.parametrize("name", MAKE)
@@ -54,7 +57,27 @@ def context(recent: list[int], here: list[int] | None = None) -> Context:
         unit=99,
         user=98,
         now=1000.0,
+        query="green tea",
     )
+
+
+def catalogue() -> Batch:
+    """What some of the items are called, and dear ones."""
+    titles = {10: "green tea", 11: "black tea", 12: "green cup", 13: "tea cup", 15: "cup", 17: "绿茶"}
+    details = [{"title": title, "category": "tea", "price": float(item)} for item, title in titles.items()]
+    events = Events(
+        offset=np.arange(len(titles)),
+        kind=np.full(len(titles), Kind.ITEM),
+        item=np.array(list(titles), np.uint64),
+        data=Ragged.of_bytes([msgpack.packb(said) for said in details]),
+    )
+    return Batch(0, 0, len(titles) - 1, events, Names())
+
+
+def made(name: str) -> Recommender:
+    one = MAKE[name]()
+    one.learn_catalogue(catalogue())
+    return one
 
 
 def totals(found: dict[str, Signals]) -> dict[str, dict[int, float]]:
@@ -64,7 +87,7 @@ def totals(found: dict[str, Signals]) -> dict[str, dict[int, float]]:
 @every
 @given(rows=EVENTS, recent=st.lists(st.integers(9, 17), unique=True, max_size=5), limit=st.integers(1, 6))
 def test_signals(name: str, rows: list[tuple[int, int, int]], recent: list[int], limit: int) -> None:
-    one = MAKE[name]()
+    one = made(name)
     one.observe(lessons(rows))
     for signal, found in one.score(context(recent), limit).items():
         assert signal in one.signals and signal in SIGNALS
@@ -81,7 +104,7 @@ def test_signals(name: str, rows: list[tuple[int, int, int]], recent: list[int],
 @given(rows=EVENTS, data=st.data())
 def test_what_is_taken_back_leaves_no_trace(name: str, rows: list[tuple[int, int, int]], data: st.DataObject) -> None:
     gone = data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows)))
-    one, other = MAKE[name](), MAKE[name]()
+    one, other = made(name), made(name)
     taught = lessons(rows)
     one.observe(taught)
     one.retract(taught.take(np.array(gone, bool)))
@@ -97,7 +120,7 @@ def test_what_is_taken_back_leaves_no_trace(name: str, rows: list[tuple[int, int
 def test_a_history_at_once_and_a_snapshot(name: str, rows: list[tuple[int, int, int]]) -> None:
     taught = lessons(rows)
     order = np.argsort(taught.unit, kind="stable")
-    one, bulk, restored = MAKE[name](), MAKE[name](), MAKE[name]()
+    one, bulk, restored = made(name), made(name), MAKE[name]()
     kept = MAKE["items"]()
     one.observe(taught)
     kept.observe(taught)

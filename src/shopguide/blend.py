@@ -64,6 +64,10 @@ class Blender:
             try:
                 arrays = Arrays(**weights.trees)
                 self._trees, self._least = Trees(*arrays), least(arrays)
+                if self._trees.features != len(FEATURES):
+                    raise ValueError(
+                        f"they were grown on {arrays.features} features, and there are {len(FEATURES)} now"
+                    )
             except (ValueError, TypeError, IndexError) as e:
                 raise SettingError(f"the trees of the weights {weights.version} are none: {e}") from None
 

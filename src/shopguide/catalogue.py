@@ -31,9 +31,15 @@ def extract(batch: Batch) -> Batch:
     return Batch(batch.partition, batch.first, batch.last, batch.events.take(_own_rows(batch.events)), batch.names)
 
 
+def items(events: Events) -> Iterator[tuple[int, int, dict[str, Any]]]:
+    """What ITEM rows say: item, offset, details."""
+    for row in np.flatnonzero(events.kind == Kind.ITEM).tolist():
+        yield int(events.item[row]), int(events.offset[row]), events.details(row)
+
+
 def categories(events: Events) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """The items of ITEM rows that name a category, and the category keys."""
-    rows = [(int(events.item[r]), d["category"]) for r, d in _upserts(events) if d.get("category")]
+    rows = [(item, d["category"]) for item, _, d in items(events) if _is_upsert(d) and d.get("category")]
     keys = [category_key(str(category)) for _, category in rows]
     return np.array([item for item, _ in rows], np.uint64), np.array(keys, np.uint64)
 
@@ -42,11 +48,8 @@ def _own_rows(events: Events) -> NDArray[np.bool_]:
     return np.isin(events.kind, (Kind.ITEM, Kind.PICK))
 
 
-def _upserts(events: Events) -> Iterator[tuple[int, dict[str, Any]]]:
-    for row in np.flatnonzero(events.kind == Kind.ITEM):
-        details = events.details(int(row))
-        if details.get("op", "upsert") == "upsert":
-            yield int(row), details
+def _is_upsert(details: dict[str, Any]) -> bool:
+    return bool(details.get("op", "upsert") == "upsert")
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,10 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST
 
 
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
 def _is_path(value: Any) -> bool:
     return isinstance(value, list) and len(value) > 0 and all(map(_is_key, value))
 
@@ -84,6 +88,7 @@ OPTIONAL: dict[int, dict[str, Check]] = {
     Kind.WATCH: {"expires": _is_number, "slot": _is_text, "n": _is_count, "category": lambda v: v == 0 or _is_key(v)},
     Kind.PICK: {"slot": _is_text, "until": _is_number, "by": _is_text, "why": _is_text},
     Kind.FORGET: {"by": _is_key},
+    Kind.ADOPT: {"queries": _are_texts},
 }
 
 

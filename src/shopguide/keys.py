@@ -36,6 +36,11 @@ def event_key(event: str) -> int:
     return xxhash.xxh3_64_intdigest(_utf8(event), seed=2) or 1
 
 
+def query_key(query: str) -> int:
+    """The key of what a search is for; 0 for an empty text."""
+    return xxhash.xxh3_64_intdigest(_utf8(query), seed=4) or 1 if query else 0
+
+
 def partition_of(key: int, partitions: int) -> int:
     """The log partition of a user key (an item key for ITEM and PICK rows). The high bits: the low ones pick a
     replica and a slot in the core's tables."""

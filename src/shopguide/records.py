@@ -169,6 +169,7 @@ class Looks(Table):
         "recent_kind": "u1[]",  # strongest kind seen for each
         "recent_time": "<f8[]",
         "here": "u1[]",  # events of each in the live session; 0: it is not in it
+        "query": "u1[]",  # what was searched for last in the live session, UTF-8; empty: nothing
         "bought": "<u8[]",
         "dismissed": "<u8[]",
     }
@@ -186,6 +187,7 @@ class Looks(Table):
     recent_kind: Ragged[np.uint8]
     recent_time: Ragged[np.float64]
     here: Ragged[np.uint8]
+    query: Ragged[np.uint8]
     bought: Ragged[np.uint64]
     dismissed: Ragged[np.uint64]
 
@@ -193,6 +195,7 @@ class Looks(Table):
 SIGNALS: tuple[str, ...] = ("items", "rule", "second", "next", "hops", "sessions", "users")
 SIGNALS += ("current", "previous", "steps", "repeats", "popular")
 SIGNALS += (SIMILAR.decode(), TRENDING.decode(), BASE)
+SIGNALS += ("content", "search")
 
 
 class Candidates(Table):

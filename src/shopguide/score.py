@@ -19,6 +19,7 @@ from shopguide.blend import Blender, Scored
 from shopguide.errors import CoreError, LostError, StateError
 from shopguide.frontier import Frontier
 from shopguide.recommenders.base import Context, Recommender, Signals
+from shopguide.recommenders.content import Content
 from shopguide.recommenders.items import ItemBased
 from shopguide.recommenders.popular import Popular
 from shopguide.recommenders.sequence import Sequence
@@ -41,6 +42,7 @@ class Scorer:
         learn, score = settings.learn, settings.score
         self.items = ItemBased(learn, score)
         self.popular = Popular(learn)
+        self.content = Content(score)
         self.audience = Audience()
         self._recommenders: dict[str, Recommender] = {
             "items": self.items,
@@ -49,6 +51,7 @@ class Scorer:
             **({"users": NearestUsers(learn, score)} if learn.users else {}),
             "visit": Visit(),
             "popular": self.popular,
+            "content": self.content,
         }
         self.blender = Blender(Weights.of(score))
         self.frontier = Frontier()
@@ -58,9 +61,10 @@ class Scorer:
         for recommender in self._recommenders.values():
             recommender.learn_catalogue(batch)
 
-    def forget_categories(self, items: NDArray[np.uint64]) -> None:
+    def forget(self, items: NDArray[np.uint64]) -> None:
         """These items have gone from the catalogue."""
-        self.popular.model.categorise(items, np.zeros(len(items), np.uint64))
+        for recommender in self._recommenders.values():
+            recommender.forget(items)
 
     def score(self, update: Update) -> Slate:
         """Learn the update's new lessons, then answer its looks (again, where it is a replay).
@@ -113,7 +117,8 @@ class Scorer:
         if slot == SIMILAR:
             about = looks.about[row : row + 1]
             _, items, cosines, _ = self.items.model.neighbours(about, n)
-            self.blender.put({"similar": Signals(items, cosines, about.repeat(len(items)))})
+            similar = Signals(items, cosines, about.repeat(len(items)))
+            self.blender.put({"similar": similar, "content": self.content.like(about, n)})
         elif slot == TRENDING:
             self.blender.put({"trending": self.popular.top(n, int(looks.category[row]), now)})
         else:
@@ -125,6 +130,7 @@ class Scorer:
                 int(looks.unit[row]),
                 int(looks.user[row]),
                 now,
+                looks.query.bytes_at(row).decode("utf-8", "replace"),
             )
             for recommender in self._recommenders.values():
                 self.blender.put(recommender.score(context, self._limit))

@@ -69,6 +69,8 @@ class ScoreSettings(Section):
     steps: float = Field(1.0, description="weight of the visit's items, the k-th newest counting 1 / k")
     repeats: float = Field(0.1, description="weight of coming back to an item")
     popular: float = Field(0.02, description="weight of what is popular now")
+    content: float = Field(0.3, description="weight of what resembles the newest items, by what the catalogue says")
+    search: float = Field(0.5, description="weight of what the words of the visit's last search match")
 
     @field_validator("weights")
     @classmethod

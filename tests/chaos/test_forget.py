@@ -30,7 +30,7 @@ def history(seed: int) -> list[dict[str, Any]]:
         row = {"user": user, "item": f"item-{min(int(chance.paretovariate(1)), 400)}", "time": 1_700_000_000 + 30 * at}
         row["kind"] = chance.choice(["view", "view", "cart", "purchase", "remove", "search", "dismiss"])
         if row["kind"] == "search":
-            row["query"] = "lamps"
+            row["query"] = f"a gift for {user}"
         if row["kind"] == "remove" and (guest or number < GUESTS):
             row["kind"] = "view"  # a return may come before what it takes back has changed hands
         if chance.random() < 0.3:

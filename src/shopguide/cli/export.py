@@ -13,7 +13,7 @@ import numpy as np
 from shopguide.cli.at_rest import READ, AtRest
 from shopguide.columns import unpack_table
 from shopguide.compaction import naming
-from shopguide.keys import Secret
+from shopguide.keys import Secret, query_key
 from shopguide.log import Log
 from shopguide.records import Events, Kind, Moved
 from shopguide.rejects import raw
@@ -57,16 +57,21 @@ def _row(found: AtRest, partition: int, events: Events, row: int) -> dict[str, A
         details = {"reason": details.get("reason"), "raw": bytes(details.get("raw", b"")).decode("utf-8", "replace")}
     elif events.kind[row] == Kind.ADOPT:
         moved = unpack_table(Moved, details["events"])
-        details = {"events": [_event(found, e) for e in zip(moved.kind, moved.item, moved.time, strict=True)]}
+        queries = {query_key(text): text for text in details.get("queries", ())}
+        theirs = zip(moved.kind, moved.item, moved.time, strict=True)
+        details = {"events": [_event(found, event, queries) for event in theirs]}
     elif events.kind[row] in (Kind.ALIAS, Kind.RETRACT, Kind.FORGET):
         details = {}
     value = {"value": float(events.value[row])} if events.value[row] else {}
-    said = _event(found, (events.kind[row], events.item[row], events.time[row]))
+    said = _event(found, (events.kind[row], events.item[row], events.time[row]), {})
     return {"at": (partition, int(events.offset[row])), **said, **value, **details}
 
 
-def _event(found: AtRest, said: tuple[Any, Any, Any]) -> dict[str, Any]:
+def _event(found: AtRest, said: tuple[Any, Any, Any], queries: dict[int, str]) -> dict[str, Any]:
+    """``queries``: what searches are for, by the key that is their item."""
     kind, item, time = said
+    if kind == Kind.SEARCH and item:
+        return {"kind": "search", "query": queries.get(int(item), ""), "time": _when(float(time))}
     named = {"item": found.ranker.catalogue.name(int(item)) or f"{int(item):016x}"} if item else {}
     return {"kind": Kind(int(kind)).name.lower(), **named, "time": _when(float(time))}
 
@@ -79,8 +84,8 @@ def _when(time: float) -> str:
 
 
 def _learned(found: AtRest, key: int) -> list[dict[str, Any]]:
-    events = found.featurizer.events_of(key)
-    return [_event(found, e) for e in zip(events["kind"], events["item"], events["time"], strict=True)]
+    events, queries = found.featurizer.events_of(key), found.featurizer.queries_of(key)
+    return [_event(found, e, queries) for e in zip(events["kind"], events["item"], events["time"], strict=True)]
 
 
 def _rejected(

@@ -179,7 +179,7 @@ class RunningLine(Line):
         for ranker in rankers:
             gone = ranker.catalogue.forget(live, kept_from)
         for scorer in scorers:
-            scorer.forget_categories(gone)
+            scorer.forget(gone)
         known: NDArray[np.uint64] = rankers[0].catalogue.known()
         return known
 

@@ -139,7 +139,7 @@ class Contest:
                 for late, ask in zip(models.values(), asked, strict=True):
                     late.catch_up(now)
                     ask(question)
-            update = store.see(stream.slice(row, row + 1))
+            update = store.see(stream.slice(row, row + 1), [late.scorer for late in models.values()])
             for late in models.values():
                 late.hear(update)
             newest[user] = now

@@ -34,10 +34,12 @@ class Store:
         for scorer in scorers or [self.scorer]:
             scorer.bulk(lessons, self.featurizer.frontier)
 
-    def see(self, events: Events) -> Update:
-        """Take events in, but for the model: what it would learn."""
+    def see(self, events: Events, scorers: Sequence[Scorer] = ()) -> Update:
+        """Take events in, but for the model: what it would learn. The catalogue is told to these scorers (none: its
+        own) at once."""
         batch = self._batch(events)
-        self.scorer.learn_catalogue(batch)
+        for scorer in scorers or [self.scorer]:
+            scorer.learn_catalogue(batch)
         return self.featurizer.featurize(batch)
 
     def stranger(self) -> Store:

@@ -13,7 +13,7 @@ from shopguide.errors import CoreError, StateError
 from shopguide.featurize.looks import Watches
 from shopguide.featurize.part import Part
 from shopguide.frontier import Frontier
-from shopguide.records import Batch, Events, Lessons, Looks, Update
+from shopguide.records import Batch, Events, Kind, Lessons, Looks, Update
 from shopguide.settings import Settings
 
 
@@ -25,7 +25,7 @@ class Featurizer:
         self._settings = settings
         self._parts: dict[int, Part] = {}
         by_session = settings.learn.unit == "session"
-        self._watches = Watches(lambda user: self._of(user).shoppers.recent(user), settings.rank.n, by_session)
+        self._watches = Watches(lambda user: self._of(user).shoppers, settings.rank.n, by_session)
         self.frontier = Frontier()
 
     @property
@@ -74,6 +74,13 @@ class Featurizer:
     def events_of(self, user: int) -> dict[str, NDArray[Any]]:
         """All kept events of a user, in order."""
         return self._of(user).shoppers.events(user)
+
+    def queries_of(self, user: int) -> dict[int, str]:
+        """What a user's searches are for, by the key that stands as the item of such an event."""
+        shoppers = self._of(user).shoppers
+        events = shoppers.events(user)
+        keys: list[int] = events["item"][events["kind"] == Kind.SEARCH].tolist()
+        return {key: shoppers.queries.text(key) for key in keys}
 
     def owner(self, event: int) -> tuple[int, int] | None:
         """Who holds an event of a producer's id key: the partition and the user; None: nobody."""

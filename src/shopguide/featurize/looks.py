@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shopguide.featurize.shoppers import LEARNED
+from shopguide.featurize.shoppers import LEARNED, Shoppers
 from shopguide.records import SIMILAR, TRENDING, Batch, Events, Kind, Looks, Ragged
 
 STRENGTH = np.zeros(max(Kind) + 1, np.uint8)  # of a sign of interest, to name the strongest for an item
@@ -47,11 +46,11 @@ def intent(kinds: NDArray[np.uint8], items: NDArray[np.uint64]) -> float:
 
 
 class Watches:
-    """The users who watch. ``recent`` gives a user's newest events, ``n`` is the length of a list, ``by_session``
+    """The users who watch. ``shoppers`` gives those among whom a user is, ``n`` is the length of a list, ``by_session``
     whether the model's units are sessions."""
 
-    def __init__(self, recent: Callable[[int], dict[str, NDArray[Any]]], n: int, by_session: bool) -> None:
-        self._recent = recent
+    def __init__(self, shoppers: Callable[[int], Shoppers], n: int, by_session: bool) -> None:
+        self._shoppers = shoppers
         self._n = n
         self._by_session = by_session
         self._watches: dict[int, Watch] = {}
@@ -126,10 +125,13 @@ class Watches:
         )
 
     def _look(self, user: int, watch: Watch, offset: int, time: float, logged: float) -> Looks:
-        events = self._recent(user)
+        shoppers = self._shoppers(user)
+        events = shoppers.recent(user)
         item, kind, session = events["item"], events["kind"], events["session"]
         live = session == session[-1] if len(session) else np.zeros(0, bool)
         recent, strongest, times, here = _distinct(item, kind, events["time"], live)
+        searches = item[live & (kind == Kind.SEARCH)]
+        query = shoppers.queries.text(int(searches[-1])) if len(searches) else ""
         unit = int(session[-1]) ^ user if self._by_session and len(session) else user
         return Looks(
             user=np.array([user], np.uint64),
@@ -144,6 +146,7 @@ class Watches:
             recent_kind=Ragged.of([strongest], "u1"),
             recent_time=Ragged.of([times], "<f8"),
             here=Ragged.of([here], "u1"),
+            query=Ragged.of_bytes([query.encode("utf-8", "replace")]),
             bought=Ragged.of([np.unique(item[kind == Kind.PURCHASE])], "<u8"),
             dismissed=Ragged.of([np.unique(item[kind == Kind.DISMISS])], "<u8"),
         )

@@ -96,13 +96,14 @@ class Part:
     def dump(self, taken: int) -> dict[str, NDArray[Any]]:
         """What the rows below ``taken`` cause in other partitions need not be given again."""
         relays = self._relays.beginning(taken)
-        users, accounts = self.shoppers.dump()
+        users, accounts, queries = self.shoppers.dump()
         meta = {
             "counts": dict(self.counts),
             "newest": self.newest,
             "horizon": self._horizon.dump(),
             "kept_from": self.kept_from,
             "accounts": accounts,
+            "queries": queries,
             "relayed": relays.before,
         }
         return {
@@ -116,7 +117,7 @@ class Part:
         """Raises KeyError, ValueError or TypeError for what is no state."""
         meta = json.loads(state["meta"].tobytes())
         users = {n.removeprefix("users."): c for n, c in state.items() if n.startswith("users.")}
-        self.shoppers.load(users, meta["accounts"])
+        self.shoppers.load(users, meta["accounts"], meta["queries"])
         self._doubles.load({n.removeprefix("ids."): c for n, c in state.items() if n.startswith("ids.")})
         self._horizon = Horizon([(tick, last, time) for tick, last, time in meta["horizon"]])
         self._relays = Relays(cast(Batch, unpack(state["relays"].tobytes())).events, meta["relayed"])

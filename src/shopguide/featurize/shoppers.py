@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from shopguide._core import Users
 from shopguide.columns import pack_table, unpack_table
 from shopguide.featurize.accounts import Accounts
+from shopguide.featurize.histories import common, merged
+from shopguide.featurize.queries import Queries
 from shopguide.featurize.retention import Bounds
 from shopguide.keys import relay_key
 from shopguide.records import Events, Kind, Lessons, Moved, Ragged
@@ -40,12 +42,14 @@ class Shoppers:
         self._by_session = learn.unit == "session"
         self._users = Users(learn.session_gap)
         self.accounts = Accounts()
+        self.queries = Queries()
         self.relayed: list[Events] = []
         self.counts: Counter[str] = Counter()
 
     def learn(self, events: Events) -> list[Lessons]:
         """Rows in order: runs of plain rows in one go, rows that take something back or change hands one by one."""
         lessons: list[Lessons] = []
+        events = self.queries.keyed(events)
         while len(events):
             accounts = self.accounts.visitors
             single = _TAKES_BACK[events.kind]
@@ -101,12 +105,14 @@ class Shoppers:
         events = {**state, "user": np.repeat(state["users"], lengths)}
         return self._lessons(events, np.arange(len(state["item"])), 1, -1)
 
-    def dump(self) -> tuple[Columns, list[Any]]:
-        return dict(self._users.dump()), self.accounts.dump()
+    def dump(self) -> tuple[Columns, list[Any], list[str]]:
+        users = dict(self._users.dump())
+        return users, self.accounts.dump(), self.queries.dump(users)
 
-    def load(self, users: Columns, accounts: list[Any]) -> None:
+    def load(self, users: Columns, accounts: list[Any], queries: list[str]) -> None:
         self._users.load(users)
         self.accounts.load(accounts)
+        self.queries.note(queries)
 
     def check(self) -> None:
         """Raises CoreError where an invariant of the core does not hold."""
@@ -218,9 +224,10 @@ class Shoppers:
         """A visitor's events become this user's, merged by time; of two at one time the visitor's is first."""
         user, offset, details = int(events.user[row]), int(events.offset[row]), events.details(row)
         self.accounts.adopt(user, details["path"][-1], offset, float(events.time[row]))
+        self.queries.note(details.get("queries", ()))
         moved = unpack_table(Moved, details["events"])
         before = self._users.events(user)
-        order = _merged(moved.time, before["time"])
+        order = merged(moved.time, before["time"])
         given = np.where(before["derived"] == 1, np.uint64(0), before["session"])
         columns = {n: np.concatenate([getattr(moved, n), before[n]])[order] for n in ("item", "time", "kind", "event")}
         self._users.drop(user)
@@ -234,7 +241,7 @@ class Shoppers:
             columns["event"],
         )
         after = self._users.events(user)
-        same = _common(before, after)
+        same = common(before, after)
         return Lessons.join(
             [
                 self._of(user, before, np.arange(same, len(before["item"])), -1, offset),
@@ -246,7 +253,8 @@ class Shoppers:
         """Events on their way to an account."""
         given = np.where(moved["derived"] == 1, np.uint64(0), moved["session"])
         table = Moved(**{n: moved[n] for n in ("item", "time", "kind", "event")}, session=given)
-        self._relay(events, row, account, Kind.ADOPT, {"path": path, "events": pack_table(table)})
+        details = {"path": path, "events": pack_table(table), "queries": self.queries.among(moved)}
+        self._relay(events, row, account, Kind.ADOPT, details)
 
     def _relay(self, events: Events, row: int, user: int, kind: Kind, details: dict[str, Any]) -> None:
         """A row for another user, who may live in another partition: it goes through the log."""
@@ -280,19 +288,3 @@ class Shoppers:
             item=events["item"][rows],
             time=events["time"][rows],
         )
-
-
-def _merged(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The order of two sequences end to end that merges them by time, each staying in its own order; of two at one
-    time the first's comes before."""
-    reach = np.concatenate([np.maximum.accumulate(first), np.maximum.accumulate(second)])
-    return np.argsort(reach, kind="stable")
-
-
-def _common(before: Columns, after: Columns) -> int:
-    """How many events two histories begin with alike."""
-    n = min(len(before["item"]), len(after["item"]))
-    differs = np.zeros(n, bool)
-    for name in ("item", "time", "kind", "session"):
-        differs |= before[name][:n] != after[name][:n]
-    return int(differs.argmax()) if differs.any() else n

@@ -47,6 +47,8 @@ WORDS: dict[str, Callable[[Cause, int], str]] = {
     "popular": lambda cause, shared: "popular now",
     SIMILAR.decode(): lambda cause, shared: f"{shared} shoppers chose both this and {cause.title}",
     TRENDING.decode(): lambda cause, shared: "trending now",
+    "content": lambda cause, shared: f"resembles {cause.title}",
+    "search": lambda cause, shared: "matches what you searched for",
     BASE: lambda cause, shared: "what every candidate begins with",
 }
 # The same where too few shoppers link the two to name the cause, for signals that come from other shoppers' pairs.

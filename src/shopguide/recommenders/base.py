@@ -14,7 +14,8 @@ from shopguide.settings import ScoreSettings
 
 class Context(NamedTuple):
     """Who asks: distinct items of the user, newest first; of each the strongest kind, the time, how many events of the
-    live session it has; the unit that the live session is in the model, and the user (0: none)."""
+    live session it has; the unit that the live session is in the model, and the user (0: none); what they searched for
+    last in it (empty: nothing)."""
 
     recent: NDArray[np.uint64]
     kind: NDArray[np.uint8]
@@ -23,6 +24,7 @@ class Context(NamedTuple):
     unit: int
     user: int
     now: float
+    query: str = ""
 
 
 class Signals(NamedTuple):
@@ -53,6 +55,10 @@ class Recommender(Protocol):
 
     def learn_catalogue(self, batch: Batch) -> None:
         """Take in what ITEM and PICK rows say; any number of times, in any interleaving."""
+        return
+
+    def forget(self, items: NDArray[np.uint64]) -> None:
+        """These items have gone from the catalogue."""
         return
 
     def score(self, context: Context, limit: int) -> dict[str, Signals]:

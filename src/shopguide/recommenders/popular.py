@@ -34,6 +34,9 @@ class Popular(Recommender):
     def learn_catalogue(self, batch: Batch) -> None:
         self.model.categorise(*catalogue.categories(batch.events))
 
+    def forget(self, items: NDArray[np.uint64]) -> None:
+        self.model.categorise(items, np.zeros(len(items), np.uint64))
+
     def score(self, context: Context, limit: int) -> dict[str, Signals]:
         return {"popular": self.top(limit, 0, context.now)}
 

@@ -1,0 +1,146 @@
+"""BM25 over items that are described by terms, exact after each change.
+
+    score(query, i) = sum of idf(t) over terms t of both * (k1 + 1) / (1 + k1 (1 - b + b |i| / mean |i|))
+    idf(t) = ln(1 + (N - n + 1/2) / (n + 1/2))       n of N items have t; |i|: how many terms i has
+
+(Robertson, Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", Foundations and Trends in Information
+Retrieval 3(4), 2009, with a term's frequency in an item as 0 or 1, for a title hardly repeats a word.) All that moves
+when another item comes or goes are counts, which are exact: equal items give equal bits, whatever way they came.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Collection
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopguide.errors import CoreError
+
+K1, B = 1.2, 0.75
+
+Found = tuple[NDArray[np.uint64], NDArray[np.float64]]
+_NOTHING: Found = (np.zeros(0, np.uint64), np.zeros(0))
+
+
+class Bm25:
+    """Items have a place in arrays, terms the places of the items that have them. ``version`` changes with any."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        self._terms: dict[int, tuple[str, ...]] = {}
+        self._places: dict[int, int] = {}
+        self._free: list[int] = []
+        self._postings: dict[str, array[int]] = {}
+        self._total = 0  # terms of all items
+        self._keys, self._lengths = np.zeros(0, np.uint64), np.zeros(0)
+        self._sums, self._marks = np.zeros(0), np.zeros(0, np.int64)  # of a query, while it is answered
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def terms(self, item: int) -> tuple[str, ...]:
+        """What describes an item; nothing where it is not here."""
+        return self._terms.get(item, ())
+
+    def put(self, item: int, terms: tuple[str, ...]) -> None:
+        """These distinct terms describe the item from now on; none: it leaves."""
+        before = self._terms.get(item, ())
+        if terms == before:
+            return
+        self.version += 1
+        place = self._place(item)
+        for term in set(before).difference(terms):
+            self._leave(term, place)
+        for term in set(terms).difference(before):
+            places = self._postings.get(term)
+            if places is None:
+                places = self._postings[term] = array("q")
+            places.append(place)
+        self._lengths[place] = len(terms)
+        self._total += len(terms) - len(before)
+        self._terms[item] = terms
+        if not terms:
+            del self._terms[item], self._places[item]
+            self._free.append(place)
+
+    def best(self, terms: Collection[str], n: int, reach: int) -> Found:
+        """The n items that score highest: uint64[<=n], float64[<=n], by (score down, key up). Of the terms the rarest
+        count (of equally rare ones the first by name), as many as have at most ``reach`` places together."""
+        lists, room = [], reach
+        for count, term in sorted((len(self._postings[t]), t) for t in set(terms) if t in self._postings):
+            room -= count
+            if room < 0:
+                break
+            places = np.frombuffer(self._postings[term], np.int64)
+            self._sums[places] += self._idf(count)
+            lists.append(places)
+        if not lists:
+            return _NOTHING
+        found = np.concatenate(lists)
+        number = np.arange(len(found))
+        self._marks[found] = number
+        once = found[self._marks[found] == number]
+        amounts = self._sums[once] * self._weight(self._lengths[once])
+        self._sums[once] = 0
+        return _highest(self._keys[once], amounts, n)
+
+    def of_itself(self, item: int, reach: int) -> float:
+        """What an item scores for its own terms; 0 where it is not here, or none of them counts."""
+        terms, total, room = self.terms(item), 0.0, reach
+        for count in sorted(len(self._postings[term]) for term in terms):
+            room -= count
+            if room < 0:
+                break
+            total += self._idf(count)
+        return total * float(self._weight(np.float64(len(terms)))) if total else 0.0
+
+    def check(self) -> None:
+        """Raises CoreError where places, terms and counts do not fit together."""
+        had = sorted((term, place) for term, places in self._postings.items() for place in places)
+        has = sorted((term, self._places[item]) for item, terms in self._terms.items() for term in terms)
+        if had != has or self._terms.keys() != self._places.keys() or self._sums.any():
+            raise CoreError("bm25: postings are not those of the items")
+        if self._total != len(has) or any(self._keys[place] != item for item, place in self._places.items()):
+            raise CoreError("bm25: lengths or keys are not those of the items")
+
+    def _idf(self, count: int) -> float:
+        return math.log(1 + (len(self) - count + 0.5) / (count + 0.5))
+
+    def _weight(self, lengths: NDArray[np.float64] | np.float64) -> NDArray[np.float64] | np.float64:
+        return (K1 + 1) / (1 + K1 * (1 - B + B * lengths / (self._total / len(self))))
+
+    def _place(self, item: int) -> int:
+        place = self._places.get(item)
+        if place is not None:
+            return place
+        place = self._free.pop() if self._free else len(self._places)
+        if place == len(self._keys):
+            self._grow(max(64, 2 * place))
+        self._places[item], self._keys[place] = place, item
+        return place
+
+    def _leave(self, term: str, place: int) -> None:
+        places = self._postings[term]
+        at = int(np.flatnonzero(np.frombuffer(places, np.int64) == place)[0])
+        last = places.pop()
+        if at < len(places):
+            places[at] = last
+        if not places:
+            del self._postings[term]
+
+    def _grow(self, room: int) -> None:
+        more = room - len(self._keys)
+        self._keys = np.append(self._keys, np.zeros(more, np.uint64))
+        self._lengths = np.append(self._lengths, np.zeros(more))
+        self._sums, self._marks = np.zeros(room), np.zeros(room, np.int64)
+
+
+def _highest(items: NDArray[np.uint64], amounts: NDArray[np.float64], n: int) -> Found:
+    if len(items) > n:
+        keep = amounts >= np.partition(amounts, len(amounts) - n)[len(amounts) - n]
+        items, amounts = items[keep], amounts[keep]
+    order = np.lexsort((items, -amounts))[:n]
+    return items[order], amounts[order]

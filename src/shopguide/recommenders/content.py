@@ -1,0 +1,145 @@
+"""content: what the catalogue says. Items that resemble those the shopper looked at, and those whose words the shopper
+searched for; the first answer for an item that nobody has touched yet.
+
+An item's terms are the words of its title, brand and category, brand and category as a whole, and its price, in bands
+of an octave that overlap by half (two prices within 19 % share one at least). Similarity is BM25 with one item's terms
+as the query (:mod:`shopguide.recommenders.bm25`), as a share of what the item scores for itself, so that those with
+much to say count no more than others.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from shopguide import catalogue
+from shopguide.keys import query_key
+from shopguide.recommenders.base import Context, Recommender, Signals
+from shopguide.recommenders.bm25 import Bm25, Found
+from shopguide.recommenders.words import LONGEST, words
+from shopguide.records import Batch, Lessons
+from shopguide.settings import ScoreSettings
+
+DESCRIBED = ("title", "category", "brand", "price")
+ASKED = 3  # the user's newest items that others resemble
+REACH = 4_096  # places of terms that are read for an item
+SOUGHT = 65_536  # … and for a query: one of a single common word still finds something
+REMEMBERED = 4_096  # answers that are kept until the catalogue changes
+
+
+class Described(NamedTuple):
+    """What ITEM rows said of an item, the newest at ``offset``. It is not ``there`` once it was deleted."""
+
+    offset: int
+    there: bool
+    said: dict[str, Any]
+
+
+class Content(Recommender):
+    """Learns from the catalogue alone."""
+
+    signals = ("content", "search")
+
+    def __init__(self, score: ScoreSettings) -> None:
+        self._decay: NDArray[np.float64] = np.power(score.decay, np.arange(min(ASKED, score.recent)), dtype=np.float64)
+        self._items: dict[int, Described] = {}
+        self._index = Bm25()
+        self._answers: dict[tuple[int, int], Found] = {}
+        self._version = 0  # of the index that the answers are of
+
+    def observe(self, lessons: Lessons) -> None:
+        pass
+
+    def retract(self, lessons: Lessons) -> None:
+        pass
+
+    def learn_catalogue(self, batch: Batch) -> None:
+        for item, offset, details in catalogue.items(batch.events):
+            before = self._items.get(item)
+            if before is not None and offset <= before.offset:
+                continue
+            there = details.get("op") != "delete"
+            said = dict(before.said) if before else {}
+            if there:
+                said |= {name: details[name] for name in DESCRIBED if details.get(name) is not None}
+            self._items[item] = Described(offset, there, said)
+            self._index.put(item, terms(said) if there else ())
+
+    def forget(self, items: NDArray[np.uint64]) -> None:
+        for item in items.tolist():
+            self._items.pop(item, None)
+            self._index.put(item, ())
+
+    def score(self, context: Context, limit: int) -> dict[str, Signals]:
+        if not len(self._index):
+            return {}
+        asked = context.recent[: len(self._decay)]
+        signals = {"content": self._resembling(asked, self._decay, limit)}
+        if context.query:
+            signals["search"] = Signals(*self._matching(context.query, limit))
+        return signals
+
+    def like(self, item: NDArray[np.uint64], limit: int) -> Signals:
+        """What resembles an item, uint64[1], most."""
+        return self._resembling(item, np.ones(1), limit)
+
+    def dump(self) -> dict[str, NDArray[Any]]:
+        said = [(item, *described) for item, described in self._items.items()]
+        return {"items": np.frombuffer(orjson.dumps(said), np.uint8)}
+
+    def load(self, state: dict[str, NDArray[Any]], kept: dict[str, NDArray[Any]]) -> None:
+        self._items = {
+            item: Described(offset, there, said) for item, offset, there, said in orjson.loads(state["items"].tobytes())
+        }
+        self._index, self._version = Bm25(), 0
+        self._answers.clear()
+        for item, described in self._items.items():
+            if described.there:
+                self._index.put(item, terms(described.said))
+
+    def check(self) -> None:
+        self._index.check()
+
+    def _resembling(self, asked: NDArray[np.uint64], weights: NDArray[np.float64], limit: int) -> Signals:
+        found = [self._neighbours(item, limit) for item in asked.tolist()]
+        if not found:
+            return Signals(np.zeros(0, np.uint64), np.zeros(0))
+        sizes = [len(items) for items, _ in found]
+        amounts = np.concatenate([amounts for _, amounts in found]) * weights[: len(found)].repeat(sizes)
+        return Signals(np.concatenate([items for items, _ in found]), amounts, asked.repeat(sizes))
+
+    def _neighbours(self, item: int, limit: int) -> Found:
+        answer = self._remembered(item, limit)
+        if answer is None:
+            items, scores = self._index.best(self._index.terms(item), limit + 1, REACH)
+            others = np.flatnonzero(items != item)[:limit]
+            own = self._index.of_itself(item, REACH) or 1.0
+            answer = self._answers[item, limit] = items[others], scores[others] / own
+        return answer
+
+    def _matching(self, query: str, limit: int) -> Found:
+        key = -query_key(query)  # the words themselves would outlive a shopper who is forgotten
+        answer = self._remembered(key, limit)
+        if answer is None:
+            answer = self._answers[key, limit] = self._index.best(words(query), limit, SOUGHT)
+        return answer
+
+    def _remembered(self, asked: int, limit: int) -> Found | None:
+        if self._version != self._index.version or len(self._answers) >= REMEMBERED:
+            self._answers.clear()
+            self._version = self._index.version
+        return self._answers.get((asked, limit))
+
+
+def terms(said: dict[str, Any]) -> tuple[str, ...]:
+    """What describes an item of these attributes. No word has a colon: what has one is no word."""
+    whole = [f"{name}:{said[name][:LONGEST].casefold()}" for name in ("category", "brand") if said.get(name)]
+    found = [*words(*(said[name] for name in ("title", "brand", "category") if said.get(name))), *whole]
+    if said.get("price", 0) > 0:
+        octave = math.log2(said["price"])
+        found += [f"price:{math.floor(octave)}", f"price:{math.floor(octave + 0.5)}½"]
+    return tuple(found)

@@ -1,0 +1,371 @@
+"""content: what resembles what, what a query's words match, against a plain definition; and both on the whole line."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from typing import Any
+
+import msgpack
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shopguide.clean import clean
+from shopguide.featurize import Featurizer
+from shopguide.keys import item_key
+from shopguide.rank import Ranker
+from shopguide.recommenders.base import Context
+from shopguide.recommenders.bm25 import K1, B, Bm25
+from shopguide.recommenders.content import ASKED, Content, terms
+from shopguide.recommenders.words import MOST, words
+from shopguide.records import SIMILAR, Batch, Events, Kind, Looks, Names, Ragged
+from shopguide.score import Scorer
+from shopguide.settings import load
+
+SETTINGS = load("shop")
+Rows = list[tuple[int, dict[str, Any]]]
+
+TITLES = st.lists(st.sampled_from(["red", "Blue", "mug", "cup", "茶杯", "a"]), max_size=4).map(" ".join)
+DETAILS = st.one_of(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "title": TITLES,
+            "brand": st.sampled_from(["Kiln", "red"]),
+            "category": st.sampled_from(["mug", "cup shelf"]),
+            "price": st.sampled_from([0, 1.0, 1.3, 2, 5.5]),
+        },
+    ),
+    st.just({"op": "delete"}),
+    st.just({"op": "stock", "stock": 0}),
+)
+ROWS = st.lists(st.tuples(st.integers(1, 6), DETAILS), max_size=25)
+
+
+def told(rows: Rows, first: int = 0) -> Batch:
+    """ITEM rows at offsets from ``first`` on."""
+    events = Events(
+        offset=np.arange(first, first + len(rows)),
+        kind=np.full(len(rows), Kind.ITEM),
+        item=np.array([item for item, _ in rows], np.uint64),
+        data=Ragged.of_bytes([msgpack.packb(details) for _, details in rows]),
+    )
+    return Batch(0, first, first + len(rows) - 1, events, Names())
+
+
+def taught(rows: Rows) -> Content:
+    one = Content(SETTINGS.score)
+    one.learn_catalogue(told(rows))
+    one.check()
+    return one
+
+
+def context(recent: list[int], query: str = "") -> Context:
+    n = len(recent)
+    ones = np.ones(n, np.uint8)
+    return Context(np.array(recent, np.uint64), ones, np.zeros(n), ones, unit=9, user=8, now=1.0, query=query)
+
+
+def answers(
+    one: Content, recent: list[int], query: str = "", limit: int = 6
+) -> dict[str, list[tuple[int, int, float]]]:
+    """By signal: because, item, amount; as they come."""
+    found = one.score(context(recent, query), limit)
+    return {
+        name: [
+            (int(because), int(item), float(amount))
+            for because, item, amount in zip(
+                np.zeros(len(s.item)) if s.because is None else s.because, s.item, s.amount, strict=True
+            )
+        ]
+        for name, s in found.items()
+    }
+
+
+def described(rows: Rows) -> dict[int, set[str]]:
+    """By definition: the terms of each item that is there."""
+    said: dict[int, dict[str, Any]] = {}
+    gone: set[int] = set()
+    for item, details in rows:
+        before = said.setdefault(item, {})
+        if details.get("op") == "delete":
+            gone.add(item)
+        else:
+            gone.discard(item)
+            before.update(details)
+    return {item: set(found) for item, details in said.items() if item not in gone and (found := terms(details))}
+
+
+def scored(shop: dict[int, set[str]], query: set[str]) -> dict[int, float]:
+    """By definition: BM25 of every item that has a term of the query."""
+    mean = sum(map(len, shop.values())) / len(shop) if shop else 1.0
+    found: dict[int, float] = {}
+    for item, has in shop.items():
+        for term in query & has:
+            n = sum(term in other for other in shop.values())
+            idf = math.log(1 + (len(shop) - n + 0.5) / (n + 0.5))
+            found[item] = found.get(item, 0.0) + idf * (K1 + 1) / (1 + K1 * (1 - B + B * len(has) / mean))
+    return found
+
+
+def by_item(found: list[tuple[int, int, float]]) -> dict[tuple[int, int], float]:
+    return {(because, item): amount for because, item, amount in found}
+
+
+@given(ROWS, st.lists(st.integers(1, 7), unique=True, max_size=6), TITLES)
+def test_against_the_plain_definition(rows: Rows, recent: list[int], query: str) -> None:
+    shop = described(rows)
+    found = answers(taught(rows), recent, query)
+    expected = {}
+    for at, asked in enumerate(recent[:ASKED]):
+        own = scored(shop, shop.get(asked, set()))
+        expected |= {
+            (asked, item): score / own[asked] * SETTINGS.score.decay**at for item, score in own.items() if item != asked
+        }
+    assert by_item(found.get("content", [])) == pytest.approx(expected)
+    matches = {(0, item): score for item, score in scored(shop, set(words(query))).items()}
+    assert by_item(found.get("search", [])) == pytest.approx(matches)
+
+
+@given(ROWS, st.data())
+def test_order_repeats_and_replays_change_nothing(rows: Rows, data: st.DataObject) -> None:
+    """Each item's rows are in one partition; partitions come in any order, and again."""
+    one, other = taught(rows), Content(SETTINGS.score)
+    whole = told(rows).events
+    items = data.draw(st.permutations(sorted({item for item, _ in rows})))
+    for item in [*items, *data.draw(st.permutations(items))]:
+        mine = whole.take(whole.item == item)
+        cut = data.draw(st.integers(0, len(mine)))
+        for part in (mine.slice(0, cut), mine.slice(cut, len(mine)), mine.slice(0, cut)):
+            other.learn_catalogue(Batch(0, 0, 0, part, Names()))
+    other.check()
+    restored = Content(SETTINGS.score)
+    restored.load(one.dump(), {})
+    asked = [1, 2, 3, 4]
+    assert answers(one, asked, "red mug") == answers(other, asked, "red mug") == answers(restored, asked, "red mug")
+
+
+@given(ROWS, ROWS)
+def test_what_was_answered_before_a_change_is_not_answered_after_it(first: Rows, then: Rows) -> None:
+    one = taught(first)
+    answers(one, [1, 2, 3], "blue cup")
+    one.learn_catalogue(told(then, len(first)))
+    assert answers(one, [1, 2, 3], "blue cup") == answers(taught(first + then), [1, 2, 3], "blue cup")
+
+
+@given(ROWS, st.sets(st.integers(1, 6)))
+def test_what_the_catalogue_forgets_leaves_no_trace(rows: Rows, gone: set[int]) -> None:
+    one = taught(rows)
+    one.forget(np.array(sorted(gone), np.uint64))
+    one.check()
+    other = taught([row for row in rows if row[0] not in gone])
+    assert answers(one, [1, 2, 3, 4], "red") == answers(other, [1, 2, 3, 4], "red")
+
+
+@given(ROWS, st.integers(1, 3))
+def test_a_limit_keeps_the_best(rows: Rows, limit: int) -> None:
+    one = taught(rows)
+    whole, short = answers(one, [1], "red cup"), answers(one, [1], "red cup", limit)
+    for name, found in whole.items():
+        assert found == sorted(found, key=lambda row: (-row[2], row[1])) and short[name] == found[:limit]
+
+
+def test_terms_that_too_many_have_are_passed_over() -> None:
+    index = Bm25()
+    for item in range(1, 11):
+        index.put(item, ("common", f"pair {item // 2}"))
+    assert index.best(("common", "pair 1"), 9, 12)[0].tolist()[:2] == [2, 3]
+    assert len(index.best(("common", "pair 1"), 20, 12)[0]) == 10
+    assert index.best(("common", "pair 1"), 9, 11)[0].tolist() == [2, 3]
+    assert index.best(("common",), 9, 9)[0].tolist() == []
+    assert index.of_itself(2, 11) == pytest.approx(index.best(("common", "pair 1"), 1, 11)[1][0])
+    index.check()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Fünf  KANNEN, 2er-Set", ["fünf", "kannen", "2er", "set"]),
+        ("ＦＵＬＬ　ｗｉｄｔｈ STRASSE straße", ["full", "width", "strasse"]),
+        ("青花瓷茶杯", ["青花", "花瓷", "瓷茶", "茶杯"]),
+        ("iPhone手机壳 红", ["iphone", "手机", "机壳", "红"]),
+        ("コーヒーカップ", ["コー", "ーヒ", "ヒー", "ーカ", "カッ", "ップ"]),
+        ("_a_ b's", ["a", "b", "s"]),
+        ("", []),
+        ("?! … — 。、", []),
+        ("🫖🧉 👩‍👩‍👧", []),
+    ],
+)
+def test_words(text: str, expected: list[str]) -> None:
+    assert list(words(text)) == expected
+
+
+@given(st.text(max_size=50))
+def test_any_text_has_words_that_are_words_again(text: str) -> None:
+    found = words(text)
+    assert len(found) == len(set(found)) <= MOST
+    for word in found:
+        assert unicodedata.normalize("NFKC", word) and ":" not in word
+
+
+HOSTILE = ["", " ", "?!…", "🫖" * 40, "mug " * 2500, "x" * 10_000, "茶" * 10_000, "\x00", "a\u0301" * 500, "ﷺ" * 1000]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_texts_do_no_harm(text: str) -> None:
+    one = taught([(1, {"title": text, "brand": text, "category": text}), (2, {"title": "mug"})])
+    for amounts in answers(one, [1, 2], text).values():
+        assert all(math.isfinite(amount) and amount >= 0 for _, _, amount in amounts)
+
+
+class Line:
+    """featurize, score and rank over rows, as on the line."""
+
+    def __init__(self, **flags: Any) -> None:
+        settings = load("shop", flags={f"score.{name}": value for name, value in flags.items()})
+        self.settings = settings
+        self.featurizer, self.scorer, self.ranker = Featurizer(settings), Scorer(settings), Ranker(settings)
+        self.rows = 0
+
+    def see(self, *rows: dict[str, Any]) -> list[dict[str, Any]]:
+        """Rows of {kind, user, item, time, data}; the lists that come of them."""
+        names = {item_key(row["item"]): row["item"] for row in rows if "item" in row}
+        columns = {name: [row.get(name, 0) for row in rows] for name in ("kind", "event", "session")}
+        time = np.arange(self.rows, self.rows + len(rows)) + 1e9
+        events = Events(
+            offset=np.arange(self.rows, self.rows + len(rows)),
+            arrived=time,
+            time=time,
+            user=np.array([row.get("user", 0) for row in rows], np.uint64),
+            item=np.array([item_key(row["item"]) if "item" in row else 0 for row in rows], np.uint64),
+            data=Ragged.of_bytes([msgpack.packb(row["data"]) if "data" in row else b"" for row in rows]),
+            **columns,
+        )
+        told_names = Names(
+            key=np.array(list(names), np.uint64), text=Ragged.of_bytes([name.encode() for name in names.values()])
+        )
+        batch = Batch(0, self.rows, self.rows + len(rows) - 1, events, told_names)
+        self.rows += len(rows)
+        self.scorer.learn_catalogue(batch)
+        self.ranker.learn(batch)
+        return self.ranker.rank(self.scorer.score(self.featurizer.featurize(batch)))
+
+    def listed(self, user: int = 1) -> list[dict[str, Any]]:
+        looks = self.featurizer.look(user, "home", 10, 1e9 + self.rows)
+        items: list[dict[str, Any]] = self.ranker.rank(self.scorer.answer(looks))[0]["items"]
+        return items
+
+    def restarted(self) -> Line:
+        other = Line()
+        other.featurizer.load(0, self.featurizer.dump(0))
+        other.scorer.load(self.scorer.dump())
+        other.ranker.load(self.ranker.dump())
+        other.rows = self.rows
+        return other
+
+
+def item(name: str, title: str, **more: Any) -> dict[str, Any]:
+    return {"kind": Kind.ITEM, "item": name, "data": {"title": title, **more}}
+
+
+def search(query: str, user: int = 1, **more: Any) -> dict[str, Any]:
+    return {"kind": Kind.SEARCH, "user": user, "data": {"query": query}, **more}
+
+
+def view(name: str, user: int = 1) -> dict[str, Any]:
+    return {"kind": Kind.VIEW, "user": user, "item": name}
+
+
+WATCH = {"kind": Kind.WATCH, "user": 1, "data": {"expires": 2e9, "slot": "home", "n": 5}}
+SHOP = [
+    item("t1", "Orchard teapot", category="Kitchen", price=20.0),
+    item("t2", "Orchard mug", category="Kitchen", price=21.0),
+    item("t3", "Slate lamp", category="Lighting", price=90.0),
+    item("t4", "青花瓷茶杯", category="茶具", price=30.0),
+]
+
+
+def test_a_search_is_in_the_next_list_and_says_so() -> None:
+    line = Line()
+    line.see(*SHOP, WATCH)
+    (list_,) = line.see(search("the LAMP"))
+    assert [shown["item"] for shown in list_["items"]] == ["t3"]
+    assert list_["items"][0]["reasons"][0]["text"] == "matches what you searched for"
+    (list_,) = line.see(search("青花杯子 茶杯"))
+    assert [shown["item"] for shown in list_["items"]] == ["t4"]
+    (list_,) = line.see(search("nothing like it"))
+    assert list_["items"] == []
+
+
+def test_an_item_that_nobody_touched_is_in_the_list_and_on_the_page_of_what_it_resembles() -> None:
+    line = Line()
+    line.see(*SHOP, WATCH)
+    (list_,) = line.see(view("t1"))
+    shown = list_["items"][0]
+    assert shown["item"] == "t2"
+    assert shown["reasons"] == [{"text": "resembles Orchard teapot", "because": "t1", "share": 1.0}]
+    about = np.array([item_key("t2")], np.uint64)
+    looks = Looks(slot=Ragged.of_bytes([SIMILAR]), about=about, n=[5])
+    similar = line.ranker.rank(line.scorer.answer(looks))[0]["items"]
+    assert similar[0]["item"] == "t1" and similar[0]["reasons"][0]["text"] == "resembles Orchard mug"
+    line.see({"kind": Kind.ITEM, "item": "t2", "data": {"op": "delete"}})
+    assert "t2" not in str(line.listed())
+
+
+@pytest.mark.parametrize(
+    "taken_back",
+    [{"kind": Kind.FORGET, "user": 1}, {"kind": Kind.RETRACT, "user": 1, "data": {"target": 77}}],
+    ids=["forget", "retract"],
+)
+def test_what_takes_a_search_back_takes_its_words(taken_back: dict[str, Any]) -> None:
+    line = Line()
+    line.see(*SHOP, search("secret teapot", event=77), search("lamp", user=2))
+    assert "searched" in str(line.listed())
+    line.see(taken_back)
+    assert line.listed() == []
+    held = b"".join(column.tobytes() for column in line.featurizer.dump(0).values())
+    assert b"secret" not in held and b"lamp" in held
+    assert "searched" in str(line.restarted().listed(2)) and line.restarted().listed() == []
+
+
+def test_only_the_last_search_of_the_live_session_counts() -> None:
+    line = Line()
+    line.see(*SHOP, search("lamp", session=5), search("teapot", session=5), view("t2"))
+    assert line.listed() and "searched" not in str(line.listed())  # the view began another session
+    line.see(search("teapot"), view("t3"))
+    assert [i["item"] for i in line.listed() if "searched" in str(i)] == ["t1"]
+
+
+def test_a_login_takes_the_search_along() -> None:
+    line = Line()
+    line.see(*SHOP, search("lamp"))
+    alias = Events(
+        offset=[line.rows],
+        time=[2e9],
+        arrived=[2e9],
+        kind=[Kind.ALIAS],
+        user=np.array([1], np.uint64),
+        data=Ragged.of_bytes([msgpack.packb({"account": 2})]),
+    )
+    relay = line.featurizer.featurize(Batch(0, line.rows, line.rows, alias, Names())).relay
+    relay.offset[:] = line.rows + 1
+    kept, rejects = clean(Batch(0, line.rows + 1, line.rows + 1, relay, Names()))
+    assert not rejects.reason
+    line.featurizer.featurize(kept)
+    assert line.listed(1) == [] and "searched" in str(line.listed(2))
+    assert set(line.featurizer.queries_of(2).values()) == {"lamp"}
+
+
+@pytest.mark.parametrize("query", HOSTILE)
+def test_hostile_queries_on_the_line(query: str) -> None:
+    line = Line()
+    line.see(*SHOP, WATCH)
+    (list_,) = line.see(search(query))
+    assert isinstance(list_["items"], list)
+    assert len(line.featurizer.look(1, "home", 5, 1e9).query.bytes_at(0)) <= 800
+
+
+def test_without_a_catalogue_there_is_no_signal() -> None:
+    assert Content(SETTINGS.score).score(context([1, 2], "mug"), 5) == {}
