@@ -57,18 +57,18 @@ class ScoreSettings(Section):
     weights: Path | None = Field(
         None, description="file of trained weights (`shopguide train`); none: those that follow"
     )
-    items: float = Field(0.2, description="weight of item-based collaborative filtering, by cosine")
-    rule: float = Field(0.2, description="weight of the same, by how many of those who chose one chose the other")
+    items: float = Field(0.1, description="weight of item-based collaborative filtering, by cosine")
+    rule: float = Field(0.15, description="weight of the same, by how many of those who chose one chose the other")
     second: float = Field(0.1, description="weight of the neighbours of their neighbours")
     next: float = Field(0.25, description="weight of what follows the newest item")
     hops: float = Field(0.15, description="weight of two hops over what follows what")
-    sessions: float = Field(0.2, description="weight of what the sessions most like this one hold")
+    sessions: float = Field(0.4, description="weight of what the sessions most like this one hold")
     users: float = Field(0.1, description="weight of what the users most like this one chose, where learn.users is on")
-    current: float = Field(0.0, description="weight of the newest item of the visit")
+    current: float = Field(0.2, description="weight of the newest item of the visit")
     previous: float = Field(0.1, description="weight of the item before it")
-    steps: float = Field(1.0, description="weight of the visit's items, the k-th newest counting 1 / k")
+    steps: float = Field(1.3, description="weight of the visit's items, the k-th newest counting 1 / k")
     repeats: float = Field(0.1, description="weight of coming back to an item")
-    popular: float = Field(0.02, description="weight of what is popular now")
+    popular: float = Field(0.01, description="weight of what is popular now")
 
     @field_validator("weights")
     @classmethod

@@ -1,5 +1,5 @@
-"""sessions: VMIS-kNN, what the sessions most like this one hold (Kersbergen, Sprangers, Schelter, SIGMOD 2022), near the
-item that they share and not long ago (STAN: Garg, Gupta, Malhotra, Vig, Shroff, SIGIR 2019)."""
+"""sessions: VMIS-kNN, what the sessions most like this one hold (Kersbergen, Sprangers, Schelter, SIGMOD 2022), near
+the item that they share and not long ago (STAN: Garg, Gupta, Malhotra, Vig, Shroff, SIGIR 2019)."""
 
 from __future__ import annotations
 
