@@ -7,6 +7,8 @@ enum { AHEAD = 6 };
 
 static int is_fine(const sg_query *q) {
     int fine = q->len <= SG_QUERY_MAX && q->k <= SG_NEAREST_MAX && q->idf >= 0 && isfinite(q->idf);
+    fine &= q->half_life >= 0 && isfinite(q->half_life) && isfinite(q->now);
+    for (size_t d = 0; d < q->distances; d++) fine &= q->near[d] >= 0 && q->near[d] <= 1;
     for (size_t p = 0; p < q->len && fine; p++) {
         fine &= q->weights[p] >= 0 && q->weights[p] <= 1 && q->decays[p] >= 0 && q->decays[p] <= 1;
         for (size_t other = 0; other < p; other++) fine &= q->items[p] != q->items[other];
@@ -110,16 +112,41 @@ int sg_nearest_units(sg_sessions *m, const sg_query *q, uint64_t *units, double 
     return rc;
 }
 
-static void add_up(sg_sessions *m, const double *decays) {
+/* How many of the unit's items stand before the one that it shares. */
+static size_t place_of(const uint32_t *items, size_t n, uint32_t shared) {
+    size_t at = 0;
+    while (at < n && items[at] != shared) at++;
+    return at;
+}
+
+/* What unit u brings to each of its items. */
+static void add_unit(sg_sessions *m, const sg_query *q, const uint32_t *ids, uint32_t u) {
+    const uint32_t *items;
+    const sg_holder *holder = &m->postings.holders[u];
+    size_t n = sg_sessions_held(m, u, &items);
+    double counts = q->decays[holder->step];
+    if (q->half_life > 0) counts *= exp2(-fmax(q->now - holder->last, 0) / q->half_life);
+    if (!q->distances) {
+        double amount = holder->similarity * rounded(counts);
+        for (size_t y = 0; y < n; y++) sg_tally_add(&m->tally, items[y], amount);
+        return;
+    }
+    size_t shared = place_of(items, n, ids[holder->step]);
+    size_t first = shared < q->distances ? 0 : shared - q->distances + 1;
+    for (size_t y = first; y < n && y < shared + q->distances; y++) {
+        size_t d = y < shared ? shared - y : y - shared;
+        sg_tally_add(&m->tally, items[y], holder->similarity * rounded(counts * q->near[d]));
+    }
+}
+
+static void add_up(sg_sessions *m, const sg_query *q) {
     const sg_unit *units = m->ledger.history.units;
+    uint32_t ids[SG_QUERY_MAX];
+    for (size_t p = 0; p < q->len; p++) ids[p] = sg_table_find(m->ledger.items, q->items[p]);
     for (size_t x = 0; x < m->nearest_len; x++) {
         if (x + 2 * AHEAD < m->nearest_len) __builtin_prefetch(&units[m->nearest[x + 2 * AHEAD]]);
         if (x + AHEAD < m->nearest_len) __builtin_prefetch(units[m->nearest[x + AHEAD]].items);
-        const uint32_t *items;
-        const sg_holder *holder = &m->postings.holders[m->nearest[x]];
-        double amount = holder->similarity * rounded(decays[holder->step]);
-        uint32_t n = sg_sessions_held(m, m->nearest[x], &items);
-        for (uint32_t y = 0; y < n; y++) sg_tally_add(&m->tally, items[y], amount);
+        add_unit(m, q, ids, m->nearest[x]);
     }
 }
 
@@ -127,7 +154,7 @@ int sg_nearest_items(sg_sessions *m, const sg_query *q, size_t most, uint64_t *i
     *n = 0;
     int rc = find(m, q);
     if (rc) return rc;
-    add_up(m, q->decays);
+    add_up(m, q);
     forget(m);
     double all = sg_table_live(m->ledger.units);
     for (size_t x = 0; x < m->tally.len && q->idf > 0; x++) {

@@ -5,15 +5,19 @@
  *     M(p)     = the m units that hold x_p, of the largest `last`; at a tie of least key; never the unit `without`
  *     sim(u)   = sum of w_p over all p with u in M(p)          step(u) = the least such p with w_p > 0
  *     N        = the k units of largest (sim, last), at a tie of least key, with sim > 0
- *     score(i) = sum of sim(u) * l_step(u) over u in N that hold i,   times 1 + idf * ln(units / units that hold i)
+ *     c(u, i)  = l_step(u) * near[d] * 2^(-age(u) / half_life)     d: places between i and x_step(u) in what u holds;
+ *                                                                  age: from last(u) to now, at least 0
+ *     score(i) = sum of sim(u) * c(u, i) over u in N that hold i,   times 1 + idf * ln(units / units that hold i)
  *
- * That is V-SKNN (Ludewig, Jannach, "Evaluation of session-based recommendation algorithms", UMUAI 28, 2018) with the
- * sample of VMIS-kNN (Kersbergen, Sprangers, Schelter, "Serenade", SIGMOD 2022), newest units per item, on what is
- * there now. Weights cannot be negative: 1 - 0.1 p, as Serenade has it, is from the twelfth item on, and then makes
- * units that share more less alike.
+ * near is 1 without distances, else 0 behind them; without a half-life ages do not count. That is V-SKNN (Ludewig,
+ * Jannach, "Evaluation of session-based recommendation algorithms", UMUAI 28, 2018) with the sample of VMIS-kNN
+ * (Kersbergen, Sprangers, Schelter, "Serenade", SIGMOD 2022), newest units per item, on what is there now; near and
+ * ages are STAN's (Garg, Gupta, Malhotra, Vig, Shroff, "Sequence and time aware neighborhood", SIGIR 2019). Weights
+ * cannot be negative: 1 - 0.1 p, as Serenade has it, is from the twelfth item on, and then makes units that share more
+ * less alike.
  *
- * Weights and decays are rounded to multiples of 2^-16, so that every sum is exact: an order of units, of events or of
- * additions cannot be told from a score. 16 + 6 bits for sim, 16 for a decay, 14 for k make 52.
+ * Weights and c are rounded to multiples of 2^-16, so that every sum is exact: an order of units, of events or of
+ * additions cannot be told from a score. 16 + 6 bits for sim, 16 for c, 14 for k make 52.
  *
  * Cost: about m entries and as many holders an item of the query, then k units and their items; nothing is allocated
  * once its arrays have grown. Fails: SG_ERR_VALUE (see sg_query) and SG_ERR_NOMEM; nothing is changed.
@@ -26,14 +30,17 @@
 
 enum { SG_QUERY_MAX = 64 };
 
-/* SG_ERR_VALUE: a weight or decay outside 0..1, idf below 0 or not finite, more than SG_QUERY_MAX items, one twice, k
- * above SG_NEAREST_MAX. */
+/* SG_ERR_VALUE: a weight, decay or near outside 0..1, idf or half_life below 0 or not finite, now not finite, more than
+ * SG_QUERY_MAX items, one twice, k above SG_NEAREST_MAX. */
 typedef struct {
     const uint64_t *items; /* newest first */
     const double *weights, *decays;
     size_t len, m, k;
     double idf;
     const uint64_t *without; /* NULL: none */
+    const double *near;      /* by distance, from 0 */
+    size_t distances;        /* 0: all count 1 */
+    double now, half_life;   /* 0: ages do not count */
 } sg_query;
 
 /* N, nearest first: room for k; *n were written. */

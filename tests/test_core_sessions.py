@@ -44,7 +44,7 @@ class Offline:
             if item not in kept[unit][-history:]:
                 kept[unit].append(item)
             self.last[unit] = max(self.last.get(unit, time), time)
-        self.holds = {unit: set(items[-history:]) for unit, items in kept.items()}
+        self.holds = {unit: items[-history:] for unit, items in kept.items()}
 
     def holders(self, item: int) -> list[int]:
         """Newest first."""
@@ -73,11 +73,18 @@ class Offline:
         k: int,
         idf: float,
         without: int | None,
+        near: list[float],
+        now: float,
+        half_life: float | None,
     ) -> dict[int, float]:
         scores: dict[int, Fraction] = defaultdict(Fraction)
         for unit, similarity, step in self.nearest(items, weights, m, k, without):
-            for item in self.holds[unit]:
-                scores[item] += similarity * Fraction(decay[step])
+            held = self.holds[unit]
+            age = max(now - self.last[unit], 0) / half_life if half_life else 0
+            for place, item in enumerate(held):
+                distance = abs(place - held.index(items[step]))
+                counts = (near[distance] if distance < len(near) else 0) if near else 1
+                scores[item] += similarity * Fraction(decay[step]) * Fraction(counts) * Fraction(2.0**-age)
         units = len(self.holds)
         return {
             i: float(s) * (1 + idf * math.log(units / len(self.holders(i)))) if idf else float(s)
@@ -102,8 +109,10 @@ def compare(real: Sessions, offline: Offline, random: Random) -> None:
     assert units.tolist() == [u for u, _, _ in nearest]
     assert [Fraction(s) for s in similarities.tolist()] == [s for _, s, _ in nearest]
     idf, n = random.choice([0.0, 1.0, 5.0]), random.randrange(10)
-    found, scores = real.recommend(items, weights, decay, n, m, k, idf, without)
-    expected = offline.recommend(items, weights, decay, m, k, idf, without)
+    near = [random.choice(PARTS) for _ in range(random.randrange(4))]
+    now, half_life = float(random.randrange(13)), random.choice([None, 1.0])  # whole half-lives: exact
+    found, scores = real.recommend(items, weights, decay, n, m, k, idf, without, near, now, half_life)
+    expected = offline.recommend(items, weights, decay, m, k, idf, without, near, now, half_life)
     best = sorted(expected.items(), key=lambda pair: (-pair[1], pair[0]))[:n]
     assert list(zip(found.tolist(), scores.tolist(), strict=True)) == best
 
@@ -217,6 +226,23 @@ def test_a_query_out_of_range_is_refused(items: list[int], weights: list[float],
         Sessions().nearest(items, weights, 10, k)
     with pytest.raises(ValueError, match="out of range"):
         Sessions().recommend(items, weights, weights, 20, 10, k)
+
+
+@pytest.mark.parametrize(
+    ("near", "now", "half_life"),
+    [([1.5], 0.0, None), ([-0.1], 0.0, None), ([math.nan], 0.0, None), ([], math.inf, 1.0), ([], 0.0, -1.0)],
+)
+def test_a_distance_or_an_age_out_of_range_is_refused(near: list[float], now: float, half_life: float | None) -> None:
+    with pytest.raises(ValueError):
+        Sessions().recommend([1], [1.0], [1.0], near=near, now=now, half_life=half_life)
+
+
+def test_what_is_near_the_shared_item_and_not_long_ago_counts_more() -> None:
+    model = Sessions()
+    model.observe_many([1] * 4, [5, 6, 7, 8], [0.0] * 4)
+    model.observe_many([2] * 2, [9, 6], [10.0] * 2)
+    found = model.recommend([6], [1.0], [1.0], idf=0, near=[0, 1, 0.5], now=20.0, half_life=10.0)
+    assert dict(zip(*(a.tolist() for a in found), strict=True)) == {9: 0.5, 5: 0.25, 7: 0.25, 8: 0.125}
 
 
 def test_unequal_lengths_are_refused() -> None:

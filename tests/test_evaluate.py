@@ -259,6 +259,18 @@ def test_rates_of_what_was_shown() -> None:
     assert rates(Dataset("d", NEXT_ITEM, shop(5), None, 0)) == {}
 
 
+def test_worth_along_a_weight_is_that_of_the_ranks() -> None:
+    rng = np.random.default_rng(5)
+    sizes = rng.integers(2, 60, 80)
+    starts = np.concatenate(([0], np.cumsum(sizes)))
+    rest, share = (rng.integers(0, 4, starts[-1]) / 4 for _ in range(2))  # so coarse that many are equal
+    right = starts[:-1] + rng.integers(0, sizes)
+    queries = Queries(np.zeros((starts[-1], len(FEATURES))), starts, right, np.arange(80))
+    weights = np.array([-2.0, -1.0, -0.3, 0.0, 0.5, 0.7, 1.0, 2.0])
+    worth = [sum(hits_and_mrr(queries.ranks(rest + weight * share))) for weight in weights]
+    assert queries.along(rest, share, weights) == pytest.approx(worth)
+
+
 def test_ascent_finds_the_signal_that_tells() -> None:
     """Of two signals one is noise: its weight falls, the measure rises."""
     rng = np.random.default_rng(4)

@@ -15,7 +15,7 @@ from shopguide.recommenders.content import Content
 from shopguide.recommenders.items import ItemBased
 from shopguide.recommenders.popular import Popular
 from shopguide.recommenders.sequence import Sequence
-from shopguide.recommenders.sessions import NearestSessions, NearestUsers
+from shopguide.recommenders.sessions import HALF_LIFE, NearestSessions, NearestUsers
 from shopguide.recommenders.visit import Visit
 from shopguide.records import SIGNALS, Batch, Events, Kind, Lessons, Names, Ragged
 from shopguide.settings import load
@@ -150,6 +150,16 @@ def test_rules_and_second_order_by_hand() -> None:
     assert found["rule"] == pytest.approx({11: 1 / 2})
     assert found["items"] == pytest.approx({11: 1 / 2})
     assert found["second"] == pytest.approx({10: 1 / 4, 12: 1 / 2 / np.sqrt(2)})
+
+
+def test_sessions_by_hand() -> None:
+    """What came next to the shared item counts most; who shares a newer item is nearer."""
+    one = MAKE["sessions"]()
+    one.observe(lessons([(1, 1, 10), (1, 1, 11), (1, 1, 12), (2, 2, 13), (2, 2, 14)]))
+    found = totals(one.score(context([10, 13]), 5))["sessions"]
+    rare = 1 + np.log(2)
+    ages = 2.0 ** (-np.array([998, 996]) / HALF_LIFE)
+    assert found == pytest.approx({11: ages[0] * rare, 12: np.exp(-0.5) * rare, 14: 0.6 * 0.6 * rare}, rel=1e-3)
 
 
 def test_who_asks_does_not_count() -> None:

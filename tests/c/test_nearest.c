@@ -1,5 +1,6 @@
 /* sg_nearest against the definition of its header, word by word, over a matrix of who holds what. */
 #include <math.h>
+#include <stdlib.h>
 
 #include "check.h"
 #include "sg_nearest.h"
@@ -8,7 +9,7 @@ enum { UNITS = 40, ITEMS = 12, EVENTS = 300, LEN = 4 };
 
 static uint64_t units[EVENTS], items[EVENTS];
 static double times[EVENTS];
-static int holds[UNITS][ITEMS];
+static int holds[UNITS][ITEMS]; /* the place, from 1; 0: it does not */
 static double last[UNITS], sims[UNITS];
 static size_t steps[UNITS];
 
@@ -38,6 +39,14 @@ static size_t place(size_t u) {
     return n;
 }
 
+/* What unit u brings to an item, but for the similarity. */
+static double counts(const sg_query *q, size_t u, size_t item) {
+    size_t d = (size_t)abs(holds[u][item] - holds[u][q->items[steps[u]]]);
+    double near = !q->distances ? 1 : d < q->distances ? q->near[d] : 0;
+    double fresh = q->half_life > 0 ? exp2(-fmax(q->now - last[u], 0) / q->half_life) : 1;
+    return holds[u][item] ? floor(q->decays[steps[u]] * fresh * near * 0x1p16 + 0.5) * 0x1p-16 : 0;
+}
+
 static void compare(sg_sessions *m, const sg_query *q, size_t most) {
     uint64_t near[UNITS], found[ITEMS];
     double similar[UNITS], scores[ITEMS], expected[ITEMS] = {0};
@@ -51,7 +60,7 @@ static void compare(sg_sessions *m, const sg_query *q, size_t most) {
         if (sims[u] == 0 || place(u) >= q->k) continue;
         expected_n++;
         CHECK(place(u) < n && near[place(u)] == u && similar[place(u)] == sims[u]);
-        for (size_t i = 0; i < ITEMS; i++) expected[i] += holds[u][i] * sims[u] * q->decays[steps[u]];
+        for (size_t i = 0; i < ITEMS; i++) expected[i] += sims[u] * counts(q, u, i);
     }
     CHECK(n == expected_n);
     for (size_t i = 0; i < ITEMS; i++) {
@@ -72,11 +81,12 @@ static void learn(sg_sessions *m, unsigned range) {
         last[u] = -1;
         for (size_t i = 0; i < ITEMS; i++) holds[u][i] = 0;
     }
+    int held[UNITS] = {0};
     for (size_t e = 0; e < EVENTS; e++) {
         units[e] = below(UNITS);
         items[e] = below(1 + below(ITEMS));
         times[e] = below(range);
-        holds[units[e]][items[e]] = 1; /* the window is wide */
+        if (!holds[units[e]][items[e]]) holds[units[e]][items[e]] = ++held[units[e]]; /* the window is wide */
         last[units[e]] = fmax(last[units[e]], times[e]);
     }
     CHECK(sg_sessions_observe(m, units, items, times, EVENTS) == SG_OK);
@@ -88,8 +98,9 @@ static void test_random_queries(unsigned range) {
     learn(m, range);
     for (int trial = 0; trial < 3000; trial++) {
         uint64_t wanted[LEN], without = below(UNITS);
-        double weights[LEN], decays[LEN];
-        size_t len = below(LEN + 1);
+        double weights[LEN], decays[LEN], near[LEN];
+        size_t len = below(LEN + 1), distances = below(LEN + 1);
+        for (size_t d = 0; d < distances; d++) near[d] = below(5) / 4.0;
         for (size_t p = 0; p < len; p++) {
             wanted[p] = p * 4 + below(4); /* distinct, some unknown */
             weights[p] = below(5) / 4.0;
@@ -102,7 +113,11 @@ static void test_random_queries(unsigned range) {
                       .m = below(12),
                       .k = below(30),
                       .idf = below(2) * 5.0,
-                      .without = below(2) ? &without : NULL};
+                      .without = below(2) ? &without : NULL,
+                      .near = near,
+                      .distances = distances,
+                      .now = below(range),
+                      .half_life = below(2) * (range / 8.0)};
         compare(m, &q, below(ITEMS));
     }
     SOUND(sg_sessions, m);

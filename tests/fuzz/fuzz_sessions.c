@@ -122,7 +122,10 @@ static void compare_nearest(void) {
         weights[p] = pick(5) / 4.0;
         decays[p] = pick(5) / 4.0;
     }
-    sg_query q = {of, weights, decays, queried, pick(UNITS), pick(UNITS), pick(2) * 5.0, pick(2) ? &without : NULL};
+    sg_query q = {
+        .items = of, .weights = weights, .decays = decays, .len = queried, .m = pick(UNITS), .k = pick(UNITS)};
+    q.idf = pick(2) * 5.0;
+    q.without = pick(2) ? &without : NULL;
     count();
     if (alive != sg_table_live(model->ledger.units)) q.idf = 0; /* keys that a failed call left behind count too */
     compare_query(&q);
@@ -139,7 +142,7 @@ static void refuse_query(void) {
     uint64_t found;
     double score;
     size_t n, doubled = of[0] == of[1];
-    sg_query q = {of, doubled ? fine : bad, fine, 2, 1, 1, 0, NULL};
+    sg_query q = {.items = of, .weights = doubled ? fine : bad, .decays = fine, .len = 2, .m = 1, .k = 1};
     CHECK(sg_nearest_units(model, &q, &found, &score, &n) == SG_ERR_VALUE && n == 0);
     CHECK(sg_nearest_items(model, &q, 1, &found, &score, &n) == SG_ERR_VALUE && n == 0);
 }

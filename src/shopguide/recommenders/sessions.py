@@ -1,4 +1,5 @@
-"""sessions: VMIS-kNN, what the sessions most like this one hold (Kersbergen, Sprangers, Schelter, SIGMOD 2022)."""
+"""sessions: VMIS-kNN, what the sessions most like this one hold (Kersbergen, Sprangers, Schelter, SIGMOD 2022), near
+the item that they share and not long ago (STAN: Garg, Gupta, Malhotra, Vig, Shroff, SIGIR 2019)."""
 
 from __future__ import annotations
 
@@ -15,12 +16,16 @@ from shopguide.settings import LearnSettings, ScoreSettings
 NEWEST = 1500  # sessions looked at for each of the user's items
 NEAREST = 100  # of these, those whose items count
 RARE = 1.0  # weight of the logarithm of how rare an item is
+NEAR = np.append(0, np.exp(-np.arange(12) / 2))  # what an item counts, so far from the one that is shared; itself: 0
+HALF_LIFE = 30 * 86400.0  # seconds before now in which a session comes to count half
 
 
 class NearestSessions(OfUnits[Sessions]):
     """The unit is what ``learn.unit`` says. The one who asks does not count."""
 
     signals: tuple[str, ...] = ("sessions",)
+    near: NDArray[np.float64] = NEAR
+    half_life: float | None = HALF_LIFE
 
     def __init__(self, learn: LearnSettings, score: ScoreSettings) -> None:
         super().__init__(Sessions(history=learn.history), score)
@@ -33,13 +38,17 @@ class NearestSessions(OfUnits[Sessions]):
 
     def _nearest(self, context: Context, limit: int, own: int) -> Signals:
         sources, weights = self.asked(context)
-        return Signals(*self.model.recommend(sources, weights, weights, 2 * limit, NEWEST, NEAREST, RARE, own or None))
+        how = (NEWEST, NEAREST, RARE, own or None, self.near, context.now, self.half_life)
+        return Signals(*self.model.recommend(sources, weights, weights, 2 * limit, *how))
 
 
 class NearestUsers(NearestSessions):
-    """User-based collaborative filtering: the same of whole users, where visits are the units of the others."""
+    """User-based collaborative filtering: the same of whole users, where visits are the units of the others. All that a
+    user ever had counts alike."""
 
     signals = ("users",)
+    near = np.zeros(0)
+    half_life = None
 
     def units(self, lessons: Lessons) -> NDArray[np.uint64]:
         return lessons.user
