@@ -153,13 +153,15 @@ def test_rules_and_second_order_by_hand() -> None:
 
 
 def test_sessions_by_hand() -> None:
-    """What came next to the shared item counts most; who shares a newer item is nearer."""
+    """Who shares a newer item is nearer; beside the shared item, what came next to it counts most."""
     one = MAKE["sessions"]()
     one.observe(lessons([(1, 1, 10), (1, 1, 11), (1, 1, 12), (2, 2, 13), (2, 2, 14)]))
-    found = totals(one.score(context([10, 13]), 5))["sessions"]
+    found = totals(one.score(context([10, 13]), 5))
     rare = 1 + np.log(2)
+    near, far = rare, 0.6 * 0.6 * rare
+    assert found["sessions"] == pytest.approx({10: near, 11: near, 12: near, 13: far, 14: far}, rel=1e-3)
     ages = 2.0 ** (-np.array([998, 996]) / HALF_LIFE)
-    assert found == pytest.approx({11: ages[0] * rare, 12: np.exp(-0.5) * rare, 14: 0.6 * 0.6 * rare}, rel=1e-3)
+    assert found["beside"] == pytest.approx({11: ages[0] * rare, 12: np.exp(-0.5) * rare, 14: 0.6 * 0.6 * rare}, rel=1e-3)
 
 
 def test_who_asks_does_not_count() -> None:
@@ -168,4 +170,4 @@ def test_who_asks_does_not_count() -> None:
         row = [0, 0, 10]
         row[at] = 99 if name == "sessions" else 98
         one.observe(lessons([tuple(row)]))  # type: ignore[list-item]
-        assert totals(one.score(context([10]), 5)) == {name: {}}
+        assert totals(one.score(context([10]), 5)) == {signal: {} for signal in one.signals}

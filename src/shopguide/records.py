@@ -195,7 +195,7 @@ class Looks(Table):
 SIGNALS: tuple[str, ...] = ("items", "rule", "second", "next", "hops", "sessions", "users")
 SIGNALS += ("current", "previous", "steps", "repeats", "popular")
 SIGNALS += (SIMILAR.decode(), TRENDING.decode(), BASE)
-SIGNALS += ("content", "search")
+SIGNALS += ("content", "search", "beside")
 
 
 class Candidates(Table):

@@ -39,6 +39,7 @@ WORDS: dict[str, Callable[[Cause, int], str]] = {
     "next": lambda cause, shared: f"often comes after {cause.title}; {shared} shoppers chose both",
     "hops": lambda cause, shared: "often comes after what comes after your choices",
     "sessions": lambda cause, shared: "visits like yours led here",
+    "beside": lambda cause, shared: "visits like yours came here next",
     "users": lambda cause, shared: "shoppers like you chose it",
     "current": lambda cause, shared: "you are looking at it now",
     "previous": lambda cause, shared: "you looked at it just before",

@@ -1,5 +1,6 @@
-"""sessions: VMIS-kNN, what the sessions most like this one hold (Kersbergen, Sprangers, Schelter, SIGMOD 2022), near
-the item that they share and not long ago (STAN: Garg, Gupta, Malhotra, Vig, Shroff, SIGIR 2019)."""
+"""sessions: VMIS-kNN, what the sessions most like this one hold (Kersbergen, Sprangers, Schelter, SIGMOD 2022); and
+``beside``, what in them stands near the item that they share, and not long ago (STAN: Garg, Gupta, Malhotra, Vig,
+Shroff, SIGIR 2019)."""
 
 from __future__ import annotations
 
@@ -23,9 +24,7 @@ HALF_LIFE = 30 * 86400.0  # seconds before now in which a session comes to count
 class NearestSessions(OfUnits[Sessions]):
     """The unit is what ``learn.unit`` says. The one who asks does not count."""
 
-    signals: tuple[str, ...] = ("sessions",)
-    near: NDArray[np.float64] = NEAR
-    half_life: float | None = HALF_LIFE
+    signals: tuple[str, ...] = ("sessions", "beside")
 
     def __init__(self, learn: LearnSettings, score: ScoreSettings) -> None:
         super().__init__(Sessions(history=learn.history), score)
@@ -34,21 +33,19 @@ class NearestSessions(OfUnits[Sessions]):
         self.model.bulk(self.units(lessons), lessons.item, lessons.time)
 
     def score(self, context: Context, limit: int) -> dict[str, Signals]:
-        return {"sessions": self._nearest(context, limit, context.unit)}
+        beside = self._nearest(context, limit, context.unit, NEAR, context.now, HALF_LIFE)
+        return {"sessions": self._nearest(context, limit, context.unit), "beside": beside}
 
-    def _nearest(self, context: Context, limit: int, own: int) -> Signals:
+    def _nearest(self, context: Context, limit: int, own: int, *how: Any) -> Signals:
         sources, weights = self.asked(context)
-        how = (NEWEST, NEAREST, RARE, own or None, self.near, context.now, self.half_life)
-        return Signals(*self.model.recommend(sources, weights, weights, 2 * limit, *how))
+        sample = (2 * limit, NEWEST, NEAREST, RARE, own or None)
+        return Signals(*self.model.recommend(sources, weights, weights, *sample, *how))
 
 
 class NearestUsers(NearestSessions):
-    """User-based collaborative filtering: the same of whole users, where visits are the units of the others. All that a
-    user ever had counts alike."""
+    """User-based collaborative filtering: the same of whole users, where visits are the units of the others."""
 
     signals = ("users",)
-    near = np.zeros(0)
-    half_life = None
 
     def units(self, lessons: Lessons) -> NDArray[np.uint64]:
         return lessons.user
