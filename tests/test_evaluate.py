@@ -27,7 +27,7 @@ from shopguide.evaluate.metrics import Bootstrap, Ranks, beyond, measures, rank_
 from shopguide.evaluate.protocols import by_session, follows, learned, reveal
 from shopguide.evaluate.rates import rates
 from shopguide.evaluate.store import Store
-from shopguide.evaluate.training import Queries, ascend, hits_and_mrr, train
+from shopguide.evaluate.training import HeldOut, Queries, ascend, hits_and_mrr, train
 from shopguide.records import Events, Kind, Ragged
 from shopguide.settings import load
 from shopguide.weights import Weights
@@ -303,6 +303,25 @@ def test_training_on_a_shop_beats_its_start_and_trees_can_be_served(tmp_path: Pa
         train(Dataset("d", NEXT_ITEM, shop(1), None, 0), bad, "linear", "keep")
 
 
+def test_an_ablation_trains_without_each_signal(tmp_path: Path) -> None:
+    held = HeldOut.of(Dataset("d", NEXT_ITEM, shop(200), None, 0), SETTINGS, "keep")
+    assert {"items", "next", "steps"} <= set(held.signals) and "users" not in held.signals
+    for kind in ("linear", "trees"):
+        weights = held.without("steps").train(kind)
+        assert weights.linear["steps"] == 0 and weights.linear["next"] > 0
+        seen = set(weights.trees["feature"]) if weights.trees else set()
+        assert not {at for at in seen if at >= 0 and FEATURES[at].startswith("steps")}
+    path = tmp_path / "shop.csv"
+    stream = shop(60)
+    rows = zip(stream.session.tolist(), stream.item.tolist(), stream.time.tolist(), strict=True)
+    path.write_text("session,item,time\n" + "\n".join(f"{s},{i},{t:.0f}" for s, i, t in rows))
+    done = CliRunner().invoke(cli, ["evaluate", str(path), "--ablate", "--json"], catch_exceptions=False)
+    run = json.loads(done.stdout)["runs"][0]
+    names = [found["recommender"] for found in run["results"]]
+    assert names[0] == "blend" and "without steps" in names
+    assert [pair["other"] for pair in run["comparisons"]] == [f"{name} linear" for name in names[1:]]
+
+
 def test_times() -> None:
     assert [seconds(t) for t in ("0", "10m", "1h", "1d", "90")] == [0, 600, 3600, 86400, 90]
     assert seconds("never") == math.inf
@@ -345,6 +364,7 @@ def test_a_users_mistakes(tmp_path: Path) -> None:
         (["--recommender", "luck"], "should be blend, all"),
         (["--freshness", "0,1h", "--mode", "static"], "no model learns"),
         (["--weights", str(tmp_path / "none.json")], "cannot be read"),
+        (["--ablate", "--untrained"], "neither --weights nor --untrained"),
     ):
         with pytest.raises(SettingError, match=why):
             CliRunner().invoke(cli, ["evaluate", str(path), *wrong], catch_exceptions=False, standalone_mode=False)

@@ -161,7 +161,9 @@ def test_sessions_by_hand() -> None:
     near, far = rare, 0.6 * 0.6 * rare
     assert found["sessions"] == pytest.approx({10: near, 11: near, 12: near, 13: far, 14: far}, rel=1e-3)
     ages = 2.0 ** (-np.array([998, 996]) / HALF_LIFE)
-    assert found["beside"] == pytest.approx({11: ages[0] * rare, 12: np.exp(-0.5) * rare, 14: 0.6 * 0.6 * rare}, rel=1e-3)
+    assert found["beside"] == pytest.approx(
+        {11: ages[0] * rare, 12: np.exp(-0.5) * rare, 14: 0.6 * 0.6 * rare}, rel=1e-3
+    )
 
 
 def test_who_asks_does_not_count() -> None:

@@ -17,7 +17,7 @@ from shopguide.evaluate.arms import Arm, Contest, alone, seconds
 from shopguide.evaluate.data import LEAVE_ONE_OUT, NEXT_ITEM, PREQUENTIAL, STATIC, Dataset, open_dataset
 from shopguide.evaluate.protocols import WARM_UP, learned
 from shopguide.evaluate.rates import rates
-from shopguide.evaluate.training import train
+from shopguide.evaluate.training import HeldOut
 from shopguide.settings import Settings
 from shopguide.weights import BLENDED, Weights
 
@@ -40,6 +40,7 @@ from shopguide.weights import BLENDED, Weights
 @click.option("--blend", "learner", type=click.Choice(("linear", "trees")), default="linear", show_default=True)
 @click.option("--weights", type=click.Path(path_type=Path), help="Trained weights; none: trained on the learned part.")
 @click.option("--untrained", is_flag=True, help="The settings' own weights.")
+@click.option("--ablate", is_flag=True, help="The blend without each signal in turn too, its weights trained anew.")
 @click.option("-k", default=None, type=click.IntRange(1, 100), help="Length of a list; none: 20, or 10 a user.")
 @click.option("--seen", type=click.Choice(("keep", "drop")), help="None: drop for leave-one-out only.")
 @click.option("--freshness", help="How late models learn, as 0,10m,1h,1d,never; prequential.")
@@ -74,6 +75,7 @@ def _run(
     learner: str,
     weights: Path | None,
     untrained: bool,
+    ablate: bool,
     k: int | None,
     seen: str | None,
     freshness: str | None,
@@ -94,7 +96,7 @@ def _run(
             raise SettingError(f"--freshness {freshness!r}: in mode {mode} no model learns; add --mode {PREQUENTIAL}")
         arms: list[Arm] = []
         if recommender in ("blend", "all"):
-            arms.append(_blend(learned(dataset, warm_up), settings, learner, weights, untrained, seen, bar))
+            arms += _blends(learned(dataset, warm_up), settings, learner, weights, untrained, ablate, seen, bar)
         if recommender != "blend":
             names = BLENDED if recommender == "all" else (recommender,)
             arms += [Arm(name, "", alone(name)) for name in names if name != "users" or settings.learn.users]
@@ -108,21 +110,32 @@ def _run(
     return {**run, **({"rates": found} if (found := rates(dataset)) else {})}
 
 
-def _blend(
+def _blends(
     dataset: Dataset,
     settings: Settings,
     learner: str,
     weights: Path | None,
     untrained: bool,
+    ablate: bool,
     seen: str,
     bar: Progress,
-) -> Arm:
+) -> list[Arm]:
+    if ablate and (untrained or weights is not None):
+        raise SettingError("--ablate: trains weights anew, so it goes with neither --weights nor --untrained")
     if untrained:
-        return Arm("blend", "untrained", Weights.of(settings.score))
+        return [Arm("blend", "untrained", Weights.of(settings.score))]
     if weights is not None:
         found = Weights.load(weights)
-        return Arm("blend", "linear" if found.trees is None else "trees", found)
+        return [Arm("blend", "linear" if found.trees is None else "trees", found)]
     task = bar.add_task("training", total=None, rows=0)
-    found = train(dataset, settings, learner, seen, lambda stage: bar.update(task, description=f"training: {stage}"))
+
+    def told(stage: str) -> None:
+        bar.update(task, description=f"training: {stage}")
+
+    held = HeldOut.of(dataset, settings, seen, told)
+    arms = [Arm("blend", learner, held.train(learner, told))]
+    for name in held.signals if ablate else ():
+        told(f"without {name}")
+        arms.append(Arm(f"without {name}", learner, held.without(name).train(learner)))
     bar.update(task, visible=False)
-    return Arm("blend", learner, found)
+    return arms

@@ -8,7 +8,7 @@ models for information retrieval", 2007); trees by LambdaRank (Burges, 2010) as 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -37,6 +37,11 @@ LEAVES, RATE, MOST_TREES, PATIENCE = 31, 0.07, 300, 50
 SEED = 7
 
 F64 = NDArray[np.float64]
+Told = Callable[[str], object]  # at which stage the work is
+
+
+def _told_nobody(stage: str) -> None:
+    """Nobody looks."""
 
 
 @dataclass(frozen=True)
@@ -117,24 +122,55 @@ def hits_and_mrr(ranks: F64) -> tuple[float, float]:
     return float(hit.mean()), float(np.where(hit, 1 / ranks, 0).mean())
 
 
-def train(
-    dataset: Dataset, settings: Settings, kind: str, seen: str, told: Callable[[str], object] = lambda stage: None
-) -> Weights:
-    """Weights for a data set, ``kind`` linear or trees, learned from its training part. Raises SettingError where there
-    is too little to learn from, or LightGBM is not installed."""
-    start = Weights.of(settings.score)
-    slices = [queries for queries in _slices(dataset, settings, seen, told) if len(queries.right)]
-    if not slices or not any((queries.right >= 0).any() for queries in slices):
-        raise SettingError("too little to train weights on: no question of the held-out sessions has an answer")
-    queries = Queries.join(slices)
-    told("weights")
-    linear = ascend(queries, start.linear)
-    said: dict[str, Any] = {"on": dataset.name, "questions": len(queries.right), "kind": kind, "k": K}
-    shares = queries.features[:, : len(BLENDED)]
-    weights = np.array([linear[name] for name in BLENDED])
-    said["hr"], said["mrr"] = hits_and_mrr(queries.ranks(shares @ weights))
-    trees = _trees(slices, told) if kind == "trees" else None
-    return Weights(linear, trees, said)
+@dataclass(frozen=True)
+class HeldOut:
+    """The questions that weights are trained on, slice by slice, and the weights that the search begins with."""
+
+    name: str
+    slices: list[Queries]
+    start: dict[str, float]
+
+    @classmethod
+    def of(cls, dataset: Dataset, settings: Settings, seen: str, told: Told = _told_nobody) -> HeldOut:
+        """From a data set's training part. Raises SettingError where there is too little to learn from."""
+        start = Weights.of(settings.score)
+        slices = [queries for queries in _slices(dataset, settings, seen, told) if len(queries.right)]
+        if not any((queries.right >= 0).any() for queries in slices):
+            raise SettingError("too little to train weights on: no question of the held-out sessions has an answer")
+        return cls(dataset.name, slices, start.linear)
+
+    @property
+    def signals(self) -> list[str]:
+        """Those that any candidate has."""
+        shares = [queries.features[:, : len(BLENDED)].any(axis=0) for queries in self.slices]
+        return [name for name, has in zip(BLENDED, np.any(shares, axis=0), strict=True) if has]
+
+    def without(self, name: str) -> HeldOut:
+        """The same, had there never been this signal."""
+        lacking = [at for at, feature in enumerate(FEATURES) if feature.split()[0] == name]
+        slices = []
+        for queries in self.slices:
+            features = queries.features.copy()
+            features[:, lacking] = 0
+            slices.append(replace(queries, features=features))
+        return HeldOut(self.name, slices, {**self.start, name: 0.0})
+
+    def train(self, kind: str, told: Told = _told_nobody) -> Weights:
+        """``kind``: linear or trees. Raises SettingError where these need LightGBM and it is not installed."""
+        queries = Queries.join(self.slices)
+        told("weights")
+        linear = ascend(queries, self.start)
+        said: dict[str, Any] = {"on": self.name, "questions": len(queries.right), "kind": kind, "k": K}
+        shares = queries.features[:, : len(BLENDED)]
+        weights = np.array([linear[name] for name in BLENDED])
+        said["hr"], said["mrr"] = hits_and_mrr(queries.ranks(shares @ weights))
+        trees = _trees(self.slices, told) if kind == "trees" else None
+        return Weights(linear, trees, said)
+
+
+def train(dataset: Dataset, settings: Settings, kind: str, seen: str, told: Told = _told_nobody) -> Weights:
+    """Weights for a data set, learned from its training part. Raises as HeldOut does."""
+    return HeldOut.of(dataset, settings, seen, told).train(kind, told)
 
 
 def ascend(queries: Queries, start: dict[str, float]) -> dict[str, float]:
@@ -160,7 +196,7 @@ def ascend(queries: Queries, start: dict[str, float]) -> dict[str, float]:
     return dict(zip(BLENDED, (weights / np.abs(weights).max()).round(6).tolist(), strict=True))
 
 
-def _slices(dataset: Dataset, settings: Settings, seen: str, told: Callable[[str], object]) -> Iterator[Queries]:
+def _slices(dataset: Dataset, settings: Settings, seen: str, told: Told) -> Iterator[Queries]:
     store = Store(settings)
     if dataset.protocol == LEAVE_ONE_OUT:
         users = [events for events in by_session(dataset.train) if len(events) > 3]
@@ -190,7 +226,7 @@ def _sample(sessions: list[Events], most: int, each: int = 0) -> list[Events]:
     return [sessions[at] for at in chosen]
 
 
-def _trees(slices: list[Queries], told: Callable[[str], object]) -> dict[str, list[Any]]:
+def _trees(slices: list[Queries], told: Told) -> dict[str, list[Any]]:
     """LambdaRank: the number of trees by the newest slice, then all slices."""
     try:
         import lightgbm  # noqa: PLC0415  an extra
