@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shopguide._core import Blend
-from shopguide.blend import DEPTH, FEATURES, Blender, Scored
+from shopguide.blend import DEPTH, FEATURES, SIGHT, Blender, Scored
 from shopguide.errors import SettingError
 from shopguide.recommenders.base import Signals
 from shopguide.records import BASE, SIGNALS
@@ -27,10 +27,10 @@ def filled(rows: list[tuple[str, int, int, float]], weights: Weights) -> Blender
     return blender
 
 
-def stump() -> dict[str, list[object]]:
-    """One tree: 3 where the first share is above a half, else -1."""
+def stump(seen: str = SIGHT[0]) -> dict[str, object]:
+    """One tree: 3 where a column (the first share) is above a half, else -1."""
     return {
-        "features": len(FEATURES), "roots": [0], "feature": [0, -1, -1], "threshold": [0.5, 0.0, 0.0],
+        "features": len(SIGHT), "roots": [0], "feature": [SIGHT.index(seen), -1, -1], "threshold": [0.5, 0.0, 0.0],
         "left": [1, -1, -1], "right": [2, -1, -1], "value": [0.0, -1.0, 3.0], "cover": [4.0, 3.0, 1.0],
     }  # fmt: skip
 
@@ -86,6 +86,21 @@ def test_what_trees_say_of_a_signal_is_shared_out_among_its_causes() -> None:
     assert told(found) == [*best, (BLENDED[0], 7, -1.0), (BASE, 0, 1.0)]
 
 
+def test_what_trees_say_of_the_linear_score_is_its_signals() -> None:
+    rows = [(BLENDED[0], 2, 7, 0.5), (BLENDED[1], 2, 8, 1.0), (BLENDED[0], 1, 7, 0.125), (BLENDED[0], 3, 9, 1.0)]
+    weights = {BLENDED[0]: 0.5, BLENDED[1]: 0.5}  # scores .75, .0625, .5
+    found = filled(rows, Weights(weights, stump("linear score"))).best(3)
+    assert found.item.tolist() == [2, 1, 3] and found.score.tolist() == [4.0, 0.0, 0.0]
+    best = [(BLENDED[0], 7, 1.0), (BLENDED[1], 8, 2.0), (BASE, 0, 1.0)]
+    assert told(found)[:5] == [*best, (BLENDED[0], 7, -1.0), (BASE, 0, 1.0)]
+
+
+def test_what_trees_say_of_the_whole_list_is_where_it_begins() -> None:
+    rows = [("steps", 2, 2, 1.0), ("popular", 1, 0, 0.25)]
+    found = filled(rows, Weights({"steps": 1.0}, stump("visit items"))).best(2)
+    assert told(found) == [(BASE, 0, 4.0), (BASE, 0, 4.0)]
+
+
 def test_nothing_gives_nothing() -> None:
     for weights in (Weights({}), Weights({}, stump())):
         blender = Blender(weights)
@@ -113,4 +128,4 @@ def test_what_is_out_of_range_is_refused() -> None:
     with pytest.raises(SettingError, match="are none"):
         Blender(Weights({}, {**stump(), "left": [7, -1, -1]}))
     with pytest.raises(SettingError, match="features"):  # trained when there were fewer signals
-        Blender(Weights({}, {**stump(), "features": len(FEATURES) - 2}))
+        Blender(Weights({}, {**stump(), "features": len(SIGHT) - 2}))

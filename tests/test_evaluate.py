@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shopguide.blend import FEATURES
+from shopguide.blend import FEATURES, SIGHT
 from shopguide.cli import cli
 from shopguide.errors import SettingError, SourceError
 from shopguide.evaluate.arms import Arm, Contest, alone, seconds
@@ -310,7 +310,7 @@ def test_an_ablation_trains_without_each_signal(tmp_path: Path) -> None:
         weights = held.without("steps").train(kind)
         assert weights.linear["steps"] == 0 and weights.linear["next"] > 0
         seen = set(weights.trees["feature"]) if weights.trees else set()
-        assert not {at for at in seen if at >= 0 and FEATURES[at].startswith("steps")}
+        assert not {at for at in seen if at >= 0 and SIGHT[at].startswith("steps")}
     path = tmp_path / "shop.csv"
     stream = shop(60)
     rows = zip(stream.session.tolist(), stream.item.tolist(), stream.time.tolist(), strict=True)

@@ -1,9 +1,10 @@
 """The blend: signals of one look become scored items, with the amounts that make each score.
 
 Linear: each signal divided by its largest for this look, weighed, and added up. Trees, where the weights have any,
-re-rank the DEPTH best of the linear blend: their score is the sum of the leaves less the least that it can be, so it is
-never negative. What each signal did to it is its Shapley value (csrc/sg_trees.h), shared out among the signal's rows by
-their amounts, beside what every item begins with.
+re-rank the DEPTH best of the linear blend, seeing each candidate's signals, its score and rank there, and what is the
+same for all of the list: their score is the sum of the leaves less the least that it can be, so it is never negative.
+What each signal did to it are Shapley values (csrc/sg_trees.h): its own, and of what score and rank did its part in the
+linear score; they are shared out among the signal's rows by their amounts. The rest is what every item begins with.
 """
 
 from __future__ import annotations
@@ -24,9 +25,12 @@ from shopguide.weights import BLENDED, Weights
 
 DEPTH = 100  # of the linear blend, that trees rank again
 FEATURES = tuple(f"{name} {of}" for of in ("share", "total") for name in BLENDED)
+TELLING = ("items", "rule", "next", "hops", "sessions", "repeats", "popular")  # the largest ones of a look
+SIGHT = (*FEATURES, "linear score", "linear rank", "visit items", *(f"largest {name}" for name in TELLING))
 
 _PLACE = {name: at for at, name in enumerate(SIGNALS)}
 _BLENDED = np.array([_PLACE[name] for name in BLENDED])
+_TELLING = np.array([BLENDED.index(name) for name in TELLING])
 
 F64 = NDArray[np.float64]
 
@@ -64,10 +68,8 @@ class Blender:
             try:
                 arrays = Arrays(**weights.trees)
                 self._trees, self._least = Trees(*arrays), least(arrays)
-                if self._trees.features != len(FEATURES):
-                    raise ValueError(
-                        f"they were grown on {arrays.features} features, and there are {len(FEATURES)} now"
-                    )
+                if self._trees.features != len(SIGHT):
+                    raise ValueError(f"they were grown on {arrays.features} features, and there are {len(SIGHT)} now")
             except (ValueError, TypeError, IndexError) as e:
                 raise SettingError(f"the trees of the weights {weights.version} are none: {e}") from None
 
@@ -97,7 +99,7 @@ class Blender:
         return Scored(items, scores, *self._blend.parts())
 
     def features(self, n: int) -> tuple[NDArray[np.uint64], F64]:
-        """The n best by the linear weights, and what trees see of them: float64[<=n, len(FEATURES)]."""
+        """The n best by the linear weights, and their FEATURES: float64[<=n, len(FEATURES)]."""
         items, _ = self._blend.best(self._linear, n)
         totals, largest = self._blend.totals()
         totals = totals[:, _BLENDED]
@@ -106,7 +108,10 @@ class Blender:
     def _ranked(self, trees: Trees, n: int) -> tuple[NDArray[np.uint64], F64, F64, NDArray[np.int64]]:
         """The n best of the trees: items, scores, features, and their places in the order of the linear blend."""
         items, features = self.features(DEPTH)
-        scores = trees.predict(features) - self._least if len(items) else np.zeros(0)
+        if not len(items):
+            return items, np.zeros(0), np.zeros((0, len(SIGHT))), np.zeros(0, np.int64)
+        features = sight(features, features[:, : len(BLENDED)] @ self._linear[_BLENDED])
+        scores = trees.predict(features) - self._least
         best = np.lexsort((items, -scores))[:n]
         return items[best], scores[best], features[best], best
 
@@ -116,9 +121,12 @@ class Blender:
             return Scored(items, scores, *self._blend.parts())
         values, m = trees.explain(features), len(BLENDED)
         signal, because, amount = self._parts()
+        parts = np.abs(features[:, :m] * self._linear[_BLENDED])
+        parts /= np.maximum(parts.sum(axis=1, keepdims=True), 1e-300)
+        own = values[:, :m] + values[:, m : 2 * m] + parts * values[:, 2 * m : 2 * m + 2].sum(axis=1, keepdims=True)
         amounts = np.zeros((len(items), len(SIGNALS)))
-        amounts[:, _BLENDED] = values[:, :m] + values[:, m:-1]
-        amounts[:, _PLACE[BASE]] = values[:, -1] - self._least
+        amounts[:, _BLENDED] = own
+        amounts[:, _PLACE[BASE]] = values.sum(axis=1) - own.sum(axis=1) - self._least
         rows = _shared_out(amounts, signal.take(places), because.take(places), amount.take(places))
         return Scored(items, scores, *rows)
 
@@ -126,6 +134,17 @@ class Blender:
         """Signals, causes, and amounts by the largest of their signal, of the candidates that trees see."""
         starts, signal, because, amount = self._blend.parts(np.ones(len(SIGNALS)))
         return Ragged(starts, signal), Ragged(starts, because), Ragged(starts, amount)
+
+
+def sight(features: F64, linear: F64) -> F64:
+    """What trees see of a list's candidates: float64[n, len(SIGHT)], of their features, float64[n, len(FEATURES)], and
+    scores in the linear blend, float64[n]; n is at least 1."""
+    m = len(BLENDED)
+    rank = np.empty(len(linear))
+    rank[np.argsort(-linear, kind="stable")] = np.arange(len(linear))
+    visit = np.count_nonzero(features[:, BLENDED.index("steps")])
+    largest = features[:, m:].max(axis=0)[_TELLING]
+    return np.hstack([features, np.c_[linear, rank], np.tile(np.append(visit, largest), (len(linear), 1))])
 
 
 def _shared_out(

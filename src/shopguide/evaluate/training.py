@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shopguide.blend import DEPTH, FEATURES
+from shopguide.blend import DEPTH, FEATURES, sight
 from shopguide.errors import SettingError
 from shopguide.evaluate.data import LEAVE_ONE_OUT, Dataset, in_time
 from shopguide.evaluate.protocols import Question, by_session, last_of_each, reveal, without_newest
@@ -164,7 +164,7 @@ class HeldOut:
         shares = queries.features[:, : len(BLENDED)]
         weights = np.array([linear[name] for name in BLENDED])
         said["hr"], said["mrr"] = hits_and_mrr(queries.ranks(shares @ weights))
-        trees = _trees(self.slices, told) if kind == "trees" else None
+        trees = _trees(self.slices, weights, told) if kind == "trees" else None
         return Weights(linear, trees, said)
 
 
@@ -226,8 +226,8 @@ def _sample(sessions: list[Events], most: int, each: int = 0) -> list[Events]:
     return [sessions[at] for at in chosen]
 
 
-def _trees(slices: list[Queries], told: Told) -> dict[str, list[Any]]:
-    """LambdaRank: the number of trees by the newest slice, then all slices."""
+def _trees(slices: list[Queries], linear: F64, told: Told) -> dict[str, list[Any]]:
+    """LambdaRank over the linear weights: the number of trees by the newest slice, then all slices."""
     try:
         import lightgbm  # noqa: PLC0415  an extra
     except ImportError:
@@ -252,7 +252,9 @@ def _trees(slices: list[Queries], told: Told) -> dict[str, list[Any]]:
         label = np.zeros(len(queries.features), np.int8)
         label[queries.right] = 1
         sizes = np.diff(queries.starts)
-        return lightgbm.Dataset(queries.features, label, group=sizes, reference=reference, free_raw_data=False)
+        lists = np.split(queries.features, queries.starts[1:-1])
+        rows = np.concatenate([sight(one, one[:, : len(BLENDED)] @ linear).astype(np.float32) for one in lists])
+        return lightgbm.Dataset(rows, label, group=sizes, reference=reference, free_raw_data=False)
 
     told("how many trees")
     first = data(Queries.join(slices[:-1])) if len(slices) > 1 else data(slices[0])
