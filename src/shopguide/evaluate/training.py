@@ -27,11 +27,12 @@ from shopguide.weights import BLENDED, Weights
 
 HELD_OUT = 0.35  # of the sessions, the newest
 SLICES = 4
-QUESTIONS = 25_000  # at most
+QUESTIONS = 40_000  # at most
 K = 20
 GRID = np.concatenate(([0.0], np.geomspace(0.002, 2, 81)))  # what a weight may be
 BESIDE = 2  # values on each side that one is judged by too: a peak one value wide is chance
-ROUNDS = 8
+ROUNDS = 20  # at most
+LEAST_GAIN = 1e-5  # of a round, for another
 SIGNED = ("current",)  # weights that may be negative: on some sites the item on the screen is never the next
 LEAVES, RATE, MOST_TREES, PATIENCE = 31, 0.07, 300, 50
 SEED = 7
@@ -190,10 +191,12 @@ def ascend(queries: Queries, start: dict[str, float]) -> dict[str, float]:
             chosen = value.argmax() if value.max() > value[now := np.abs(grid - weights[at]).argmin()] else now
             weights[at] = grid[chosen]
             scores = rest + shares[:, at] * weights[at]
-        if value[chosen] - best < 1e-4:
+        largest = np.abs(weights).max()
+        weights, scores = weights / largest, scores / largest  # which moves them between the values of the grid
+        if value[chosen] - best < LEAST_GAIN:
             break
         best = value[chosen]
-    return dict(zip(BLENDED, (weights / np.abs(weights).max()).round(6).tolist(), strict=True))
+    return dict(zip(BLENDED, weights.round(6).tolist(), strict=True))
 
 
 def _slices(dataset: Dataset, settings: Settings, seen: str, told: Told) -> Iterator[Queries]:
