@@ -6,104 +6,20 @@ import asyncio
 import gzip
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
-from types import SimpleNamespace
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from memory_line import LIMIT, LIST, MemoryLine, serving
 
-from shopguide.collect.collector import raw_of
 from shopguide.display import Server, create_app
-from shopguide.errors import SettingError, StateError, TokenError
+from shopguide.errors import SettingError, StateError
 from shopguide.settings import Settings
-
-LIMIT = 4096
-LIST = {"v": 1, "type": "snapshot", "seq": [1, 1], "slot": "home", "items": []}
-
-
-class MemoryLine:
-    """A line that keeps rows in a list. A token is "user|expires|good"."""
-
-    def __init__(self) -> None:
-        self.rows: list[dict] = []
-        self.raw: list[bytes] = []
-        self.durable_rows = 0
-        self.catalogue: list[dict] = []
-        self.lists: dict[str, asyncio.Queue] = {}
-        self.closed = 0
-        self.broken: Exception | None = None
-        self.silent = False
-
-    def collect(self, rows: list[dict]) -> SimpleNamespace:
-        if self.broken:
-            raise self.broken
-        kept = [row for row in rows if row.get("consent", True)]
-        self.rows += kept
-        self.raw += [raw_of(row, None) for row in kept]
-        return SimpleNamespace(accepted=len(kept), refused=len(rows) - len(kept))
-
-    async def durable(self) -> None:
-        waiting = len(self.rows)
-        await asyncio.sleep(0.005)
-        self.durable_rows = waiting
-
-    def mint(self, user: str, ttl: float | None = None) -> str:
-        return f"{user}|{time.time() + (ttl or 60)}|good"
-
-    def verify(self, token: str) -> int:
-        user, expires, signature = (*token.split("|"), "", "")[:3]
-        if signature != "good":
-            raise TokenError("the token is forged")
-        if float(expires) < time.time():
-            raise TokenError("the token has expired")
-        return int.from_bytes(user.encode(), "little")
-
-    async def recommend(self, token: str, n: int, slot: str, timeout: float) -> dict | None:
-        return None if self.silent else {**LIST, "slot": slot, "items": [{"item": f"i{k}"} for k in range(n)]}
-
-    async def similar(self, item: str, n: int) -> dict | None:
-        return {"items": [{"item": "i2"}][:n]} if item == "i1" else None
-
-    async def trending(self, category: str | None, n: int) -> dict | None:
-        return {"category": category, "items": [{"item": "i1"}][:n]} if category in (None, "shoes") else None
-
-    def why(self, token: str, item: str) -> dict | None:
-        return {"item": item, "title": "One", "score": 1.0, "parts": []} if item == "i1" else None
-
-    async def subscribe(self, token: str) -> AsyncGenerator[tuple[str, str], None]:
-        lists = self.lists[token] = asyncio.Queue()
-        try:
-            yield "1-1", json.dumps(LIST)
-            while (message := await lists.get()) is not None:
-                yield message
-        finally:
-            self.closed += 1
-            del self.lists[token]
-
-    def products(self) -> list[dict]:
-        return self.catalogue
-
-    def counts(self) -> dict:
-        return {"events": len(self.rows), "rejected": 0, "watched": len(self.lists), "events_per_second": 0.0}
 
 
 @pytest.fixture
 def line() -> MemoryLine:
     return MemoryLine()
-
-
-@asynccontextmanager
-async def serving(line: MemoryLine, heartbeat: float = 5.0) -> AsyncIterator[tuple[Server, httpx.AsyncClient]]:
-    settings = Settings.model_validate({"http": {"port": 0, "max_body": LIMIT}, "push": {"heartbeat": heartbeat}})
-    server = Server(create_app(line, settings), settings)
-    running = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.005)
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=5) as client:
-        yield server, client
-        server.should_exit = True
-        await asyncio.wait_for(running, 5)
 
 
 @pytest.fixture
@@ -141,7 +57,10 @@ class TestEvents:
         rows = [{"user": "u", "item": "i1"}, {"user": "u", "item": "i2", "consent": False}]
         body = gzip.compress(json.dumps(rows).encode())
         answer = await client.post("/v1/events", content=body, headers={"content-encoding": "gzip"})
-        assert (answer.status_code, answer.json()) == (202, {"accepted": 1, "refused": 1})
+        assert (answer.status_code, answer.json()) == (
+            202,
+            {"accepted": 1, "refused": 1, "reasons": {"no consent": 1}},
+        )
         assert (await client.post("/v1/events", json=[])).json() == {"accepted": 0, "refused": 0}
 
     async def test_rubbish_rows_are_data(self, client, line):
@@ -195,20 +114,21 @@ class TestEvents:
     async def test_of_a_visitor_control_nothing(self, client, line, kind):
         bearer = {"authorization": f"Bearer {line.mint('ann')}"}
         answer = await client.post("/v1/events", json=[{"item": "i1", "kind": kind}], headers=bearer)
-        assert (answer.json(), line.rows) == ({"accepted": 0, "refused": 1}, [])
+        said = {"accepted": 0, "refused": 1, "reasons": {"kind is not a visitor's": 1}}
+        assert (answer.json(), line.rows) == (said, [])
 
     async def test_of_the_shop_never_name_keys(self, client, line):
         await client.post("/v1/events", json={"user_key": 5, "item": "i1"})
         assert line.rows == [{"item": "i1"}]
 
-    async def test_other_sites_need_a_token(self, client, line):
-        elsewhere = {"origin": "https://elsewhere.example"}
-        assert (await client.post("/v1/events", json=[], headers=elsewhere)).status_code == 403
-        body = {"token": line.mint("ann"), "events": [{"item": "i1"}]}
-        answer = await client.post("/v1/events", json=body, headers=elsewhere)
-        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (202, "*")
-        same = {"origin": str(client.base_url)}
-        assert (await client.post("/v1/events", json=[], headers=same)).status_code == 202
+    async def test_other_sites_need_a_token(self, line):
+        async with serving(line, origins=["https://elsewhere.example"]) as (_, client):
+            elsewhere = {"origin": "https://elsewhere.example"}
+            assert (await client.post("/v1/events", json=[], headers=elsewhere)).status_code == 403
+            body = {"token": line.mint("ann"), "events": [{"item": "i1"}]}
+            assert (await client.post("/v1/events", json=body, headers=elsewhere)).status_code == 202
+            same = {"origin": str(client.base_url)}
+            assert (await client.post("/v1/events", json=[], headers=same)).status_code == 202
 
     async def test_a_line_that_cannot_is_503(self, client, line):
         line.broken = StateError("the log's disk is full")
@@ -401,7 +321,8 @@ class TestPages:
 
     async def test_health(self, client):
         assert (await client.get("/healthz")).json() == {
-            "status": "ok", "streams": 0, "events": 0, "rejected": 0, "watched": 0, "events_per_second": 0.0,
+            "status": "ok", "streams": 0, "refused": {}, "events": 0, "rejected": 0, "watched": 0,
+            "events_per_second": 0.0,
         }  # fmt: skip
 
     @pytest.mark.parametrize("path", ["/nothing", "/v1/nothing", "/static/nothing.js", "/static/..%2fapp.py"])

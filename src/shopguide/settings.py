@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +15,8 @@ from shopguide.errors import SettingError
 
 PRESETS = ("shop", "news", "live")
 ENVIRONMENT = "SHOPGUIDE_"
+ORIGIN = re.compile(r"https?://[^/?#@\s]+", re.I)
+WRITE_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class Section(BaseModel):
@@ -143,7 +146,46 @@ class PushSettings(Section):
 class HttpSettings(Section):
     host: str = Field("127.0.0.1", description="address of the collector and the page")
     port: int = Field(8080, ge=0, le=65535, description="port of the collector and the page; 0: any free one")
-    max_body: int = Field(1 << 20, ge=1024, description="largest request body in bytes")
+    max_body: int = Field(1 << 20, ge=1024, description="largest request body in bytes, packed or not")
+    origins: list[str] = Field(
+        [], description="sites whose pages may call from a browser (https://shop.example); *: all; none: only our own"
+    )
+    write_keys: list[str] = Field(
+        [], description="public keys of sites: new visitors and pixels need one; none: everybody may come"
+    )
+    visitor_ttl: float = Field(
+        30 * 86400, gt=0, description="seconds that an anonymous visitor's token lives: how long a browser is known"
+    )
+    key_rate: float | None = Field(
+        None, gt=0, description="events a second from browsers with one write key, ten seconds' at once; none: no limit"
+    )
+    address_rate: float | None = Field(
+        None, gt=0, description="events a second from browsers at one address, ten seconds' at once; none: no limit"
+    )
+    max_age: float = Field(86400, ge=0, description="seconds that a browser may say it has held an event back")
+    max_behind: int = Field(1_000_000, ge=1, description="rows that may wait in the log before events are put off")
+    min_free: int = Field(64 << 20, ge=0, description="free bytes on the log's disk below which events are put off")
+    bots: Literal["refuse", "keep"] = Field("refuse", description="events from browsers that say they are programs")
+
+    @field_validator("origins", "write_keys", mode="before")
+    @classmethod
+    def _words(cls, given: Any) -> Any:
+        """The environment has no lists: there it is words with commas between."""
+        return [word.strip() for word in given.split(",") if word.strip()] if isinstance(given, str) else given
+
+    @field_validator("origins")
+    @classmethod
+    def _without_a_path(cls, origins: list[str]) -> list[str]:
+        if not all(origin == "*" or ORIGIN.fullmatch(origin) for origin in origins):
+            raise ValueError("*, or scheme and host as browsers send them: https://shop.example, http://127.0.0.1:8000")
+        return [origin.lower() for origin in origins]
+
+    @field_validator("write_keys")
+    @classmethod
+    def _fit_for_an_address(cls, keys: list[str]) -> list[str]:
+        if not all(WRITE_KEY.fullmatch(key) for key in keys):
+            raise ValueError("keys of 1 to 64 of a-z, A-Z, 0-9, _ and -")
+        return keys
 
 
 class StormSettings(Section):

@@ -75,6 +75,9 @@ class ScriptedLine:
             self._push(user)
         return SimpleNamespace(accepted=len(rows), refused=0)
 
+    def busy(self) -> str | None:
+        return None
+
     async def durable(self) -> None:
         await asyncio.sleep(0.002)
 
@@ -188,7 +191,7 @@ class Running:
         self.start()
 
     def start(self) -> None:
-        settings = Settings.model_validate({"http": {"port": self.port}, "push": {"token_ttl": self.ttl}})
+        settings = Settings.model_validate({"http": {"port": self.port, "visitor_ttl": self.ttl}})
         self.server = Server(create_app(self.line, settings), settings)
         self.thread = threading.Thread(target=self.server.run)
         self.thread.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -17,6 +18,7 @@ from shopguide.records import SIMILAR, TRENDING, Kind
 from shopguide.tokens import mint
 
 PULLED_FOR = 300.0  # seconds that a pulled list is kept fresh
+LOOK = 0.25  # seconds between looks at whether there is room for more rows
 ASK = 2.0  # seconds to wait for the answer to a question
 
 
@@ -34,11 +36,32 @@ class ServedLine:
         self._started = time.time()
         self._counted = 0, time.monotonic()  # rows, when
         self._pace = 0.0
+        self._busy: str | None = None
+        self._look_at = 0.0
 
     def collect(self, rows: list[dict[str, Any]]) -> Receipt:
         self._line.raise_error()
         self._appends += 1
         return self._line.collector.collect(rows)
+
+    def busy(self) -> str | None:
+        """Looked at now and then only: to ask a cluster, or the disk, is not free."""
+        now = time.monotonic()
+        if now >= self._look_at:
+            self._busy, self._look_at = self._find_busy(), now + LOOK
+        return self._busy
+
+    def _find_busy(self) -> str | None:
+        http = self._line.settings.http
+        if shutil.disk_usage(self._line.state.path).free < http.min_free:
+            return "the log's disk is nearly full"
+        behind = self._line.behind()
+        return f"the line is {behind:,} rows behind" if behind > http.max_behind else None
+
+    def identify(self, visitor: int, account: int) -> None:
+        self._line.raise_error()
+        self._appends += 1
+        self._line.collector.control(Kind.ALIAS, visitor, account=account)
 
     async def durable(self) -> None:
         """Group commit: those who wait while a commit is under way share the next one."""

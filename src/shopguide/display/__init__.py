@@ -1,7 +1,9 @@
 """display: what people see. One ASGI app over a running line: collect, lists by SSE and pull, why, and the demo shop.
 
-Its files: `line` what it needs from the line, `body` how it reads requests, `stream` server-sent events, `routes` the
-HTTP interface, `app` how they are put together and served; `static/` is the demo shop.
+Its files: `line` what it needs from the line; `collecting` what comes in, `entrance`, `origins` and `limits` who may
+bring it, `said` what it says as rows, `doubles` what came before; `body` how requests are read, `answers` what goes
+back, `stream` server-sent events, `routes` the HTTP interface, `app` how they are put together and served; `static/` is
+the demo shop, and `sg.js` for shops' own pages.
 """
 
 from shopguide.display.app import Server, create_app

@@ -6,7 +6,7 @@ import socket
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
@@ -14,8 +14,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shopguide.display.answers import answer
 from shopguide.display.line import Line
-from shopguide.display.routes import Api, answer
+from shopguide.display.origins import Origins
+from shopguide.display.routes import Api
 from shopguide.errors import SettingError, ShopguideError, TokenError
 from shopguide.settings import Settings
 
@@ -27,12 +29,6 @@ DEFAULTS = {
     "cross-origin-opener-policy": "same-origin",
     "cache-control": "no-cache",
 }
-CORS = {  # tokens are the only credential, so any shop's page may call the interface
-    "access-control-allow-origin": "*",
-    "access-control-allow-headers": "authorization, content-type, content-encoding, last-event-id",
-    "access-control-allow-methods": "GET, HEAD, POST, OPTIONS",
-    "access-control-max-age": "86400",
-}
 
 
 def create_app(line: Line, settings: Settings) -> Starlette:
@@ -41,7 +37,7 @@ def create_app(line: Line, settings: Settings) -> Starlette:
     routes = api.routes()
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Headers, routes=routes)],
+        middleware=[Middleware(Doorman, routes=routes, origins=Origins(settings.http.origins))],
         exception_handlers={
             TokenError: _unauthorized,
             ShopguideError: _unavailable,
@@ -96,25 +92,37 @@ def _listen(host: str, port: int) -> socket.socket:
         raise SettingError(f"http = {host}:{port}: cannot listen there: {e.strerror}") from None
 
 
-class Headers:
-    """Adds the default headers to every response, CORS below /v1/, and answers OPTIONS."""
+class Doorman:
+    """Adds the default headers to every response; below /v1/ turns pages of sites that are not on the list away and
+    tells the others (CORS); answers OPTIONS."""
 
-    def __init__(self, app: ASGIApp, routes: list[BaseRoute]) -> None:
+    def __init__(self, app: ASGIApp, routes: list[BaseRoute], origins: Origins) -> None:
         self.app = app
         self.routes = routes
+        self.origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        asked = Headers(scope=scope)
+        public = scope["path"].startswith("/v1/")
+
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in DEFAULTS.items():
                     headers.setdefault(name, value)
-                if scope["path"].startswith("/v1/"):
-                    headers.update(CORS)
+                if public:
+                    headers.update(self.origins.told(asked))
             await send(message)
 
-        allowed = self._allowed(scope) if scope["type"] == "http" and scope["method"] == "OPTIONS" else set()
-        if allowed:
+        allowed = self._allowed(scope) if scope["method"] == "OPTIONS" else set()
+        if public and self.origins.refuses(asked):
+            await answer({"error": "this site's pages may not call: http.origins does not name it"}, 403)(
+                scope, receive, send_with_headers
+            )
+        elif allowed:
             await Response(status_code=204, headers={"allow": ", ".join(sorted(allowed))})(
                 scope, receive, send_with_headers
             )

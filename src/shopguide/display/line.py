@@ -24,6 +24,14 @@ class Line(Protocol):
         token. A row that was no JSON object comes as ``{}``."""
         ...
 
+    def busy(self) -> str | None:
+        """Why no rows should be collected now; None: they may."""
+        ...
+
+    def identify(self, visitor: int, account: int) -> None:
+        """Append that a visitor is an account (both user keys), not yet durable."""
+        ...
+
     async def durable(self) -> None:
         """Return when everything collected so far is durable."""
         ...

@@ -1,0 +1,47 @@
+"""Which sites' pages may call: the allow-list, and what browsers are told of it (CORS)."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+
+TOLD = {
+    "access-control-allow-headers": "authorization, content-type, content-encoding, last-event-id",
+    "access-control-allow-methods": "GET, HEAD, POST, OPTIONS",
+    "access-control-expose-headers": "retry-after",
+    "access-control-max-age": "86400",
+}
+
+
+class Origins:
+    """``allowed``: origins as browsers send them; "*": all of them."""
+
+    def __init__(self, allowed: list[str]) -> None:
+        self._allowed = frozenset(allowed)
+
+    def refuses(self, headers: Headers) -> bool:
+        """Whether this comes from a page of a site that is not on the list."""
+        return elsewhere(headers) and not self._knows(headers["origin"])
+
+    def told(self, headers: Headers) -> dict[str, str]:
+        """What the browser has to hear, so that its page of another site may read the answer."""
+        if not elsewhere(headers):
+            return {"vary": "Origin"} if self._allowed else {}
+        if not self._knows(headers["origin"]):
+            return {"vary": "Origin"}
+        return {**TOLD, "access-control-allow-origin": headers["origin"], "vary": "Origin"}
+
+    def _knows(self, origin: str) -> bool:
+        return "*" in self._allowed or origin.lower() in self._allowed
+
+
+def elsewhere(headers: Headers) -> bool:
+    """Whether a page of another site sends this. Programs, and navigation, name no origin."""
+    origin = headers.get("origin")
+    if origin is None:
+        return False
+    try:
+        return urlsplit(origin).netloc != headers.get("host")
+    except ValueError:
+        return True

@@ -1,0 +1,344 @@
+// What the visitors of a page do, told to the collector that this script comes from: nothing lost, nothing twice.
+//
+//   <script src="https://guide.example/sg.js" data-key="WRITEKEY" data-consent="ask" async></script>
+//
+// An event is an entry of localStorage of its own (sg:q.…) until the collector says that it is on disk, so pages, tabs and
+// outages do not lose it; its id is made here, so that sending it twice counts once. Nothing is stored or sent before
+// there is consent, but for the answer itself (sg:consent). sg.d.ts has the interface, docs/protocol.md the rest.
+(() => {
+  "use strict";
+  if (window.sg && !Array.isArray(window.sg)) return; // named twice
+
+  const MOST = 500; // events that wait; beyond it the oldest go
+  const BATCH = 50;
+  const IDLE = 30 * 60_000; // ms without an event that end a session
+  const LONGEST_PAUSE = 60_000;
+  const IN_VIEW = 1000; // ms that half of an item is to be seen
+  const TILE = "[data-sg-item]:not(html, body, main)";
+  const HERE = "[data-sg-view], html[data-sg-item], body[data-sg-item], main[data-sg-item]";
+
+  const script = document.currentScript ?? document.querySelector("script[src*='sg.js']");
+  const { key, consent: unasked = "ask", auto, to } = script.dataset;
+  const base = to ? to.replace(/\/?$/, "/") : script.src.replace(/(static\/)?sg\.js.*$/, "");
+  const at = (path) => `${base}v1/${path}${key ? `?key=${encodeURIComponent(key)}` : ""}`;
+
+  // --- what is kept in the browser; where it lets us keep nothing, in this page
+
+  const disk = (() => {
+    try {
+      return window.localStorage ?? {};
+    } catch {
+      return {};
+    }
+  })();
+  const get = (name) => {
+    try {
+      return JSON.parse(disk[`sg:${name}`] ?? null);
+    } catch {
+      return null;
+    }
+  };
+  const put = (name, value) => {
+    try {
+      disk[`sg:${name}`] = JSON.stringify(value);
+    } catch {
+      lost += name.startsWith("q."); // the shop has used all the room
+    }
+  };
+  const drop = (name) => delete disk[`sg:${name}`];
+  const names = (prefix) =>
+    Object.keys(disk).filter((name) => name.startsWith(`sg:${prefix}`)).map((name) => name.slice(3)).sort();
+  const queued = () => names("q.");
+
+  // Random UUIDs are for secure pages only; ids are for all.
+  const newId = () =>
+    crypto.randomUUID?.() ??
+    Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+
+  // --- consent: asked, granted or denied; the visitor's answer counts more than the tag's
+
+  const consent = () => (navigator.globalPrivacyControl ? "denied" : get("consent") ?? unasked);
+  const waiting = []; // for the answer
+  let lost = 0;
+
+  const answered = () => {
+    const answer = consent();
+    if (answer === "granted") waiting.forEach(keep);
+    if (answer === "granted" || answer === "denied") waiting.length = 0;
+    flush();
+  };
+
+  const note = (kind, fields) => {
+    const event = { id: newId(), kind, ...fields, at: Date.now() };
+    const answer = consent();
+    if (answer === "granted") {
+      keep(event);
+      flush();
+    } else if (answer !== "denied" && waiting.push(event) > MOST) {
+      waiting.shift();
+      lost++;
+    }
+  };
+
+  let count = 0;
+  const keep = (event) => {
+    const last = get("session");
+    const session = last && event.at - last.at < IDLE ? last.id : newId();
+    put("session", { id: session, at: event.at });
+    const old = queued().slice(0, 1 - MOST);
+    if (old.length) put("lost", (get("lost") ?? 0) + old.length);
+    old.forEach(drop);
+    put(`q.${event.at}.${String(count++ % 1e6).padStart(6, "0")}.${event.id}`, { ...event, session });
+  };
+
+  // --- sending: one request at a time from all tabs, where the browser can say so
+
+  const alone = (work) => (navigator.locks ? navigator.locks.request("sg", work) : work());
+  let [busy, again, timer, failures, account] = [false, false, 0, 0, null];
+  let underway = [];
+  let beaconed;
+
+  /** The answer is always read: browsers let only 64 KiB of requests with keepalive be unfinished. */
+  const post = async (path, body) => {
+    const answer = await fetch(at(path), {
+      method: "POST",
+      keepalive: true,
+      credentials: "omit",
+      headers: { "content-type": "text/plain" }, // needs no preflight
+      body: JSON.stringify(body),
+    });
+    const said = await answer.json().catch(() => null);
+    return { ok: answer.ok, status: answer.status, after: Number(answer.headers.get("retry-after")) || 0, said };
+  };
+
+  const visitor = async () => {
+    const kept = get("visitor");
+    if (kept && Date.now() < (kept.got + 1000 * kept.expires) / 2) return kept;
+    let answer = kept ? await post("visitor", { user: kept.user, token: kept.token }) : null;
+    if (!answer || answer.status === 401) answer = await post("visitor", {});
+    if (!answer.ok) throw answer;
+    const made = { ...answer.said, got: Date.now() };
+    if (consent() !== "granted") throw answer; // withdrawn meanwhile
+    put("visitor", made);
+    return made;
+  };
+
+  const envelope = (token, batch) => {
+    const events = batch.map(get).filter(Boolean).map(({ at: when, token: _, ...event }) => ({
+      ...event,
+      age_ms: Math.max(0, Date.now() - when),
+    }));
+    return { token, consent: true, webdriver: navigator.webdriver, events };
+  };
+
+  /** The oldest events that one token sends: those of who sat here before (see identify) have theirs. */
+  const next = () => {
+    const all = queued().slice(0, BATCH);
+    const token = get(all[0])?.token;
+    return { token, batch: all.filter((name) => get(name)?.token === token) };
+  };
+
+  const send = async () => {
+    while (consent() === "granted") {
+      const { token, batch } = next();
+      if (!batch.length) break;
+      underway = batch;
+      const answer = await post("events", envelope(token ?? (await visitor()).token, batch));
+      if (answer.status === 401 && !token) {
+        drop("visitor");
+        throw answer;
+      }
+      if (!answer.ok && ![400, 401, 413].includes(answer.status)) throw answer;
+      if (!answer.ok) put("lost", (get("lost") ?? 0) + batch.length);
+      batch.forEach(drop);
+      failures = 0;
+    }
+    if (account && consent() === "granted") await join(account);
+  };
+
+  const userOf = (token) => token.slice(4, 20); // the same in all tokens of a user
+  const join = async (asked) => {
+    if (get("joined") !== userOf(asked)) {
+      const answer = await post("identify", { token: (await visitor()).token, account: asked });
+      if (!answer.ok && answer.status !== 401) throw answer;
+      if (answer.ok) put("joined", userOf(asked));
+    }
+    if (account === asked) account = null;
+  };
+
+  const flush = () => {
+    again = true;
+    if (busy || timer || !navigator.onLine || consent() !== "granted") return;
+    [busy, again] = [true, false];
+    alone(send).then(
+      () => done(again),
+      (failed) => {
+        const pause = Math.max(1000 * (failed.after ?? 0), Math.min(LONGEST_PAUSE, 500 * 2 ** failures++));
+        timer = setTimeout(comeBack, pause * (1 + Math.random() / 2));
+        done(false);
+      },
+    );
+  };
+  const done = (more) => {
+    [busy, underway] = [false, []];
+    if (more) flush();
+  };
+  const comeBack = () => {
+    clearTimeout(timer);
+    timer = 0;
+    flush();
+  };
+
+  /** The page may be gone in a moment. What goes by beacon stays in the queue until the collector has said yes. */
+  const leave = () => {
+    const token = get("visitor")?.token;
+    const batch = queued().filter((name) => !underway.includes(name) && !get(name)?.token).slice(0, BATCH);
+    if (consent() !== "granted" || !token || !batch.length || batch.at(-1) === beaconed) return;
+    beaconed = batch.at(-1);
+    navigator.sendBeacon?.(at("events"), JSON.stringify(envelope(token, batch)));
+  };
+
+  /** All that is kept here but the answer about consent goes at once; then what the collector has. */
+  const forget = async () => {
+    const kept = get("visitor");
+    names("").filter((name) => name !== "consent").forEach(drop);
+    [waiting.length, account] = [0, null];
+    for (let tries = 0; kept && tries < 8; tries++) {
+      const answer = await alone(() => post("forget", { token: kept.token })).catch(() => null);
+      if (answer?.ok) return answer.said;
+      if (answer?.status === 401) return null;
+      await new Promise((wake) => setTimeout(wake, 500 * 2 ** tries));
+    }
+    return null;
+  };
+
+  // --- the interface
+
+  const itemOf = (item) => String(item?.item ?? item ?? "").trim().slice(0, 512);
+  const about = (kind) => (item) => {
+    if (itemOf(item)) note(kind, { item: itemOf(item), value: item.value });
+  };
+
+  const sg = {
+    view: about("view"),
+    cart: about("cart"),
+    remove: about("remove"),
+    favourite: about("favourite"),
+    impression: about("impression"),
+    click: about("click"),
+    purchase(items, value) {
+      const all = [items].flat();
+      const each = value === undefined ? undefined : value / all.length;
+      for (const item of all) about("purchase")({ item: itemOf(item), value: item?.value ?? each });
+    },
+    search(query) {
+      const words = String(query ?? "").trim().slice(0, 512);
+      if (words) note("search", { query: words });
+    },
+    page() {
+      shown.clear();
+      const here = document.querySelector(HERE)?.dataset;
+      sg.view(here?.sgView ?? here?.sgItem ?? product());
+      look();
+    },
+    identify(token) {
+      const joined = get("joined");
+      account = token || null;
+      if (joined && joined !== userOf(token || "")) {
+        const before = get("visitor")?.token;
+        for (const name of queued()) put(name, { token: before, ...get(name) });
+        ["visitor", "joined", "session"].forEach(drop); // somebody else sits here now
+      }
+      flush();
+    },
+    consent(granted) {
+      put("consent", granted ? "granted" : "denied");
+      if (!granted) return forget();
+      answered();
+      return Promise.resolve(null);
+    },
+    forgetMe: forget,
+    flush: comeBack,
+    push: ([name, ...given]) => sg[name]?.(...given),
+    get visitor() {
+      return get("visitor");
+    },
+    get lost() {
+      return lost + (get("lost") ?? 0);
+    },
+  };
+
+  // --- what the page shows
+
+  /** The product that the page is about, where schema.org's markup names one. */
+  const product = () => {
+    const found = [...document.querySelectorAll("script[type='application/ld+json']")].flatMap((block) => {
+      try {
+        const read = JSON.parse(block.textContent);
+        return [read["@graph"] ?? read].flat().filter((node) => [node["@type"]].flat().includes("Product"));
+      } catch {
+        return [];
+      }
+    });
+    return found.length === 1 ? found[0].sku ?? found[0].productID : undefined;
+  };
+
+  const shown = new Set(); // items, since the page was opened
+  const [watched, timers] = [new WeakMap(), new WeakMap()];
+  const inView = new IntersectionObserver(
+    (entries) => {
+      for (const { target, intersectionRatio } of entries) {
+        clearTimeout(timers.get(target));
+        if (intersectionRatio >= 0.5) timers.set(target, setTimeout(seen, IN_VIEW, target));
+      }
+    },
+    { threshold: 0.5 },
+  );
+  const seen = (tile) => {
+    const item = tile.dataset.sgItem;
+    if (document.hidden || shown.has(item)) return;
+    shown.add(item);
+    sg.impression(item);
+  };
+  const look = () => {
+    for (const tile of document.querySelectorAll(TILE)) {
+      if (watched.get(tile) === tile.dataset.sgItem) continue;
+      watched.set(tile, tile.dataset.sgItem);
+      inView.unobserve(tile);
+      inView.observe(tile); // tells at once
+    }
+  };
+  const clicked = (event) => {
+    const tile = event.target.closest?.(TILE);
+    if (tile) sg.click(tile.dataset.sgItem);
+  };
+  const follow = () => {
+    sg.page();
+    let due = 0;
+    const soon = () => {
+      due ||= setTimeout(() => {
+        due = 0;
+        look();
+      }, 100);
+    };
+    new MutationObserver(soon).observe(document, { subtree: true, childList: true, attributeFilter: ["data-sg-item"] });
+    addEventListener("click", clicked, true);
+    addEventListener("auxclick", clicked, true);
+    addEventListener("pageshow", (event) => event.persisted && sg.page());
+  };
+
+  addEventListener("pagehide", leave);
+  document.addEventListener("visibilitychange", () => (document.hidden ? leave() : flush()));
+  addEventListener("online", () => {
+    failures = 0;
+    comeBack();
+  });
+  addEventListener("storage", (event) => event.key === "sg:consent" && answered());
+
+  const early = window.sg;
+  window.sg = sg;
+  if (Array.isArray(early)) early.forEach(sg.push);
+  if (auto !== "off" && document.readyState === "loading") addEventListener("DOMContentLoaded", follow);
+  else if (auto !== "off") follow();
+  flush();
+})();

@@ -1,0 +1,350 @@
+"""sg.js in a real Chromium: a stranger's static pages on another origin, one script tag, a real collector.
+
+What counts is what the log has in the end, as ``shopguide export`` says it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+
+from shopguide.state import StateDir
+
+pytestmark = pytest.mark.browser
+
+COMMAND = [sys.executable, "-c", "from shopguide.cli import main; main()"]
+KEPT = "() => Object.keys(localStorage).sort()"
+QUEUED = "() => Object.keys(localStorage).filter(name => name.startsWith('sg:q.')).length"
+VISITOR = "() => window.sg?.visitor?.user ?? null"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+class Collector:
+    """A ``shopguide run`` that can be killed and comes back at its port."""
+
+    def __init__(self, state: Path, site: str, **settings: str) -> None:
+        self.state, self.port = state, free_port()
+        settings = {"origins": site, "write_keys": "shop-1", **settings}
+        names = {f"SHOPGUIDE_HTTP_{name.upper()}": value for name, value in settings.items()}
+        self.environment = {**os.environ, **names}
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        where = ["--http", f"127.0.0.1:{self.port}", "--push", "tcp://127.0.0.1:*", "--state", str(self.state)]
+        command = [*COMMAND, "run", "--source", "http:", *where]
+        self.process = subprocess.Popen(
+            command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        deadline = time.monotonic() + 60
+        while StateDir(self.state).running().get("pid") != self.process.pid:
+            assert self.process.poll() is None, self.process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.communicate(timeout=30)
+
+    def say(self, *arguments: str) -> Any:
+        command = [*COMMAND, *arguments, "--state", str(self.state)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        return done.stdout
+
+    def held(self, user: str) -> list[dict[str, Any]]:
+        """The user's events in the log."""
+        rows = json.loads(self.say("export", "--user", user))["rows"]
+        return [row for row in rows if row["kind"] not in ("alias", "adopt")]
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            _, err = self.process.communicate(timeout=60)
+            assert "Traceback" not in err, err
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """A folder of pages, and where a web server that knows nothing of us shows them."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None: ...
+
+    folder = tmp_path / "site"
+    folder.mkdir()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield folder, f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def shop(tmp_path: Path, site: tuple[Path, str]) -> Iterator[Callable[..., Collector]]:
+    """Makes the stranger's pages, with ``tag`` in the script tag, and starts the collector they name."""
+    folder, url = site
+    started: list[Collector] = []
+
+    def make(tag: str = 'data-consent="granted"', **settings: str) -> Collector:
+        one = Collector(tmp_path / "state", url, **{"bots": "keep", **settings})
+        started.append(one)
+        script = f'<script src="{one.url}/sg.js" data-key="shop-1" {tag} async></script>'
+        tiles = "".join(f'<p><a data-sg-item="p{k}" href="p{k}.html">Product {k}</a></p>' for k in range(5))
+        late = '<div style="height: 3000px"></div><p data-sg-item="p9">Far below</p>'
+        (folder / "index.html").write_text(f"<!doctype html><title>Shop</title>{script}{tiles}{late}")
+        for k in range(5):
+            product = json.dumps({"@type": "Product", "sku": f"p{k}"})
+            markup = f'<script type="application/ld+json">{product}</script>' if k % 2 else f'<h1 data-sg-view="p{k}">'
+            page = f"<!doctype html><title>{k}</title>{script}{markup}<a href=index.html>back</a>"
+            (folder / f"p{k}.html").write_text(page)
+        return one
+
+    yield make
+    for one in started:
+        one.end()
+
+
+def until(page: Any, expression: str, wanted: Callable[[Any], bool] = bool, seconds: float = 20) -> Any:
+    end = time.monotonic() + seconds
+    while not wanted(found := page.evaluate(expression)):
+        assert time.monotonic() < end, (expression, found, page.evaluate(KEPT))
+        page.wait_for_timeout(20)
+    return found
+
+
+def sent(page: Any) -> None:
+    until(page, QUEUED, lambda left: left == 0)
+
+
+@pytest.fixture
+def open_page(browser: Any, site: tuple[Path, str]) -> Iterator[Callable[..., Any]]:
+    """A page of a browser that nobody knows yet, at the stranger's shop; at the end no script may have failed."""
+    contexts: list[Any] = []
+    errors: list[str] = []
+
+    def open_page(path: str = "index.html", context: Any = None, **options: Any) -> Any:
+        if context is None:
+            context = browser.new_context(**options)
+            contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda e: errors.append(str(e)))
+        page.goto(f"{site[1]}/{path}")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert errors == []
+
+
+def no_fetch(route: Any) -> None:
+    """Only beacons get through."""
+    if route.request.resource_type == "fetch":
+        route.abort()
+    else:
+        route.continue_()
+
+
+def kinds(rows: list[dict[str, Any]]) -> Counter[tuple[str, str]]:
+    return Counter((row["kind"], row.get("item") or row.get("query")) for row in rows)
+
+
+def test_five_products_browsed_are_in_the_log_each_once(shop, open_page, site):
+    collector = shop()
+    page = open_page()
+    until(page, VISITOR)
+    page.wait_for_timeout(1300)  # the tiles are in view for a second
+    for k in range(5):
+        page.click(f"[data-sg-item=p{k}]")
+        page.wait_for_url(f"**/p{k}.html")
+        until(page, "() => !!window.sg")
+        page.go_back()
+        until(page, "() => !!window.sg")
+    page.evaluate(
+        """() => {
+          sg.search("red shoe"); sg.cart("p1"); sg.favourite({item: "p2"}); sg.view(""); sg.search("  ");
+          sg.purchase(["p1", {item: "p3", value: 4}], 10);
+        }"""
+    )
+    user = until(page, VISITOR)
+    sent(page)
+    rows = collector.held(user)
+    found = kinds(rows)
+    assert {k: n for k, n in found.items() if k[0] != "impression"} == {
+        **{(kind, f"p{k}"): 1 for k in range(5) for kind in ("view", "click")},
+        **dict.fromkeys([("search", "red shoe"), ("cart", "p1"), ("favourite", "p2")], 1),
+        **dict.fromkeys([("purchase", "p1"), ("purchase", "p3")], 1),
+    }
+    assert [found["impression", f"p{k}"] >= 1 for k in range(5)] == [True] * 5
+    assert found["impression", "p9"] == 0
+    assert {row["item"]: row["value"] for row in rows if row["kind"] == "purchase"} == {"p1": 5, "p3": 4}
+    assert page.evaluate("() => sg.lost") == 0
+    addresses = [b"127.0.0.1", socket.inet_aton("127.0.0.1")]
+    kept = [file for file in collector.state.rglob("*") if file.is_file() and file.name != "run.json"]
+    assert kept and not [file for file in kept if addresses[0] in file.read_bytes() and "log" in file.parts]
+
+
+def test_what_is_done_during_an_outage_arrives_once(shop, open_page):
+    collector = shop()
+    page = open_page()
+    user = until(page, VISITOR)
+    page.goto(page.url.replace("index", "p0"))
+    until(page, "() => !!window.sg")
+    sent(page)
+    collector.kill()
+    began = time.monotonic()
+    for k in (1, 2, 3):
+        page.goto(page.url.rsplit("/", 1)[0] + f"/p{k}.html")
+        until(page, "() => !!window.sg")
+    page.evaluate("() => sg.cart('p3')")
+    page.wait_for_timeout(max(0, 5 - (time.monotonic() - began)) * 1000)
+    assert page.evaluate(QUEUED) >= 4
+    collector.start()
+    page.evaluate("() => sg.view('p4')")
+    sent(page)
+    rows = collector.held(user)
+    expected = {("view", f"p{k}"): 1 for k in range(5)} | {("cart", "p3"): 1}
+    assert {k: n for k, n in kinds(rows).items() if k[0] in ("view", "cart")} == expected
+    views = {row["item"]: datetime.fromisoformat(row["time"]) for row in rows if row["kind"] == "view"}
+    assert (views["p4"] - views["p1"]).total_seconds() > 3, "what waited says when it was"
+
+
+def test_nothing_leaves_and_nothing_is_kept_without_consent(shop, open_page):
+    collector = shop(tag="")
+    page = open_page("p1.html")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    until(page, "() => !!window.sg")
+    page.evaluate("() => sg.cart('p1')")
+    page.wait_for_timeout(300)
+    assert (page.evaluate(KEPT), [url for url in asked if "/v1/" in url]) == ([], [])
+    page.evaluate("() => sg.consent(false)")
+    page.evaluate("() => sg.cart('p2')")
+    page.reload()
+    until(page, "() => !!window.sg")
+    page.evaluate("() => sg.cart('p3')")
+    page.wait_for_timeout(300)
+    assert page.evaluate(KEPT) == ["sg:consent"]
+    assert [url for url in asked if "/v1/" in url] == []
+    with urlopen(f"{collector.url}/healthz", timeout=10) as answer:
+        assert json.load(answer)["rows"] == 0
+
+
+def test_what_waits_for_an_answer_is_sent_when_it_is_yes(shop, open_page):
+    collector = shop(tag="")
+    page = open_page("p1.html")
+    until(page, "() => !!window.sg")
+    page.evaluate("() => { sg.cart('p1'); return sg.consent(true) }")
+    user = until(page, VISITOR)
+    sent(page)
+    assert kinds(collector.held(user)) == {("view", "p1"): 1, ("cart", "p1"): 1}
+    receipt = page.evaluate("() => sg.consent(false)")
+    assert (receipt["kinds"]["view"], receipt["kinds"]["cart"]) == (1, 1) and receipt["signature"]
+    assert page.evaluate(KEPT) == ["sg:consent"]
+    assert collector.held(user) == []
+
+
+def test_a_privacy_signal_is_a_no(shop, browser, open_page, site):
+    shop()
+    context = browser.new_context()
+    context.add_init_script("Object.defineProperty(navigator, 'globalPrivacyControl', { value: true })")
+    page = open_page("p1.html", context)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    until(page, "() => !!window.sg")
+    page.evaluate("() => { sg.cart('p1'); sg.flush() }")
+    page.wait_for_timeout(300)
+    assert (page.evaluate(KEPT), [url for url in asked if "/v1/" in url]) == ([], [])
+    context.close()
+
+
+def test_a_tab_that_is_closed_keeps_what_the_beacon_promised(shop, open_page):
+    collector = shop()
+    page = open_page("p0.html")
+    user = until(page, VISITOR)
+    sent(page)
+    context = page.context
+    context.route("**/v1/events*", no_fetch)
+    page.evaluate("() => { sg.cart('p0'); sg.view('p3') }")
+    page.wait_for_timeout(200)
+    assert page.evaluate(QUEUED) == 2
+    page.close(run_before_unload=True)
+    deadline = time.monotonic() + 10
+    expected = {("view", "p0"): 1, ("cart", "p0"): 1, ("view", "p3"): 1}
+    while kinds(collector.held(user)) != expected:
+        assert time.monotonic() < deadline, kinds(collector.held(user))
+    context.unroute("**/v1/events*")
+    again = open_page("p4.html", context)  # sends again what nobody had acknowledged
+    sent(again)
+    assert again.evaluate(VISITOR) == user
+    assert kinds(collector.held(user)) == {**expected, ("view", "p4"): 1}
+
+
+def test_tabs_share_the_visitor_and_a_login_joins_them(shop, open_page):
+    collector = shop()
+    first = open_page("p0.html")
+    user = until(first, VISITOR)
+    second = open_page("p1.html", first.context)
+    assert until(second, VISITOR) == user
+    sent(second)
+    account = json.loads(collector.say("token", "--user", "ann", "--json"))["token"]
+    second.evaluate("token => sg.identify(token)", account)
+    until(second, "() => localStorage['sg:joined']")
+    first.evaluate("() => sg.cart('p0')")
+    sent(first)
+    assert kinds(collector.held("ann")) == {("view", "p0"): 1, ("view", "p1"): 1, ("cart", "p0"): 1}
+    second.evaluate("() => { sg.identify(null); sg.view('p4') }")
+    other = until(second, VISITOR, lambda now: now not in (None, user))
+    sent(second)
+    assert kinds(collector.held(other)) == {("view", "p4"): 1}
+    receipt = second.evaluate("() => sg.forgetMe()")
+    assert receipt["kinds"]["view"] == 1
+    assert second.evaluate(KEPT) == []
+
+
+def test_a_driven_browser_is_a_bot(shop, open_page):
+    collector = shop(bots="refuse")
+    page = open_page("p0.html")
+    user = until(page, VISITOR)
+    sent(page)
+    assert collector.held(user) == []
+
+
+def test_the_queue_is_bounded_and_says_what_it_lost(shop, open_page):
+    collector = shop()
+    page = open_page("p0.html")
+    user = until(page, VISITOR)
+    sent(page)
+    page.context.set_offline(True)
+    page.evaluate("() => { for (let k = 0; k < 520; k++) sg.view('q' + k) }")
+    assert (page.evaluate(QUEUED), page.evaluate("() => sg.lost")) == (500, 20)
+    page.context.set_offline(False)
+    sent(page)
+    found = kinds(collector.held(user))
+    assert found["view", "q19"] == 0
+    assert [found["view", f"q{k}"] for k in range(20, 520)] == [1] * 500

@@ -1,0 +1,111 @@
+"""The web server over a small in-memory line, through a real uvicorn on a random port."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+
+import httpx
+
+from shopguide.collect.collector import raw_of
+from shopguide.display import Server, create_app
+from shopguide.errors import TokenError
+from shopguide.settings import Settings
+
+LIMIT = 4096
+LIST = {"v": 1, "type": "snapshot", "seq": [1, 1], "slot": "home", "items": []}
+
+
+class MemoryLine:
+    """A line that keeps rows in a list. A token is "user|expires|good"."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict] = []
+        self.raw: list[bytes] = []
+        self.durable_rows = 0
+        self.catalogue: list[dict] = []
+        self.lists: dict[str, asyncio.Queue] = {}
+        self.closed = 0
+        self.broken: Exception | None = None
+        self.silent = False
+        self.too_much = ""
+        self.joined: list[tuple[int, int]] = []
+
+    def collect(self, rows: list[dict]) -> SimpleNamespace:
+        if self.broken:
+            raise self.broken
+        kept = [row for row in rows if row.get("consent", True)]
+        self.rows += kept
+        self.raw += [raw_of(row, None) for row in kept]
+        return SimpleNamespace(accepted=len(kept), refused=len(rows) - len(kept))
+
+    def busy(self) -> str | None:
+        return self.too_much or None
+
+    def identify(self, visitor: int, account: int) -> None:
+        self.joined.append((visitor, account))
+
+    async def durable(self) -> None:
+        waiting = len(self.rows)
+        await asyncio.sleep(0.005)
+        self.durable_rows = waiting
+
+    def mint(self, user: str, ttl: float | None = None) -> str:
+        return f"{user}|{time.time() + (ttl or 60)}|good"
+
+    def verify(self, token: str) -> int:
+        user, expires, signature = (*token.split("|"), "", "")[:3]
+        if signature != "good":
+            raise TokenError("the token is forged")
+        if float(expires) < time.time():
+            raise TokenError("the token has expired")
+        return int.from_bytes(user.encode(), "little")
+
+    async def recommend(self, token: str, n: int, slot: str, timeout: float) -> dict | None:
+        return None if self.silent else {**LIST, "slot": slot, "items": [{"item": f"i{k}"} for k in range(n)]}
+
+    async def similar(self, item: str, n: int) -> dict | None:
+        return {"items": [{"item": "i2"}][:n]} if item == "i1" else None
+
+    async def trending(self, category: str | None, n: int) -> dict | None:
+        return {"category": category, "items": [{"item": "i1"}][:n]} if category in (None, "shoes") else None
+
+    def why(self, token: str, item: str) -> dict | None:
+        return {"item": item, "title": "One", "score": 1.0, "parts": []} if item == "i1" else None
+
+    async def subscribe(self, token: str) -> AsyncGenerator[tuple[str, str], None]:
+        lists = self.lists[token] = asyncio.Queue()
+        try:
+            yield "1-1", json.dumps(LIST)
+            while (message := await lists.get()) is not None:
+                yield message
+        finally:
+            self.closed += 1
+            del self.lists[token]
+
+    def products(self) -> list[dict]:
+        return self.catalogue
+
+    def counts(self) -> dict:
+        return {"events": len(self.rows), "rejected": 0, "watched": len(self.lists), "events_per_second": 0.0}
+
+
+@asynccontextmanager
+async def serving(
+    line: MemoryLine, heartbeat: float = 5.0, **http: object
+) -> AsyncIterator[tuple[Server, httpx.AsyncClient]]:
+    settings = Settings.model_validate(
+        {"http": {"port": 0, "max_body": LIMIT, **http}, "push": {"heartbeat": heartbeat}}
+    )
+    server = Server(create_app(line, settings), settings)
+    running = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.005)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=5) as client:
+        yield server, client
+        server.should_exit = True
+        await asyncio.wait_for(running, 5)
