@@ -7,7 +7,7 @@ enum { AHEAD = 6 };
 
 static int is_fine(const sg_query *q) {
     int fine = q->len <= SG_QUERY_MAX && q->k <= SG_NEAREST_MAX && q->idf >= 0 && isfinite(q->idf);
-    fine &= q->half_life >= 0 && isfinite(q->half_life) && isfinite(q->now);
+    fine &= q->half_life >= 0 && isfinite(q->half_life);
     for (size_t d = 0; d < q->distances; d++) fine &= q->near[d] >= 0 && q->near[d] <= 1;
     for (size_t p = 0; p < q->len && fine; p++) {
         fine &= q->weights[p] >= 0 && q->weights[p] <= 1 && q->decays[p] >= 0 && q->decays[p] <= 1;
@@ -120,12 +120,12 @@ static size_t place_of(const uint32_t *items, size_t n, uint32_t shared) {
 }
 
 /* What unit u brings to each of its items. */
-static void add_unit(sg_sessions *m, const sg_query *q, const uint32_t *ids, uint32_t u) {
+static void add_unit(sg_sessions *m, const sg_query *q, const uint32_t *ids, uint32_t u, double newest) {
     const uint32_t *items;
     const sg_holder *holder = &m->postings.holders[u];
     size_t n = sg_sessions_held(m, u, &items);
     double counts = q->decays[holder->step];
-    if (q->half_life > 0) counts *= exp2(-fmax(q->now - holder->last, 0) / q->half_life);
+    if (q->half_life > 0) counts *= exp2((holder->last - newest) / q->half_life);
     if (!q->distances) {
         double amount = holder->similarity * rounded(counts);
         for (size_t y = 0; y < n; y++) sg_tally_add(&m->tally, items[y], amount);
@@ -142,11 +142,13 @@ static void add_unit(sg_sessions *m, const sg_query *q, const uint32_t *ids, uin
 static void add_up(sg_sessions *m, const sg_query *q) {
     const sg_unit *units = m->ledger.history.units;
     uint32_t ids[SG_QUERY_MAX];
+    double newest = -INFINITY;
     for (size_t p = 0; p < q->len; p++) ids[p] = sg_table_find(m->ledger.items, q->items[p]);
+    for (size_t x = 0; x < m->nearest_len; x++) newest = fmax(newest, m->postings.holders[m->nearest[x]].last);
     for (size_t x = 0; x < m->nearest_len; x++) {
         if (x + 2 * AHEAD < m->nearest_len) __builtin_prefetch(&units[m->nearest[x + 2 * AHEAD]]);
         if (x + AHEAD < m->nearest_len) __builtin_prefetch(units[m->nearest[x + AHEAD]].items);
-        add_unit(m, q, ids, m->nearest[x]);
+        add_unit(m, q, ids, m->nearest[x], newest);
     }
 }
 

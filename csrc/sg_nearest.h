@@ -6,7 +6,7 @@
  *     sim(u)   = sum of w_p over all p with u in M(p)          step(u) = the least such p with w_p > 0
  *     N        = the k units of largest (sim, last), at a tie of least key, with sim > 0
  *     c(u, i)  = l_step(u) * near[d] * 2^(-age(u) / half_life)     d: places between i and x_step(u) in what u holds;
- *                                                                  age: from last(u) to now, at least 0
+ *                                                                  age: from last(u) to the largest in N
  *     score(i) = sum of sim(u) * c(u, i) over u in N that hold i,   times 1 + idf * ln(units / units that hold i)
  *
  * near is 1 without distances, else 0 behind them; without a half-life ages do not count. That is V-SKNN (Ludewig,
@@ -30,7 +30,7 @@
 
 enum { SG_QUERY_MAX = 64 };
 
-/* SG_ERR_VALUE: a weight, decay or near outside 0..1, idf or half_life below 0 or not finite, now not finite, more than
+/* SG_ERR_VALUE: a weight, decay or near outside 0..1, idf or half_life below 0 or not finite, more than
  * SG_QUERY_MAX items, one twice, k above SG_NEAREST_MAX. */
 typedef struct {
     const uint64_t *items; /* newest first */
@@ -40,7 +40,7 @@ typedef struct {
     const uint64_t *without; /* NULL: none */
     const double *near;      /* by distance, from 0 */
     size_t distances;        /* 0: all count 1 */
-    double now, half_life;   /* 0: ages do not count */
+    double half_life;        /* 0: ages do not count */
 } sg_query;
 
 /* N, nearest first: room for k; *n were written. */

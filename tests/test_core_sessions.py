@@ -74,13 +74,14 @@ class Offline:
         idf: float,
         without: int | None,
         near: list[float],
-        now: float,
         half_life: float | None,
     ) -> dict[int, float]:
         scores: dict[int, Fraction] = defaultdict(Fraction)
-        for unit, similarity, step in self.nearest(items, weights, m, k, without):
+        nearest = list(self.nearest(items, weights, m, k, without))
+        newest = max((self.last[unit] for unit, _, _ in nearest), default=0)
+        for unit, similarity, step in nearest:
             held = self.holds[unit]
-            age = max(now - self.last[unit], 0) / half_life if half_life else 0
+            age = (newest - self.last[unit]) / half_life if half_life else 0
             for place, item in enumerate(held):
                 distance = abs(place - held.index(items[step]))
                 counts = (near[distance] if distance < len(near) else 0) if near else 1
@@ -110,9 +111,9 @@ def compare(real: Sessions, offline: Offline, random: Random) -> None:
     assert [Fraction(s) for s in similarities.tolist()] == [s for _, s, _ in nearest]
     idf, n = random.choice([0.0, 1.0, 5.0]), random.randrange(10)
     near = [random.choice(PARTS) for _ in range(random.randrange(4))]
-    now, half_life = float(random.randrange(13)), random.choice([None, 1.0])  # whole half-lives: exact
-    found, scores = real.recommend(items, weights, decay, n, m, k, idf, without, near, now, half_life)
-    expected = offline.recommend(items, weights, decay, m, k, idf, without, near, now, half_life)
+    half_life = random.choice([None, 1.0])  # whole half-lives: exact
+    found, scores = real.recommend(items, weights, decay, n, m, k, idf, without, near, half_life)
+    expected = offline.recommend(items, weights, decay, m, k, idf, without, near, half_life)
     best = sorted(expected.items(), key=lambda pair: (-pair[1], pair[0]))[:n]
     assert list(zip(found.tolist(), scores.tolist(), strict=True)) == best
 
@@ -229,20 +230,19 @@ def test_a_query_out_of_range_is_refused(items: list[int], weights: list[float],
 
 
 @pytest.mark.parametrize(
-    ("near", "now", "half_life"),
-    [([1.5], 0.0, None), ([-0.1], 0.0, None), ([math.nan], 0.0, None), ([], math.inf, 1.0), ([], 0.0, -1.0)],
+    ("near", "half_life"), [([1.5], None), ([-0.1], None), ([math.nan], None), ([], math.inf), ([], -1.0)]
 )
-def test_a_distance_or_an_age_out_of_range_is_refused(near: list[float], now: float, half_life: float | None) -> None:
+def test_a_distance_or_an_age_out_of_range_is_refused(near: list[float], half_life: float | None) -> None:
     with pytest.raises(ValueError):
-        Sessions().recommend([1], [1.0], [1.0], near=near, now=now, half_life=half_life)
+        Sessions().recommend([1], [1.0], [1.0], near=near, half_life=half_life)
 
 
 def test_what_is_near_the_shared_item_and_not_long_ago_counts_more() -> None:
     model = Sessions()
     model.observe_many([1] * 4, [5, 6, 7, 8], [0.0] * 4)
     model.observe_many([2] * 2, [9, 6], [10.0] * 2)
-    found = model.recommend([6], [1.0], [1.0], idf=0, near=[0, 1, 0.5], now=20.0, half_life=10.0)
-    assert dict(zip(*(a.tolist() for a in found), strict=True)) == {9: 0.5, 5: 0.25, 7: 0.25, 8: 0.125}
+    found = model.recommend([6], [1.0], [1.0], idf=0, near=[0, 1, 0.5], half_life=10.0)
+    assert dict(zip(*(a.tolist() for a in found), strict=True)) == {9: 1.0, 5: 0.5, 7: 0.5, 8: 0.25}
 
 
 def test_unequal_lengths_are_refused() -> None:

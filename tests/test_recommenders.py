@@ -160,7 +160,7 @@ def test_sessions_by_hand() -> None:
     rare = 1 + np.log(2)
     near, far = rare, 0.6 * 0.6 * rare
     assert found["sessions"] == pytest.approx({10: near, 11: near, 12: near, 13: far, 14: far}, rel=1e-3)
-    ages = 2.0 ** (-np.array([998, 996]) / HALF_LIFE)
+    ages = 2.0 ** (-np.array([2, 0]) / HALF_LIFE)
     assert found["beside"] == pytest.approx(
         {11: ages[0] * rare, 12: np.exp(-0.5) * rare, 14: 0.6 * 0.6 * rare}, rel=1e-3
     )

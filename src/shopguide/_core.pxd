@@ -223,7 +223,7 @@ cdef extern from "sg_nearest.h":
         const uint64_t *without
         const double *near
         size_t distances
-        double now, half_life
+        double half_life
     int sg_nearest_units(sg_sessions *m, const sg_query *q, uint64_t *units, double *similarities,
                          size_t *n) noexcept nogil
     int sg_nearest_items(sg_sessions *m, const sg_query *q, size_t most, uint64_t *items, double *scores,

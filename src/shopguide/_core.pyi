@@ -150,7 +150,6 @@ class Sessions:
         idf: float = 1.0,
         without: int | None = None,
         near: ArrayLike = (),
-        now: float = 0.0,
         half_life: float | None = None,
     ) -> tuple[NDArray[np.uint64], NDArray[np.float64]]: ...
     def holding(self, items: ArrayLike) -> NDArray[np.uint32]: ...

@@ -88,7 +88,7 @@ cdef class Sessions:
         cdef sg_query q
         q.items, q.weights, q.decays, q.len, q.m, q.k, q.idf = &of[0], &w[0], &w[0], length, each, most, 0
         q.without = NULL if without is None else &but
-        q.near, q.distances, q.now, q.half_life = NULL, 0, 0, 0
+        q.near, q.distances, q.half_life = NULL, 0, 0
         units, similarities = np.empty(most, np.uint64), np.empty(most, np.float64)
         cdef uint64_t[::1] u = units
         cdef double[::1] s = similarities
@@ -99,11 +99,11 @@ cdef class Sessions:
         return units[:n], similarities[:n]
 
     def recommend(
-        self, items, weights, decay, n=20, m=1500, k=100, idf=1.0, without=None, near=(), now=0.0, half_life=None
+        self, items, weights, decay, n=20, m=1500, k=100, idf=1.0, without=None, near=(), half_life=None
     ):
         """The n best of what the k nearest units hold (items uint64[<=n], scores float64[<=n]) by (score down, key up);
         the query's own items are among them. near: what an item counts by its distance from the shared one, from 0 up;
-        empty: all alike. half_life: seconds before now in which a unit halves; None: never. Raises ValueError on a
+        empty: all alike. half_life: seconds before the newest of them in which a unit halves; None: never. Raises ValueError on a
         query that sg_nearest.h does not allow."""
         cdef const uint64_t[::1] of = np.ascontiguousarray(items, np.uint64)
         cdef const double[::1] w = np.ascontiguousarray(weights, np.float64)
@@ -115,7 +115,7 @@ cdef class Sessions:
         cdef sg_query q
         q.items, q.weights, q.decays, q.len, q.m, q.k, q.idf = &of[0], &w[0], &d[0], length, each, nearest, idf
         q.without = NULL if without is None else &but
-        q.near, q.distances, q.now, q.half_life = &by_distance[0], by_distance.shape[0], now, half_life or 0
+        q.near, q.distances, q.half_life = &by_distance[0], by_distance.shape[0], half_life or 0
         found, scores = np.empty(most, np.uint64), np.empty(most, np.float64)
         cdef uint64_t[::1] i = found
         cdef double[::1] s = scores

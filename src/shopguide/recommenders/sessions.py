@@ -18,7 +18,7 @@ NEWEST = 1500  # sessions looked at for each of the user's items
 NEAREST = 100  # of these, those whose items count
 RARE = 1.0  # weight of the logarithm of how rare an item is
 NEAR = np.append(0, np.exp(-np.arange(12) / 2))  # what an item counts, so far from the one that is shared; itself: 0
-HALF_LIFE = 30 * 86400.0  # seconds before now in which a session comes to count half
+HALF_LIFE = 30 * 86400.0  # seconds before the newest of them in which a session counts half
 
 
 class NearestSessions(OfUnits[Sessions]):
@@ -33,7 +33,7 @@ class NearestSessions(OfUnits[Sessions]):
         self.model.bulk(self.units(lessons), lessons.item, lessons.time)
 
     def score(self, context: Context, limit: int) -> dict[str, Signals]:
-        beside = self._nearest(context, limit, context.unit, NEAR, context.now, HALF_LIFE)
+        beside = self._nearest(context, limit, context.unit, NEAR, HALF_LIFE)
         return {"sessions": self._nearest(context, limit, context.unit), "beside": beside}
 
     def _nearest(self, context: Context, limit: int, own: int, *how: Any) -> Signals:
