@@ -211,12 +211,12 @@ def test_features_of_a_question_do_not_know_its_answer() -> None:
 
 
 def test_a_model_that_never_learns_again_is_that_of_static() -> None:
-    data = Dataset("d", NEXT_ITEM, shop(60), shop(60, seed=5, first=500), 0)
+    data = Dataset("d", NEXT_ITEM, shop(10), shop(60, seed=5, first=500), 0)
     weights = Weights.of(SETTINGS.score)
     arms = [Arm("blend", "", weights, late) for late in (0.0, 600.0, math.inf)]
-    live = Contest(data, SETTINGS, PREQUENTIAL, 5, "keep", arms)
+    live = Contest(data, SETTINGS, PREQUENTIAL, 20, "keep", arms)
     live.run()
-    static = Contest(data, SETTINGS, STATIC, 5, "keep", arms[:1])
+    static = Contest(data, SETTINGS, STATIC, 20, "keep", arms[:1])
     static.run()
     assert sorted(live.arms[2].ranks.rank) == sorted(static.arms[0].ranks.rank)
     assert live.arms[0].ranks.rank != live.arms[2].ranks.rank != live.arms[1].ranks.rank
@@ -228,7 +228,7 @@ def test_every_arm_hears_of_the_catalogue_whatever_its_freshness() -> None:
     stream = Events.join([named, events([(900, 500), (900, 501)], 2e9 + 300)])
     dataset = Dataset("shop", NEXT_ITEM, shop(20), stream, 0)
     arms = [Arm("content", "", alone("content"), freshness) for freshness in (0.0, seconds("never"))]
-    contest = Contest(dataset, SETTINGS, PREQUENTIAL, 5, "keep", arms)
+    contest = Contest(dataset, SETTINGS, PREQUENTIAL, 20, "keep", arms)
     contest.run()
     assert [arm.ranks.rank for arm in contest.arms] == [[1.0], [1.0]]
 
