@@ -58,7 +58,7 @@ def test_an_arm_does_not_beat_itself() -> None:
 
 
 def test_a_line_is_between_chance_and_the_oracle_and_equals_itself() -> None:
-    found = report(tried(120, 2, regime=SHORT, line="shop", again="shop", chance="random", best="oracle"), 1)
+    found = report(tried(400, 2, regime=SHORT, line="shop", again="shop", chance="random", best="oracle"), 1)
     outcome, (same, chance, best) = found["outcome"], found["differences"]
     assert outcome["chance"]["ctr"] < outcome["line"]["ctr"] < outcome["best"]["ctr"]
     assert all(d["p"] > 0.001 for d in same["metrics"].values())
