@@ -48,7 +48,7 @@ class Entrance:
         """The write key of a request, empty where there is none. Raises HTTPException 403 for one that is not on the
         list, and for none where the list has any and one is needed."""
         key = request.query_params.get("key", "")
-        if self._keys and (key not in self._keys if key or needed else False):
+        if self._keys and (key or needed) and key not in self._keys:
             self.refused["wrong key"] += 1
             raise HTTPException(403, "the write key is missing or unknown: send a site's as ?key=…")
         return key

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from shopguide._core import Sessions
 from shopguide.recommenders.base import Context, OfUnits, Signals
@@ -36,10 +36,12 @@ class NearestSessions(OfUnits[Sessions]):
         beside = self._nearest(context, limit, context.unit, NEAR, HALF_LIFE)
         return {"sessions": self._nearest(context, limit, context.unit), "beside": beside}
 
-    def _nearest(self, context: Context, limit: int, own: int, *how: Any) -> Signals:
+    def _nearest(
+        self, context: Context, limit: int, own: int, near: ArrayLike = (), half_life: float | None = None
+    ) -> Signals:
         sources, weights = self.asked(context)
         sample = (2 * limit, NEWEST, NEAREST, RARE, own or None)
-        return Signals(*self.model.recommend(sources, weights, weights, *sample, *how))
+        return Signals(*self.model.recommend(sources, weights, weights, *sample, near, half_life))
 
 
 class NearestUsers(NearestSessions):
