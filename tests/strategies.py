@@ -1,4 +1,4 @@
-"""What tests of the core share: how deep a machine's runs are, and a stream without end."""
+"""What tests share: how deep a machine's runs are, a stream without end, the least of trees."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+
+from shopguide.blend import SIGHT
 
 DEEP = settings(max_examples=160, stateful_step_count=300, deadline=None, suppress_health_check=list(HealthCheck))
 SEED = st.integers(0, 65535)  # of all that a rule draws: 300 steps have to fit hypothesis' 8 KiB
@@ -32,3 +34,11 @@ def assert_flat(sizes: list[dict[str, int]]) -> None:
     used = [sum(parts.values()) - parts["pool_rest"] for parts in sizes]
     assert max(used[20:]) <= 1.1 * max(used[10:20])
     assert max(mapped[30:]) <= 1.1 * max(mapped[10:30])  # grows by arenas, so the last one may come late
+
+
+def stump(seen: str = SIGHT[0]) -> dict[str, object]:
+    """One tree: 3 where a column (the first share) is above a half, else -1."""
+    return {
+        "features": len(SIGHT), "roots": [0], "feature": [SIGHT.index(seen), -1, -1], "threshold": [0.5, 0.0, 0.0],
+        "left": [1, -1, -1], "right": [2, -1, -1], "value": [0.0, -1.0, 3.0], "cover": [4.0, 3.0, 1.0],
+    }  # fmt: skip

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import stump
 
 from shopguide._core import Blend
 from shopguide.blend import DEPTH, FEATURES, SIGHT, Blender, Scored
@@ -25,14 +26,6 @@ def filled(rows: list[tuple[str, int, int, float]], weights: Weights) -> Blender
         one = Signals(np.array([item], np.uint64), np.array([amount]), np.array([because], np.uint64))
         blender.put({name: one})
     return blender
-
-
-def stump(seen: str = SIGHT[0]) -> dict[str, object]:
-    """One tree: 3 where a column (the first share) is above a half, else -1."""
-    return {
-        "features": len(SIGHT), "roots": [0], "feature": [SIGHT.index(seen), -1, -1], "threshold": [0.5, 0.0, 0.0],
-        "left": [1, -1, -1], "right": [2, -1, -1], "value": [0.0, -1.0, 3.0], "cover": [4.0, 3.0, 1.0],
-    }  # fmt: skip
 
 
 def told(found: Scored) -> list[tuple[str, int, float]]:

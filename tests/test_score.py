@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import stump
 
 from shopguide.errors import GapError
 from shopguide.keys import category_key
 from shopguide.records import SIGNALS, SIMILAR, TRENDING, Batch, Events, Kind, Lessons, Looks, Names, Ragged, Update
 from shopguide.score import Scorer
 from shopguide.settings import load
+from shopguide.weights import Weights
 
 
 def lessons(*rows: tuple[int, int, int], sign: int = 1, first: int = 0) -> Lessons:
@@ -98,6 +100,15 @@ def test_similar_and_trending() -> None:
     trending = scorer.answer(look(slot=TRENDING, category=category)).candidates
     assert trending.item.tolist() == [13]
     assert scorer.answer(look(slot=TRENDING)).candidates.item.tolist()[0] == 10
+
+
+def test_trees_do_not_order_lists_that_they_were_not_trained_on() -> None:
+    scorer = taught((1, 1, 10), (1, 1, 12), (2, 2, 10), (2, 2, 12), (3, 3, 10), (3, 3, 11), (3, 3, 13), (4, 4, 13))
+    slots = (look(slot=SIMILAR, about=np.array([10], np.uint64)), look(slot=TRENDING))
+    linear = [scorer.answer(slot).candidates for slot in slots]
+    scorer.blender = scorer.blender.under(Weights(scorer.blender.weights.linear, stump()))
+    assert [scorer.answer(slot).candidates for slot in slots] == linear
+    assert {SIGNALS[s] for s in scorer.answer(look([10])).candidates.signal.values} >= {"base"}
 
 
 def test_what_is_taken_back_leaves_no_trace() -> None:

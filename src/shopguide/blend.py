@@ -64,10 +64,12 @@ class Blender:
         self._blend = blend or Blend(len(SIGNALS))
         self.weights, self._linear = weights, weights.by_signal
         self._trees: Trees | None = None
+        self._ranker: Trees | None = None  # of the look at hand
         if weights.trees is not None:
             try:
                 arrays = Arrays(**weights.trees)
-                self._trees, self._least = Trees(*arrays), least(arrays)
+                self._trees = self._ranker = Trees(*arrays)
+                self._least = least(arrays)
                 if self._trees.features != len(SIGHT):
                     raise ValueError(f"they were grown on {arrays.features} features, and there are {len(SIGHT)} now")
             except (ValueError, TypeError, IndexError) as e:
@@ -77,8 +79,10 @@ class Blender:
         """The same rows under other weights."""
         return Blender(weights, self._blend)
 
-    def begin(self) -> None:
+    def begin(self, trained: bool = True) -> None:
+        """``trained``: the look is of the kind that trees were trained on; others stay in the order of the blend."""
         self._blend.begin()
+        self._ranker = self._trees if trained else None
 
     def put(self, signals: dict[str, Signals]) -> None:
         """By name. Raises ValueError for an amount that is below 0 or not finite."""
@@ -87,14 +91,14 @@ class Blender:
 
     def order(self, n: int) -> tuple[NDArray[np.uint64], F64]:
         """Items and scores of the n best."""
-        if self._trees is None:
+        if self._ranker is None:
             return self._blend.best(self._linear, n)
-        return self._ranked(self._trees, n)[:2]
+        return self._ranked(self._ranker, n)[:2]
 
     def best(self, n: int) -> Scored:
         """The n best, and why."""
-        if self._trees is not None:
-            return self._explained(self._trees, n)
+        if self._ranker is not None:
+            return self._explained(self._ranker, n)
         items, scores = self._blend.best(self._linear, n)
         return Scored(items, scores, *self._blend.parts())
 

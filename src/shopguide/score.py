@@ -111,8 +111,8 @@ class Scorer:
 
     def gather(self, looks: Looks, row: int) -> None:
         """Put the signals of a look into the blender."""
-        self.blender.begin()
         slot, now = looks.slot.bytes_at(row), float(looks.event_time[row])
+        self.blender.begin(trained=slot not in (SIMILAR, TRENDING))
         n = int(looks.n[row]) + SPARE
         if slot == SIMILAR:
             about = looks.about[row : row + 1]
