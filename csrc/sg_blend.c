@@ -112,6 +112,18 @@ int sg_blend_put(sg_blend *b, uint32_t signal, const uint64_t *items, const uint
     return SG_OK;
 }
 
+size_t sg_blend_strongest(sg_blend *b, uint32_t signal, size_t n, const sg_candidate **best) {
+    size_t found = 0;
+    for (size_t place = 0; place < b->places; place++) {
+        double total = b->totals[place * b->signals + signal];
+        if (total > 0) b->scored[found++] = (sg_candidate){total, (uint32_t)place};
+    }
+    if (n > found) n = found;
+    sg_best_first(b->items, b->scored, found, n);
+    *best = b->scored;
+    return n;
+}
+
 static void find_largest(sg_blend *b) {
     memset(b->largest, 0, sizeof b->largest);
     for (size_t place = 0; place < b->places; place++) {

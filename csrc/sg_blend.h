@@ -62,6 +62,10 @@ void sg_blend_begin(sg_blend *b); /* no rows */
 int sg_blend_put(sg_blend *b, uint32_t signal, const uint64_t *items, const uint64_t *because, const double *amounts,
                  size_t n);
 
+/* The n places with the largest totals of a signal, if above 0, by (total down, key up), as their ids; how many.
+ * Borrowed until the next call. */
+size_t sg_blend_strongest(sg_blend *b, uint32_t signal, size_t n, const sg_candidate **best);
+
 /* Scores all places, weights by signal: *best are places (its ids), by (score down, key up), the first n in order; how
  * many. Borrowed until the next call. */
 size_t sg_blend_best(sg_blend *b, const double *weights, size_t n, const sg_candidate **best);

@@ -7,12 +7,16 @@ enum { AHEAD = 6 };
 
 static int is_fine(const sg_query *q) {
     int fine = q->len <= SG_QUERY_MAX && q->k <= SG_NEAREST_MAX && q->idf >= 0 && isfinite(q->idf);
-    fine &= q->half_life >= 0 && isfinite(q->half_life);
-    for (size_t d = 0; d < q->distances; d++) fine &= q->near[d] >= 0 && q->near[d] <= 1;
     for (size_t p = 0; p < q->len && fine; p++) {
         fine &= q->weights[p] >= 0 && q->weights[p] <= 1 && q->decays[p] >= 0 && q->decays[p] <= 1;
         for (size_t other = 0; other < p; other++) fine &= q->items[p] != q->items[other];
     }
+    return fine;
+}
+
+static int is_readable(const sg_reading *r) {
+    int fine = r->half_life >= 0 && isfinite(r->half_life);
+    for (size_t d = 0; d < r->distances; d++) fine &= r->near[d] >= 0 && r->near[d] <= 1;
     return fine;
 }
 
@@ -120,26 +124,27 @@ static size_t place_of(const uint32_t *items, size_t n, uint32_t shared) {
 }
 
 /* What unit u brings to each of its items. */
-static void add_unit(sg_sessions *m, const sg_query *q, const uint32_t *ids, uint32_t u, double newest) {
+static void add_unit(sg_sessions *m, const sg_query *q, const sg_reading *r, const uint32_t *ids, uint32_t u,
+                     double newest) {
     const uint32_t *items;
     const sg_holder *holder = &m->postings.holders[u];
     size_t n = sg_sessions_held(m, u, &items);
     double counts = q->decays[holder->step];
-    if (q->half_life > 0) counts *= exp2((holder->last - newest) / q->half_life);
-    if (!q->distances) {
+    if (r->half_life > 0) counts *= exp2((holder->last - newest) / r->half_life);
+    if (!r->distances) {
         double amount = holder->similarity * rounded(counts);
         for (size_t y = 0; y < n; y++) sg_tally_add(&m->tally, items[y], amount);
         return;
     }
     size_t shared = place_of(items, n, ids[holder->step]);
-    size_t first = shared < q->distances ? 0 : shared - q->distances + 1;
-    for (size_t y = first; y < n && y < shared + q->distances; y++) {
+    size_t first = shared < r->distances ? 0 : shared - r->distances + 1;
+    for (size_t y = first; y < n && y < shared + r->distances; y++) {
         size_t d = y < shared ? shared - y : y - shared;
-        sg_tally_add(&m->tally, items[y], holder->similarity * rounded(counts * q->near[d]));
+        sg_tally_add(&m->tally, items[y], holder->similarity * rounded(counts * r->near[d]));
     }
 }
 
-static void add_up(sg_sessions *m, const sg_query *q) {
+static void add_up(sg_sessions *m, const sg_query *q, const sg_reading *r) {
     const sg_unit *units = m->ledger.history.units;
     uint32_t ids[SG_QUERY_MAX];
     double newest = -INFINITY;
@@ -148,27 +153,31 @@ static void add_up(sg_sessions *m, const sg_query *q) {
     for (size_t x = 0; x < m->nearest_len; x++) {
         if (x + 2 * AHEAD < m->nearest_len) __builtin_prefetch(&units[m->nearest[x + 2 * AHEAD]]);
         if (x + AHEAD < m->nearest_len) __builtin_prefetch(units[m->nearest[x + AHEAD]].items);
-        add_unit(m, q, ids, m->nearest[x], newest);
+        add_unit(m, q, r, ids, m->nearest[x], newest);
     }
-}
-
-int sg_nearest_items(sg_sessions *m, const sg_query *q, size_t most, uint64_t *items, double *scores, size_t *n) {
-    *n = 0;
-    int rc = find(m, q);
-    if (rc) return rc;
-    add_up(m, q);
-    forget(m);
     double all = sg_table_live(m->ledger.units);
     for (size_t x = 0; x < m->tally.len && q->idf > 0; x++) {
         uint32_t item = m->tally.touched[x];
         m->tally.sums[item] *= 1 + q->idf * log(all / m->postings.rows[item].holding);
     }
-    const sg_candidate *best;
+}
+
+int sg_nearest_items(sg_sessions *m, const sg_query *q, const sg_reading *readings, size_t count, size_t most,
+                     uint64_t *items, double *scores, size_t *n) {
+    int fine = 1;
+    for (size_t x = 0; x < count; x++) n[x] = 0, fine &= is_readable(&readings[x]);
+    int rc = fine ? find(m, q) : SG_ERR_VALUE;
+    if (rc) return rc;
     const uint64_t *keys = sg_table_keys(m->ledger.items);
-    *n = sg_tally_best(&m->tally, keys, most, &best);
-    for (size_t x = 0; x < *n; x++) {
-        items[x] = keys[best[x].id];
-        scores[x] = best[x].strength;
+    for (size_t x = 0; x < count; x++) {
+        const sg_candidate *best;
+        add_up(m, q, &readings[x]);
+        n[x] = sg_tally_best(&m->tally, keys, most, &best);
+        for (size_t y = 0; y < n[x]; y++) {
+            items[x * most + y] = keys[best[y].id];
+            scores[x * most + y] = best[y].strength;
+        }
     }
+    forget(m);
     return SG_OK;
 }

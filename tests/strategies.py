@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from shopguide._core import Blend
 from shopguide.blend import SIGHT
+from shopguide.recommenders.base import Context, Recommender
+from shopguide.records import SIGNALS
 
 DEEP = settings(max_examples=160, stateful_step_count=300, deadline=None, suppress_health_check=list(HealthCheck))
 SEED = st.integers(0, 65535)  # of all that a rule draws: 300 steps have to fit hypothesis' 8 KiB
@@ -42,3 +46,20 @@ def stump(seen: str = SIGHT[0]) -> dict[str, object]:
         "features": len(SIGHT), "roots": [0], "feature": [SIGHT.index(seen), -1, -1], "threshold": [0.5, 0.0, 0.0],
         "left": [1, -1, -1], "right": [2, -1, -1], "value": [0.0, -1.0, 3.0], "cover": [4.0, 3.0, 1.0],
     }  # fmt: skip
+
+
+class Row(NamedTuple):
+    """What a recommender put into a blend."""
+
+    signal: str
+    item: int
+    because: int
+    amount: float
+
+
+def rows_of(recommender: Recommender, context: Context, limit: int) -> list[Row]:
+    """In the order that they came."""
+    blend = Blend(len(SIGNALS))
+    recommender.score(context, limit, blend)
+    signals, *columns = (column.tolist() for column in blend.rows())
+    return [Row(SIGNALS[signal], *row) for signal, *row in zip(signals, *columns, strict=True)]

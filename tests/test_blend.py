@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +10,7 @@ from strategies import stump
 from shopguide._core import Blend
 from shopguide.blend import DEPTH, FEATURES, SIGHT, Blender, Scored
 from shopguide.errors import SettingError
-from shopguide.recommenders.base import Signals
+from shopguide.recommenders.base import PLACE
 from shopguide.records import BASE, SIGNALS
 from shopguide.weights import BLENDED, Weights
 
@@ -23,8 +22,7 @@ def filled(rows: list[tuple[str, int, int, float]], weights: Weights) -> Blender
     blender = Blender(weights)
     blender.begin()
     for name, item, because, amount in rows:
-        one = Signals(np.array([item], np.uint64), np.array([amount]), np.array([because], np.uint64))
-        blender.put({name: one})
+        blender.rows.put(PLACE[name], [item], [amount], [because])
     return blender
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import rows_of
 
 from shopguide.clean import clean
 from shopguide.featurize import Featurizer
@@ -72,16 +73,10 @@ def answers(
     one: Content, recent: list[int], query: str = "", limit: int = 6
 ) -> dict[str, list[tuple[int, int, float]]]:
     """By signal: because, item, amount; as they come."""
-    found = one.score(context(recent, query), limit)
-    return {
-        name: [
-            (int(because), int(item), float(amount))
-            for because, item, amount in zip(
-                np.zeros(len(s.item)) if s.because is None else s.because, s.item, s.amount, strict=True
-            )
-        ]
-        for name, s in found.items()
-    }
+    found: dict[str, list[tuple[int, int, float]]] = {}
+    for row in rows_of(one, context(recent, query), limit):
+        found.setdefault(row.signal, []).append((row.because, row.item, row.amount))
+    return found
 
 
 def described(rows: Rows) -> dict[int, set[str]]:
@@ -368,4 +363,4 @@ def test_hostile_queries_on_the_line(query: str) -> None:
 
 
 def test_without_a_catalogue_there_is_no_signal() -> None:
-    assert Content(SETTINGS.score).score(context([1, 2], "mug"), 5) == {}
+    assert rows_of(Content(SETTINGS.score), context([1, 2], "mug"), 5) == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Callable
 
 import msgpack
@@ -9,8 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import rows_of
 
-from shopguide.recommenders.base import Context, Recommender, Signals
+from shopguide._core import Blend
+from shopguide.recommenders.base import PLACE, Context, Recommender
 from shopguide.recommenders.content import Content
 from shopguide.recommenders.items import ItemBased
 from shopguide.recommenders.popular import Popular
@@ -80,8 +84,13 @@ def made(name: str) -> Recommender:
     return one
 
 
-def totals(found: dict[str, Signals]) -> dict[str, dict[int, float]]:
-    return {name: {int(i): float(s.amount[s.item == i].sum()) for i in np.unique(s.item)} for name, s in found.items()}
+def totals(one: Recommender, asked: Context, limit: int) -> dict[str, dict[int, float]]:
+    """By signal and item."""
+    found: dict[str, dict[int, float]] = {}
+    for row in rows_of(one, asked, limit):
+        of = found.setdefault(row.signal, {})
+        of[row.item] = of.get(row.item, 0.0) + row.amount
+    return found
 
 
 @every
@@ -89,14 +98,13 @@ def totals(found: dict[str, Signals]) -> dict[str, dict[int, float]]:
 def test_signals(name: str, rows: list[tuple[int, int, int]], recent: list[int], limit: int) -> None:
     one = made(name)
     one.observe(lessons(rows))
-    for signal, found in one.score(context(recent), limit).items():
-        assert signal in one.signals and signal in SIGNALS
-        assert len(found.item) == len(found.amount) and (found.amount >= 0).all() and np.isfinite(found.amount).all()
-        if found.because is not None:
-            assert set(found.because.tolist()) <= set(recent)
-            assert max(np.unique(found.because, return_counts=True)[1], default=0) <= limit
-        else:
-            assert len(found.item) <= 2 * limit and len(set(found.item.tolist())) == len(found.item)
+    found = rows_of(one, context(recent), limit)
+    assert {row.signal for row in found} <= set(one.signals) <= set(SIGNALS)
+    assert {row.because for row in found} <= {0, *recent}
+    assert all(row.amount >= 0 and math.isfinite(row.amount) for row in found)
+    assert len({row[:3] for row in found}) == len(found)
+    for (_, because), n in Counter((row.signal, row.because) for row in found).items():
+        assert n <= (limit if because else 2 * limit)
     one.check()
 
 
@@ -111,8 +119,8 @@ def test_what_is_taken_back_leaves_no_trace(name: str, rows: list[tuple[int, int
     other.observe(taught.take(~np.array(gone, bool)))
     one.check()
     asked = context([10, 12, 14])
-    for signal, expected in totals(other.score(asked, 6)).items():
-        assert totals(one.score(asked, 6))[signal] == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    for signal, expected in totals(other, asked, 6).items():
+        assert totals(one, asked, 6)[signal] == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
 @every
@@ -129,13 +137,12 @@ def test_a_history_at_once_and_a_snapshot(name: str, rows: list[tuple[int, int, 
     asked = context([10, 12, 14])
     for other in (bulk, restored):
         other.check()
-        for signal, expected in totals(one.score(asked, 6)).items():
-            assert totals(other.score(asked, 6))[signal] == pytest.approx(expected, rel=1e-9, abs=1e-12)
+        for signal, expected in totals(one, asked, 6).items():
+            assert totals(other, asked, 6)[signal] == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
 def test_the_visit_by_hand() -> None:
-    found = Visit().score(context([5, 6, 7, 8], [2, 0, 3, 1]), 10)
-    assert totals(found) == {
+    assert totals(Visit(), context([5, 6, 7, 8], [2, 0, 3, 1]), 10) == {
         "current": {5: 1.0},
         "previous": {7: 1.0},
         "steps": {5: 1.0, 7: 0.5, 8: pytest.approx(1 / 3)},
@@ -146,7 +153,7 @@ def test_the_visit_by_hand() -> None:
 def test_rules_and_second_order_by_hand() -> None:
     one = MAKE["items"]()
     one.observe(lessons([(1, 1, 10), (1, 1, 11), (2, 2, 10), (3, 3, 11), (3, 3, 12)]))
-    found = totals(one.score(context([10]), 5))
+    found = totals(one, context([10]), 5)
     assert found["rule"] == pytest.approx({11: 1 / 2})
     assert found["items"] == pytest.approx({11: 1 / 2})
     assert found["second"] == pytest.approx({10: 1 / 4, 12: 1 / 2 / np.sqrt(2)})
@@ -156,7 +163,7 @@ def test_sessions_by_hand() -> None:
     """Who shares a newer item is nearer; beside the shared item, what came next to it counts most."""
     one = MAKE["sessions"]()
     one.observe(lessons([(1, 1, 10), (1, 1, 11), (1, 1, 12), (2, 2, 13), (2, 2, 14)]))
-    found = totals(one.score(context([10, 13]), 5))
+    found = totals(one, context([10, 13]), 5)
     rare = 1 + np.log(2)
     near, far = rare, 0.6 * 0.6 * rare
     assert found["sessions"] == pytest.approx({10: near, 11: near, 12: near, 13: far, 14: far}, rel=1e-3)
@@ -172,4 +179,16 @@ def test_who_asks_does_not_count() -> None:
         row = [0, 0, 10]
         row[at] = 99 if name == "sessions" else 98
         one.observe(lessons([tuple(row)]))  # type: ignore[list-item]
-        assert totals(one.score(context([10]), 5)) == {signal: {} for signal in one.signals}
+        assert totals(one, context([10]), 5) == {}
+
+
+def test_popular_says_it_of_what_others_found() -> None:
+    """Beyond the most popular, those that the blend has already."""
+    one, blend = MAKE["popular"](), Blend(len(SIGNALS))
+    one.observe(lessons([(1, 1, 10), (1, 1, 10), (2, 2, 11), (2, 2, 12), (2, 2, 12), (2, 2, 12)]))
+    blend.put(PLACE["items"], [10, 11, 19], [1.0, 1.0, 1.0])
+    one.score(context([11]), 1, blend)
+    signals, items, _, amounts = blend.rows()
+    put = signals == PLACE["popular"]
+    assert items[put].tolist() == [12, 10, 11]
+    assert amounts[put] == pytest.approx([1, 2 / 3, 1 / 3], rel=1e-3)

@@ -221,13 +221,14 @@ cdef extern from "sg_nearest.h":
         size_t len, m, k
         double idf
         const uint64_t *without
+    ctypedef struct sg_reading:
         const double *near
         size_t distances
         double half_life
     int sg_nearest_units(sg_sessions *m, const sg_query *q, uint64_t *units, double *similarities,
                          size_t *n) noexcept nogil
-    int sg_nearest_items(sg_sessions *m, const sg_query *q, size_t most, uint64_t *items, double *scores,
-                         size_t *n) noexcept nogil
+    int sg_nearest_items(sg_sessions *m, const sg_query *q, const sg_reading *readings, size_t count, size_t most,
+                         uint64_t *items, double *scores, size_t *n) noexcept nogil
 
 cdef extern from "sg_best.h":
     ctypedef struct sg_candidate:
@@ -236,14 +237,23 @@ cdef extern from "sg_best.h":
 
 cdef extern from "sg_blend.h":
     uint32_t SG_BLEND_SIGNALS
+    ctypedef struct sg_blend_row:
+        uint64_t because
+        double amount
+        uint32_t place, signal
     ctypedef struct sg_blend:
         uint64_t *items
+        double *totals
+        sg_blend_row *rows
+        size_t rows_len
         double *largest
+        size_t places
     sg_blend *sg_blend_new(uint32_t signals) noexcept nogil
     void sg_blend_free(sg_blend *b) noexcept nogil
     void sg_blend_begin(sg_blend *b) noexcept nogil
     int sg_blend_put(sg_blend *b, uint32_t signal, const uint64_t *items, const uint64_t *because,
                      const double *amounts, size_t n) noexcept nogil
+    size_t sg_blend_strongest(sg_blend *b, uint32_t signal, size_t n, const sg_candidate **best) noexcept nogil
     size_t sg_blend_best(sg_blend *b, const double *weights, size_t n, const sg_candidate **best) noexcept nogil
     void sg_blend_totals(const sg_blend *b, const sg_candidate *places, size_t n, double *matrix) noexcept nogil
     size_t sg_blend_count(const sg_blend *b, const sg_candidate *places, size_t n, uint32_t *starts) noexcept nogil

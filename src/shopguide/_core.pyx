@@ -37,9 +37,9 @@ cdef sg_level _level() except *:
 
 include "_core_table.pxi"
 include "_core_ledger.pxi"
+include "_core_blend.pxi"
 include "_core_items.pxi"
 include "_core_shoppers.pxi"
 include "_core_next.pxi"
 include "_core_sessions.pxi"
-include "_core_blend.pxi"
 include "_core_trees.pxi"

@@ -7,7 +7,7 @@ cdef class Blend:
 
     cdef sg_blend *blend
     cdef uint32_t signals
-    cdef object weights
+    cdef object weights  # of best()
     cdef const sg_candidate *best_places
     cdef size_t best_len
 
@@ -34,15 +34,34 @@ cdef class Blend:
         cdef const double[::1] a = np.ascontiguousarray(amounts, np.float64)
         cdef const uint64_t[::1] b
         cdef size_t n = _of_one_length(i.shape[0], a.shape[0])
-        self.best_len = 0
-        if n == 0:
-            return
         if because is None:
-            check(sg_blend_put(self.blend, signal, &i[0], NULL, &a[0], n))
+            self.rows_of(signal, &i[0], NULL, &a[0], n)
             return
         b = np.ascontiguousarray(because, np.uint64)
         _of_one_length(n, b.shape[0])
-        check(sg_blend_put(self.blend, signal, &i[0], &b[0], &a[0], n))
+        self.rows_of(signal, &i[0], &b[0], &a[0], n)
+
+    def put_one(self, uint32_t signal, uint64_t item, double amount, uint64_t because=0):
+        """One row, as put()."""
+        self.rows_of(signal, &item, &because, &amount, 1)
+
+    cdef int rows_of(self, uint32_t signal, const uint64_t *items, const uint64_t *because, const double *amounts,
+                     size_t n) except -1:
+        """What put() does."""
+        self.best_len = 0
+        return check(sg_blend_put(self.blend, signal, items, because, amounts, n))
+
+    def rows(self):
+        """All rows in the order they were put: (signal uint32[n], items, because, amounts)."""
+        cdef size_t x, n = self.blend.rows_len
+        signal, items, because, amounts = np.empty(n, np.uint32), np.empty(n, np.uint64), np.empty(n, np.uint64), np.empty(n)
+        cdef uint32_t[::1] s = signal
+        cdef uint64_t[::1] i = items, b = because
+        cdef double[::1] a = amounts
+        for x in range(n):
+            s[x], i[x] = self.blend.rows[x].signal, self.blend.items[self.blend.rows[x].place]
+            b[x], a[x] = self.blend.rows[x].because, self.blend.rows[x].amount
+        return signal, items, because, amounts
 
     def best(self, weights, n):
         """The n best items by (score down, key up): (items uint64[<=n], scores float64[<=n]). weights float64[signals],

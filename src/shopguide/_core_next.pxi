@@ -96,6 +96,14 @@ cdef class Next:
         check(rc)
         return found[:got], scores[:got]
 
+    def put(self, Blend blend, uint32_t next, uint32_t hops, items, weights, k, first, second, limit):
+        """Into a blend, as two signals: the k best followers of the first of ``items``, which is their cause, and what
+        two_hops() finds."""
+        cdef uint64_t cause = items[0]
+        found, amounts = self.following(cause, k)
+        blend.put(next, found, amounts, np.full(len(found), cause, np.uint64))
+        blend.put(hops, *self.two_hops(items, weights, first, second, limit))
+
     def events(self):
         """(units uint64[n], items uint64[n], times float64[n]): every event held, each unit's together and in order.
         A fresh model that observes them has the same checksum."""

@@ -1,3 +1,7 @@
+cdef enum:
+    MOST_READINGS = 4
+
+
 cdef class Sessions:
     """VMIS-kNN over live units (sessions, or users), exact under adds and retracts.
 
@@ -88,7 +92,6 @@ cdef class Sessions:
         cdef sg_query q
         q.items, q.weights, q.decays, q.len, q.m, q.k, q.idf = &of[0], &w[0], &w[0], length, each, most, 0
         q.without = NULL if without is None else &but
-        q.near, q.distances, q.half_life = NULL, 0, 0
         units, similarities = np.empty(most, np.uint64), np.empty(most, np.float64)
         cdef uint64_t[::1] u = units
         cdef double[::1] s = similarities
@@ -103,27 +106,46 @@ cdef class Sessions:
     ):
         """The n best of what the k nearest units hold (items uint64[<=n], scores float64[<=n]) by (score down, key up);
         the query's own items are among them. near: what an item counts by its distance from the shared one, from 0 up;
-        empty: all alike. half_life: seconds before the newest of them in which a unit halves; None: never. Raises ValueError on a
-        query that sg_nearest.h does not allow."""
+        empty: all alike. half_life: seconds before the newest of them in which a unit halves; None: never. Raises
+        ValueError on a query that sg_nearest.h does not allow."""
+        (found,) = self._read(items, weights, decay, [(near, half_life)], n, m, k, idf, without)
+        return found
+
+    def put(self, Blend blend, signals, items, weights, readings, n, m, k, idf, without=None):
+        """Into a blend what recommend() finds, with ``weights`` for decay: by each of ``readings``, (near, half_life),
+        one of the signals."""
+        found = self._read(items, weights, weights, readings, n, m, k, idf, without)
+        for signal, (held, scores) in zip(signals, found, strict=True):
+            blend.put(signal, held, scores)
+
+    def _read(self, items, weights, decay, readings, n, m, k, idf, without):
+        """Items and scores by each reading."""
         cdef const uint64_t[::1] of = np.ascontiguousarray(items, np.uint64)
         cdef const double[::1] w = np.ascontiguousarray(weights, np.float64)
         cdef const double[::1] d = np.ascontiguousarray(decay, np.float64)
-        cdef size_t length = _of_one_length(of.shape[0], w.shape[0], d.shape[0]), got, most = max(n, 0)
-        cdef size_t each = max(m, 0), nearest = max(k, 0)
-        cdef const double[::1] by_distance = np.ascontiguousarray(near, np.float64)
+        cdef size_t length = _of_one_length(of.shape[0], w.shape[0], d.shape[0])
+        cdef size_t each = max(m, 0), nearest = max(k, 0), most = max(n, 0), x, count = len(readings)
+        cdef const double[::1] near
         cdef uint64_t but = without or 0
         cdef sg_query q
+        cdef sg_reading[MOST_READINGS] by
+        cdef size_t[MOST_READINGS] got
         q.items, q.weights, q.decays, q.len, q.m, q.k, q.idf = &of[0], &w[0], &d[0], length, each, nearest, idf
         q.without = NULL if without is None else &but
-        q.near, q.distances, q.half_life = &by_distance[0], by_distance.shape[0], half_life or 0
-        found, scores = np.empty(most, np.uint64), np.empty(most, np.float64)
-        cdef uint64_t[::1] i = found
-        cdef double[::1] s = scores
+        if count > MOST_READINGS:
+            raise ValueError(f"{count} readings; at most {MOST_READINGS}")
+        kept = [np.ascontiguousarray(nears, np.float64) for nears, _ in readings]
+        for x in range(count):
+            near = kept[x]
+            by[x].near, by[x].distances, by[x].half_life = &near[0], near.shape[0], readings[x][1] or 0
+        found, scores = np.empty((count, most), np.uint64), np.empty((count, most), np.float64)
+        cdef uint64_t[:, ::1] i = found
+        cdef double[:, ::1] s = scores
         cdef int rc
         with nogil:
-            rc = sg_nearest_items(self.model, &q, most, &i[0], &s[0], &got)
+            rc = sg_nearest_items(self.model, &q, by, count, most, &i[0, 0], &s[0, 0], got)
         check(rc)
-        return found[:got], scores[:got]
+        return [(found[x, : got[x]], scores[x, : got[x]]) for x in range(count)]
 
     def holding(self, items):
         """uint32[n]: how many units hold each item."""

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from shopguide._core import Blend, Trees
 from shopguide.columns import Ragged
 from shopguide.errors import SettingError
-from shopguide.recommenders.base import Signals
 from shopguide.records import BASE, SIGNALS
 from shopguide.trees import Arrays, least
 from shopguide.weights import BLENDED, Weights
@@ -58,10 +57,11 @@ class Scored(NamedTuple):
 
 
 class Blender:
-    """``begin``, ``put``, then ``best``. Not for two threads at once. Raises SettingError for trees that are none."""
+    """``begin``, rows into ``rows``, then ``best``. Not for two threads at once. Raises SettingError for trees that are
+    none."""
 
-    def __init__(self, weights: Weights, blend: Blend | None = None) -> None:
-        self._blend = blend or Blend(len(SIGNALS))
+    def __init__(self, weights: Weights, rows: Blend | None = None) -> None:
+        self.rows = rows or Blend(len(SIGNALS))
         self.weights, self._linear = weights, weights.by_signal
         self._trees: Trees | None = None
         self._ranker: Trees | None = None  # of the look at hand
@@ -77,35 +77,30 @@ class Blender:
 
     def under(self, weights: Weights) -> Blender:
         """The same rows under other weights."""
-        return Blender(weights, self._blend)
+        return Blender(weights, self.rows)
 
     def begin(self, trained: bool = True) -> None:
         """``trained``: the look is of the kind that trees were trained on; others stay in the order of the blend."""
-        self._blend.begin()
+        self.rows.begin()
         self._ranker = self._trees if trained else None
-
-    def put(self, signals: dict[str, Signals]) -> None:
-        """By name. Raises ValueError for an amount that is below 0 or not finite."""
-        for name, one in signals.items():
-            self._blend.put(_PLACE[name], one.item, one.amount, one.because)
 
     def order(self, n: int) -> tuple[NDArray[np.uint64], F64]:
         """Items and scores of the n best."""
         if self._ranker is None:
-            return self._blend.best(self._linear, n)
+            return self.rows.best(self._linear, n)
         return self._ranked(self._ranker, n)[:2]
 
     def best(self, n: int) -> Scored:
         """The n best, and why."""
         if self._ranker is not None:
             return self._explained(self._ranker, n)
-        items, scores = self._blend.best(self._linear, n)
-        return Scored(items, scores, *self._blend.parts())
+        items, scores = self.rows.best(self._linear, n)
+        return Scored(items, scores, *self.rows.parts())
 
     def features(self, n: int) -> tuple[NDArray[np.uint64], F64]:
         """The n best by the linear weights, and their FEATURES: float64[<=n, len(FEATURES)]."""
-        items, _ = self._blend.best(self._linear, n)
-        totals, largest = self._blend.totals()
+        items, _ = self.rows.best(self._linear, n)
+        totals, largest = self.rows.totals()
         totals = totals[:, _BLENDED]
         return items, np.hstack([totals / np.where(largest > 0, largest, 1)[_BLENDED], totals])
 
@@ -122,7 +117,7 @@ class Blender:
     def _explained(self, trees: Trees, n: int) -> Scored:
         items, scores, features, places = self._ranked(trees, n)
         if not len(items):
-            return Scored(items, scores, *self._blend.parts())
+            return Scored(items, scores, *self.rows.parts())
         values, m = trees.explain(features), len(BLENDED)
         signal, because, amount = self._parts()
         parts = np.abs(features[:, :m] * self._linear[_BLENDED])
@@ -136,7 +131,7 @@ class Blender:
 
     def _parts(self) -> tuple[Ragged[np.uint8], Ragged[np.uint64], Ragged[np.float64]]:
         """Signals, causes, and amounts by the largest of their signal, of the candidates that trees see."""
-        starts, signal, because, amount = self._blend.parts(np.ones(len(SIGNALS)))
+        starts, signal, because, amount = self.rows.parts(np.ones(len(SIGNALS)))
         return Ragged(starts, signal), Ragged(starts, because), Ragged(starts, amount)
 
 

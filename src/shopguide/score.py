@@ -18,7 +18,7 @@ from shopguide._core import Audience
 from shopguide.blend import Blender, Scored
 from shopguide.errors import CoreError, LostError, StateError
 from shopguide.frontier import Frontier
-from shopguide.recommenders.base import Context, Recommender, Signals
+from shopguide.recommenders.base import PLACE, Context, Recommender
 from shopguide.recommenders.content import Content
 from shopguide.recommenders.items import ItemBased
 from shopguide.recommenders.popular import Popular
@@ -50,8 +50,8 @@ class Scorer:
             "sessions": NearestSessions(learn, score),
             **({"users": NearestUsers(learn, score)} if learn.users else {}),
             "visit": Visit(),
-            "popular": self.popular,
             "content": self.content,
+            "popular": self.popular,  # the last: of all that the others found
         }
         self.blender = Blender(Weights.of(score))
         self.frontier = Frontier()
@@ -110,17 +110,17 @@ class Scorer:
         return Slate(partition, first, last, mine, self._candidates(found), time.time())
 
     def gather(self, looks: Looks, row: int) -> None:
-        """Put the signals of a look into the blender."""
-        slot, now = looks.slot.bytes_at(row), float(looks.event_time[row])
+        """Put the signals of a look into the blender's rows."""
+        slot, now, rows = looks.slot.bytes_at(row), float(looks.event_time[row]), self.blender.rows
         self.blender.begin(trained=slot not in (SIMILAR, TRENDING))
         n = int(looks.n[row]) + SPARE
         if slot == SIMILAR:
             about = looks.about[row : row + 1]
             _, items, cosines, _ = self.items.model.neighbours(about, n)
-            similar = Signals(items, cosines, about.repeat(len(items)))
-            self.blender.put({"similar": similar, "content": self.content.like(about, n)})
+            rows.put(PLACE["similar"], items, cosines, about.repeat(len(items)))
+            self.content.like(int(about[0]), 1.0, n, rows)
         elif slot == TRENDING:
-            self.blender.put({"trending": self.popular.top(n, int(looks.category[row]), now)})
+            rows.put(PLACE["trending"], *self.popular.top(n, int(looks.category[row]), now))
         else:
             context = Context(
                 looks.recent[row],
@@ -133,7 +133,7 @@ class Scorer:
                 looks.query.bytes_at(row).decode("utf-8", "replace"),
             )
             for recommender in self._recommenders.values():
-                self.blender.put(recommender.score(context, self._limit))
+                recommender.score(context, self._limit, rows)
 
     def checksum(self) -> str:
         """The model's checksum (hex): equal for equal kept events, whatever the way they came."""

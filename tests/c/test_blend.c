@@ -79,6 +79,21 @@ static void compare(sg_blend *b, size_t n) {
     }
 }
 
+static void compare_strongest(sg_blend *b, unsigned signal, size_t n) {
+    const sg_candidate *best;
+    size_t got = sg_blend_strongest(b, signal, n, &best), above = 0;
+    for (uint64_t item = 0; item < ITEMS; item++) above += total(item, signal) > 0;
+    CHECK(got == (n < above ? n : above));
+    for (size_t x = 0; x < got; x++) {
+        uint64_t item = b->items[best[x].id];
+        size_t before = 0;
+        for (uint64_t other = 0; other < ITEMS; other++)
+            before += total(other, signal) > total(item, signal) ||
+                      (total(other, signal) == total(item, signal) && other < item);
+        CHECK(before == x && best[x].strength == total(item, signal));
+    }
+}
+
 int main(void) {
     const double bad[] = {-1, 1e301, 0.0 / 0.0};
     uint64_t item = 7;
@@ -99,6 +114,7 @@ int main(void) {
         sg_blend_begin(b);
         len = 0;
         for (int x = 0; x < 20 && len + 12 < ROWS; x++) put(b);
+        compare_strongest(b, below(SIGNALS), below(ITEMS + 10));
         compare(b, below(ITEMS + 10));
     }
     sg_blend_begin(b);

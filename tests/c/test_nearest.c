@@ -5,7 +5,7 @@
 #include "check.h"
 #include "sg_nearest.h"
 
-enum { UNITS = 40, ITEMS = 12, EVENTS = 300, LEN = 4 };
+enum { UNITS = 40, ITEMS = 12, EVENTS = 300, LEN = 4, READINGS = 3 };
 
 static uint64_t units[EVENTS], items[EVENTS];
 static double times[EVENTS];
@@ -47,29 +47,23 @@ static double newest(const sg_query *q) {
 }
 
 /* What unit u brings to an item, but for the similarity. */
-static double counts(const sg_query *q, size_t u, size_t item) {
+static double counts(const sg_query *q, const sg_reading *r, size_t u, size_t item) {
     size_t d = (size_t)abs(holds[u][item] - holds[u][q->items[steps[u]]]);
-    double near = !q->distances ? 1 : d < q->distances ? q->near[d] : 0;
-    double fresh = q->half_life > 0 ? exp2((last[u] - newest(q)) / q->half_life) : 1;
+    double near = !r->distances ? 1 : d < r->distances ? r->near[d] : 0;
+    double fresh = r->half_life > 0 ? exp2((last[u] - newest(q)) / r->half_life) : 1;
     return holds[u][item] ? floor(q->decays[steps[u]] * fresh * near * 0x1p16 + 0.5) * 0x1p-16 : 0;
 }
 
-static void compare(sg_sessions *m, const sg_query *q, size_t most) {
-    uint64_t near[UNITS], found[ITEMS];
-    double similar[UNITS], scores[ITEMS], expected[ITEMS] = {0};
-    size_t n, got, alive = 0, expected_n = 0, holders[ITEMS] = {0}, positive = 0;
-    similarities(q);
-    CHECK(sg_nearest_units(m, q, near, similar, &n) == SG_OK);
-    CHECK(sg_nearest_items(m, q, most, found, scores, &got) == SG_OK);
+static void compare_reading(const sg_query *q, const sg_reading *r, size_t most, const uint64_t *found,
+                            const double *scores, size_t got) {
+    double expected[ITEMS] = {0};
+    size_t alive = 0, holders[ITEMS] = {0}, positive = 0;
     for (size_t u = 0; u < UNITS; u++) {
         alive += last[u] >= 0;
         for (size_t i = 0; i < ITEMS; i++) holders[i] += holds[u][i] != 0;
         if (sims[u] == 0 || place(u) >= q->k) continue;
-        expected_n++;
-        CHECK(place(u) < n && near[place(u)] == u && similar[place(u)] == sims[u]);
-        for (size_t i = 0; i < ITEMS; i++) expected[i] += sims[u] * counts(q, u, i);
+        for (size_t i = 0; i < ITEMS; i++) expected[i] += sims[u] * counts(q, r, u, i);
     }
-    CHECK(n == expected_n);
     for (size_t i = 0; i < ITEMS; i++) {
         if (q->idf > 0 && holders[i]) expected[i] *= 1 + q->idf * log((double)alive / (double)holders[i]);
         positive += expected[i] > 0;
@@ -81,6 +75,23 @@ static void compare(sg_sessions *m, const sg_query *q, size_t most) {
             better += expected[i] > expected[found[x]] || (expected[i] == expected[found[x]] && i < found[x]);
         CHECK(better == x && scores[x] == expected[found[x]]);
     }
+}
+
+static void compare(sg_sessions *m, const sg_query *q, const sg_reading *readings, size_t count, size_t most) {
+    uint64_t near[UNITS], found[READINGS * ITEMS];
+    double similar[UNITS], scores[READINGS * ITEMS];
+    size_t n, got[READINGS], expected_n = 0;
+    similarities(q);
+    CHECK(sg_nearest_units(m, q, near, similar, &n) == SG_OK);
+    for (size_t u = 0; u < UNITS; u++) {
+        if (sims[u] == 0 || place(u) >= q->k) continue;
+        expected_n++;
+        CHECK(place(u) < n && near[place(u)] == u && similar[place(u)] == sims[u]);
+    }
+    CHECK(n == expected_n);
+    CHECK(sg_nearest_items(m, q, readings, count, most, found, scores, got) == SG_OK);
+    for (size_t x = 0; x < count; x++)
+        compare_reading(q, &readings[x], most, found + x * most, scores + x * most, got[x]);
 }
 
 static void learn(sg_sessions *m, unsigned range) {
@@ -105,9 +116,13 @@ static void test_random_queries(unsigned range) {
     learn(m, range);
     for (int trial = 0; trial < 3000; trial++) {
         uint64_t wanted[LEN], without = below(UNITS);
-        double weights[LEN], decays[LEN], near[LEN];
-        size_t len = below(LEN + 1), distances = below(LEN + 1);
-        for (size_t d = 0; d < distances; d++) near[d] = below(5) / 4.0;
+        double weights[LEN], decays[LEN], near[READINGS][LEN];
+        sg_reading readings[READINGS];
+        size_t len = below(LEN + 1);
+        for (size_t x = 0; x < READINGS; x++) {
+            for (size_t d = 0; d < LEN; d++) near[x][d] = below(5) / 4.0;
+            readings[x] = (sg_reading){near[x], below(LEN + 1), below(2) * (range / 8.0)};
+        }
         for (size_t p = 0; p < len; p++) {
             wanted[p] = p * 4 + below(4); /* distinct, some unknown */
             weights[p] = below(5) / 4.0;
@@ -120,11 +135,8 @@ static void test_random_queries(unsigned range) {
                       .m = below(12),
                       .k = below(30),
                       .idf = below(2) * 5.0,
-                      .without = below(2) ? &without : NULL,
-                      .near = near,
-                      .distances = distances,
-                      .half_life = below(2) * (range / 8.0)};
-        compare(m, &q, below(ITEMS));
+                      .without = below(2) ? &without : NULL};
+        compare(m, &q, readings, below(READINGS + 1), below(ITEMS));
     }
     SOUND(sg_sessions, m);
     sg_sessions_free(m);
@@ -145,8 +157,12 @@ static void test_what_is_refused(void) {
     bad[2].idf = -1;
     bad[3].idf = INFINITY;
     bad[4].idf = NAN;
-    CHECK(sg_nearest_items(m, &fine, 1, &out, &score, &n) == SG_OK);
-    for (size_t x = 0; x < 5; x++) CHECK(sg_nearest_items(m, &bad[x], 1, &out, &score, &n) == SG_ERR_VALUE && n == 0);
+    const sg_reading plain = {0}, unreadable[] = {{(double[]){1.001}, 1, 0}, {NULL, 0, -1}, {NULL, 0, NAN}};
+    CHECK(sg_nearest_items(m, &fine, &plain, 1, 1, &out, &score, &n) == SG_OK);
+    for (size_t x = 0; x < 5; x++)
+        CHECK(sg_nearest_items(m, &bad[x], &plain, 1, 1, &out, &score, &n) == SG_ERR_VALUE && n == 0);
+    for (size_t x = 0; x < 3; x++)
+        CHECK(sg_nearest_items(m, &fine, &unreadable[x], 1, 1, &out, &score, &n) == SG_ERR_VALUE && n == 0);
     for (int x = 0; x < 3; x++) {
         double *out_of_range[] = {weights, decays, weights};
         double values[] = {-0x1p-20, 1.001, NAN};
@@ -168,11 +184,12 @@ static void test_out_of_memory_answers_nothing(void) {
     size_t n;
     int failed = 0, rc;
     sg_query q = {.items = &wanted, .weights = &weight, .decays = &weight, .len = 1, .m = 9, .k = 9};
+    const sg_reading plain = {0};
     CHECK(sg_sessions_new(50, &m) == SG_OK);
     learn(m, 30);
     do {
         fail_after = failed;
-        rc = sg_nearest_items(m, &q, ITEMS, found, scores, &n);
+        rc = sg_nearest_items(m, &q, &plain, 1, ITEMS, found, scores, &n);
         fail_after = -1;
         CHECK(rc == SG_OK || (rc == SG_ERR_NOMEM && n == 0));
         SOUND(sg_sessions, m);

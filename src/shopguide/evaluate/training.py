@@ -34,7 +34,8 @@ BESIDE = 2  # values on each side that one is judged by too: a peak one value wi
 ROUNDS = 20  # at most
 LEAST_GAIN = 1e-5  # of a round, for another
 SIGNED = ("current",)  # weights that may be negative: on some sites the item on the screen is never the next
-LEAVES, RATE, MOST_TREES, PATIENCE = 31, 0.07, 300, 50
+LEAVES, RATE, MOST_TREES, PATIENCE = 15, 0.1, 300, 50
+SEEN = 0.5  # of the features, by each tree: many say nearly the same
 SEED = 7
 
 F64 = NDArray[np.float64]
@@ -242,7 +243,8 @@ def _trees(slices: list[Queries], linear: F64, told: Told) -> dict[str, list[Any
         "eval_at": [K],
         "learning_rate": RATE,
         "num_leaves": LEAVES,
-        "min_data_in_leaf": 50,
+        "min_data_in_leaf": 200,
+        "feature_fraction": SEEN,
         "lambdarank_truncation_level": K + 10,
         "verbose": -1,
         "seed": SEED,

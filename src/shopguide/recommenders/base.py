@@ -8,8 +8,11 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from shopguide.records import Batch, Lessons
+from shopguide._core import Blend
+from shopguide.records import SIGNALS, Batch, Lessons
 from shopguide.settings import ScoreSettings
+
+PLACE = {name: at for at, name in enumerate(SIGNALS)}  # a signal's number in a blend
 
 
 class Context(NamedTuple):
@@ -25,15 +28,6 @@ class Context(NamedTuple):
     user: int
     now: float
     query: str = ""
-
-
-class Signals(NamedTuple):
-    """Items with amounts; an item may stand in many rows, its signal is their sum. ``because`` names the user's item
-    that the amount comes from; 0, or None for all: none."""
-
-    item: NDArray[np.uint64]
-    amount: NDArray[np.float64]
-    because: NDArray[np.uint64] | None = None
 
 
 class Recommender(Protocol):
@@ -61,9 +55,10 @@ class Recommender(Protocol):
         """These items have gone from the catalogue."""
         return
 
-    def score(self, context: Context, limit: int) -> dict[str, Signals]:
-        """Signals by name, of at most ``limit`` items for each of the user's items (or in all, where none is the
-        cause). A name may be missing."""
+    def score(self, context: Context, limit: int, blend: Blend) -> None:
+        """Put rows of the signals into a blend, each an item, an amount, and the user's item that it comes from (0:
+        none): of at most ``limit`` items for each of the user's items, or ``2 * limit`` in all where none is the
+        cause. An item may stand in many rows, its signal is their sum."""
 
     def dump(self) -> dict[str, NDArray[Any]]:
         """What cannot be learned again from the lessons that ``items`` keeps."""

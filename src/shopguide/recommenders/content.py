@@ -17,8 +17,9 @@ import orjson
 from numpy.typing import NDArray
 
 from shopguide import catalogue
+from shopguide._core import Blend
 from shopguide.keys import query_key
-from shopguide.recommenders.base import Context, Recommender, Signals
+from shopguide.recommenders.base import PLACE, Context, Recommender
 from shopguide.recommenders.bm25 import Bm25, Found
 from shopguide.recommenders.words import LONGEST, words
 from shopguide.records import Batch, Lessons
@@ -74,18 +75,18 @@ class Content(Recommender):
             self._items.pop(item, None)
             self._index.put(item, ())
 
-    def score(self, context: Context, limit: int) -> dict[str, Signals]:
+    def score(self, context: Context, limit: int, blend: Blend) -> None:
         if not len(self._index):
-            return {}
-        asked = context.recent[: len(self._decay)]
-        signals = {"content": self._resembling(asked, self._decay, limit)}
+            return
+        for item, weight in zip(context.recent.tolist(), self._decay.tolist(), strict=False):
+            self.like(item, weight, limit, blend)
         if context.query:
-            signals["search"] = Signals(*self._matching(context.query, limit))
-        return signals
+            blend.put(PLACE["search"], *self._matching(context.query, limit))
 
-    def like(self, item: NDArray[np.uint64], limit: int) -> Signals:
-        """What resembles an item, uint64[1], most."""
-        return self._resembling(item, np.ones(1), limit)
+    def like(self, item: int, weight: float, limit: int, blend: Blend) -> None:
+        """Put what resembles an item most into a blend."""
+        items, shares = self._neighbours(item, limit)
+        blend.put(PLACE["content"], items, shares * weight, np.full(len(items), item, np.uint64))
 
     def dump(self) -> dict[str, NDArray[Any]]:
         said = [(item, *described) for item, described in self._items.items()]
@@ -103,14 +104,6 @@ class Content(Recommender):
 
     def check(self) -> None:
         self._index.check()
-
-    def _resembling(self, asked: NDArray[np.uint64], weights: NDArray[np.float64], limit: int) -> Signals:
-        found = [self._neighbours(item, limit) for item in asked.tolist()]
-        if not found:
-            return Signals(np.zeros(0, np.uint64), np.zeros(0))
-        sizes = [len(items) for items, _ in found]
-        amounts = np.concatenate([amounts for _, amounts in found]) * weights[: len(found)].repeat(sizes)
-        return Signals(np.concatenate([items for items, _ in found]), amounts, asked.repeat(sizes))
 
     def _neighbours(self, item: int, limit: int) -> Found:
         answer = self._remembered(item, limit)

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from shopguide._core import Items
-from shopguide.recommenders.base import Context, OfUnits, Signals
+from shopguide._core import Blend, Items
+from shopguide.recommenders.base import PLACE, Context, OfUnits
 from shopguide.records import Lessons
 from shopguide.settings import LearnSettings, ScoreSettings
 
@@ -34,17 +33,10 @@ class ItemBased(OfUnits[Items]):
     def bulk(self, lessons: Lessons) -> None:
         self.model.bulk(lessons.unit, lessons.item, lessons.time)
 
-    def score(self, context: Context, limit: int) -> dict[str, Signals]:
+    def score(self, context: Context, limit: int, blend: Blend) -> None:
         sources, weights = self.asked(context)
-        starts, items, cosines, rules = self.model.neighbours(sources, limit)
-        lengths = np.diff(starts)
-        because, decay = sources.repeat(lengths), weights.repeat(lengths)
-        near, strength = self.model.recommend(sources, weights, SECOND, limit)
-        return {
-            "items": Signals(items, cosines * decay, because),
-            "rule": Signals(items, rules * decay, because),
-            "second": Signals(*self.model.recommend(near, strength, 2 * limit, limit)),
-        }
+        self.model.put(blend, PLACE["items"], PLACE["rule"], sources, weights, limit)
+        self.model.put_second(blend, PLACE["items"], PLACE["second"], SECOND, 2 * limit, limit)
 
     def dump(self) -> dict[str, NDArray[Any]]:
         return self.model.dump()

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopguide import catalogue
-from shopguide._core import Recent
-from shopguide.recommenders.base import Context, Recommender, Signals
+from shopguide._core import Blend, Recent
+from shopguide.recommenders.base import PLACE, Context, Recommender
 from shopguide.records import Batch, Kind, Lessons
 from shopguide.settings import LearnSettings
 
@@ -18,7 +18,8 @@ WEIGHT[[Kind.VIEW, Kind.CLICK, Kind.FAVOURITE, Kind.CART, Kind.PURCHASE]] = 1, 1
 
 
 class Popular(Recommender):
-    """Decayed counts, overall and by category."""
+    """Decayed counts, overall and by category. Of all candidates that others have put before, it says how popular they
+    are."""
 
     signals = ("popular",)
 
@@ -37,16 +38,16 @@ class Popular(Recommender):
     def forget(self, items: NDArray[np.uint64]) -> None:
         self.model.categorise(items, np.zeros(len(items), np.uint64))
 
-    def score(self, context: Context, limit: int) -> dict[str, Signals]:
-        return {"popular": self.top(limit, 0, context.now)}
+    def score(self, context: Context, limit: int, blend: Blend) -> None:
+        self.model.put(blend, PLACE["popular"], limit, context.now)
 
-    def top(self, limit: int, category: int, now: float) -> Signals:
+    def top(self, limit: int, category: int, now: float) -> tuple[NDArray[np.uint64], NDArray[np.float64]]:
         """The ``limit`` most popular items of a category (0: of all) at a time; the first has amount 1. What is so long
         ago that nothing is left of it is not among them. (A weight read long before its events is the largest double.)
         """
         items, weights = self.model.top(limit, category, now)
         live = np.count_nonzero(weights)
-        return Signals(items[:live], weights[:live] / weights[:1])
+        return items[:live], weights[:live] / weights[:1]
 
     def dump(self) -> dict[str, NDArray[Any]]:
         return dict(self.model.dump())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from shopguide._core import Next
-from shopguide.recommenders.base import Context, OfUnits, Signals
+from shopguide._core import Blend, Next
+from shopguide.recommenders.base import PLACE, Context, OfUnits
 from shopguide.settings import LearnSettings, ScoreSettings
 
 STEPS = 10  # items behind an event that it follows, with weight 1 / distance
@@ -19,10 +19,8 @@ class Sequence(OfUnits[Next]):
         steps = min(STEPS, learn.history)
         super().__init__(Next(steps=steps, history=learn.history, k=score.neighbours), score)
 
-    def score(self, context: Context, limit: int) -> dict[str, Signals]:
+    def score(self, context: Context, limit: int, blend: Blend) -> None:
         sources, weights = self.asked(context)
-        if not len(sources):
-            return {}
-        items, amounts = self.model.following(int(sources[0]), limit)
-        hops = self.model.two_hops(sources, weights, FIRST, SECOND, 2 * limit)
-        return {"next": Signals(items, amounts, sources[:1].repeat(len(items))), "hops": Signals(*hops)}
+        if len(sources):
+            hops = (FIRST, SECOND, 2 * limit)
+            self.model.put(blend, PLACE["next"], PLACE["hops"], sources, weights, limit, *hops)

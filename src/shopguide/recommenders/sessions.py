@@ -7,10 +7,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from shopguide._core import Sessions
-from shopguide.recommenders.base import Context, OfUnits, Signals
+from shopguide._core import Blend, Sessions
+from shopguide.recommenders.base import PLACE, Context, OfUnits
 from shopguide.records import Lessons
 from shopguide.settings import LearnSettings, ScoreSettings
 
@@ -19,12 +19,14 @@ NEAREST = 100  # of these, those whose items count
 RARE = 1.0  # weight of the logarithm of how rare an item is
 NEAR = np.append(0, np.exp(-np.arange(12) / 2))  # what an item counts, so far from the one that is shared; itself: 0
 HALF_LIFE = 30 * 86400.0  # seconds before the newest of them in which a session counts half
+PLAIN, BESIDE = (np.zeros(0), None), (NEAR, HALF_LIFE)  # how the nearest are read
 
 
 class NearestSessions(OfUnits[Sessions]):
     """The unit is what ``learn.unit`` says. The one who asks does not count."""
 
     signals: tuple[str, ...] = ("sessions", "beside")
+    readings: tuple[tuple[NDArray[np.float64], float | None], ...] = (PLAIN, BESIDE)
 
     def __init__(self, learn: LearnSettings, score: ScoreSettings) -> None:
         super().__init__(Sessions(history=learn.history), score)
@@ -32,28 +34,28 @@ class NearestSessions(OfUnits[Sessions]):
     def bulk(self, lessons: Lessons) -> None:
         self.model.bulk(self.units(lessons), lessons.item, lessons.time)
 
-    def score(self, context: Context, limit: int) -> dict[str, Signals]:
-        beside = self._nearest(context, limit, context.unit, NEAR, HALF_LIFE)
-        return {"sessions": self._nearest(context, limit, context.unit), "beside": beside}
+    def own(self, context: Context) -> int:
+        """The unit of the one who asks."""
+        return context.unit
 
-    def _nearest(
-        self, context: Context, limit: int, own: int, near: ArrayLike = (), half_life: float | None = None
-    ) -> Signals:
+    def score(self, context: Context, limit: int, blend: Blend) -> None:
         sources, weights = self.asked(context)
-        sample = (2 * limit, NEWEST, NEAREST, RARE, own or None)
-        return Signals(*self.model.recommend(sources, weights, weights, *sample, near, half_life))
+        signals = [PLACE[name] for name in self.signals]
+        sample = (2 * limit, NEWEST, NEAREST, RARE, self.own(context) or None)
+        self.model.put(blend, signals, sources, weights, self.readings, *sample)
 
 
 class NearestUsers(NearestSessions):
     """User-based collaborative filtering: the same of whole users, where visits are the units of the others."""
 
     signals = ("users",)
+    readings = (PLAIN,)
 
     def units(self, lessons: Lessons) -> NDArray[np.uint64]:
         return lessons.user
 
-    def score(self, context: Context, limit: int) -> dict[str, Signals]:
-        return {"users": self._nearest(context, limit, context.user)}
+    def own(self, context: Context) -> int:
+        return context.user
 
     def dump(self) -> dict[str, NDArray[Any]]:
         return self.model.dump()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from itertools import islice
 
-from shopguide.recommenders.base import Context, Recommender, Signals
+from shopguide._core import Blend
+from shopguide.recommenders.base import PLACE, Context, Recommender
 from shopguide.records import Lessons
+
+CURRENT, PREVIOUS, STEPS, REPEATS = (PLACE[name] for name in ("current", "previous", "steps", "repeats"))
 
 
 class Visit(Recommender):
@@ -21,16 +23,13 @@ class Visit(Recommender):
     def retract(self, lessons: Lessons) -> None:
         pass
 
-    def score(self, context: Context, limit: int) -> dict[str, Signals]:
-        here = np.flatnonzero(context.here)[:limit]
-        if not len(here):
-            return {}
-        items, times = context.recent[here], context.here[here]
-        shares: NDArray[np.float64] = 1 / np.arange(1, len(items) + 1, dtype=np.float64)
-        found = {"current": Signals(items[:1], shares[:1], items[:1]), "steps": Signals(items, shares, items)}
-        if len(items) > 1:
-            found["previous"] = Signals(items[1:2], shares[:1], items[1:2])
-        again = np.flatnonzero(times > 1)
-        if len(again):
-            found["repeats"] = Signals(items[again], times[again].astype(np.float64) - 1, items[again])
-        return found
+    def score(self, context: Context, limit: int, blend: Blend) -> None:
+        here = (
+            (item, times) for item, times in zip(context.recent.tolist(), context.here.tolist(), strict=True) if times
+        )
+        for step, (item, times) in enumerate(islice(here, limit), 1):
+            blend.put_one(STEPS, item, 1 / step, item)
+            if step <= 2:
+                blend.put_one(CURRENT if step == 1 else PREVIOUS, item, 1.0, item)
+            if times > 1:
+                blend.put_one(REPEATS, item, times - 1.0, item)
