@@ -99,10 +99,18 @@ cdef class Next:
     def put(self, Blend blend, uint32_t next, uint32_t hops, items, weights, k, first, second, limit):
         """Into a blend, as two signals: the k best followers of the first of ``items``, which is their cause, and what
         two_hops() finds."""
-        cdef uint64_t cause = items[0]
-        found, amounts = self.following(cause, k)
-        blend.put(next, found, amounts, np.full(len(found), cause, np.uint64))
-        blend.put(hops, *self.two_hops(items, weights, first, second, limit))
+        cdef const uint64_t[::1] of = np.ascontiguousarray(items, np.uint64)
+        cdef const double[::1] w = np.ascontiguousarray(weights, np.float64)
+        cdef size_t x, n = _of_one_length(of.shape[0], w.shape[0]), got = 0
+        cdef size_t most = min(max(k, 0), sg_next_degree(self.model, of[0])), all_ = max(limit, 0)
+        found, amounts = np.empty(max(most, all_), np.uint64), np.empty(max(most, all_))
+        because = np.full(most, of[0], np.uint64)
+        cdef uint64_t[::1] i = found, b = because
+        cdef double[::1] a = amounts
+        check(sg_next_following(self.model, of[0], most, &i[0], &a[0], &got))
+        blend.rows_of(next, &i[0], &b[0], &a[0], got)
+        check(sg_next_two_hops(self.model, &of[0], &w[0], n, max(first, 0), max(second, 0), all_, &i[0], &a[0], &got))
+        blend.rows_of(hops, &i[0], NULL, &a[0], got)
 
     def events(self):
         """(units uint64[n], items uint64[n], times float64[n]): every event held, each unit's together and in order.

@@ -108,18 +108,23 @@ cdef class Sessions:
         the query's own items are among them. near: what an item counts by its distance from the shared one, from 0 up;
         empty: all alike. half_life: seconds before the newest of them in which a unit halves; None: never. Raises
         ValueError on a query that sg_nearest.h does not allow."""
-        (found,) = self._read(items, weights, decay, [(near, half_life)], n, m, k, idf, without)
-        return found
+        cdef size_t got
+        found, scores = self._read(items, weights, decay, [(near, half_life)], n, m, k, idf, without, &got)
+        return found[0, :got], scores[0, :got]
 
     def put(self, Blend blend, signals, items, weights, readings, n, m, k, idf, without=None):
         """Into a blend what recommend() finds, with ``weights`` for decay: by each of ``readings``, (near, half_life),
         one of the signals."""
-        found = self._read(items, weights, weights, readings, n, m, k, idf, without)
-        for signal, (held, scores) in zip(signals, found, strict=True):
-            blend.put(signal, held, scores)
+        cdef size_t[MOST_READINGS] got
+        cdef size_t x
+        found, scores = self._read(items, weights, weights, readings, n, m, k, idf, without, got)
+        cdef uint64_t[:, ::1] i = found
+        cdef double[:, ::1] s = scores
+        for x in range(i.shape[0]):
+            blend.rows_of(signals[x], &i[x, 0], NULL, &s[x, 0], got[x])
 
-    def _read(self, items, weights, decay, readings, n, m, k, idf, without):
-        """Items and scores by each reading."""
+    cdef _read(self, items, weights, decay, readings, n, m, k, idf, without, size_t *got):
+        """Items and scores by each reading, [readings, n], and how many of each were found."""
         cdef const uint64_t[::1] of = np.ascontiguousarray(items, np.uint64)
         cdef const double[::1] w = np.ascontiguousarray(weights, np.float64)
         cdef const double[::1] d = np.ascontiguousarray(decay, np.float64)
@@ -129,7 +134,6 @@ cdef class Sessions:
         cdef uint64_t but = without or 0
         cdef sg_query q
         cdef sg_reading[MOST_READINGS] by
-        cdef size_t[MOST_READINGS] got
         q.items, q.weights, q.decays, q.len, q.m, q.k, q.idf = &of[0], &w[0], &d[0], length, each, nearest, idf
         q.without = NULL if without is None else &but
         if count > MOST_READINGS:
@@ -145,7 +149,7 @@ cdef class Sessions:
         with nogil:
             rc = sg_nearest_items(self.model, &q, by, count, most, &i[0, 0], &s[0, 0], got)
         check(rc)
-        return [(found[x, : got[x]], scores[x, : got[x]]) for x in range(count)]
+        return found, scores
 
     def holding(self, items):
         """uint32[n]: how many units hold each item."""

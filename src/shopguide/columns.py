@@ -115,12 +115,12 @@ class Table:
         """The rows of a boolean mask, an index array, in that order."""
         if rows.dtype == bool:
             rows = np.flatnonzero(rows)
-        return self._like({n: c.take(rows) if isinstance(c, Ragged) else c[rows] for n, c in self.columns().items()})
+        return self.of({n: c.take(rows) if isinstance(c, Ragged) else c[rows] for n, c in self.columns().items()})
 
     def slice(self, start: int, stop: int) -> Self:
         """Rows start..stop-1, as far as there are; copies."""
         rows = slice(start, stop)
-        return self._like(
+        return self.of(
             {n: c.slice(start, stop) if isinstance(c, Ragged) else c[rows].copy() for n, c in self.columns().items()}
         )
 
@@ -129,7 +129,7 @@ class Table:
         if not tables:
             return cls()
         first = tables[0].columns()
-        return cls._like(
+        return cls.of(
             {
                 n: c.join(*(getattr(t, n) for t in tables[1:]))
                 if isinstance(c, Ragged)
@@ -139,8 +139,8 @@ class Table:
         )
 
     @classmethod
-    def _like(cls, columns: dict[str, Any]) -> Self:
-        """Of columns that fit already: most tables are made of others, and small ones are made often."""
+    def of(cls, columns: dict[str, Any]) -> Self:
+        """Of all its columns, in their order and types, which fit already: small tables are made often."""
         table = cls.__new__(cls)
         table.__dict__.update(columns)
         return table

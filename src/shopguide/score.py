@@ -184,15 +184,16 @@ class Scorer:
             return Candidates()
         all_ = Scored.join(found)
         shared = self.audience.behind(all_.item, all_.starts, all_.because, all_.amount, EXPLAINED)
-        return Candidates(
-            look=np.repeat(np.arange(len(found), dtype=np.uint32), [len(one.item) for one in found]),
-            item=all_.item,
-            score=all_.score,
-            signal=Ragged(all_.starts, all_.signal),
-            because=Ragged(all_.starts, all_.because),
-            amount=Ragged(all_.starts, all_.amount),
-            shared=Ragged(all_.starts, shared),
-        )
+        columns = {
+            "look": np.repeat(np.arange(len(found), dtype=np.uint32), [len(one.item) for one in found]),
+            "item": all_.item,
+            "score": all_.score,
+            "signal": Ragged(all_.starts, all_.signal),
+            "because": Ragged(all_.starts, all_.because),
+            "amount": Ragged(all_.starts, all_.amount),
+            "shared": Ragged(all_.starts, shared),
+        }
+        return Candidates.of(columns)
 
 
 def _part(state: dict[str, NDArray[Any]], name: str) -> dict[str, NDArray[Any]]:

@@ -18,7 +18,7 @@ from shopguide.recommenders.base import PLACE, Context, OfUnits
 from shopguide.records import Lessons
 from shopguide.settings import LearnSettings, ScoreSettings
 
-SECOND = 40  # neighbours of the user's items whose own neighbours are looked at
+SECOND = 20  # neighbours of the user's items whose own neighbours are looked at
 
 
 class ItemBased(OfUnits[Items]):
