@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from test_access_log import record
 
 from shopguide.collect import follow, generation
@@ -129,6 +129,7 @@ class Rotation(RuleBasedStateMachine):
             file.write(data)
 
     def finish_line(self) -> None:
+        """Then PATH is there."""
         self.write(self.half)
         self.half = b""
 
@@ -138,9 +139,9 @@ class Rotation(RuleBasedStateMachine):
         self.write(b"".join(line(self.written + at) for at in range(n)))
         self.written += n
 
-    @precondition(lambda self: not self.half)
     @rule(cut=st.integers(1, 100))
     def half_a_line(self, cut: int) -> None:
+        self.finish_line()
         whole = line(self.written)
         self.written += 1
         self.write(whole[:cut])
@@ -153,17 +154,17 @@ class Rotation(RuleBasedStateMachine):
             _, _, number, *packed = path.name.split(".")
             path.rename(self.folder / ".".join(["access.log", str(int(number) + 1), *packed]))
 
-    @precondition(lambda self: self.path.exists() and not self.half)
     @rule(create=st.booleans())
     def rename(self, create: bool) -> None:
+        self.finish_line()
         self.shift()
         self.path.rename(self.folder / "access.log.1")
         if create:
             self.path.touch()
 
-    @precondition(lambda self: self.path.exists() and not self.half)
     @rule(look=st.booleans(), after=st.integers(0, 9))
     def copy_and_truncate(self, look: bool, after: int) -> None:
+        self.finish_line()
         self.shift()
         shutil.copyfile(self.path, self.folder / "access.log.1")
         if look:
@@ -204,7 +205,7 @@ class Rotation(RuleBasedStateMachine):
         assert not self.state.taken() - counted(range(self.written))
 
 
-Rotation.TestCase.settings = settings(max_examples=20, stateful_step_count=25, deadline=None)
+Rotation.TestCase.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
 TestRotation = Rotation.TestCase
 
 

@@ -78,10 +78,8 @@ class Generation:
     def go_on(self, sent: int) -> None:
         """Go to where a line begins that may not have been taken, ``sent`` being the last number that was."""
         self._begin = max(0, sent - READ)
-        if not self.packed:
-            self._begin = min(
-                self._begin, self.size
-            )  # a copy may be shorter than what was read before it was truncated
+        if not self.packed:  # a copy may end before what was read of its original
+            self._begin = min(self._begin, self.size)
         try:
             self._text.seek(self._begin)
             if self._begin:
