@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from ipaddress import IPv4Address, IPv6Address
 from itertools import pairwise
 from pathlib import Path
@@ -11,8 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_formats import raws, read, user, write
 
-from shopguide.collect.access_log import AccessLog, network, without_addresses
+from shopguide.collect.access_log import Combined
+from shopguide.collect.addresses import network, without_addresses
+from shopguide.collect.files import open_source
+from shopguide.collect.json_log import JsonLog
 from shopguide.keys import item_key
+from shopguide.settings import RULES, CollectSettings
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:120.0) Gecko/20100101 Firefox/120.0"
 
@@ -208,7 +213,7 @@ def test_chunk_borders_change_nothing_and_no_line_raises(lines: list[bytes], at:
     cuts = [0, *sorted(min(cut, len(lines)) for cut in at), len(lines)]
     found = []
     for pieces in ([lines], [lines[a:b] for a, b in pairwise(cuts)]):
-        parser, rows = AccessLog(""), []
+        parser, rows = Combined(""), []
         for piece in pieces:
             chunk = parser.parse(piece, False)
             columns = list(chunk.columns.values())
@@ -219,10 +224,153 @@ def test_chunk_borders_change_nothing_and_no_line_raises(lines: list[bytes], at:
 
 def test_a_hostile_line_takes_no_time() -> None:
     """A mebibyte each of what a careless pattern would try again from every place in it."""
-    parser = AccessLog("")
+    parser = Combined("")
     for piece in ("/p/", "/p//", "[", ' ["', "1.", "a:", "::", r"\"", '" ', "aaaa", "%", "?q=&", "https://"):
         body = piece * ((1 << 20) // len(piece) - 400)
         lines = [body.encode(), record(f"GET {body} HTTP/1.1").encode(), record(f"GET /{body} HTTP/1.1").encode()]
         chunk = parser.parse(lines, True)
         for row in range(chunk.rows):
             chunk.raw(row)
+
+
+def under(*rules: dict[str, str], **names: list[str]) -> CollectSettings:
+    return CollectSettings.model_validate({"rules": list(rules) or RULES, **names})
+
+
+def told(path: Path, settings: CollectSettings, *lines: str) -> list[tuple[str, str, str, float]]:
+    """Kind, item, query and value of each event of a log."""
+    events, found = [], open_source(log(path, *lines), settings)
+    for chunk in found.chunks():
+        rows = chunk.rows
+        events += list(zip(*(chunk.columns[n] for n in ("kind", "item", "query", "value")), strict=True))[:rows]
+    return events
+
+
+SHOP = (
+    {"kind": "view", "path": "/shop/.*-i(?P<item>[0-9]+)[.]html"},
+    {"kind": "cart", "method": "POST", "path": "/cart/add", "item": "sku", "value": "price"},
+    {"kind": "remove", "method": "DELETE", "path": "/cart/(?P<item>[^/]+)"},
+    {"kind": "favourite", "method": "PUT", "path": "/me/likes/(?P<item>[^/]+)"},
+    {"kind": "purchase", "path": "/thanks", "item": "item", "value": "total"},
+    {"kind": "search", "path": "/find/(?P<query>[^/]+)"},
+)
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "event"),
+    [
+        ("GET /shop/lamp-i77.html", 200, ("view", "77", "", "")),
+        ("GET /product/77", 200, None),
+        ("POST /cart/add?sku=a%20b&price=9.5", 303, ("cart", "a b", "", "9.5")),
+        ("POST /cart/add?sku=7", 201, ("cart", "7", "", "")),
+        ("POST /cart/add?sku=7", 302, ("cart", "7", "", "")),
+        ("POST /cart/add?sku=7", 422, None),
+        ("POST /cart/add", 303, None),
+        ("GET /cart/add?sku=7", 200, None),
+        ("DELETE /cart/7/", 204, ("remove", "7", "", "")),
+        ("PUT /me/likes/7", 200, ("favourite", "7", "", "")),
+        ("GET /thanks?item=7&total=12", 200, ("purchase", "7", "", "12")),
+        ("GET /thanks?item=7&total=12", 303, None),
+        ("GET /find/red%20lamp", 200, ("search", "", "red lamp", "")),
+    ],
+)
+def test_rules_say_what_a_request_means(
+    tmp_path: Path, request_: str, status: int, event: tuple[str, str, str, str] | None
+) -> None:
+    """The first line is a page, so that the file is known as a log."""
+    lines = record("GET / HTTP/1.1"), record(f"{request_} HTTP/1.1", status=status)
+    assert told(tmp_path, under(*SHOP), *lines) == ([event] if event else [])
+
+
+def test_the_first_rule_that_says_all_counts(tmp_path: Path) -> None:
+    rules = ({"kind": "view", "path": "/x", "item": "a"}, {"kind": "view", "path": "/x", "item": "b"})
+    assert told(tmp_path, under(*rules), record("GET /x?b=2"), record("GET /x?a=1&b=2")) == [
+        ("view", "2", "", ""),
+        ("view", "1", "", ""),
+    ]
+
+
+def test_lines_keep_their_numbers_under_other_rules(tmp_path: Path) -> None:
+    lines = [record("GET /"), record(), record("GET /thanks?item=7"), record()]
+    for settings, numbers in ((under(), [1, 3]), (under(*SHOP), [2])):
+        chunks = list(open_source(log(tmp_path, *lines), settings).chunks())
+        assert [n for chunk in chunks for n in chunk.rows_numbered().tolist()] == numbers
+
+
+NGINX = {
+    "time_iso8601": "2023-10-10T13:55:36-07:00",
+    "remote_addr": "203.0.113.195",
+    "remote_user": "",
+    "request": "GET /product/42?x=1 HTTP/1.1",
+    "status": "200",
+    "http_user_agent": FIREFOX,
+}
+CADDY = {
+    "level": "info",
+    "ts": 1696971336.0,
+    "logger": "http.log.access",
+    "request": {
+        "remote_ip": "203.0.113.195",
+        "client_ip": "203.0.113.195",
+        "method": "GET",
+        "uri": "/product/42?x=1",
+        "headers": {"User-Agent": [FIREFOX]},
+    },
+    "user_id": "",
+    "status": 200,
+}
+TRAEFIK = {
+    "ClientHost": "203.0.113.195",
+    "ClientUsername": "-",
+    "RequestMethod": "GET",
+    "RequestPath": "/product/42?x=1",
+    "DownstreamStatus": 200,
+    "StartUTC": "2023-10-10T20:55:36.000000000Z",
+    "request_User-Agent": FIREFOX,
+    "time": "2023-10-10T20:55:37Z",
+}
+OTHER = {"when": "10/Oct/2023:13:55:36 -0700", "ip": "203.0.113.195", "what": "GET /p/42", "code": 200, "ua": FIREFOX}
+OTHERS = {"json_time": ["when"], "json_host": ["ip"], "json_request": ["what"], "json_status": ["code"]}
+
+
+@pytest.mark.parametrize("said", [NGINX, CADDY, TRAEFIK, OTHER], ids=["nginx", "caddy", "traefik", "other"])
+def test_json_logs_say_what_combined_ones_say(tmp_path: Path, said: dict[str, object]) -> None:
+    settings = under(json_agent=["ua"], **OTHERS) if said is OTHER else under()
+    (found,) = open_source(log(tmp_path, json.dumps(said)), settings).chunks()
+    (same,) = open_source(log(tmp_path, record()), settings).chunks()
+    assert {name: list(column) for name, column in found.columns.items()} == {
+        name: list(column) for name, column in same.columns.items()
+    }
+
+
+def test_malformed_json_has_a_reason_and_no_address(tmp_path: Path) -> None:
+    lines = [
+        json.dumps(NGINX),
+        json.dumps(NGINX)[:-9],
+        "[]",
+        json.dumps({**NGINX, "request": "?"}),
+        json.dumps({**NGINX, "time_iso8601": "never"}),
+        json.dumps({**NGINX, "time_iso8601": True}),
+        json.dumps({**CADDY, "ts": None}),
+        json.dumps({**NGINX, "status": 404}),
+    ]
+    events, _, kinds, reasons = read(log(tmp_path, *lines))
+    assert kinds == {"VIEW": 1, "MALFORMED": 6} and reasons == {
+        "no JSON object": 2,
+        "no request and status in it": 1,
+        "time cannot be read": 3,
+    }
+    assert not any(b"203.0.113.195" in raw for raw in raws(events))
+
+
+@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda v: st.dictionaries(st.text(), v)))
+def test_no_json_raises(value: object) -> None:
+    parser = JsonLog("")
+    said = {name: value for name in (*NGINX, *CADDY, *TRAEFIK)}
+    for line in (json.dumps(value), json.dumps(said), json.dumps({**NGINX, "request": value, "time_iso8601": value})):
+        parser.parse([line.encode("utf-8", "surrogatepass")], True)
+
+
+def test_programs_are_nobody(tmp_path: Path) -> None:
+    lines = [record(agent=agent) for agent in (FIREFOX, "curl/8.5.0", "python-requests/2.32", "-")]
+    assert read(log(tmp_path, *lines))[2] == {"VIEW": 2}

@@ -214,6 +214,16 @@ def test_settings_of_slots_are_shown_as_they_are_read_and_explained(tmp_path: Pa
     assert "'rank.slots.cart.n' is no setting" in refused("config", "explain", "rank.slots.cart.n")
 
 
+def test_rules_are_shown_as_they_are_read_and_explained(tmp_path: Path) -> None:
+    given, again = tmp_path / "given.toml", tmp_path / "again.toml"
+    given.write_text("[[collect.rules]]\nkind = 'view'\npath = '/\"x\"/(?P<item>.+)'\n")
+    again.write_text(said("config", "show", "--config", given))
+    assert load(path=again) == load(path=given) != load()
+    again.write_text(said("config", "show"))
+    assert load(path=again) == load() and again.read_text().count("[[collect.rules]]") == 3
+    assert "a rule has  kind, path, method, item" in said("config", "explain", "collect.rules")
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_every_command_has_help(command: list[str]) -> None:
     found: Any = cli

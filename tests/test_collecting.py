@@ -14,7 +14,7 @@ from memory_line import MemoryLine, serving
 from starlette.requests import Request
 
 from shopguide.display.doubles import Doubles
-from shopguide.display.entrance import CRAWLER, address_of
+from shopguide.display.entrance import address_of
 from shopguide.display.limits import BURST, MOST, Limit
 from shopguide.display.routes import STATIC
 from shopguide.errors import StateError
@@ -211,23 +211,6 @@ class TestConsent:
 
 
 class TestBots:
-    @pytest.mark.parametrize(
-        ("agent", "is_one"),
-        [
-            ("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", True),
-            ("Mozilla/5.0 (compatible; bingbot/2.0)", True),
-            ("Mozilla/5.0 (compatible; YandexBot/3.0)", True),
-            ("facebookexternalhit/1.1", True),
-            ("Screaming Frog SEO Spider/19.0", True),
-            ("Mozilla/5.0 (Linux; Android 9; CUBOT_X19) Chrome/90 Mobile", False),
-            ("Mozilla/5.0 (Linux; Android 9; CUBOT) Chrome/90 Mobile", False),
-            (BROWSER["user-agent"], False),
-            ("", False),
-        ],
-    )
-    def test_are_known_by_what_they_call_themselves(self, agent, is_one):
-        assert bool(CRAWLER.search(agent)) == is_one
-
     async def test_are_counted_and_not_kept(self, client, line):
         agent = {"user-agent": "Googlebot/2.1"}
         answer = await client.post("/v1/events", json=of(line), headers=agent)

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "shopguide"
 STAGES = {"collect", "clean", "featurize", "score", "rank", "push", "display"}
 NOUNS = {
+    "agents",
     "blend",
     "durable",
     "records",

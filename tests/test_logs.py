@@ -17,7 +17,7 @@ from shopguide.keys import Secret, item_key
 from shopguide.log import Log
 from shopguide.records import Events, Kind, Names, Ragged
 from shopguide.rejects import RejectFiles
-from shopguide.settings import load
+from shopguide.settings import Settings, load
 
 SECRET = Secret(b"0123456789abcdef")
 BEGIN = 1_700_000_000.0
@@ -48,7 +48,9 @@ def copy(source: Path, state: Path, partitions: int = 4) -> tuple[str, dict[str,
     """Take the other log in; the model's checksum, the rejects, the names known, how many rows were new."""
     log = Log(state / "log", partitions)
     collector = Collector(log, SECRET)
-    new = sum(collector.load(chunk).accepted for chunk in open_source(f"log:{source}", state).chunks())
+    new = sum(
+        collector.load(chunk).accepted for chunk in open_source(f"log:{source}", state, Settings().collect).chunks()
+    )
     rejects = RejectFiles(state / "rejects")
     learned = learn(log, load("shop", flags={"log.partitions": partitions}), rejects, frontiers(log))
     log.close()
@@ -95,7 +97,7 @@ def test_what_is_no_other_log_is_one_clear_line(tmp_path: Path, where: str) -> N
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "meta.json").write_text("{")
     with pytest.raises(SourceError) as error:
-        open_source(f"log:{tmp_path / where if where else ''}", tmp_path / "own")
+        open_source(f"log:{tmp_path / where if where else ''}", tmp_path / "own", Settings().collect)
     assert "\n" not in str(error.value) and f"{where}'" in str(error.value)
 
 
@@ -103,15 +105,15 @@ def test_secrets_have_to_be_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("SHOPGUIDE_SECRET")
     other, ours = write(tmp_path / "other"), tmp_path / "ours"
     with pytest.raises(SettingError, match="other are under a secret that is not there"):
-        open_source(f"log:{other}", ours)
+        open_source(f"log:{other}", ours, Settings().collect)
     Secret.load(other, create=True)
-    open_source(f"log:{other}", ours)
+    open_source(f"log:{other}", ours, Settings().collect)
     assert (ours / "secret").read_bytes() == (other / "secret").read_bytes()
     assert (ours / "secret").stat().st_mode & 0o777 == 0o600
-    open_source(f"log:{other}", ours)
+    open_source(f"log:{other}", ours, Settings().collect)
     (ours / "secret").write_text("another secret of that many bytes")
     with pytest.raises(SettingError, match="have different secrets"):
-        open_source(f"log:{other}", ours)
+        open_source(f"log:{other}", ours, Settings().collect)
     (write(tmp_path / "used"))
     with pytest.raises(SettingError, match="used are under a secret that is not there"):
-        open_source(f"log:{other}", tmp_path / "used")
+        open_source(f"log:{other}", tmp_path / "used", Settings().collect)

@@ -45,6 +45,23 @@ def test_presets_are_right_and_differ(preset: str) -> None:
         ("[http]\norigins = ['https://a.example/b']", r"^http\.origins = .*: should be \*, or scheme and host"),
         ("[http]\nwrite_keys = ['a b']", r"^http\.write_keys = \['a b'\]: should be keys of 1 to 64 of"),
         ("[http]\nwrite_keys = 3", r"^http\.write_keys = 3: should be a valid list$"),
+        ("[collect]\nrules = 3", r"^collect\.rules = 3: should be a valid list$"),
+        ("[[collect.rules]]\nkind = 'view'", r"^collect\.rules\.0\.path is missing$"),
+        (
+            "[[collect.rules]]\nkind = 'eat'\npath = '/'\nitem = 'x'",
+            r"^collect\.rules\.0\.kind = 'eat': should be 'v",
+        ),
+        ("[[collect.rules]]\nkind = 'view'\npath = '('", r"^collect\.rules\.0\.path = '\(': should be a regular expr"),
+        (
+            "[[collect.rules]]\nkind = 'view'\npath = '(?P<x>.)'",
+            r"rules\.0\.path = .*: should be without other named",
+        ),
+        ("[[collect.rules]]\nkind = 'cart'\npath = '/'", r"^collect\.rules\.0\.item = None: should be a parameter's"),
+        ("[[collect.rules]]\nkind = 'search'\npath = '/'", r"^collect\.rules\.0\.query = None: should be a param"),
+        (
+            "[[collect.rules]]\nkind = 'view'\npath = '/'\nsku = 'x'",
+            r"sku = 'x': no such setting of a rule; it has ki",
+        ),
         ("[http]\nbots = 'eat'", r"^http\.bots = 'eat': should be 'refuse' or 'keep'$"),
         ("[http]\naddress_rate = 0", r"^http\.address_rate = 0: should be greater than 0$"),
         ("[rank]\nslots = 3", r"rank\.slots = 3: should be a table$"),

@@ -23,6 +23,17 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
+def _words(given: Any) -> Any:
+    """The environment has no lists: there it is words with commas between."""
+    return [word.strip() for word in given.split(",") if word.strip()] if isinstance(given, str) else given
+
+
+def _fields(names: str, what: str) -> Any:
+    return Field(
+        names.split(), description=f"fields of a JSON access log that may have {what}: the first that is there"
+    )
+
+
 class LogSettings(Section):
     partitions: int = Field(4, ge=1, le=1024, description="partitions of the embedded log; fixed once the log exists")
     segment_bytes: int = Field(64 << 20, ge=1 << 12, description="size at which a new segment file is begun")
@@ -33,6 +44,62 @@ class LogSettings(Section):
 class StateSettings(Section):
     every: float = Field(30.0, gt=0, description="seconds between snapshots while events come")
     keep: int = Field(3, ge=1, le=100, description="newest snapshots that are kept, in case one is broken")
+
+
+class RuleSettings(Section):
+    """What a request in an access log means."""
+
+    kind: Literal["view", "search", "cart", "purchase", "favourite", "remove"] = Field(description="kind of the event")
+    path: str = Field(
+        description="regular expression of the whole path; its groups (?P<item>…), query and value are the event's"
+    )
+    method: str = Field("GET", pattern="^[A-Z]+$", description="the request's method")
+    item: str | None = Field(None, description="parameter of the address that names the item")
+    query: str | None = Field(None, description="parameter that has the words of a search")
+    value: str | None = Field(None, description="parameter that has the money of the event")
+
+    @field_validator("path")
+    @classmethod
+    def _a_pattern(cls, path: str) -> str:
+        try:
+            groups = set(re.compile(path).groupindex)
+        except re.error as e:
+            raise ValueError(f"a regular expression: {e}") from None
+        if groups - {"item", "query", "value"}:
+            raise ValueError("without other named groups than item, query and value")
+        return path
+
+    @field_validator("item", "query")
+    @classmethod
+    def _said_somewhere(cls, parameter: str | None, info: ValidationInfo) -> str | None:
+        needed = "query" if info.data.get("kind") == "search" else "item"
+        path = info.data.get("path")
+        if info.field_name == needed and parameter is None and path is not None and f"(?P<{needed}>" not in path:
+            raise ValueError(f"a parameter's name, where path has no group (?P<{needed}>…)")
+        return parameter
+
+
+RULES = [
+    RuleSettings(kind="view", path=".*/(?:product|item|p)/(?:.*/)?(?P<item>[^/]+)"),  # type: ignore[call-arg]
+    RuleSettings(kind="search", path=".*/search", query="q"),  # type: ignore[call-arg]
+    RuleSettings(kind="search", path=".*/search", query="query"),  # type: ignore[call-arg]
+]
+
+
+class CollectSettings(Section):
+    rules: list[RuleSettings] = Field(
+        RULES, description="what requests in access logs mean, the first that fits: [[collect.rules]]; else nothing"
+    )
+    json_host: list[str] = _fields("remote_addr request.client_ip request.remote_ip ClientHost", "the client's address")
+    json_user: list[str] = _fields("remote_user user_id ClientUsername", "the customer, where the server knows them")
+    json_time: list[str] = _fields("msec time_iso8601 time_local ts StartUTC time timestamp", "the time")
+    json_method: list[str] = _fields("request_method request.method RequestMethod method", "the request's method")
+    json_target: list[str] = _fields("request_uri request.uri RequestPath uri", "its path and parameters")
+    json_request: list[str] = _fields("request", "both, as in GET /p/1 HTTP/1.1")
+    json_status: list[str] = _fields("status DownstreamStatus", "the answer's status")
+    json_agent: list[str] = _fields("http_user_agent request.headers.User-Agent request_User-Agent", "the user agent")
+
+    _lists = field_validator("*", mode="before")(_words)
 
 
 class LearnSettings(Section):
@@ -167,11 +234,7 @@ class HttpSettings(Section):
     min_free: int = Field(64 << 20, ge=0, description="free bytes on the log's disk below which events are put off")
     bots: Literal["refuse", "keep"] = Field("refuse", description="events from browsers that say they are programs")
 
-    @field_validator("origins", "write_keys", mode="before")
-    @classmethod
-    def _words(cls, given: Any) -> Any:
-        """The environment has no lists: there it is words with commas between."""
-        return [word.strip() for word in given.split(",") if word.strip()] if isinstance(given, str) else given
+    _lists = field_validator("origins", "write_keys", mode="before")(_words)
 
     @field_validator("origins")
     @classmethod
@@ -197,6 +260,7 @@ class Settings(Section):
 
     log: LogSettings = LogSettings()  # type: ignore[call-arg]
     state: StateSettings = StateSettings()  # type: ignore[call-arg]
+    collect: CollectSettings = CollectSettings()  # type: ignore[call-arg]
     learn: LearnSettings = LearnSettings()  # type: ignore[call-arg]
     score: ScoreSettings = ScoreSettings()  # type: ignore[call-arg]
     rank: RankSettings = RankSettings()  # type: ignore[call-arg]
@@ -254,6 +318,10 @@ def _line(error: Any) -> str:
     said = f"{key} = {error['input']!r}"
     if error["type"] == "extra_forbidden" and error["loc"][:2] == ("rank", "slots"):
         return f"{said}: no such setting of a slot; it has {', '.join(PolicySettings.model_fields)}"
+    if error["type"] == "missing":
+        return f"{key} is missing"
+    if error["type"] == "extra_forbidden" and error["loc"][:2] == ("collect", "rules"):
+        return f"{said}: no such setting of a rule; it has {', '.join(RuleSettings.model_fields)}"
     if error["type"] == "extra_forbidden":
         return f"{said}: no such setting; `shopguide config show` lists all"
     if error["type"] in ("dict_type", "model_type"):

@@ -59,7 +59,7 @@ def batch(
     """Learn history in bulk: sources into DIR's log, then its log into a snapshot. `shopguide run` goes on from it."""
     settings = load(preset, config_path)
     latest = _time(until)
-    sources = [open_source(spec, state_path) for spec in specs]
+    sources = [open_source(spec, state_path, settings.collect) for spec in specs]
     state = StateDir(state_path)
     if not sources and not (state.log / "meta.json").exists():
         raise StateError(f"nothing to learn: {state_path} has no log, and no --source is given")

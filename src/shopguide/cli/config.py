@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import click
+from pydantic import BaseModel
 
 from shopguide.cli.options import examples, json_option, settings_options
 from shopguide.errors import SettingError
-from shopguide.settings import ENVIRONMENT, PolicySettings, Settings, load
+from shopguide.settings import ENVIRONMENT, RULES, PolicySettings, RuleSettings, Settings, load
 
+TABLES: dict[str, tuple[str, type[BaseModel], str]] = {  # what one is called, what it has, the default
+    "rank.slots": ("a slot", PolicySettings, "none"),
+    "collect.rules": ("a rule", RuleSettings, f"{len(RULES)}: product pages, and searches; `shopguide config show`"),
+}
 SLOT = re.compile(r"rank\.slots\.[^.]+\.(\w+)")  # a setting of one slot's lists
 
 
@@ -65,9 +70,10 @@ def explain(key: str) -> None:
     field = fields[general]
     limits = ", ".join(str(limit) for limit in field.metadata)
     click.echo(f"{key}: {field.description}")
-    if key == "rank.slots":
-        click.echo(f"  a slot has  {', '.join(PolicySettings.model_fields)}")
-        click.echo("  default     none")
+    if key in TABLES:
+        one, model, default = TABLES[key]
+        click.echo(f"  {one} has  {', '.join(model.model_fields)}")
+        click.echo(f"  default     {default}")
         click.echo("  from        a settings file")
         return
     click.echo(f"  type     {str(field.annotation).removeprefix('<class ').strip(chr(39) + '>')}  {limits}".rstrip())
@@ -79,14 +85,18 @@ def explain(key: str) -> None:
 def _print_table(name: str, table: dict[str, Any]) -> None:
     """A section as TOML, and the tables in it as tables of their own."""
     click.echo(f"[{name}]")
-    inner = {key: value for key, value in table.items() if isinstance(value, dict)}
+    inner = {key: value for key, value in table.items() if f"{name}.{key}" in TABLES}
     for key, value in table.items():
         if value is None or value == {}:
             click.echo(f"# {key}: none")
-        elif key not in inner:
+        elif key not in inner or value == []:
             click.echo(f"{key} = {json.dumps(value)}")
     click.echo()
     for key, tables in inner.items():
+        if isinstance(tables, list):
+            for own in tables:
+                _print_table(f"[{name}.{key}]", own)
+            continue
         for slot, own in tables.items():
             bare = slot if re.fullmatch(r"[\w-]+", slot, re.ASCII) else json.dumps(slot)
             _print_table(f"{name}.{key}.{bare}", own)

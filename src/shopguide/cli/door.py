@@ -85,6 +85,7 @@ class Line(ABC):
     def catch_up(self, within: int = 0, stopped: threading.Event | None = None) -> None:
         """Wait until at most ``within`` rows of the log are unread, or until stopped. Raises what ended the work, if
         anything did."""
+        self.raise_error()
         while self.behind() > within and not (stopped is not None and stopped.is_set()):
             self.raise_error()
             time.sleep(0.002)

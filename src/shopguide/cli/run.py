@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from shopguide.cli.serve import ServedLine
 from shopguide.cli.shoppers import SEED, open_shop
 from shopguide.cli.sources import feed
 from shopguide.cli.summary import in_words, summary
-from shopguide.collect.sources import open_source
+from shopguide.collect.sources import open_sources
 from shopguide.display import Server, create_app
 from shopguide.errors import SettingError, SourceError
 from shopguide.kafka.source import SCHEME, find_topic
@@ -40,6 +41,7 @@ Stopped = threading.Event
     epilog=examples(
         "shopguide run --source 'file:online_retail?speed=max' --state DIR",
         "shopguide run --source http: --state DIR --http 127.0.0.1:8080",
+        "shopguide run --source follow:/var/log/nginx/access.log --config shop.toml --state DIR",
         "shopguide run --source 'file:events.jsonl?speed=60' --push tcp://127.0.0.1:7201",
         "shopguide run --source sim: --http 127.0.0.1:8080",
         "shopguide run --source http: --engine storm --state DIR        (its stages: sparse submit -n recommend)",
@@ -51,7 +53,8 @@ Stopped = threading.Event
     "specs",
     multiple=True,
     metavar="SPEC",
-    help="file:PATH[?format=F&speed=1|60|max], log:DIR, http:, sim: or kafka://HOST:PORT/TOPIC[?group=G] (repeatable).",
+    help="file:PATH[?format=F&speed=1|60|max], log:DIR, follow:PATH, http:, sim: or kafka://HOST:PORT/TOPIC[?group=G] "
+    "(repeatable).",
 )
 @settings_options
 @state_option
@@ -85,7 +88,7 @@ def run(
         topic.check(settings)
     serves = http is not None or "http:" in specs
     files = [spec for spec in specs if spec not in ("http:", "sim:") and not spec.startswith(SCHEME)]
-    sources = [open_source(spec, state_path) for spec in files]
+    sources = open_sources(files, state_path, settings.collect)
     pushes = serves or push is not None
     if engine == "storm" and topic is not None:
         raise SettingError("--engine storm: a Kafka topic is read by --engine local only; the log of --state is used")
@@ -103,11 +106,14 @@ def run(
     with operated(line):
         shoppers = open_shop(line, Shop(SEED, start=time.time()), stopped) if "sim:" in specs else None
         if serves:
-            feeder = threading.Thread(target=load_sources, daemon=True)
-            feeder.start()
-            serve(line, settings, stopped, lambda address: click.echo(f"serving {address}", err=True))
-            stopped.set()
-            feeder.join()
+            with ThreadPoolExecutor(1) as pool:
+                feeding = pool.submit(load_sources)
+                feeding.add_done_callback(lambda done: stopped.set() if done.exception() else None)
+                try:
+                    serve(line, settings, stopped, lambda address: click.echo(f"serving {address}", err=True))
+                finally:
+                    stopped.set()
+            feeding.result()
         else:
             load_sources()
         while topic is not None and not stopped.wait(0.1):

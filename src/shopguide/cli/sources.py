@@ -36,20 +36,25 @@ def feed(
     stopped: threading.Event,
     each: Callable[[], object] = lambda: None,
 ) -> None:
-    """Load every source in turn, durable chunk by chunk, until stopped; after each chunk call ``each``."""
+    """Load every source in turn, durable chunk by chunk, until stopped; after each chunk, and when a source waits, call
+    ``each``."""
 
     def sent(source: int) -> int:
         return max(log.last_row(source, partition) for partition in range(log.partitions))
+
+    def wait(seconds: float) -> bool:
+        each()
+        return stopped.wait(seconds)
 
     with progress() as bar:
         for source in sources:
             task = bar.add_task(source.label, total=source.total, rows=0)
             rows = 0
-            for chunk in source.chunks(sent, stopped.wait):
+            for chunk in source.chunks(sent, wait):
                 collector.load(chunk)
                 collector.commit()
                 each()
                 rows += chunk.rows
-                bar.update(task, completed=source.position, rows=rows)
+                bar.update(task, completed=source.position, total=source.total, rows=rows)
                 if stopped.is_set():
                     return

@@ -40,10 +40,10 @@ class Chunk:
 
     ``columns`` holds canonical columns (the keys of SYNONYMS), each with one value a row: text, number, None, or
     whatever a producer put there. ``raw`` gives the original bytes of a row, ``problems`` what keeps a row from being
-    read. Row r has the number ``first + r`` in its source; ``first`` -1: the rows are of no file. ``known`` is the
-    encoder's memory of the item attributes that the source's rows brought: one dict for all chunks of a reading, so
-    that reading a source again gives the same rows again. ``arrived`` (epoch s, a row each) is when the source had the
-    rows; None: now.
+    read. Row r has the number ``first + r`` in its source, or ``numbers[r]`` where these are given (they rise);
+    ``first`` -1: the rows are of no file. ``known`` is the encoder's memory of the item attributes that the source's
+    rows brought: one dict for all chunks of a reading, so that reading a source again gives the same rows again.
+    ``arrived`` (epoch s, a row each) is when the source had the rows; None: now.
     """
 
     rows: int
@@ -54,6 +54,13 @@ class Chunk:
     first: int = -1
     known: dict[Any, tuple[Any, ...]] = field(default_factory=dict)
     arrived: NDArray[np.float64] | None = None
+    numbers: NDArray[np.int64] | None = None
+
+    def rows_numbered(self) -> NDArray[np.int64]:
+        """Each row's number; -1 where the rows are of no file."""
+        if self.first < 0:
+            return np.full(self.rows, -1)
+        return np.arange(self.first, self.first + self.rows) if self.numbers is None else self.numbers
 
     def slice(self, start: int, stop: int) -> Chunk:
         """Rows start..stop-1."""
@@ -66,6 +73,7 @@ class Chunk:
             problems={row - start: why for row, why in self.problems.items() if start <= row < stop},
             first=self.first + start,
             arrived=None if self.arrived is None else self.arrived[start:stop],
+            numbers=None if self.numbers is None else self.numbers[start:stop],
         )
 
 

@@ -122,7 +122,7 @@ class _Encoding:
         place = np.argsort(row * 2 - derived, kind="stable")
         place = place[consent[row[place]]]
         row = row[place]
-        number = row + self.chunk.first if self.chunk.first >= 0 else np.full(len(row), -1)
+        number = self.chunk.rows_numbered()[row]
         refused = int(self.n - consent.sum())
         return Encoded(events.take(place), self._names(), number, derived[place], refused, self.chunk.source)
 

@@ -20,11 +20,12 @@ from shopguide.collect import parquet
 from shopguide.collect.access_log import AccessLog
 from shopguide.collect.chunk import Chunk
 from shopguide.collect.format import Format
-from shopguide.collect.formats import FORMATS
+from shopguide.collect.formats import FORMATS, formats
 from shopguide.collect.lines import Lines
 from shopguide.collect.values import Cache, epoch, times
 from shopguide.errors import SourceError
 from shopguide.records import AHEAD, EARLIEST, F64
+from shopguide.settings import CollectSettings, Settings
 
 CHUNK = 8192  # most rows of a chunk
 NAP = 0.5  # seconds that a paced source sleeps at most before it looks whether to stop
@@ -117,7 +118,8 @@ class Pace:
         """The chunk in pieces, each when its rows are due; rows up to number ``sent`` at once."""
         due = self._due(chunk)
         timeless = int(np.searchsorted(due, -np.inf, side="right"))
-        at = min(max(sent + 1 - chunk.first, timeless), chunk.rows)
+        before = int(np.searchsorted(chunk.rows_numbered(), sent, side="right"))
+        at = max(before, timeless)
         if at:
             yield chunk.slice(0, at)
         while at < chunk.rows:
@@ -143,8 +145,8 @@ class Pace:
         return due
 
 
-def open_source(spec: str) -> Files:
-    """The source that a SPEC names.
+def open_source(spec: str, settings: CollectSettings | None = None) -> Files:
+    """The source that a SPEC names; ``settings`` (None: the defaults) say what requests in access logs mean.
 
     Raises SourceError, in one line, where there is no such file, it is in no format we know, or the SPEC is wrong.
     """
@@ -160,11 +162,9 @@ def open_source(spec: str) -> Files:
     names = sorted({format_.name for format_ in FORMATS} | {parquet.NAME})
     if forced is not None and forced not in names:
         raise SourceError(f"source {spec!r}: format {forced!r} is none of {', '.join(names)}")
-    candidates = [f for f in FORMATS if forced in (None, f.name)]
-    if item is not None:
-        if forced != AccessLog.name:
-            raise SourceError(f"source {spec!r}: item goes with format={AccessLog.name} only")
-        candidates = [AccessLog.where(item)]
+    if item is not None and forced != AccessLog.name:
+        raise SourceError(f"source {spec!r}: item goes with format={AccessLog.name} only")
+    candidates = [f for f in formats(settings or Settings().collect, item) if forced in (None, f.name)]
     path = Path(location)
     if path.is_dir():
         files, passed_over = _folder(path, forced, candidates)
@@ -269,9 +269,14 @@ class Text:
             following = next(blocks, None)
             for start in range(skip, max(len(block), skip + 1), rows):
                 last = following is None and start + rows >= len(block)
-                chunk = self._parser.parse(block[start : start + rows], last)
+                piece = block[start : start + rows]
+                chunk = self._parser.parse(piece, last)
                 chunk.source, chunk.first = source, number
-                number += chunk.rows
+                if chunk.numbers is None:
+                    number += chunk.rows
+                else:
+                    chunk.numbers += number
+                    number += len(piece)
                 if chunk.rows:
                     yield chunk
             skip = 0

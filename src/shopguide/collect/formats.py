@@ -13,13 +13,16 @@ from typing import Any
 import numpy as np
 import orjson
 
-from shopguide.collect.access_log import AccessLog
+from shopguide.collect.access_log import AccessLog, Combined
 from shopguide.collect.chunk import Chunk, Column, canonical, columns_of
 from shopguide.collect.format import Format
+from shopguide.collect.json_log import JsonLog
 from shopguide.collect.lines import MAX_LINE, TOO_LONG, Fields
+from shopguide.collect.requests import Requests
 from shopguide.collect.sequences import Jd, Pairs, S3Rec, Sequences
 from shopguide.collect.values import Cache, amount, floats
 from shopguide.errors import SourceError
+from shopguide.settings import CollectSettings
 
 DELIMITERS = ",\t;|"
 NOT_JSON = "no JSON object"
@@ -237,8 +240,16 @@ class Otto(Jsonl):
 _OTTO = {"session": "session", "item": "aid", "time": "ts", "kind": "type"}
 
 FORMATS: tuple[type[Format], ...] = (
-    OnlineRetail, Rees46, SessionRec, Taobao, Otto, Jd, Pairs, Sequences, S3Rec, AccessLog, EventsJsonl, EventsTable,
+    OnlineRetail, Rees46, SessionRec, Taobao, Otto, Jd, Pairs, Sequences, S3Rec, JsonLog, Combined, EventsJsonl,
+    EventsTable,
 )  # fmt: skip
+
+
+def formats(settings: CollectSettings, item: str | None = None) -> list[type[Format]]:
+    """The formats, those of access logs under settings. Raises SourceError where ``item``, what product pages have in
+    their paths instead, is no such expression."""
+    requests = Requests.of(settings) if item is None else Requests.of(settings).with_item(item)
+    return [f.under(settings, requests) if issubclass(f, AccessLog) else f for f in FORMATS]
 
 
 def event_columns(header: Sequence[str]) -> dict[str, str]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import ipaddress
 import math
-import re
 from collections import Counter
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from shopguide.agents import is_crawler
 from shopguide.display.limits import Limit
 from shopguide.display.line import Line
 from shopguide.settings import HttpSettings
@@ -19,11 +19,6 @@ from shopguide.settings import HttpSettings
 NO_CONSENT = "no consent"
 BOT = "bot"
 PAUSE = 2  # seconds until a line that is behind is asked again
-# What crawlers call themselves. A browser without a screen is no crawler; that a program drives it, sg.js says.
-CRAWLER = re.compile(
-    r"(?<!cu)bot\b|crawl|spider|slurp|mediapartners|bingpreview|facebookexternalhit|lighthouse|pingdom|scrapy",
-    re.I,
-)
 
 
 class Entrance:
@@ -70,7 +65,7 @@ class Entrance:
             return NO_CONSENT
         if self._settings.bots == "refuse":
             agent = request.headers.get("user-agent", "")
-            if said.get("webdriver") is True or CRAWLER.search(agent):
+            if said.get("webdriver") is True or is_crawler(agent):
                 return BOT
         return ""
 

@@ -83,7 +83,7 @@ def find_topic(specs: Sequence[str]) -> Topic | None:
         return None
     if len(kafka) > 1:
         raise SourceError(f"{len(kafka)} Kafka sources: a state is made from one topic")
-    if files := [spec for spec in specs if spec.startswith(("file:", "log:"))]:
+    if files := [spec for spec in specs if spec.startswith(("file:", "log:", "follow:"))]:
         raise SourceError(f"{files[0]!r} beside a Kafka source: the topic is the log; send its rows to the topic")
     spec = parse(kafka[0])
     try:
