@@ -65,8 +65,9 @@ class Line(Protocol):
         """Forget the token's user, wholly; the signed receipt."""
         ...
 
-    def subscribe(self, token: str) -> AsyncGenerator[tuple[str, str], None]:
-        """(id "epoch-n", JSON of the wire message) of each list, a snapshot first; ends when the token expires."""
+    def subscribe(self, token: str, slot: str | None = None) -> AsyncGenerator[tuple[str, str], None]:
+        """(id "epoch-n", JSON of the wire message) of each list, a snapshot first; ends when the token expires. A slot
+        that is given is where all lists of the user stand from then on."""
         ...
 
     def products(self) -> list[dict[str, Any]]:
