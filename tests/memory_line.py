@@ -89,6 +89,10 @@ class MemoryLine:
             self.closed += 1
             del self.lists[token]
 
+    @property
+    def scene(self) -> str:
+        return "shop" if self.catalogue else ""
+
     def products(self) -> list[dict]:
         return self.catalogue
 

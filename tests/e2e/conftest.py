@@ -177,6 +177,8 @@ class ScriptedLine:
         finally:
             self.watchers[user].discard(queue)
 
+    scene = "shop"
+
     def products(self) -> list[dict]:
         return self.catalogue
 

@@ -18,6 +18,8 @@ from typing import Any
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
+from axe_playwright_python.sync_playwright import Axe
+
 from shopguide.state import StateDir
 
 COMMAND = [sys.executable, "-c", "from shopguide.cli import main; main()"]
@@ -90,6 +92,25 @@ def kinds(rows: list[dict[str, Any]]) -> Counter[tuple[str, str]]:
     return Counter((row["kind"], row.get("item") or row.get("query")) for row in rows)
 
 
+def serious(page: Any) -> list[tuple[str, str, str]]:
+    """What axe finds serious or critical: the rule, where, and what is wrong there. Colours are judged at rest."""
+    page.wait_for_timeout(600)
+    found = Axe().run(page).response
+    assert len(found["passes"]) > 10
+    return [
+        (fault["id"], str(node["target"]), node["failureSummary"])
+        for fault in found["violations"]
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"]
+    ]
+
+
+STYLE = """
+  body { background: #fff; color: #111; }
+  @media (prefers-color-scheme: dark) { body { background: #111; color: #eee; } }
+"""
+
+
 class Pages:
     """Thirty product pages, each with the two tags, and the collector they name; it knows the shop's past."""
 
@@ -109,7 +130,9 @@ class Pages:
         collector = Collector(state, self.url, bots="keep")
         self.collectors.append(collector)
         head = "<meta charset=utf-8><meta name=color-scheme content='light dark'><title>A shop</title>"
-        if policy:
+        if policy is None:
+            head += f"<style>{STYLE}</style>"
+        else:
             head += f'<meta http-equiv="Content-Security-Policy" content="{policy(collector.url)}">'
         head += f'<script src="{collector.url}/sg.js" data-key="shop-1" data-consent="{consent}" async></script>'
         widget = f'<shop-guide url="/{{item}}.html" n="5" currency="EUR" {attributes}></shop-guide>'

@@ -28,6 +28,8 @@ ASK = 2.0  # seconds to wait for the answer to a question
 class ServedLine:
     """Every call comes from the web server's loop; what may block goes to a thread."""
 
+    scene = ""
+
     def __init__(self, line: Line) -> None:
         assert line.push is not None
         self._line, self._push = line, line.push

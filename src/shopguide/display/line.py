@@ -70,8 +70,14 @@ class Line(Protocol):
         that is given is where all lists of the user stand from then on."""
         ...
 
+    @property
+    def scene(self) -> str:
+        """What the demo is: shop, news, live; empty: there is none."""
+        ...
+
     def products(self) -> list[dict[str, Any]]:
-        """The demo shop's catalogue: ``item, title, category, brand, price, image`` (a data: URI); empty: no demo."""
+        """The demo's catalogue: ``item, title, category, image`` (a data: URI), where there are such ``brand, price``,
+        and ``since`` (epoch s), ``stock``, ``viewers``; empty: no demo."""
         ...
 
     def counts(self) -> dict[str, Any]:

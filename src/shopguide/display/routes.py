@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, HTMLResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -101,8 +101,12 @@ class Api:
         return Response(body, headers=headers, media_type="application/json")
 
     async def page(self, request: Request) -> Response:
-        """The demo shop; a small index where the line has none."""
-        return FileResponse(STATIC / ("shop.html" if self.line.products() else "index.html"))
+        """The demo, in the words of its scene; a small index where the line has none."""
+        if not self.line.scene:
+            return FileResponse(STATIC / "index.html")
+        return HTMLResponse(
+            (STATIC / "shop.html").read_text().replace('data-scene="shop"', f'data-scene="{self.line.scene}"')
+        )
 
     async def script(self, request: Request) -> Response:
         """What shops' pages name, and what that fetches; kept for an hour, so that they have it while we are away."""

@@ -74,10 +74,13 @@ class Lists {
     if (token === undefined) return this.#later(() => this.open(refused));
     if (token !== this.#token) [this.#token, this.#held] = [token, null];
     const source = (this.#source = new EventSource(this.#at("stream", { slot: this.place })));
-    source.addEventListener("list", (message) => {
-      clearTimeout(this.#timer);
-      this.#failures = 0;
-      this.#take(JSON.parse(message.data));
+    source.addEventListener("list", ({ data }) => {
+      const message = JSON.parse(data);
+      if (message.slot === this.place) {
+        clearTimeout(this.#timer);
+        this.#failures = 0;
+      }
+      this.#take(message);
     });
     source.addEventListener("error", () => source.readyState === EventSource.CLOSED && this.#pull());
     this.#timer = setTimeout(() => this.#pull(), PATIENCE);
@@ -120,7 +123,7 @@ class Lists {
 
   #take(message) {
     const next = apply(this.#held, message);
-    if (next === this.#held) return;
+    if (next && next === this.#held) return;
     this.#held = next;
     if (!next) this.open(); // a stream begins with a snapshot
     else if (message.slot === this.place) this.show(next.items, next.seq.join("-"));
@@ -219,6 +222,7 @@ class ShopGuide extends HTMLElement {
   #meet({ receipt, forgetting }) {
     const user = sg.visitor?.user;
     if (receipt !== undefined) this.#receipt = receipt;
+    if (!this.section) return; // its words are on their way
     if (this.#user && user !== this.#user) {
       [this.#newest, this.#list] = [[], ""];
       this.#liked.clear();
