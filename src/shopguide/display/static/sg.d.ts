@@ -40,7 +40,7 @@ interface ShopGuide {
    * the collector does not take any more. Rejects where the collector cannot be reached.
    */
   token(refused?: string): Promise<string | null>;
-  /** Impressions and clicks of an element with data-sg-item. Made by itself, but inside of shadow roots. */
+  /** Impressions of an element with data-sg-item, if not data-auto="off". Made by itself, but inside of shadow roots. */
   watch(tile: HTMLElement): void;
   /** Where the collector is, ending in a slash. */
   readonly collector: string;

@@ -274,6 +274,7 @@
       return consent() === "granted" ? (await alone(() => visitor(refused))).token : null;
     },
     watch(tile) {
+      if (auto === "off") return;
       watched.set(tile, tile.dataset.sgItem);
       inView.unobserve(tile);
       inView.observe(tile); // tells at once
