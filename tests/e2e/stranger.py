@@ -122,6 +122,7 @@ class Pages:
         self,
         state: Path,
         consent: str = "granted",
+        auto: str = "on",
         attributes: str = "",
         lang: str = "en",
         policy: Callable[[str], str] | None = None,
@@ -134,7 +135,8 @@ class Pages:
             head += f"<style>{STYLE}</style>"
         else:
             head += f'<meta http-equiv="Content-Security-Policy" content="{policy(collector.url)}">'
-        head += f'<script src="{collector.url}/sg.js" data-key="shop-1" data-consent="{consent}" async></script>'
+        head += f'<script src="{collector.url}/sg.js" data-key="shop-1" data-consent="{consent}"'
+        head += f' data-auto="{auto}" async></script>'
         widget = f'<shop-guide url="/{{item}}.html" n="5" currency="EUR" {attributes}></shop-guide>'
         for k in range(30):
             main = f'<main><h1 data-sg-view="p{k}">Product {k}</h1>{widget}</main>'

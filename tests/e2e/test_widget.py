@@ -166,7 +166,7 @@ def test_another_visitors_token_opens_nothing_of_mine(shop, open_page):
 def test_why_like_not_this_and_forget_me(shop, open_page):
     collector = shop()
     page = open_page("p0.html")
-    first, second = shown(page)[:2]
+    shown(page)
     page.locator("[part=why]").first.click()
     score = float(page.locator("[part=sum] b").inner_text())
     amounts = page.locator("[part=parts] b").all_inner_texts()
@@ -175,6 +175,9 @@ def test_why_like_not_this_and_forget_me(shop, open_page):
     assert page.evaluate(FOCUSED) == "why"
     page.locator("[part=like]").first.click()
     assert page.locator("[part=like]").first.get_attribute("aria-pressed") == "true"
+    first = shown(page)[0]  # it stays where it is while it is pointed at
+    page.locator("[part=item]").nth(1).hover()
+    second = shown(page)[1]
     page.locator("[part=not-this]").nth(1).click()
     shown(page, lambda now: second not in now and len(now) == 5)
     assert page.evaluate(FOCUSED) == "not-this"
@@ -197,8 +200,8 @@ def test_what_is_pointed_at_or_has_the_focus_stays_where_it_is(shop, open_page):
     page = open_page("p0.html")
     shown(page)
     held = page.locator("[part=item]").nth(2)
-    item = held.locator("[part=link]").get_attribute("data-sg-item")
     held.hover()
+    item = held.locator("[part=link]").get_attribute("data-sg-item")
     place = held.evaluate(WHERE)
     changed_by(page, lambda: page.evaluate("() => ['p10', 'p11', 'p12', 'p13'].forEach(item => sg.view(item))"))
     sent(page)
@@ -260,6 +263,17 @@ def test_a_stream_that_never_comes_is_made_up_for_by_asking(shop, open_page, bro
     page.evaluate("() => sg.view('p11')")
     shown(page, lambda now: now != before)
     context.close()
+
+
+def test_where_nothing_is_sent_by_itself_there_is_a_list_all_the_same(shop, open_page):
+    collector = shop(auto="off")
+    page = open_page("p0.html")
+    shown(page)
+    changed_by(page, lambda: page.evaluate("() => sg.view('p11')"))
+    page.wait_for_timeout(1300)
+    user = until(page, VISITOR)
+    sent(page)
+    assert {kind for kind, _ in kinds(collector.held(user))} - {"watch", "unwatch"} == {"view"}
 
 
 def test_a_place_has_its_own_list(shop, open_page, browser):
