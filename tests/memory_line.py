@@ -29,6 +29,7 @@ class MemoryLine:
         self.durable_rows = 0
         self.catalogue: list[dict] = []
         self.lists: dict[str, asyncio.Queue] = {}
+        self.slots: list[str | None] = []
         self.closed = 0
         self.broken: Exception | None = None
         self.silent = False
@@ -77,7 +78,8 @@ class MemoryLine:
     def why(self, token: str, item: str) -> dict | None:
         return {"item": item, "title": "One", "score": 1.0, "parts": []} if item == "i1" else None
 
-    async def subscribe(self, token: str) -> AsyncGenerator[tuple[str, str], None]:
+    async def subscribe(self, token: str, slot: str | None = None) -> AsyncGenerator[tuple[str, str], None]:
+        self.slots.append(slot)
         lists = self.lists[token] = asyncio.Queue()
         try:
             yield "1-1", json.dumps(LIST)
@@ -86,6 +88,10 @@ class MemoryLine:
         finally:
             self.closed += 1
             del self.lists[token]
+
+    @property
+    def scene(self) -> str:
+        return "shop" if self.catalogue else ""
 
     def products(self) -> list[dict]:
         return self.catalogue

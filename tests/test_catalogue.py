@@ -57,9 +57,9 @@ def test_attributes_add_up_and_names_are_kept() -> None:
     c = Catalogue()
     c.learn(batch([(0, 5, Kind.ITEM, {"title": "Lamp", "price": 3.5})], {5: "L1", 6: "L2"}))
     c.learn(batch([(1, 5, Kind.ITEM, {"category": "light"})]))
-    assert c.product(5) == {"title": "Lamp", "price": 3.5, "category": "light"}
+    assert c.product(5) == {"since": 0.0, "title": "Lamp", "price": 3.5, "category": "light"}
     assert (c.name(5), c.title(5), c.title(6), c.name(7), c.title(7)) == ("L1", "Lamp", "L2", None, "?")
-    assert list(c.products()) == [{"item": "L1", "title": "Lamp", "price": 3.5, "category": "light"}]
+    assert list(c.products()) == [{"item": "L1", "since": 0.0, "title": "Lamp", "price": 3.5, "category": "light"}]
 
 
 def test_two_ids_with_one_key_are_never_shown() -> None:
@@ -104,7 +104,7 @@ def test_dump_and_load() -> None:
     c.learn(batch([(0, 5, Kind.ITEM, {"title": "Lamp"}), (3, 6, Kind.PICK, {"action": "bury"})], {5: "L1"}))
     d.load(c.dump())
     d.learn(batch([(0, 5, Kind.ITEM, {"title": "older"})]))
-    assert d.product(5) == {"title": "Lamp"} and d.name(5) == "L1" and d.picks("x", 0) == {6: "bury"}
+    assert d.product(5) == {"since": 0.0, "title": "Lamp"} and d.name(5) == "L1" and d.picks("x", 0) == {6: "bury"}
 
 
 def test_what_concerns_a_catalogue() -> None:

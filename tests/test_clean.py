@@ -127,6 +127,8 @@ def test_kinds_need_what_they_need() -> None:
         (Kind.ALIAS, {"account": 5}, ""),
         (Kind.ALIAS, {}, "no account"),
         (Kind.FORGET, {"by": -1}, "by makes no sense"),
+        (Kind.CLICK, {"list": "17-3"}, ""),
+        (Kind.IMPRESSION, {"list": 17}, "list makes no sense"),
         (Kind.ADOPT, {"path": [1], "events": pack_table(Moved(item=[1], time=[NOW], kind=[Kind.VIEW]))}, ""),
         (Kind.ADOPT, {"path": [], "events": pack_table(Moved())}, "path makes no sense"),
         (Kind.ADOPT, {"path": [1], "events": {"rows": 1}}, "events makes no sense"),

@@ -324,11 +324,12 @@ class TestIdentify:
         assert len(line.joined) == 1
 
 
-@pytest.mark.parametrize("path", ["/sg.js", "/static/sg.js"])
-async def test_the_script_is_served_to_all_sites(client, path):
+@pytest.mark.parametrize("path", ["/sg.js", "/sg-widget.js", "/sg-zh.js", "/static/sg.js"])
+async def test_the_scripts_are_served_to_all_sites(client, path):
     answer = await client.get(path, headers={"origin": SITE})
     assert (answer.status_code, answer.headers["content-type"].split(";")[0]) == (200, "text/javascript")
-    if path == "/sg.js":
+    if not path.startswith("/static"):
+        assert answer.headers["access-control-allow-origin"] == "*"
         assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
         assert "max-age=3600" in answer.headers["cache-control"]
 
@@ -343,10 +344,11 @@ def test_lists_come_from_the_environment_too(monkeypatch):
 class TestTheScript:
     def test_is_small(self):
         assert len(gzip.compress((STATIC / "sg.js").read_bytes(), 9)) <= 6 * 1024
+        assert len(gzip.compress((STATIC / "sg-widget.js").read_bytes(), 9)) <= 9 * 1024
 
     def test_is_typed_whole(self):
         body = (STATIC / "sg.js").read_text().partition("  const sg = {")[2].partition("\n  };")[0]
-        given = set(re.findall(r"^    (?:get )?([a-zA-Z]+)[(:]", body, re.M))
+        given = set(re.findall(r"^    (?:get |async )?([a-zA-Z]+)[(:]", body, re.M))
         typed = (STATIC / "sg.d.ts").read_text().partition("interface ShopGuide {")[2].partition("\n}")[0]
         assert given == set(re.findall(r"^  (?:readonly )?([a-zA-Z]+)[(:]", typed, re.M))
         assert {"view", "page", "search", "cart", "favourite", "purchase", "impression", "click"} <= given

@@ -197,6 +197,13 @@ class TestStream:
             assert [frame async for frame in received] == []
         await until(lambda: line.closed == 1)
 
+    async def test_a_slot_is_the_lines_to_heed(self, client, line):
+        for asked, slot in (({}, None), ({"slot": "cart"}, "cart")):
+            async with client.stream("GET", "/v1/stream", params={"token": line.mint("ann"), **asked}):
+                assert line.slots[-1] == slot
+        answer = await client.get("/v1/stream", params={"token": line.mint("ann"), "slot": "Cart!"})
+        assert answer.status_code == 400
+
     async def test_what_the_client_has_is_not_sent_again(self, client, line):
         token = line.mint("ann")
         for last, first in (("1-1", "1-2"), ("1-0", "1-1")):

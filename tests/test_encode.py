@@ -54,7 +54,21 @@ VALUES = st.one_of(
     st.lists(st.integers(0, 3), max_size=2),
     st.dictionaries(st.text(max_size=2), st.integers(), max_size=2),
 )
-FIELDS = ["kind", "user", "session", "item", "time", "value", "event", "query", "consent", "op", "user_key", "id"]
+FIELDS = [
+    "kind",
+    "user",
+    "session",
+    "item",
+    "time",
+    "value",
+    "event",
+    "query",
+    "consent",
+    "op",
+    "user_key",
+    "id",
+    "list",
+]
 ROWS = st.dictionaries(
     st.sampled_from([*FIELDS, "title", "category", "brand", "price", "image", "url", "stock", "odd"]), VALUES
 )
@@ -233,6 +247,14 @@ def test_catalogue_rows_need_no_user_and_no_time() -> None:
 
 def test_a_search_carries_its_query() -> None:
     assert one(user="u", time=1, kind="search", query=" red lamp ")[1] == {"query": "red lamp"}
+
+
+def test_what_came_of_a_list_carries_which() -> None:
+    for kind in ("impression", "click", "favourite", "dismiss"):
+        assert one(user="u", item="i", time=5, kind=kind, list="17-3")[1] == {"list": "17-3"}
+    assert one(user="u", item="i", time=5, kind="view", list="17-3")[1] == {}
+    assert one(user="u", item="i", time=5, kind="click", list=" ")[1] == {}
+    assert reason(kind="click", list="x" * 513) == "list is no id"
 
 
 def test_row_numbers_and_problems_of_a_chunk() -> None:

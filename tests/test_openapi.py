@@ -22,7 +22,7 @@ from shopguide.settings import Settings
 from shopguide.state import StateDir
 
 DOCUMENT = json.loads((STATIC / "openapi.json").read_text())
-NOT_FOR_PROGRAMS = {"/", "/favicon.ico", "/sg.js", "/static"}
+NOT_FOR_PROGRAMS = {"/", "/favicon.ico", "/sg.js", "/sg-widget.js", "/sg-zh.js", "/static"}
 SECONDS = 6.0  # of random requests to each route at most
 CASES = 40
 

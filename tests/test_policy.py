@@ -52,7 +52,8 @@ RULES = st.fixed_dictionaries(
     {},
     optional={
         **dict.fromkeys(("seen", "bought", "current"), TWO),
-        **dict.fromkeys(("per_category", "per_brand"), st.integers(1, 3)),
+        **dict.fromkeys(("per_category", "per_brand", "fatigue"), st.integers(1, 3)),
+        "age_half_life": st.sampled_from([20.0, 500.0]),
         "price_min": st.just(4.0),
         "price_max": st.sampled_from([4.0, 7.0]),
     },
@@ -92,6 +93,11 @@ WORLDS = st.builds(
 )
 
 
+def since(item: int) -> float:
+    """When the catalogue first had a word on it."""
+    return 7.0 * item
+
+
 def defined(w: World) -> list[int]:
     """The list by the words of the documentation."""
     rules = {"seen": "keep", "bought": "drop", "current": "drop", **w.rules, **w.slots.get(w.slot, {})}
@@ -111,14 +117,23 @@ def defined(w: World) -> list[int]:
             return False
         for attribute in ("brand", "category"):
             same = [i for i in shown if w.products.get(i, {}).get(attribute) == product.get(attribute)]
-            if product.get(attribute) and len(same) >= rules.get(f"per_{attribute}", 1e9):
+            most = rules.get(f"per_{attribute}", w.n)
+            if attribute == "category" and product.get("category") == tired:
+                most = max(1, most // 2**halvings)
+            if product.get(attribute) and len(same) >= most:
                 return False
         return True
 
+    read = [w.products.get(item, {}).get("category") for item in w.recent]
+    in_a_row = next((k for k, category in enumerate(read) if category != read[0]), len(read))
+    tired, halvings = read[0] if read else None, max(0, in_a_row - rules.get("fatigue", 1e9) + 1)
     scores = dict(w.candidates)
     pins = sorted((p.time, item) for item, p in picks.items() if p.action == "pin")
     shown = [item for _, item in pins if offered(item) and (item in scores or w.slot in ("home", "cart"))][: w.n]
     factor = {item: {"boost": 1.5, "bury": 0.5}.get(p.action, 1.0) for item, p in picks.items()}
+    if "age_half_life" in rules:
+        for item in w.products:
+            factor[item] = factor.get(item, 1.0) * 0.5 ** ((NOW - since(item)) / rules["age_half_life"])
     for item, _ in sorted(w.candidates, key=lambda c: -c[1] * factor.get(c[0], 1.0)):
         picked = item in picks and picks[item].action in ("pin", "block")
         if not picked and offered(item) and within(item, shown) and len(shown) < w.n:
@@ -127,7 +142,8 @@ def defined(w: World) -> list[int]:
 
 
 def catalogue(w: World) -> Catalogue:
-    rows: list[tuple[int, Kind, dict[str, Any], float]] = [(i, Kind.ITEM, p, 0.0) for i, p in w.products.items()]
+    rows: list[tuple[int, Kind, dict[str, Any], float]] = [(i, Kind.ITEM, p, since(i)) for i, p in w.products.items()]
+    rows += [(i, Kind.ITEM, p, NOW) for i, p in w.products.items()]  # said again it is no younger
     rows += [(i, Kind.ITEM, {"op": "delete"}, 0.0) for i in w.deleted]
     rows += [(i, Kind.PICK, {k: v for k, v in vars(p).items() if k != "time"}, p.time) for i, p in w.picks.items()]
     events = Events(
@@ -188,6 +204,22 @@ def test_what_one_limit_refuses_does_not_count_for_the_other() -> None:
     }
     rules = {"per_brand": 1, "per_category": 1}
     assert chosen(replace(PLAIN, rules=rules, products=products)) == [1, 3, 4]
+
+
+def test_a_topic_read_in_a_row_gets_fewer_places_and_never_none() -> None:
+    topics = {item: {"category": "a" if item < 9 else "b"} for item in range(1, 12)}
+    w = replace(PLAIN, rules={"per_category": 4, "fatigue": 2}, products=topics)
+    w = replace(w, candidates=[(item, 1.0) for item in range(1, 12)])
+    others = [9, 10, 11]
+    for read, places in (([8], 4), ([8, 7], 2), ([8, 7, 6], 1), ([8, 7, 6, 5], 1), ([8, 7, 9], 2), ([9, 8, 7], 4)):
+        assert chosen(replace(w, recent=read)) == [*range(1, 1 + places), *others], read
+
+
+def test_the_newer_of_two_that_score_alike_stands_first() -> None:
+    products = {1: {"title": "old"}, 2: {"title": "new"}}
+    w = replace(PLAIN, rules={"age_half_life": 50.0}, products=products, candidates=[(1, 1.0), (2, 1.0)])
+    assert chosen(w) == [2, 1]
+    assert chosen(replace(w, candidates=[(1, 1.2), (2, 1.0)])) == [1, 2], "age is a factor, no order of its own"
 
 
 def test_an_item_without_a_price_passes_every_range() -> None:

@@ -22,7 +22,7 @@ from shopguide.collect.files import open_source
 from shopguide.keys import Secret
 from shopguide.log import Log
 from shopguide.records import Kind
-from shopguide.simulate import CATEGORIES, REGIMES, START, Regime, Shop
+from shopguide.simulate import CATEGORIES, REGIMES, SCENES, START, Regime, Scene, Shop
 from shopguide.simulate.goods import STYLES
 from shopguide.simulate.truth import DAY, HOUR, NOVEL
 
@@ -175,3 +175,48 @@ def test_heat_by_its_definition() -> None:
 def test_a_seeds_events_stay_what_they_were() -> None:
     rows = [*Shop(1).catalogue(), *Shop(1).events(3000)]
     assert zlib.crc32(repr(rows).encode()) == 718937349
+
+
+@pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES)
+def test_a_scene_has_things_of_its_own_and_the_same_visitors(scene: Scene) -> None:
+    shop = Shop(5, products=scene.products, regime=scene.regime, scene=scene)
+    rows = [*shop.catalogue(), *shop.launches()]
+    events = list(shop.events(3000))
+    assert len(rows) == scene.products
+    assert len({(row["title"], row["category"], row.get("brand")) for row in rows}) == scene.products
+    assert len({row["category"] for row in rows}) == 10
+    assert all(row["image"].startswith("data:image/svg+xml,%3Csvg") for row in rows)
+    assert ({"cart", "purchase"} <= {row["kind"] for row in events}) == scene.sells
+    words = " ".join(f"{row['title']} {row['category']} {row.get('brand')}" for row in rows).lower()
+    asked = [row["query"] for row in events if row["kind"] == "search"]
+    assert asked and all(word in words for query in asked for word in query.split())
+
+
+def test_news_come_all_the_time_and_are_wanted_while_they_are_new() -> None:
+    scene = SCENES["news"]
+    shop = Shop(5, products=scene.products, regime=scene.regime, scene=scene)
+    events = list(shop.events(20_000))
+    came = {row["item"]: row["time"] for row in events if row["kind"] == "item"}
+    ages = [row["time"] - came[row["item"]] for row in events if row["kind"] == "view" and row["item"] in came]
+    assert len(came) > 40 and len(ages) > 1000 and min(ages) >= 0
+    article = next(product for product in shop.products if product.item in came)
+    new, later = (shop.truth.heat(article, came[article.item] + age * HOUR) for age in (0.5, 6))
+    assert new > 4 * later > 0
+
+
+def test_what_cannot_be_had_comes_back_and_nobody_finds_it_meanwhile() -> None:
+    shop = Shop(5, products=240, scene=SCENES["live"])
+    shop.open_stock(START)
+    stock = shop.stock
+    assert stock is not None
+    gone = set(stock.out)
+    said = {row["item"]: row["stock"] for row in stock.all(START)}
+    assert said == {product.item: int(product.item not in gone) for product in shop.products}
+    assert 0.4 < len(gone) / 240 < 0.8
+    found = [row["item"] for row in shop.events(2000) if row["kind"] == "view"]
+    assert sum(item in gone for item in found) < len(found) / 100
+    changed = [row for second in range(0, 3600, 10) for row in stock.changes(START + second)]
+    for row in changed:
+        assert (row["item"] in gone) == (row["stock"] == 1), "each change is one"
+        gone ^= {row["item"]}
+    assert gone == stock.out and len(changed) > 500

@@ -88,7 +88,7 @@ class Catalogue:
             if kind == Kind.PICK:
                 self._pick(item, details, float(events.time[row]))
             else:
-                self._change(item, details)
+                self._change(item, details, float(events.time[row]))
 
     def forget(self, live: NDArray[np.uint64], kept_from: list[int]) -> NDArray[np.uint64]:
         """Let go of ids that neither a kept event nor the catalogue's own rows name, and of items that were deleted
@@ -122,7 +122,7 @@ class Catalogue:
         return None if key in self.collisions else self.names.get(key)
 
     def product(self, key: int) -> dict[str, Any]:
-        """The known attributes of an item; empty where nothing is known."""
+        """The known attributes of an item, and ``since`` when (epoch s) there are any; empty where nothing is known."""
         return self._products.get(key, {})
 
     def title(self, key: int) -> str:
@@ -198,11 +198,12 @@ class Catalogue:
             time,
         )
 
-    def _change(self, item: int, details: dict[str, Any]) -> None:
+    def _change(self, item: int, details: dict[str, Any], time: float) -> None:
         product = self._products.setdefault(item, {})
         op = details.get("op", "upsert")
         if op == "delete":
             product["deleted"] = True
             return
         product.pop("deleted", None)
+        product.setdefault("since", time)
         product.update({a: details[a] for a in (*ATTRIBUTES, "stock") if details.get(a) is not None})

@@ -88,6 +88,7 @@ OPTIONAL: dict[int, dict[str, Check]] = {
     Kind.WATCH: {"expires": _is_number, "slot": _is_text, "n": _is_count, "category": lambda v: v == 0 or _is_key(v)},
     Kind.PICK: {"slot": _is_text, "until": _is_number, "by": _is_text, "why": _is_text},
     Kind.FORGET: {"by": _is_key},
+    **{kind: {"list": _is_text} for kind in (Kind.IMPRESSION, Kind.CLICK, Kind.FAVOURITE, Kind.DISMISS)},
     Kind.ADOPT: {"queries": _are_texts},
 }
 

@@ -158,6 +158,12 @@ class PolicySettings(Section):
     current: Literal["keep", "drop"] = Field("drop", description="the item on the user's screen now")
     per_category: int | None = Field(None, ge=1, description="most items of one category in a list; none: no limit")
     per_brand: int | None = Field(None, ge=1, description="most items of one brand in a list; none: no limit")
+    fatigue: int | None = Field(
+        None, ge=1, description="looks at one category in a row, each from this one on halving its places; none: never"
+    )
+    age_half_life: float | None = Field(
+        None, gt=0, description="seconds of age, by the catalogue's first word, that halve an item's score; none: never"
+    )
     price_min: float | None = Field(
         None,
         ge=0,

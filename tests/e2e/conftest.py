@@ -12,6 +12,9 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import suppress
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
@@ -161,7 +164,7 @@ class ScriptedLine:
         ]
         return {"item": item, "title": found["title"], "score": found["score"], "parts": parts}
 
-    async def subscribe(self, token: str) -> AsyncGenerator[tuple[str, str], None]:
+    async def subscribe(self, token: str, slot: str | None = None) -> AsyncGenerator[tuple[str, str], None]:
         user = self.verify(token)
         queue: asyncio.Queue = asyncio.Queue()
         self.watchers[user].add(queue)
@@ -173,6 +176,8 @@ class ScriptedLine:
                     yield await asyncio.wait_for(queue.get(), left)
         finally:
             self.watchers[user].discard(queue)
+
+    scene = "shop"
 
     def products(self) -> list[dict]:
         return self.catalogue
@@ -255,3 +260,42 @@ def browser() -> Iterator[Any]:
         )
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """A folder of pages, and where a web server that knows nothing of us shows them."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None: ...
+
+    folder = tmp_path / "site"
+    folder.mkdir()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield folder, f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def open_page(browser: Any, site: tuple[Path, str]) -> Iterator[Callable[..., Any]]:
+    """A page of a browser that nobody knows yet, at the stranger's shop; at the end no script may have failed."""
+    contexts: list[Any] = []
+    errors: list[str] = []
+
+    def open_page(path: str = "index.html", context: Any = None, **options: Any) -> Any:
+        if context is None:
+            context = browser.new_context(**options)
+            contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda e: errors.append(str(e)))
+        page.goto(f"{site[1]}/{path}")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert errors == []

@@ -6,102 +6,18 @@ What counts is what the log has in the end, as ``shopguide export`` says it.
 from __future__ import annotations
 
 import json
-import os
-import signal
 import socket
-import subprocess
-import sys
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
 import pytest
-
-from shopguide.state import StateDir
+from stranger import KEPT, QUEUED, VISITOR, Collector, kinds, sent, until
 
 pytestmark = pytest.mark.browser
-
-COMMAND = [sys.executable, "-c", "from shopguide.cli import main; main()"]
-KEPT = "() => Object.keys(localStorage).sort()"
-QUEUED = "() => Object.keys(localStorage).filter(name => name.startsWith('sg:q.')).length"
-VISITOR = "() => window.sg?.visitor?.user ?? null"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-class Collector:
-    """A ``shopguide run`` that can be killed and comes back at its port."""
-
-    def __init__(self, state: Path, site: str, **settings: str) -> None:
-        self.state, self.port = state, free_port()
-        settings = {"origins": site, "write_keys": "shop-1", **settings}
-        names = {f"SHOPGUIDE_HTTP_{name.upper()}": value for name, value in settings.items()}
-        self.environment = {**os.environ, **names}
-        self.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        where = ["--http", f"127.0.0.1:{self.port}", "--push", "tcp://127.0.0.1:*", "--state", str(self.state)]
-        command = [*COMMAND, "run", "--source", "http:", *where]
-        self.process = subprocess.Popen(
-            command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        deadline = time.monotonic() + 60
-        while StateDir(self.state).running().get("pid") != self.process.pid:
-            assert self.process.poll() is None, self.process.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-
-    def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.process.communicate(timeout=30)
-
-    def say(self, *arguments: str) -> Any:
-        command = [*COMMAND, *arguments, "--state", str(self.state)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-        return done.stdout
-
-    def held(self, user: str) -> list[dict[str, Any]]:
-        """The user's events in the log."""
-        rows = json.loads(self.say("export", "--user", user))["rows"]
-        return [row for row in rows if row["kind"] not in ("alias", "adopt")]
-
-    def end(self) -> None:
-        if self.process.poll() is None:
-            self.process.terminate()
-            _, err = self.process.communicate(timeout=60)
-            assert "Traceback" not in err, err
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[tuple[Path, str]]:
-    """A folder of pages, and where a web server that knows nothing of us shows them."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_: Any) -> None: ...
-
-    folder = tmp_path / "site"
-    folder.mkdir()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield folder, f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
 
 
 @pytest.fixture
@@ -129,49 +45,12 @@ def shop(tmp_path: Path, site: tuple[Path, str]) -> Iterator[Callable[..., Colle
         one.end()
 
 
-def until(page: Any, expression: str, wanted: Callable[[Any], bool] = bool, seconds: float = 20) -> Any:
-    end = time.monotonic() + seconds
-    while not wanted(found := page.evaluate(expression)):
-        assert time.monotonic() < end, (expression, found, page.evaluate(KEPT))
-        page.wait_for_timeout(20)
-    return found
-
-
-def sent(page: Any) -> None:
-    until(page, QUEUED, lambda left: left == 0)
-
-
-@pytest.fixture
-def open_page(browser: Any, site: tuple[Path, str]) -> Iterator[Callable[..., Any]]:
-    """A page of a browser that nobody knows yet, at the stranger's shop; at the end no script may have failed."""
-    contexts: list[Any] = []
-    errors: list[str] = []
-
-    def open_page(path: str = "index.html", context: Any = None, **options: Any) -> Any:
-        if context is None:
-            context = browser.new_context(**options)
-            contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda e: errors.append(str(e)))
-        page.goto(f"{site[1]}/{path}")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert errors == []
-
-
 def no_fetch(route: Any) -> None:
     """Only beacons get through."""
     if route.request.resource_type == "fetch":
         route.abort()
     else:
         route.continue_()
-
-
-def kinds(rows: list[dict[str, Any]]) -> Counter[tuple[str, str]]:
-    return Counter((row["kind"], row.get("item") or row.get("query")) for row in rows)
 
 
 def test_five_products_browsed_are_in_the_log_each_once(shop, open_page, site):

@@ -1,9 +1,11 @@
-"""``shopguide demo``: a simulated shop, live. A page to click through, lists pushed to it and to ZeroMQ subscribers."""
+"""``shopguide demo``: a simulated shop, newspaper or video site, live: a page to click through, lists pushed to it."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import Counter, deque
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,58 +17,90 @@ from shopguide.cli.options import examples
 from shopguide.cli.run import serve, stop_on_signals
 from shopguide.cli.serve import ServedLine
 from shopguide.cli.shoppers import SEED, open_shop
+from shopguide.records import Kind
 from shopguide.settings import load
-from shopguide.simulate import Shop
+from shopguide.simulate import SCENES, Shop
 from shopguide.state import StateDir
 
+WATCHED = 300.0  # seconds after a look for which its shopper counts as a viewer
+STATES = {"shop": ".shopguide", "news": ".shopguide-news", "live": ".shopguide-live"}
+NAMES = {"shop": "the shop", "news": "the paper", "live": "the streams"}
 ANY_PORT = "tcp://127.0.0.1:*"  # subscribers find it in the state directory
 
 
 class DemoShop(ServedLine):
-    """The served line with products to show."""
+    """The served line with products to show: what they are, since when, whether they can be had, who is watching."""
 
-    def __init__(self, line: RunningLine, products: list[dict[str, Any]]) -> None:
+    def __init__(self, line: RunningLine, scene: str) -> None:
         super().__init__(line)
-        self._products = products
+        self.scene = scene
+        self._products: dict[str, dict[str, Any]] = {}
+        self._looks: deque[tuple[float, str]] = deque()
+        self._viewers = Counter[str]()
+        self._gone: set[str] = set()
 
     def products(self) -> list[dict[str, Any]]:
-        return self._products
+        return [{**row, "viewers": self._viewers[item]} for item, row in list(self._products.items())]
+
+    def note(self, rows: list[dict[str, Any]]) -> None:
+        """Rows have been collected. Lists on a screen are made anew a step after something in them went."""
+        self._renew(self._gone)
+        self._gone = set()
+        for row in rows:
+            if row["kind"] == "item" and row["op"] == "stock":
+                self._products[row["item"]] |= {"stock": row["stock"]}
+                self._gone |= {row["item"]} if not row["stock"] else set()
+            elif row["kind"] == "item":
+                said = {name: row[name] for name in row if name not in ("kind", "op", "time")}
+                self._products[row["item"]] = {**said, "since": row["time"], "stock": 1}
+            elif row["kind"] == "view":
+                self._looks.append((row["time"], row["item"]))
+                self._viewers[row["item"]] += 1
+        while self._looks and self._looks[0][0] < time.time() - WATCHED:
+            self._viewers[self._looks.popleft()[1]] -= 1
+
+    def _renew(self, gone: set[str]) -> None:
+        for user in self._push.watching() if gone else ():
+            newest = self._push.latest(user)
+            if newest and any(found["item"] in gone for found in newest["items"]):
+                self._line.collector.control(Kind.WATCH, user, expires=0.0)
 
 
-@click.command(epilog=examples("shopguide demo", "shopguide demo --port 9000 --seconds 60"))
+@click.command(epilog=examples("shopguide demo", "shopguide demo --preset news --port 9000 --seconds 60"))
+@click.option("--preset", type=click.Choice(list(SCENES)), default="shop", show_default=True, help="What it is.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="Port of the page.")
 @click.option("--seconds", type=float, help="End after so many seconds.")
 @click.option(
     "--state",
     "state_path",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path(".shopguide"),
-    show_default=True,
-    help="State directory; a later demo goes on with it.",
+    help="State directory; a later demo goes on with it. [default: .shopguide, .shopguide-news, .shopguide-live]",
 )
-def demo(port: int, seconds: float | None, state_path: Path) -> None:
-    """A simulated shop, live, in one process: open the page, click products, see the list follow."""
-    settings = load("shop", flags={"http.port": port, "push.endpoint": ANY_PORT})
-    line = RunningLine(StateDir(state_path), settings)
-    shop = Shop(SEED, start=time.time())  # event ids are of a start: a later demo's are new
+def demo(preset: str, port: int, seconds: float | None, state_path: Path | None) -> None:
+    """A simulated shop, newspaper or video site, live, in one process: open the page, click, see the list follow."""
+    settings = load(preset, flags={"http.port": port, "push.endpoint": ANY_PORT})
+    line = RunningLine(StateDir(state_path or Path(STATES[preset])), settings)
+    scene = SCENES[preset]  # event ids are of a start: a later demo's are new
+    shop = Shop(SEED, products=scene.products, start=time.time(), regime=scene.regime, scene=scene)
     stopped = stop_on_signals()
     with operated(line):
         began = time.monotonic()
-        shoppers = open_shop(line, shop, stopped)
+        served = DemoShop(line, preset)
+        shoppers = open_shop(line, shop, stopped, served.note)
         click.echo(f"the shop's past read in {time.monotonic() - began:.1f} s")
         if seconds is not None:
             timer = threading.Timer(seconds, stopped.set)
             timer.daemon = True
             timer.start()
-        products = [{k: row[k] for k in row if k not in ("kind", "op", "time")} for row in shop.catalogue()]
-        serve(line, settings, stopped, _announce, DemoShop(line, products))
+        serve(line, settings, stopped, partial(_announce, preset), served)
         stopped.set()
         shoppers.join()
 
 
-def _announce(address: str) -> None:
+def _announce(preset: str, address: str) -> None:
+    elsewhere = "" if preset == "shop" else f" --state {STATES[preset]}"
     click.echo(
-        f"\n  the shop        {address}\n"
-        f"  in a terminal   shopguide watch --user guest-…   (the page shows your name; each click, a new list)\n"
+        f"\n  {NAMES[preset]:<15} {address}\n"
+        f"  in a terminal   shopguide watch --user guest-…{elsewhere}   (the page shows your name)\n"
         f"  stop            Ctrl-C\n"
     )

@@ -6,7 +6,10 @@ import asyncio
 import shutil
 import time
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
+
+import orjson
 
 from shopguide import wire
 from shopguide.cli.door import Line
@@ -15,7 +18,7 @@ from shopguide.cli.operator import Operator
 from shopguide.collect.collector import Receipt
 from shopguide.keys import category_key, item_key
 from shopguide.records import SIMILAR, TRENDING, Kind
-from shopguide.tokens import mint
+from shopguide.tokens import Token, mint
 
 PULLED_FOR = 300.0  # seconds that a pulled list is kept fresh
 LOOK = 0.25  # seconds between looks at whether there is room for more rows
@@ -24,6 +27,8 @@ ASK = 2.0  # seconds to wait for the answer to a question
 
 class ServedLine:
     """Every call comes from the web server's loop; what may block goes to a thread."""
+
+    scene = ""
 
     def __init__(self, line: Line) -> None:
         assert line.push is not None
@@ -118,11 +123,25 @@ class ServedLine:
         key = self.verify(token)
         return await asyncio.to_thread(self._operator.forget_key, key)
 
-    def subscribe(self, token: str) -> AsyncGenerator[tuple[str, str], None]:
-        expires = self._push.verify(token).expires
+    def subscribe(self, token: str, slot: str | None = None) -> AsyncGenerator[tuple[str, str], None]:
+        claims = self._push.verify(token)
         if self._feed is None:
             self._feed = Feed(self._push.endpoint, self._push.gap_endpoint, self._push.server_key)
-        return self._feed.lists(token, expires)
+        lists = self._feed.lists(token, claims.expires)
+        return lists if slot is None else self._in_slot(slot, claims, lists)
+
+    async def _in_slot(
+        self, slot: str, claims: Token, lists: AsyncGenerator[tuple[str, str], None]
+    ) -> AsyncGenerator[tuple[str, str], None]:
+        """The lists; with the first one the subscription has begun, and its WATCH row is the one to replace."""
+        stands = None
+        async with aclosing(lists):
+            async for number, text in lists:
+                if stands is None:
+                    stands = orjson.loads(text)["slot"]
+                    if stands != slot:
+                        self._line.collector.control(Kind.WATCH, claims.user, expires=claims.expires, slot=slot)
+                yield number, text
 
     async def close(self) -> None:
         """Let go of the subscription behind the streams."""

@@ -24,6 +24,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "value": ("value", "amount", "revenue"),
     "event": ("event", "id", "event_id"),
     "query": ("query", "search_query"),
+    "list": ("list",),
     "account": ("account", "account_id"),
     "target": ("target",),
     "consent": ("consent",),

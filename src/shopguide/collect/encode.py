@@ -38,6 +38,7 @@ from shopguide.records import F64, I64, U8, U64, Events, Kind, Names, Ragged
 
 OPS = ("upsert", "delete", "stock")
 NEED_ITEM = np.isin(np.arange(256), [k for k in Kind if Kind.VIEW <= k <= Kind.ITEM and k != Kind.SEARCH])
+OF_LISTS = np.isin(np.arange(256), (Kind.IMPRESSION, Kind.CLICK, Kind.FAVOURITE, Kind.DISMISS))
 ITEM = int(Kind.ITEM)
 MAX_ITEMS = 1 << 18  # items of a source whose attributes are remembered
 
@@ -262,6 +263,7 @@ class _Encoding:
             else:
                 data[row] = _pack({"op": op, **said})
         self._say_whom(data)
+        self._say_which_list(data)
         for row, why in self.why.items():
             data[row] = _pack({"reason": why, "raw": self.chunk.raw(row)})
         return Ragged.of_bytes(data)
@@ -276,6 +278,17 @@ class _Encoding:
                 data[row] = _pack({name: key})
             else:
                 self._reject([row], f"no {name}")
+
+    def _say_which_list(self, data: list[bytes]) -> None:
+        """The list in which the item stood, as its id on the stream, where it is known."""
+        if self._column("list") is None:
+            return
+        lists = self._texts("list")
+        for row in np.flatnonzero(self.good & OF_LISTS[self.kind]).tolist():
+            if id_text(lists[row]):
+                data[row] = _pack({"list": lists[row]})
+            elif not is_blank(lists[row]):
+                self._reject([row], "list is no id")
 
     def _names(self) -> Names:
         """The ids of the chunk's items, and the names of the categories that ITEM rows mention."""

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 GIF = b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
-ANYWHERE = {"cross-origin-resource-policy": "cross-origin"}
+ANYWHERE = {"cross-origin-resource-policy": "cross-origin", "access-control-allow-origin": "*"}
 
 
 def answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

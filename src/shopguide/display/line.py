@@ -65,12 +65,19 @@ class Line(Protocol):
         """Forget the token's user, wholly; the signed receipt."""
         ...
 
-    def subscribe(self, token: str) -> AsyncGenerator[tuple[str, str], None]:
-        """(id "epoch-n", JSON of the wire message) of each list, a snapshot first; ends when the token expires."""
+    def subscribe(self, token: str, slot: str | None = None) -> AsyncGenerator[tuple[str, str], None]:
+        """(id "epoch-n", JSON of the wire message) of each list, a snapshot first; ends when the token expires. A slot
+        that is given is where all lists of the user stand from then on."""
+        ...
+
+    @property
+    def scene(self) -> str:
+        """What the demo is: shop, news, live; empty: there is none."""
         ...
 
     def products(self) -> list[dict[str, Any]]:
-        """The demo shop's catalogue: ``item, title, category, brand, price, image`` (a data: URI); empty: no demo."""
+        """The demo's catalogue: ``item, title, category, image`` (a data: URI), where there are such ``brand, price``,
+        and ``since`` (epoch s), ``stock``, ``viewers``; empty: no demo."""
         ...
 
     def counts(self) -> dict[str, Any]:

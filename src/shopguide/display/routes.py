@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, HTMLResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -21,7 +21,8 @@ from shopguide.settings import Settings
 
 STATIC = Path(__file__).with_name("static")
 PULL_TIMEOUT = 2.0  # seconds that a pull waits for a list
-TRACKER_KEPT = 3600  # seconds that browsers keep the script
+SCRIPTS = ("sg.js", "sg-widget.js", "sg-zh.js")  # for other sites' pages
+KEPT = 3600  # seconds that browsers keep them
 
 
 class Api:
@@ -39,7 +40,7 @@ class Api:
             Route("/", self.page),
             Route("/healthz", self.health),
             Route("/favicon.ico", self.favicon),
-            Route("/sg.js", self.tracker),
+            *(Route(f"/{name}", self.script) for name in SCRIPTS),
             *self.collecting.routes(),
             Route("/v1/stream", self.stream),
             Route("/v1/recommend", self.recommend),
@@ -52,14 +53,15 @@ class Api:
         ]
 
     async def stream(self, request: Request) -> Response:
-        """The user's lists as server-sent events."""
+        """The user's lists as server-sent events; for ``?slot=`` from then on, where it is given."""
         token = need_token(request)
         self.line.verify(token)
+        slot = slot_of(request) if "slot" in request.query_params else None
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         if request.method == "HEAD":
             return Response(headers=headers, media_type="text/event-stream")
         frames = self.streams.frames(
-            self.line.subscribe(token), request.headers.get("last-event-id"), self.settings.push.heartbeat
+            self.line.subscribe(token, slot), request.headers.get("last-event-id"), self.settings.push.heartbeat
         )
         return StreamingResponse(frames, headers=headers, media_type="text/event-stream")
 
@@ -99,13 +101,17 @@ class Api:
         return Response(body, headers=headers, media_type="application/json")
 
     async def page(self, request: Request) -> Response:
-        """The demo shop; a small index where the line has none."""
-        return FileResponse(STATIC / ("shop.html" if self.line.products() else "index.html"))
+        """The demo, in the words of its scene; a small index where the line has none."""
+        if not self.line.scene:
+            return FileResponse(STATIC / "index.html")
+        return HTMLResponse(
+            (STATIC / "shop.html").read_text().replace('data-scene="shop"', f'data-scene="{self.line.scene}"')
+        )
 
-    async def tracker(self, request: Request) -> Response:
-        """The script that shops' pages name; kept for an hour, so that they have it while we are away."""
-        headers = {"cache-control": f"public, max-age={TRACKER_KEPT}", **ANYWHERE}
-        return FileResponse(STATIC / "sg.js", headers=headers)
+    async def script(self, request: Request) -> Response:
+        """What shops' pages name, and what that fetches; kept for an hour, so that they have it while we are away."""
+        headers = {"cache-control": f"public, max-age={KEPT}", **ANYWHERE}
+        return FileResponse(STATIC / request.url.path.lstrip("/"), headers=headers)
 
     async def openapi(self, request: Request) -> Response:
         """This interface, for programs."""

@@ -148,6 +148,10 @@ class PushServer:
         """How many users are watched."""
         return len(self._watchers.users())
 
+    def watching(self) -> list[int]:
+        """Who is watched."""
+        return list(self._watchers.users())
+
     def _soon(self, call: Callable[[], None]) -> None:
         self._todo.append(call)
         with suppress(OSError):  # full: it wakes anyhow; closed: the server has ended

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from shopguide.catalogue import Catalogue
@@ -15,8 +16,8 @@ _NO_USER = (SIMILAR.decode(), TRENDING.decode())  # their lists answer a questio
 
 
 class Chosen(NamedTuple):
-    """A place in a list. ``row`` is that of the candidate, None for a pin that is none; ``factor`` is what a pick
-    puts on the score."""
+    """A place in a list. ``row`` is that of the candidate, None for a pin that is none; ``factor`` is what a pick and
+    the item's age put on the score."""
 
     item: int
     row: int | None
@@ -44,9 +45,9 @@ class Policy:
             ][:n]
         rules = self._settings.slots.get(slot, self._settings)
         hidden = _hidden(rules, looks, look)
-        caps = _Caps(rules)
+        caps = _Caps(rules, n, self._tired_of(rules, looks, look))
         chosen: list[Chosen] = []
-        for place in self._in_order(slot, float(looks.event_time[look]), items, scores, rows):
+        for place in self._in_order(rules, slot, float(looks.event_time[look]), items, scores, rows):
             if len(chosen) == n:
                 break
             if place.item in hidden or self._catalogue.name(place.item) is None:
@@ -59,12 +60,26 @@ class Policy:
                 chosen.append(place)
         return chosen
 
+    def _tired_of(self, rules: PolicySettings, looks: Looks, look: int) -> tuple[Any, int]:
+        """The category of the user's newest items in a row, and how often its places in a list are halved for it."""
+        if rules.fatigue is None:
+            return None, 0
+        categories = (self._catalogue.product(item).get("category") for item in looks.recent[look].tolist())
+        category, row = next(((category, list(row)) for category, row in groupby(categories)), (None, []))
+        return category, max(0, len(row) - rules.fatigue + 1)
+
     def _in_order(
-        self, slot: str, now: float, items: Sequence[int], scores: Sequence[float], rows: range
+        self,
+        rules: PolicySettings,
+        slot: str,
+        now: float,
+        items: Sequence[int],
+        scores: Sequence[float],
+        rows: range,
     ) -> Iterator[Chosen]:
         """Pins by the time of the pick, then all other candidates that are not blocked, by score."""
         picks = self._catalogue.picks(slot, now)
-        if not picks:
+        if not picks and rules.age_half_life is None:
             for row in sorted(rows, key=scores.__getitem__, reverse=True):
                 yield Chosen(items[row], row, 1.0, False)
             return
@@ -72,28 +87,44 @@ class Policy:
         for item in (item for item, action in picks.items() if action == "pin"):
             if item in row_of or slot not in _NO_USER:
                 yield Chosen(item, row_of.get(item), 1.0, True)
-        factor = {row: PICK_FACTOR.get(picks.get(items[row], ""), 1.0) for row in rows}
+        factor = {
+            row: PICK_FACTOR.get(picks.get(items[row], ""), 1.0) * self._youth(rules, items[row], now) for row in rows
+        }
         for row in sorted(rows, key=lambda row: scores[row] * factor[row], reverse=True):
             if picks.get(items[row]) not in ("pin", "block"):
                 yield Chosen(items[row], row, factor[row], False)
 
+    def _youth(self, rules: PolicySettings, item: int, now: float) -> float:
+        """What an item's age leaves of its score."""
+        since = self._catalogue.product(item).get("since")
+        if rules.age_half_life is None or since is None:
+            return 1.0
+        return float(2 ** (-max(0.0, now - since) / rules.age_half_life))
+
 
 class _Caps:
-    """How many of a brand and of a category a list holds, where there is a limit."""
+    """How many of a brand and of a category a list of ``n`` holds, where there is a limit. ``tired``: a category, and
+    how often its limit is halved; one always stays."""
 
-    def __init__(self, rules: PolicySettings) -> None:
-        limits = {"brand": rules.per_brand, "category": rules.per_category}
-        self._counts = [(attribute, most, Counter[Any]()) for attribute, most in limits.items() if most]
+    def __init__(self, rules: PolicySettings, n: int, tired: tuple[Any, int]) -> None:
+        category, halvings = tired
+        fewest = {category: max(1, (rules.per_category or n) >> halvings)} if category and halvings else {}
+        limits = (("brand", rules.per_brand, dict[Any, int]()), ("category", rules.per_category, fewest))
+        self._counts = [
+            (attribute, most or n, special, Counter[Any]()) for attribute, most, special in limits if most or special
+        ]
 
     def fit(self, product: dict[str, Any]) -> bool:
         """Whether one more such product is within every limit."""
         return all(
-            counts[value] < most for attribute, most, counts in self._counts if (value := product.get(attribute))
+            counts[value] < special.get(value, most)
+            for attribute, most, special, counts in self._counts
+            if (value := product.get(attribute))
         )
 
     def add(self, product: dict[str, Any]) -> None:
         """The list holds this one too."""
-        for attribute, _, counts in self._counts:
+        for attribute, _, _, counts in self._counts:
             counts[product.get(attribute)] += 1
 
 

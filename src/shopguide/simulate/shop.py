@@ -8,14 +8,16 @@ item-item counts must find it. The same seed gives the same shop and the same ev
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, count
 from random import Random
 from typing import Any
 
 from shopguide.simulate.goods import BANDS, Product, product
-from shopguide.simulate.truth import HOUR, OFF_BAND, STATIONARY, Regime, Shopper, Truth, shopper
+from shopguide.simulate.scenes import SHOP, Scene
+from shopguide.simulate.stock import Stock
+from shopguide.simulate.truth import OFF_BAND, STATIONARY, Regime, Shopper, Truth, shopper
 
 START = 1_760_000_000.0  # epoch s of the first event, where none is given
 PAUSE = 25.0  # mean seconds between two steps of a visit
@@ -35,7 +37,8 @@ class Choice:
 
 
 class Shop:
-    """``rate``: new visits a second. What moves in it moves from the ``opening`` (epoch s; None: the start) on.
+    """``rate``: new visits a second. What moves in it moves from the ``opening`` (epoch s; None: the start) on. Until
+    :meth:`open_stock` all can be had.
 
     Raises ValueError where there is nothing to sell or nobody to buy.
     """
@@ -49,10 +52,12 @@ class Shop:
         rate: float = 0.5,
         regime: Regime = STATIONARY,
         opening: float | None = None,
+        scene: Scene = SHOP,
     ) -> None:
         if products < 1 or shoppers < 1 or rate <= 0:
             raise ValueError("a shop needs at least one product and one shopper, and a rate above 0")
-        self.seed, self.start, self.rate = seed, start, rate
+        self.seed, self.start, self.rate, self.scene = seed, start, rate, scene
+        self.stock: Stock | None = None
         random = Random(f"shop {seed}")
         self.products = [product(random, number) for number in range(products)]
         self.shoppers = [shopper(random, number, BANDS) for number in range(shoppers)]
@@ -62,7 +67,7 @@ class Shop:
         self.truth = Truth(seed, self.products, self._popularity, regime, start if opening is None else opening)
         self._busy = list(accumulate(1 / (1 + rank) ** 0.6 for rank in range(shoppers)))
         self._choices: dict[tuple[str | None, str | None, int], Choice] = {}
-        self._hour = 0
+        self._step = 0
 
     def catalogue(self) -> list[Row]:
         """A row for each product that is there from the start, as collect takes it."""
@@ -73,6 +78,11 @@ class Shop:
         launch = self.truth.launch
         rows = [self._item(product, launch[product.item]) for product in self.products if product.item in launch]
         return sorted(rows, key=lambda row: float(row["time"]))
+
+    def open_stock(self, now: float) -> None:
+        """From now (epoch s) on items come and go, if they do in this scene; visitors find what can be had."""
+        if self.scene.turns:
+            self.stock = Stock(self.seed, [product.item for product in self.products], self.scene.turns, now)
 
     def visitor(self, random: Random) -> Shopper:
         """Who comes next; some come much more often than others."""
@@ -128,11 +138,11 @@ class Shop:
         while not looked or random.random() > 1 / STEPS:
             product = self.choose(random, shopper, style, now)
             if random.random() < SEARCHES:
-                yield row("search", None, query=f"{style} {product.category}".lower())
+                yield row("search", None, query=f"{style} {self.scene.dress(product)['category']}".lower())
             yield row("view", product)
             looked += 1
             chance = random.random()
-            if chance < CARTS:
+            if chance < CARTS and self.scene.sells:
                 cart.append(product)
                 yield row("cart", product, value=product.price)
             elif chance < CARTS + FAVOURITES:
@@ -148,16 +158,22 @@ class Shop:
         """What a shopper finds by themselves in a visit that is after a style: mostly of it, by popularity."""
         category = random.choice(shopper.categories)
         choice = self._choice(style if random.random() < LOYALTY else None, category, shopper.band, now)
-        return random.choices(choice.products, cum_weights=choice.weights)[0]
+        found = random.choices(choice.products, cum_weights=choice.weights)[0]
+        if self.stock is None or found.item not in self.stock.out:
+            return found
+        return random.choice(self._to_be_had(choice.products) or self._to_be_had(self.products) or [found])
+
+    def _to_be_had(self, products: Sequence[Product]) -> list[Product]:
+        return [product for product in products if self.stock is None or product.item not in self.stock.out]
 
     def _choice(self, style: str | None, category: str, band: int, now: float) -> Choice:
-        """Products of a style and category where the shop has one; in a shop that moves, as they are at the hour."""
-        if self.truth.regime.moves and int(now // HOUR) != self._hour:
-            self._hour = int(now // HOUR)
+        """Products of a style and category where the shop has one; in a shop that moves, as they are at the step."""
+        if self.truth.regime.moves and int(now // self.truth.regime.step) != self._step:
+            self._step = int(now // self.truth.regime.step)
             self._choices.clear()
         choice = self._choices.get((style, category, band))
         if choice is None:
-            there = [p for p in self.products if self.truth.there(p, self._hour * HOUR)]
+            there = [p for p in self.products if self.truth.there(p, self._step * self.truth.regime.step)]
             fits = [p for p in there if p.category == category and style in (None, p.style)]
             fits = fits or [p for p in there if style in (None, p.style)] or there
             weights = (self._weight(p, band) for p in fits)
@@ -165,12 +181,11 @@ class Shop:
         return choice
 
     def _weight(self, product: Product, band: int) -> float:
-        heat = self.truth.heat(product, self._hour * HOUR)
+        heat = self.truth.heat(product, self._step * self.truth.regime.step)
         return self._popularity[product.item] * heat * (1.0 if product.band == band else OFF_BAND)
 
     def _item(self, product: Product, time: float) -> Row:
-        attributes = ("item", "title", "category", "brand", "price", "image")
-        return {"kind": "item", "op": "upsert", "time": time, **{a: getattr(product, a) for a in attributes}}
+        return {"kind": "item", "op": "upsert", "time": time, **self.scene.dress(product)}
 
 
 def _shuffled(random: Random, products: list[Product]) -> list[Product]:

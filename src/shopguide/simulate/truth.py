@@ -15,14 +15,14 @@ from random import Random
 from shopguide.simulate.goods import CATEGORIES, STYLES, Product
 
 DAY = 86400.0
-HOUR = 3600.0  # heat is worked out once an hour
+HOUR = 3600.0
 
 OWN_STYLE, OTHER_STYLE, NO_STYLE = 1.0, 0.4, 0.05  # the visit's style, the shopper's other one, any other
 OFF_CATEGORY = 0.25  # weight of an item outside the shopper's categories
 OFF_BAND = 0.3  # ... and outside their price band
 APPEAL = 0.8  # probability that an item which fits in everything, of the best quality, is clicked when examined
 CERTAIN = 0.95  # no probability is above it
-NOVEL = 1.0  # days in which an item's novelty falls to 1/e
+NOVEL = 1.0  # days in which an item's novelty falls to 1/e, if the regime says nothing else
 TIRES = 0.7  # factor on a click's probability for each time that the item was examined and left
 REST = 1.0  # days in which half of such a weariness is gone
 LOOKED_AT, BOUGHT = 0.4, 0.05  # factor for an item that was opened in this visit; that the shopper owns
@@ -32,7 +32,8 @@ LOOKED_AT, BOUGHT = 0.4, 0.05  # factor for an item that was opened in this visi
 class Regime:
     """How the shop moves. ``season`` and ``trend`` are amplitudes of log heat: at 1.0 the best time is e times the mean
     and the worst 1/e; a season is of a style, a trend of one item. ``new`` is the share of the catalogue that appears
-    evenly over ``arrivals`` days from the opening on, each wanted 1 + ``novelty`` times as much at first."""
+    evenly over ``arrivals`` days from the opening on, each wanted 1 + ``novelty`` times as much at first,
+    which falls to 1/e in ``novel`` days. What is wanted is worked out anew every ``step`` seconds."""
 
     name: str
     history: float  # days of visits that everybody has learned before the first list is shown
@@ -43,6 +44,8 @@ class Regime:
     new: float = 0.0
     arrivals: float = 4.0
     novelty: float = 0.0
+    novel: float = NOVEL
+    step: float = HOUR
 
     @property
     def moves(self) -> bool:
@@ -55,6 +58,7 @@ YOUNG = Regime(
     "young", history=0.02, season=0.7, season_days=12, trend=0.8, trend_days=3, new=0.5, arrivals=4, novelty=4.0
 )
 SEASONAL = Regime("seasonal", history=8, season=1.2, season_days=16, new=0.1, arrivals=4, novelty=1.0)
+NEWS = Regime("news", history=0.02, new=0.95, arrivals=0.67, novelty=12.0, novel=0.08, step=1800.0)
 REGIMES = {regime.name: regime for regime in (STATIONARY, YOUNG, SEASONAL)}
 
 
@@ -100,7 +104,7 @@ class Truth:
         newcomers = random.sample(products, int(regime.new * len(products)))
         pace = regime.arrivals * DAY / max(len(newcomers), 1)
         self.launch = {p.item: opening + place * pace for place, p in enumerate(newcomers)}
-        self._hour, self._heat = -1, dict[str, float]()
+        self._step, self._heat = -1, dict[str, float]()
 
     def there(self, product: Product, now: float) -> bool:
         """Whether the shop has it yet."""
@@ -115,8 +119,8 @@ class Truth:
         """How much a product is wanted at a time, whoever looks; 0 before it is there."""
         if not self.regime.moves:
             return 1.0
-        if int(now // HOUR) != self._hour:
-            self._hour = int(now // HOUR)
+        if int(now // self.regime.step) != self._step:
+            self._step = int(now // self.regime.step)
             self._heat = {p.item: self._heat_of(p, now) for p in self._products}
         return self._heat[product.item] if self.there(product, now) else 0.0
 
@@ -148,7 +152,7 @@ class Truth:
         if launch is None:
             return heat
         age = max(now - launch, 0.0) / DAY
-        return heat * (1 + regime.novelty * math.exp(-age / NOVEL))
+        return heat * (1 + regime.novelty * math.exp(-age / regime.novel))
 
 
 def examined(rank: int) -> float:

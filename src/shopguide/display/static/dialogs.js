@@ -1,6 +1,7 @@
 // What opens over the shop: a product, the sum behind a suggestion, the cart.
 
-import { money, picture, sentence, tile } from "./products.js";
+import { facts, money, picture, tile } from "./products.js";
+import { sentence, t } from "./words.js";
 
 const $ = (selector) => document.querySelector(selector);
 const desktop = matchMedia("(min-width: 1040px)");
@@ -39,7 +40,7 @@ export class Detail {
     this.product = product;
     $("#detail-kicker").textContent = [product.brand, product.category].filter(Boolean).join(" · ");
     $("#detail-title").textContent = product.title;
-    $("#detail-price").textContent = money(product.price);
+    this.refresh(product);
     $("#detail-effect").textContent = "";
     picture($("#detail-image"), product);
     $("#detail-favourite").setAttribute("aria-pressed", String(this.favourites.has(product.item)));
@@ -49,6 +50,13 @@ export class Detail {
     this.dialog.scrollTop = 0;
     $("#detail-title").focus({ preventScroll: true });
     this.#similar(product);
+  }
+
+  /** What the shop now says of it. */
+  refresh(product) {
+    if (!product || product.item !== this.product.item) return;
+    $("#detail-price").textContent = facts(product);
+    $("#detail-cart").disabled = $("#detail-buy").disabled = product.stock === 0;
   }
 
   close() {
@@ -100,8 +108,8 @@ export class Why {
   show(sum, item) {
     $("#why-title").textContent = item.title;
     $("#why-lead").textContent = sum
-      ? "Everything that speaks for it, as the guide added it up."
-      : "Your list has moved on, and this is no longer in it.";
+      ? t("Everything that speaks for it, as the guide added it up.")
+      : t("Your list has moved on, and this is no longer in it.");
     const parts = [...(sum?.parts ?? [])].sort((a, b) => Math.abs(b.amount) - Math.abs(a.amount));
     const largest = Math.max(...parts.map((part) => Math.abs(part.amount)), 1e-12);
     $("#why-parts").replaceChildren(...parts.map((part) => bar(part, largest)));
@@ -173,7 +181,7 @@ export class Cart {
   #draw() {
     const count = this.products.length;
     $("#cart-count").textContent = count;
-    $("#cart-open").setAttribute("aria-label", `Cart, ${count} ${count === 1 ? "item" : "items"}`);
+    $("#cart-open").setAttribute("aria-label", t("Cart, {}", count));
     $("#cart-empty").hidden = count > 0;
     $("#cart-sum").hidden = $("#checkout").hidden = count === 0;
     $("#cart-total").textContent = money(this.products.reduce((sum, product) => sum + product.price, 0));
@@ -193,8 +201,8 @@ export class Cart {
     price.textContent = money(product.price);
     remove.type = "button";
     remove.className = "link";
-    remove.textContent = "Remove";
-    remove.setAttribute("aria-label", `Remove ${product.title}`);
+    remove.textContent = t("Remove");
+    remove.setAttribute("aria-label", t("Remove {}", product.title));
     remove.addEventListener("click", () => this.#remove(index));
     row.append(image, title, price, remove);
     return row;

@@ -1,5 +1,7 @@
 // "What the guide sees": this visitor's events with the measured time to the screen, and how the line is doing.
 
+import { lang, scene, t } from "./words.js";
+
 const $ = (selector) => document.querySelector(selector);
 const SHOWN = 6;
 const WORDS = {
@@ -7,8 +9,9 @@ const WORDS = {
   remove: "Took back", click: "Followed", dismiss: "Not this",
 };
 
-const numbers = new Intl.NumberFormat("en");
-const plural = (count, noun) => `${numbers.format(count)} ${noun}${count === 1 ? "" : "s"}`;
+const STATE = scene === "shop" ? "" : ` --state .shopguide-${scene}`; // as `shopguide demo` has it
+
+const numbers = new Intl.NumberFormat(lang);
 const median = (values) => values.sort((a, b) => a - b)[values.length >> 1];
 export const ms = (latency) => `${latency < 10 ? latency.toFixed(1) : Math.round(latency)} ms`;
 
@@ -44,11 +47,11 @@ export class Guide {
     this.#rows.clear();
     $("#seen").replaceChildren();
     $("#seen-empty").hidden = false;
-    $("#guide-total").textContent = "No events yet";
+    $("#guide-total").textContent = t("No events yet");
   }
 
   visitor({ user }) {
-    $("#watch").textContent = `shopguide watch --user ${user}`;
+    $("#watch").textContent = `shopguide watch --user ${user}${STATE}`;
   }
 
   #row(event) {
@@ -59,7 +62,7 @@ export class Guide {
     row.dataset.testid = "seen-event";
     row.dataset.kind = event.row.kind;
     kind.className = "seen-kind";
-    kind.textContent = WORDS[event.row.kind];
+    kind.textContent = t(WORDS[event.row.kind]);
     label.className = "seen-label";
     label.textContent = event.label;
     chip.className = "chip-ms";
@@ -72,18 +75,19 @@ export class Guide {
     const known = this.#events.filter((event) => event.latency !== null);
     const screen = median(known.map((event) => event.latency));
     const inGuide = median(known.map((event) => event.inGuide).filter((time) => time >= 0));
-    const typical = screen === undefined ? "" : `, ${ms(screen)} typical`;
-    const part = inGuide === undefined ? "" : `, ${ms(inGuide)} of it in the guide`;
-    $("#guide-total").textContent = plural(this.#events.length, "event") + typical + part;
+    const typical = screen === undefined ? "" : t(", {} typical", ms(screen));
+    const part = inGuide === undefined ? "" : t(", {} of it in the guide", ms(inGuide));
+    const count = this.#events.length;
+    $("#guide-total").textContent = count === 1 ? t("1 event{}{}", typical, part) : t("{} events{}{}", numbers.format(count), typical, part);
   }
 
   async #copy() {
     try {
       await navigator.clipboard.writeText($("#watch").textContent);
-      this.say("Copied. Run it in a terminal beside this window.");
+      this.say(t("Copied. Run it in a terminal beside this window."));
     } catch {
       getSelection().selectAllChildren($("#watch"));
-      this.say("Selected, ready to copy.");
+      this.say(t("Selected, ready to copy."));
     }
   }
 
@@ -92,7 +96,7 @@ export class Guide {
     const answer = await fetch("/healthz").catch(() => null);
     if (!answer?.ok) return;
     const { events, events_per_second: rate } = await answer.json();
-    const pace = rate >= 1 ? `, ${numbers.format(Math.round(rate))} a second` : "";
-    $("#everyone").textContent = `${plural(events, "event")} learned from everyone${pace}`;
+    const pace = rate >= 1 ? t(", {} a second", numbers.format(Math.round(rate))) : "";
+    $("#everyone").textContent = t("{} events learned from everyone{}", numbers.format(events), pace);
   }
 }

@@ -1,11 +1,32 @@
 // The shop's shelves: catalogue, search, categories, and how a product looks wherever it appears.
 
+import { lang, scene, t } from "./words.js";
+
 const PAGE = 24;
-const euros = new Intl.NumberFormat("en", { style: "currency", currency: "EUR" });
+const PATIENCE = 3000; // ms between looks at what has changed in the shop
+const euros = new Intl.NumberFormat(lang, { style: "currency", currency: "EUR" });
+const ago = new Intl.RelativeTimeFormat(lang, { style: "short" });
+const ORDER = {
+  shop: () => 0,
+  news: (a, b) => b.since - a.since,
+  live: (a, b) => b.stock - a.stock || b.viewers - a.viewers,
+};
 
 export const money = (price) => (price > 0 ? euros.format(price) : "");
 
-export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+function age(since) {
+  const minutes = (Date.now() / 1000 - since) / 60;
+  if (minutes < 1) return t("just now");
+  return minutes < 60 ? ago.format(-Math.floor(minutes), "minute") : ago.format(-Math.floor(minutes / 60), "hour");
+}
+
+/** What counts of a product: its price, its age, who is watching; and whether it can be had. */
+export function facts({ price, since, viewers, stock }) {
+  if (stock === 0) return t("Sold out");
+  if (scene === "news") return since ? age(since) : "";
+  if (scene === "live") return viewers === undefined ? "" : t("On air, {} watching", viewers);
+  return money(price);
+}
 
 /** Set a product's picture; decorative, since its title always stands beside it. */
 export function picture(image, product) {
@@ -27,7 +48,7 @@ export function tile(product, open) {
   title.className = "tile-title";
   title.textContent = product.title;
   price.className = "tile-price";
-  price.textContent = money(product.price);
+  price.textContent = facts(product);
   button.append(image, title, price);
   button.addEventListener("click", () => open(product));
   row.append(button);
@@ -40,8 +61,10 @@ export class Shelves {
   #category = "";
   #query = "";
   #limit = PAGE;
+  #unseen = 0; // came or went since the shelves were drawn
 
-  /** `on` has open(product), add(product), browse() when the visitor turns to the shelves, and search(query). */
+  /** `on` has open(product), add(product), browse() when the visitor turns to the shelves, search(query), and
+   * refresh() when the shop has changed. */
   constructor(on) {
     this.on = on;
     this.grid = document.querySelector("#products");
@@ -50,18 +73,37 @@ export class Shelves {
     this.input = document.querySelector("#search");
     this.grid.append(...Array.from({ length: 9 }, skeleton));
     this.more.addEventListener("click", () => this.#showMore());
+    this.fresh = document.querySelector("#fresh");
+    this.fresh.addEventListener("click", () => this.#draw());
     document.querySelector("#search-clear").addEventListener("click", () => this.#clear());
     this.#listen();
   }
 
   async load() {
+    await this.#fetch();
+    this.#chips();
+    this.#draw();
+    setInterval(() => document.hidden || this.#refresh(), PATIENCE);
+  }
+
+  async #fetch() {
     const answer = await fetch("/v1/products");
     if (!answer.ok) throw new Error(`no products: ${answer.status}`);
     this.products = await answer.json();
     this.#byItem = new Map(this.products.map((product) => [product.item, product]));
-    this.input.placeholder = `Search ${this.products.length} products`;
-    this.#chips();
-    this.#draw();
+    this.input.placeholder = t("Search {} products", this.products.length);
+  }
+
+  /** What stands on the page says what is now; what came or went waits for a click, so that nothing jumps. */
+  async #refresh() {
+    const before = this.#byItem;
+    if (await this.#fetch().catch(() => true)) return;
+    for (const card of this.grid.children) this.#say(card, this.#byItem.get(card.dataset.item));
+    const changed = (product) => !before.has(product.item) || (scene === "live" && before.get(product.item).stock !== product.stock);
+    this.#unseen += this.products.filter(changed).length;
+    this.fresh.hidden = this.#unseen === 0 || scene === "shop";
+    this.fresh.textContent = t("{} new products", this.#unseen);
+    this.on.refresh();
   }
 
   get(item) {
@@ -102,7 +144,7 @@ export class Shelves {
       chip.className = "chip";
       chip.dataset.testid = "chip";
       chip.dataset.category = name;
-      chip.textContent = name || "All";
+      chip.textContent = t(name || "All");
       chip.setAttribute("aria-pressed", String(name === this.#category));
       chip.addEventListener("click", () => this.#choose(name));
       return chip;
@@ -134,20 +176,23 @@ export class Shelves {
 
   #matching() {
     const words = this.#query.split(/\s+/).filter(Boolean);
-    return this.products.filter((product) => {
+    const found = this.products.filter((product) => {
       const text = `${product.title} ${product.category} ${product.brand}`.toLowerCase();
       return (!this.#category || product.category === this.#category) && words.every((word) => text.includes(word));
     });
+    return found.sort(ORDER[scene]);
   }
 
   #draw() {
     const matching = this.#matching();
+    this.#unseen = 0;
+    this.fresh.hidden = true;
     this.grid.replaceChildren(...matching.slice(0, this.#limit).map((product) => this.#card(product)));
     this.grid.setAttribute("aria-busy", "false");
     this.more.hidden = matching.length <= this.#limit;
     document.querySelector("#products-empty").hidden = matching.length > 0;
     document.querySelector("#found").textContent =
-      this.#query || this.#category ? `${matching.length} of ${this.products.length} products` : "";
+      this.#query || this.#category ? t("{} of {} products", matching.length, this.products.length) : "";
   }
 
   #card(product) {
@@ -157,11 +202,18 @@ export class Shelves {
     picture(row.querySelector("img"), product);
     row.querySelector(".kicker").textContent = product.brand || product.category;
     row.querySelector(".card-title").textContent = product.title;
-    row.querySelector(".price").textContent = money(product.price);
-    add.setAttribute("aria-label", `Add ${product.title} to the cart`);
+    this.#say(row, product);
+    add.setAttribute("aria-label", t("Add {} to the cart", product.title));
     open.addEventListener("click", () => this.on.open(product));
     add.addEventListener("click", () => this.on.add(product));
     return row;
+  }
+
+  #say(card, product) {
+    if (!product) return;
+    card.classList.toggle("gone", product.stock === 0);
+    card.querySelector(".price").textContent = facts(product);
+    card.querySelector(".add").disabled = product.stock === 0;
   }
 }
 

@@ -1,6 +1,7 @@
 // "For you": the newest list. Rows are kept by item and moved, never rebuilt, so that the eye can follow.
 
-import { money, picture, sentence } from "./products.js";
+import { facts, picture } from "./products.js";
+import { sentence, t } from "./words.js";
 
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 const EASE = "cubic-bezier(.2, .8, .2, 1)";
@@ -11,7 +12,7 @@ export class Rail {
   #moves = [];
   #dismissed = new Set();
 
-  /** `on` has open(item), why(item) and dismiss(item). */
+  /** `on` has open(item), why(item), dismiss(item), and known(item): all that the shop says of it. */
   constructor(list, template, empty, on) {
     this.list = list;
     this.template = template;
@@ -36,6 +37,11 @@ export class Rail {
       this.#dismissed.delete(item.item);
       if (!this.#rows.has(item.item)) this.#show(before, false);
     };
+  }
+
+  /** Prices, ages and viewers as they are now. */
+  refresh() {
+    for (const row of this.#rows.values()) row.querySelector(".pick-price").textContent = facts(this.on.known(row.item));
   }
 
   // All places are read before anything is written: one layout for the old list and one for the new.
@@ -77,9 +83,9 @@ export class Rail {
     picture(row.querySelector("img"), item);
     row.querySelector(".pick-title").textContent = item.title;
     row.querySelector(".pick-reason").textContent = sentence(item.reasons?.[0]?.text ?? "");
-    row.querySelector(".pick-price").textContent = money(item.price);
-    row.querySelector('[data-testid="why"]').setAttribute("aria-label", `Why ${item.title}?`);
-    row.querySelector('[data-testid="not-this"]').setAttribute("aria-label", `Not this: ${item.title}`);
+    row.querySelector(".pick-price").textContent = facts(this.on.known(item));
+    row.querySelector('[data-testid="why"]').setAttribute("aria-label", t("Why {}?", item.title));
+    row.querySelector('[data-testid="not-this"]').setAttribute("aria-label", t("Not this: {}", item.title));
   }
 
   #leave(id, row, place, view) {

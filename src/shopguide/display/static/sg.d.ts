@@ -1,7 +1,7 @@
-// The interface of sg.js, as window.sg. Nothing throws; what is no item or query is passed over.
+// The interface of sg.js, as window.sg, and of the widget. Nothing throws; what is no item or query is passed over.
 
-/** An item's id, alone or with the money of this event. */
-type Item = string | number | { item: string | number; value?: number };
+/** An item's id, alone or with the money of this event, and the list that the item stood in ("EPOCH-N"). */
+type Item = string | number | { item: string | number; value?: number; list?: string };
 
 interface ShopGuide {
   /** The visitor looks at an item. */
@@ -10,6 +10,8 @@ interface ShopGuide {
   /** Out of the cart, or sent back: takes the newest cart or purchase event of the item back. */
   remove(item: Item): void;
   favourite(item: Item): void;
+  /** "Not this": the visitor wants no more of the item. */
+  dismiss(item: Item): void;
   /** One event an item; `value` is the order's, shared out evenly among items that have none of their own. */
   purchase(items: Item | Item[], value?: number): void;
   /** Half of a suggested item was to be seen for a second. Made by itself for elements with data-sg-item. */
@@ -33,12 +35,57 @@ interface ShopGuide {
   forgetMe(): Promise<object | null>;
   /** Try to send now, whatever failed before. */
   flush(): void;
+  /**
+   * A token of the visitor, who is made where nobody is known yet; null without consent. `refused`: the token before, which
+   * the collector does not take any more. Rejects where the collector cannot be reached.
+   */
+  token(refused?: string): Promise<string | null>;
+  /** Impressions of an element with data-sg-item, if not data-auto="off". Made by itself, but inside of shadow roots. */
+  watch(tile: HTMLElement): void;
+  /** Where the collector is, ending in a slash. */
+  readonly collector: string;
+  /** Whether the visitor has said yes. */
+  readonly consented: boolean;
   /** `window.sg = window.sg || []; sg.push(["view", "p7"])` works before the script has come, too. */
   push(call: [string, ...unknown[]]): void;
   /** Who this browser is; null until the collector has said so. */
   readonly visitor: { user: string; token: string; expires: number } | null;
   /** Events thrown away: the oldest of more than 500 that waited, and what the collector could not read. */
   readonly lost: number;
+}
+
+/** An item of a list, as docs/protocol.md describes it. */
+interface Suggestion {
+  item: string;
+  title: string;
+  score: number;
+  reasons: { text: string; because: string; share: number }[];
+  price?: number;
+  category?: string;
+  brand?: string;
+  image?: string;
+  url?: string;
+}
+
+/**
+ * `<shop-guide>`. Its attributes (place, n, url, layout, heading, lang, currency, scheme), parts and custom properties are in
+ * docs/protocol.md.
+ */
+interface ShopGuideElement extends HTMLElement {
+  /** A suggestion is followed. A page that shows products without being loaded anew prevents the default. */
+  addEventListener(type: "sg-open", listener: (event: CustomEvent<Suggestion>) => void): void;
+  /** A new list is on the page. */
+  addEventListener(type: "sg-list", listener: (event: CustomEvent<{ items: Suggestion[]; list: string }>) => void): void;
+  addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
+}
+
+interface HTMLElementTagNameMap {
+  "shop-guide": ShopGuideElement;
+}
+
+interface WindowEventMap {
+  /** Who the visitor is has changed. `receipt`: they were forgotten; null: and nothing was held. */
+  "sg:visitor": CustomEvent<{ receipt?: object | null; forgetting?: boolean }>;
 }
 
 interface Window {

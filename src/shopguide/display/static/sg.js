@@ -20,6 +20,7 @@
   const script = document.currentScript ?? document.querySelector("script[src*='sg.js']");
   const { key, consent: unasked = "ask", auto, to } = script.dataset;
   const base = to ? to.replace(/\/?$/, "/") : script.src.replace(/(static\/)?sg\.js.*$/, "");
+  const widget = script.src.replace("sg.js", "sg-widget.js");
   const at = (path) => `${base}v1/${path}${key ? `?key=${encodeURIComponent(key)}` : ""}`;
 
   // --- what is kept in the browser; where it lets us keep nothing, in this page
@@ -66,6 +67,8 @@
     if (answer === "granted") waiting.forEach(keep);
     if (answer === "granted" || answer === "denied") waiting.length = 0;
     flush();
+    furnish();
+    changed();
   };
 
   const note = (kind, fields) => {
@@ -111,15 +114,16 @@
     return { ok: answer.ok, status: answer.status, after: Number(answer.headers.get("retry-after")) || 0, said };
   };
 
-  const visitor = async () => {
+  const visitor = async (refused) => {
     const kept = get("visitor");
-    if (kept && Date.now() < (kept.got + 1000 * kept.expires) / 2) return kept;
+    if (kept && kept.token !== refused && Date.now() < (kept.got + 1000 * kept.expires) / 2) return kept;
     let answer = kept ? await post("visitor", { user: kept.user, token: kept.token }) : null;
     if (!answer || answer.status === 401) answer = await post("visitor", {});
     if (!answer.ok) throw answer;
     const made = { ...answer.said, got: Date.now() };
     if (consent() !== "granted") throw answer; // withdrawn meanwhile
     put("visitor", made);
+    changed();
     return made;
   };
 
@@ -203,6 +207,12 @@
     const kept = get("visitor");
     names("").filter((name) => name !== "consent").forEach(drop);
     [waiting.length, account] = [0, null];
+    changed({ forgetting: true });
+    const receipt = await forgotten(kept);
+    changed({ receipt });
+    return receipt;
+  };
+  const forgotten = async (kept) => {
     for (let tries = 0; kept && tries < 8; tries++) {
       const answer = await alone(() => post("forget", { token: kept.token })).catch(() => null);
       if (answer?.ok) return answer.said;
@@ -216,7 +226,7 @@
 
   const itemOf = (item) => String(item?.item ?? item ?? "").trim().slice(0, 512);
   const about = (kind) => (item) => {
-    if (itemOf(item)) note(kind, { item: itemOf(item), value: item.value });
+    if (itemOf(item)) note(kind, { item: itemOf(item), value: item.value, list: item.list });
   };
 
   const sg = {
@@ -224,6 +234,7 @@
     cart: about("cart"),
     remove: about("remove"),
     favourite: about("favourite"),
+    dismiss: about("dismiss"),
     impression: about("impression"),
     click: about("click"),
     purchase(items, value) {
@@ -248,6 +259,7 @@
         const before = get("visitor")?.token;
         for (const name of queued()) put(name, { token: before, ...get(name) });
         ["visitor", "joined", "session"].forEach(drop); // somebody else sits here now
+        changed();
       }
       flush();
     },
@@ -258,7 +270,20 @@
       return Promise.resolve(null);
     },
     forgetMe: forget,
+    async token(refused) {
+      return consent() === "granted" ? (await alone(() => visitor(refused))).token : null;
+    },
+    watch(tile) {
+      if (auto === "off") return;
+      watched.set(tile, tile.dataset.sgItem);
+      inView.unobserve(tile);
+      inView.observe(tile); // tells at once
+    },
     flush: comeBack,
+    collector: base,
+    get consented() {
+      return consent() === "granted";
+    },
     push: ([name, ...given]) => sg[name]?.(...given),
     get visitor() {
       return get("visitor");
@@ -267,6 +292,9 @@
       return lost + (get("lost") ?? 0);
     },
   };
+
+  /** Who sits here has changed, or how they are known; `receipt`: they were forgotten. */
+  const changed = (detail = {}) => dispatchEvent(new CustomEvent("sg:visitor", { detail }));
 
   // --- what the page shows
 
@@ -298,19 +326,25 @@
     const item = tile.dataset.sgItem;
     if (document.hidden || shown.has(item)) return;
     shown.add(item);
-    sg.impression(item);
+    sg.impression({ item, list: tile.dataset.sgList });
   };
   const look = () => {
     for (const tile of document.querySelectorAll(TILE)) {
-      if (watched.get(tile) === tile.dataset.sgItem) continue;
-      watched.set(tile, tile.dataset.sgItem);
-      inView.unobserve(tile);
-      inView.observe(tile); // tells at once
+      if (watched.get(tile) !== tile.dataset.sgItem) sg.watch(tile);
     }
+    furnish();
   };
   const clicked = (event) => {
-    const tile = event.target.closest?.(TILE);
-    if (tile) sg.click(tile.dataset.sgItem);
+    const tile = event.composedPath()[0].closest?.(TILE);
+    if (tile) sg.click({ item: tile.dataset.sgItem, list: tile.dataset.sgList });
+  };
+
+  /** Fetch the widget, once, where the page has its tag and the visitor's consent. */
+  let furnished = false;
+  const furnish = () => {
+    if (furnished || consent() !== "granted" || !document.querySelector("shop-guide")) return;
+    furnished = true;
+    document.head.append(Object.assign(document.createElement("script"), { type: "module", src: widget, nonce: script.nonce }));
   };
   const follow = () => {
     sg.page();
@@ -333,12 +367,16 @@
     failures = 0;
     comeBack();
   });
-  addEventListener("storage", (event) => event.key === "sg:consent" && answered());
+  addEventListener("storage", (event) => {
+    if (event.key === "sg:consent") answered();
+    if (event.key === "sg:visitor") changed();
+  });
 
   const early = window.sg;
   window.sg = sg;
   if (Array.isArray(early)) early.forEach(sg.push);
-  if (auto !== "off" && document.readyState === "loading") addEventListener("DOMContentLoaded", follow);
-  else if (auto !== "off") follow();
+  const begin = auto === "off" ? furnish : follow;
+  if (document.readyState === "loading") addEventListener("DOMContentLoaded", begin);
+  else begin();
   flush();
 })();

@@ -5,6 +5,11 @@ import { Cart, Detail, Why } from "./dialogs.js";
 import { Guide, ms } from "./guide.js";
 import { picture, Shelves } from "./products.js";
 import { Rail } from "./rail.js";
+import { lang, t, translate } from "./words.js";
+
+translate();
+document.documentElement.lang = lang === "zh" ? "zh-Hans" : "en";
+document.title = t(document.title);
 
 const $ = (selector) => document.querySelector(selector);
 const line = new Connection();
@@ -19,7 +24,7 @@ const cart = new Cart({
   remove: (product) => line.send("remove", { item: product.item, value: product.price }, product.title),
   checkout: (products) => {
     for (const product of products) purchase(product);
-    toast("Thank you. The guide will not suggest these again.");
+    toast(t("Thank you. The guide will not suggest these again."));
   },
 });
 const detail = new Detail({
@@ -27,7 +32,7 @@ const detail = new Detail({
   add: addToCart,
   buy: (product) => {
     purchase(product);
-    toast(`Bought: ${product.title}`);
+    toast(t("Bought: {}", product.title));
   },
   favourite: (product, on) => on && line.send("favourite", { item: product.item }, product.title),
 });
@@ -36,6 +41,10 @@ const shelves = new Shelves({
   add: addToCart,
   browse: () => detail.close(),
   search: (query) => line.send("search", { query }, `“${query}”`),
+  refresh: () => {
+    detail.refresh(shelves.get(detail.product?.item));
+    rail.refresh();
+  },
 });
 const rail = new Rail($("#picks"), $("#pick-template"), $("#picks-empty"), {
   open: (item) => {
@@ -44,6 +53,7 @@ const rail = new Rail($("#picks"), $("#pick-template"), $("#picks-empty"), {
   },
   why: async (item) => why.show(await line.why(item.item).catch(() => null), item),
   dismiss: notThis,
+  known: (item) => ({ ...shelves.get(item.item), ...item }),
 });
 
 function openProduct(item) {
@@ -55,7 +65,7 @@ function openProduct(item) {
 function addToCart(product) {
   cart.add(product);
   line.send("cart", { item: product.item, value: product.price }, product.title);
-  toast(`In your cart: ${product.title}`);
+  toast(t("In your cart: {}", product.title));
 }
 
 function purchase(product) {
@@ -64,10 +74,10 @@ function purchase(product) {
 
 async function notThis(item) {
   const restore = rail.hide(item);
-  if (await line.dismiss(item.item, item.title)) toast(`Gone: ${item.title}`);
+  if (await line.dismiss(item.item, item.title)) toast(t("Gone: {}", item.title));
   else {
     restore();
-    toast("That did not reach the guide. Please try again.");
+    toast(t("That did not reach the guide. Please try again."));
   }
 }
 
@@ -81,7 +91,7 @@ function peek(items) {
     return image;
   });
   $("#peek-pictures").replaceChildren(...pictures);
-  $("#peek-text").textContent = "New for you";
+  $("#peek-text").textContent = t("New for you");
   $("#peek").hidden = false;
 }
 
@@ -116,10 +126,10 @@ const STATES = { connecting: "Connecting", live: "Live", reconnecting: "Reconnec
 
 line.addEventListener("state", ({ detail: state }) => {
   $("#live").dataset.state = state;
-  $("#live-state").textContent = STATES[state];
+  $("#live-state").textContent = t(STATES[state]);
   $("#banner").hidden = state !== "reconnecting";
   $("#banner").textContent =
-    state === "reconnecting" ? "Connection lost, reconnecting. Your list stays, and what you do is kept until then." : "";
+    state === "reconnecting" ? t("Connection lost, reconnecting. Your list stays, and what you do is kept until then.") : "";
 });
 
 line.addEventListener("visitor", ({ detail: visitor }) => {
@@ -131,22 +141,22 @@ line.addEventListener("event", ({ detail: event }) => {
   guide.note(event);
   if (event.latency === null) return;
   published.lastLatencyMs = event.latency;
-  $("#live-more").textContent = `list #${line.held.seq[1]}, ${ms(event.latency)} after your click`;
-  $("#rail-note").textContent = `Changed ${ms(event.latency)} after your click`;
-  detail.say(`${change}, ${ms(event.latency)} after your click`);
+  $("#live-more").textContent = t("list #{}, {} after your click", line.held.seq[1], ms(event.latency));
+  $("#rail-note").textContent = t("Changed {} after your click", ms(event.latency));
+  detail.say(t("{}, {} after your click", change, ms(event.latency)));
 });
 
 line.addEventListener("list", ({ detail: { items, seq, first, cause } }) => {
   const fresh = rail.update(items, first);
   published.seq = seq;
-  $("#live-more").textContent = `list #${seq[1]}`;
-  if (first) $("#rail-note").textContent = items.some((item) => item.reasons?.[0]?.because) ? "Where you left off" : "Popular now";
+  $("#live-more").textContent = t("list #{}", seq[1]);
+  if (first) $("#rail-note").textContent = items.some((item) => item.reasons?.[0]?.because) ? t("Where you left off") : t("Popular now");
   if (!cause) return;
   pulse();
   peek(items);
-  change = fresh === 0 ? "Your list has a new order" : `${fresh} new in your list`;
+  change = fresh === 0 ? t("Your list has a new order") : t("{} new in your list", fresh);
   detail.follow(items);
-  $("#announcer").textContent = `${change}. First: ${items[0]?.title ?? "nothing"}.`;
+  $("#announcer").textContent = t("{}. First: {}.", change, items[0]?.title ?? "–");
 });
 
 $("#new-visitor").addEventListener("click", async () => {
@@ -155,11 +165,14 @@ $("#new-visitor").addEventListener("click", async () => {
   detail.close();
   detail.favourites.clear();
   await line.startOver();
-  toast("You are somebody new.");
+  toast(t("You are somebody new."));
 });
+
+const other = lang === "zh" ? "en" : "zh";
+Object.assign($("#language"), { textContent: { en: "English", zh: "中文" }[other], lang: other, hreflang: other, href: `?lang=${other}` });
 
 line.start();
 shelves.load().catch(() => {
   $("#products").replaceChildren();
-  $("#found").textContent = "The shelves could not be loaded. Please reload the page.";
+  $("#found").textContent = t("The shelves could not be loaded. Please reload the page.");
 });
