@@ -1,20 +1,13 @@
-"""Every setting, typed, with its default and its meaning. TOML over preset, environment over TOML, flags over all."""
+"""Every setting, typed, with its default and its meaning."""
 
 from __future__ import annotations
 
-import os
 import re
-import tomllib
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from shopguide.errors import SettingError
-
-PRESETS = ("shop", "news", "live")
-ENVIRONMENT = "SHOPGUIDE_"
 ORIGIN = re.compile(r"https?://[^/?#@\s]+", re.I)
 WRITE_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -273,64 +266,3 @@ class Settings(Section):
     push: PushSettings = PushSettings()  # type: ignore[call-arg]
     http: HttpSettings = HttpSettings()  # type: ignore[call-arg]
     storm: StormSettings = StormSettings()  # type: ignore[call-arg]
-
-
-def load(preset: str = "shop", path: Path | None = None, flags: dict[str, Any] | None = None) -> Settings:
-    """The settings in force.
-
-    ``flags`` are dotted keys (``"push.endpoint"``); a None value is one not given. The environment's are
-    ``SHOPGUIDE_<SECTION>_<KEY>``. Raises SettingError naming the key, the value and what is allowed.
-    """
-    if preset not in PRESETS:
-        raise SettingError(f"preset = {preset!r}: allowed are {', '.join(PRESETS)}")
-    merged = tomllib.loads(files("shopguide.presets").joinpath(f"{preset}.toml").read_text())
-    if path is not None:
-        _merge(merged, _read_toml(path))
-    for name, section in Settings.model_fields.items():
-        for key in section.annotation.model_fields:  # type: ignore[union-attr]
-            value = os.environ.get(f"{ENVIRONMENT}{name}_{key}".upper())
-            if value is not None:
-                merged.setdefault(name, {})[key] = value
-    for dotted, value in (flags or {}).items():
-        if value is not None:
-            section_name, key = dotted.split(".")
-            merged.setdefault(section_name, {})[key] = value
-    try:
-        return Settings.model_validate(merged)
-    except ValidationError as e:
-        raise SettingError("; ".join(_line(error) for error in e.errors())) from None
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text())
-    except OSError as e:
-        raise SettingError(f"cannot read the settings file {path}: {e.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
-        raise SettingError(f"{path} is no TOML: {e}") from None
-
-
-def _merge(into: dict[str, Any], other: dict[str, Any]) -> None:
-    for key, value in other.items():
-        if isinstance(value, dict) and isinstance(into.get(key), dict):
-            _merge(into[key], value)
-        else:
-            into[key] = value
-
-
-def _line(error: Any) -> str:
-    """One validation error as "key = value: what is allowed"."""
-    key = ".".join(str(part) for part in error["loc"])
-    said = f"{key} = {error['input']!r}"
-    if error["type"] == "extra_forbidden" and error["loc"][:2] == ("rank", "slots"):
-        return f"{said}: no such setting of a slot; it has {', '.join(PolicySettings.model_fields)}"
-    if error["type"] == "missing":
-        return f"{key} is missing"
-    if error["type"] == "extra_forbidden" and error["loc"][:2] == ("collect", "rules"):
-        return f"{said}: no such setting of a rule; it has {', '.join(RuleSettings.model_fields)}"
-    if error["type"] == "extra_forbidden":
-        return f"{said}: no such setting; `shopguide config show` lists all"
-    if error["type"] in ("dict_type", "model_type"):
-        return f"{said}: should be a table"
-    message = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    return f"{said}: should be {message}"

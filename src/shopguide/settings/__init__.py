@@ -1,0 +1,36 @@
+"""Every setting (``sections``), and how they come together: TOML over the preset, the environment over TOML, flags over
+all (``loading``)."""
+
+from shopguide.settings.loading import ENVIRONMENT, PRESETS, load
+from shopguide.settings.sections import (
+    RULES,
+    CollectSettings,
+    HttpSettings,
+    LearnSettings,
+    LogSettings,
+    PolicySettings,
+    PushSettings,
+    RankSettings,
+    RuleSettings,
+    ScoreSettings,
+    Settings,
+    StateSettings,
+)
+
+__all__ = [
+    "CollectSettings",
+    "ENVIRONMENT",
+    "HttpSettings",
+    "LearnSettings",
+    "LogSettings",
+    "PRESETS",
+    "PolicySettings",
+    "PushSettings",
+    "RULES",
+    "RankSettings",
+    "RuleSettings",
+    "ScoreSettings",
+    "Settings",
+    "StateSettings",
+    "load",
+]
