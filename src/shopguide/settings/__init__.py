@@ -18,15 +18,15 @@ from shopguide.settings.sections import (
 )
 
 __all__ = [
-    "CollectSettings",
     "ENVIRONMENT",
+    "PRESETS",
+    "RULES",
+    "CollectSettings",
     "HttpSettings",
     "LearnSettings",
     "LogSettings",
-    "PRESETS",
     "PolicySettings",
     "PushSettings",
-    "RULES",
     "RankSettings",
     "RuleSettings",
     "ScoreSettings",
