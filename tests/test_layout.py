@@ -21,6 +21,7 @@ NOUNS = {
     "keys",
     "frontier",
     "catalogue",
+    "picks",
     "tokens",
     "trees",
     "weights",
