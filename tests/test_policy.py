@@ -18,6 +18,7 @@ from shopguide.settings import RankSettings
 ITEMS = range(1, 13)
 UNNAMED = 12  # the one of them that has no name
 NOW = 100.0
+GAP = 30.0
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class World:
     here: bool
     bought: list[int]
     dismissed: list[int]
+    ago: float = 0.0  # seconds since the newest event
     categories: dict[str, Pick] = field(default_factory=dict)  # picks of all of one
 
 
@@ -96,6 +98,7 @@ WORLDS = st.builds(
     st.booleans(),
     SOME,
     SOME,
+    st.sampled_from([0.0, GAP, GAP + 1]),
     st.dictionaries(st.sampled_from("abc"), PICKS.filter(lambda pick: pick.action != "pin"), max_size=2),
 )
 
@@ -103,7 +106,7 @@ WORLDS = st.builds(
 def defined(w: World) -> list[int]:
     """The list by the words of the documentation."""
     rules = {"seen": "keep", "bought": "drop", "current": "drop", **w.rules, **w.slots.get(w.slot, {})}
-    returns = bool(w.recent) and not w.here
+    returns = bool(w.recent) and (not w.here or w.ago > GAP)
     segments = {"", "returning" if returns else "new", "buyers" if w.bought else ""}
 
     def counts(p: Pick) -> bool:
@@ -183,13 +186,14 @@ def chosen(w: World, policy: str = "on") -> list[int]:
         event_time=[NOW],
         n=[w.n],
         recent=Ragged.of([w.recent], "<u8"),
+        recent_time=Ragged.of([[NOW - w.ago] * len(w.recent)], "<f8"),
         here=Ragged.of([[w.here] * len(w.recent)], "u1"),
         bought=Ragged.of([w.bought], "<u8"),
         dismissed=Ragged.of([w.dismissed], "<u8"),
     )
     items, scores = [c[0] for c in w.candidates], [c[1] for c in w.candidates]
     settings = RankSettings.model_validate({**w.rules, "policy": policy, "slots": w.slots})
-    places = Policy(settings, catalogue(w)).choose(looks, 0, w.slot, items, scores, range(len(items)))
+    places = Policy(settings, catalogue(w), GAP).choose(looks, 0, w.slot, items, scores, range(len(items)))
     assert all(place.row is None or items[place.row] == place.item for place in places)
     return [place.item for place in places]
 
@@ -260,4 +264,5 @@ def test_a_pick_for_a_segment_reaches_nobody_else() -> None:
     picks = {9: Pick("pin", "", 0.0, 1.0, 1, "returning"), 1: Pick("block", "", 0.0, 1.0, 0, "buyers")}
     assert chosen(replace(PLAIN, picks=picks)) == [1, 2, 3, 4]
     assert chosen(replace(PLAIN, picks=picks, recent=[5], here=True)) == [1, 2, 3, 4]
+    assert chosen(replace(PLAIN, picks=picks, recent=[5], here=True, ago=GAP + 1)) == [9, 1, 2, 3, 4]
     assert chosen(replace(PLAIN, picks=picks, recent=[5], here=False, bought=[6])) == [9, 2, 3, 4]

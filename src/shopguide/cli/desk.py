@@ -142,7 +142,7 @@ class Desk:
         return {
             "user": user,
             "key": f"{key:016x}",
-            "segments": sorted(segments(looks, 0)),
+            "segments": sorted(segments(looks, 0, self._line.settings.learn.session_gap)),
             "intent": recommendation["intent"],
             "events": len(done),
             "since": done[0][2] if done else None,

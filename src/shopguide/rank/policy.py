@@ -27,10 +27,11 @@ class Chosen(NamedTuple):
 
 
 class Policy:
-    """The settings of rank as choices from a slot's candidates."""
+    """The settings of rank as choices from a slot's candidates. ``session_gap``: seconds that end a visit."""
 
-    def __init__(self, settings: RankSettings, catalogue: Catalogue) -> None:
+    def __init__(self, settings: RankSettings, catalogue: Catalogue, session_gap: float) -> None:
         self._settings = settings
+        self._gap = session_gap
         self._catalogue = catalogue
 
     def choose(
@@ -45,7 +46,7 @@ class Policy:
                 Chosen(items[row], row, 1.0, False) for row in best if self._catalogue.name(items[row]) is not None
             ][:n]
         rules = self._settings.slots.get(slot, self._settings)
-        picks = self._catalogue.picks.in_force(slot, float(looks.event_time[look]), segments(looks, look))
+        picks = self._catalogue.picks.in_force(slot, float(looks.event_time[look]), segments(looks, look, self._gap))
         hidden = _hidden(rules, looks, look)
         pins = self._pins(picks, slot, hidden, {items[row]: row for row in rows}, n)
         caps = _Caps(rules)
@@ -137,9 +138,11 @@ def _in_range(rules: PolicySettings, product: dict[str, Any]) -> bool:
     return above and (rules.price_max is None or price <= rules.price_max)
 
 
-def segments(looks: Looks, look: int) -> frozenset[str]:
-    """Those of shopguide.picks that the user belongs to."""
-    returning = bool((looks.here[look] == 0).any())
+def segments(looks: Looks, look: int, gap: float) -> frozenset[str]:
+    """Those of shopguide.picks that the user belongs to. ``gap``: seconds without an event that end a visit."""
+    times = looks.recent_time[look]
+    away = len(times) > 0 and float(looks.event_time[look]) - float(times[0]) > gap
+    returning = away or bool((looks.here[look] == 0).any())
     return frozenset({"returning" if returning else "new", *(("buyers",) if len(looks.bought[look]) else ())})
 
 
