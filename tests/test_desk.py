@@ -202,7 +202,7 @@ def test_what_was_said_outlives_restarts_snapshots_and_retention(start: Callable
     last.watch("anna")
     last.said("pick", {"action": "boost", "item": "mug", "why": "to see a list"})
     assert last.until("anna", lambda items: True)[0] == "bowl"
-    assert [pick.action for pick in follower.catalogue().picks][0] == "boost"
+    assert next(iter(follower.catalogue().picks)).action == "boost"
 
 
 def test_a_lookup_says_what_is_held_is_audited_and_goes_with_its_user(start: Callable[..., Served]) -> None:
@@ -327,4 +327,9 @@ def test_rates_by_recommender_add_up_to_those_of_evaluate() -> None:
     )
     defined = rates(Dataset("d", NEXT_ITEM, log, None, 0))
     assert found["next"]["ctr"] == defined["ctr"]["rate"] and found["next"]["cvr"] == defined["cvr"]["rate"]
-    assert (found["pick"]["shown"], found["pick"]["clicks"], found["pick"]["ctr"], found["pick"]["cvr"]) == (1, 0, 0, None)
+    assert (found["pick"]["shown"], found["pick"]["clicks"], found["pick"]["ctr"], found["pick"]["cvr"]) == (
+        1,
+        0,
+        0,
+        None,
+    )

@@ -18,7 +18,9 @@ from shopguide.cli.shoppers import SEED, open_shop
 from shopguide.settings import load
 from shopguide.simulate import Shop
 from shopguide.state import StateDir
+from shopguide.tokens import mint_admin
 
+DESK_TTL = 86_400.0  # seconds that the link to the desk opens it
 ANY_PORT = "tcp://127.0.0.1:*"  # subscribers find it in the state directory
 
 
@@ -59,14 +61,16 @@ def demo(port: int, seconds: float | None, state_path: Path) -> None:
             timer.daemon = True
             timer.start()
         products = [{k: row[k] for k in row if k not in ("kind", "op", "time")} for row in shop.catalogue()]
-        serve(line, settings, stopped, _announce, DemoShop(line, products))
+        desk = mint_admin(line.keys, "demo", DESK_TTL)
+        serve(line, settings, stopped, lambda address: _announce(address, desk), DemoShop(line, products))
         stopped.set()
         shoppers.join()
 
 
-def _announce(address: str) -> None:
+def _announce(address: str, desk: str) -> None:
     click.echo(
         f"\n  the shop        {address}\n"
+        f"  the desk        {address}/desk#token={desk}\n"
         f"  in a terminal   shopguide watch --user guest-…   (the page shows your name; each click, a new list)\n"
         f"  stop            Ctrl-C\n"
     )
