@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from shopguide.cli.options import examples, json_option, state_option
+from shopguide.errors import SettingError
 from shopguide.keys import Secret
 from shopguide.tokens import KeyRing, mint, mint_admin
 
@@ -46,7 +47,7 @@ def token(user: str | None, admin: str | None, ttl: float, state_path: Path, as_
     Signed with the secret in SHOPGUIDE_SECRET, else with that of the state directory.
     """
     if (user is None) == (admin is None):
-        raise click.UsageError("give either --user or --admin")
+        raise SettingError("give either --user or --admin")
     secret = Secret.load(state_path)
     now = time.time()
     keys = KeyRing.of(secret)
