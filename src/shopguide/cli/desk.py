@@ -105,8 +105,8 @@ class Desk:
             await asyncio.sleep(TURN)
             try:
                 picks = (await asyncio.to_thread(self._line.catalogue)).picks
-            except ShopguideError as e:
-                logger.warning("schedules have to wait: %s", e)
+            except Exception as e:  # the line begins anew, or its log cannot be read now
+                logger.warning("schedules have to wait: %s", e, exc_info=not isinstance(e, ShopguideError))
                 continue
             now = time.time()
             if picks.turns(before, now):

@@ -172,6 +172,7 @@ const follow = () => {
   const ofItem = form.of.value === "item";
   $("#of").disabled = pin;
   $("#position-field").hidden = !pin;
+  $("#position").disabled = !pin;
   $("#item-field").hidden = !ofItem;
   $("#category-field").hidden = ofItem;
 };
