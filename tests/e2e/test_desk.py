@@ -80,7 +80,8 @@ def pin(desk: Any, words: str, why: str) -> str:
     """Find an item by words, choose the first by keyboard, pin it; its title."""
     desk.get_by_test_id("item").click()
     desk.keyboard.type(words)
-    until(desk, lambda: words in desk.get_by_role("option").first.inner_text().lower())
+    found = desk.get_by_test_id("found").get_by_role("option")
+    until(desk, lambda: all(words in text.lower() for text in found.all_inner_texts() or [""]))
     desk.keyboard.press("ArrowDown")
     title = str(desk.locator("[role=option][aria-selected=true] b").inner_text())
     desk.keyboard.press("Enter")

@@ -39,6 +39,9 @@ export class Items {
     const text = this.chosen?.label === this.input.value ? "" : this.input.value;
     const found = await ask(`desk/products?q=${encodeURIComponent(text)}`).catch(() => ({ items: [] }));
     if (number !== this.asked || document.activeElement !== this.input) return;
+    const shown = [...this.list.children].map((option) => option.dataset.item);
+    const same = !this.list.hidden && shown.join("\n") === found.items.map((product) => product.item).join("\n");
+    if (same) return; // what is marked stays marked
     this.at = -1;
     this.list.replaceChildren(...found.items.map((product, at) => this.#option(product, at)));
     this.list.hidden = found.items.length === 0;
