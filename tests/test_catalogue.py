@@ -32,6 +32,10 @@ def batch(rows: list[tuple[int, int, Kind, dict[str, Any]]], names: dict[int, st
     )
 
 
+def words(c: Catalogue, slot: str, now: float) -> dict[int, str]:
+    return {item: pick.action for item, pick in c.picks.in_force(slot, now).items.items()}
+
+
 DETAILS = st.one_of(
     st.fixed_dictionaries({"title": st.sampled_from("abc"), "category": st.sampled_from(["x", "y"])}),
     st.fixed_dictionaries({"op": st.just("stock"), "stock": st.integers(0, 2)}),
@@ -74,10 +78,10 @@ def test_picks_hold_for_their_slot_and_time() -> None:
     c = Catalogue()
     c.learn(batch([(0, 5, Kind.PICK, {"action": "pin", "slot": "home", "until": 100.0})]))
     c.learn(batch([(1, 6, Kind.PICK, {"action": "block"})]))
-    assert c.picks("home", 99) == {5: "pin", 6: "block"} and c.picks("home", 100) == {6: "block"}
-    assert c.picks("cart", 0) == {6: "block"}
+    assert words(c, "home", 99) == {5: "pin", 6: "block"} and words(c, "home", 100) == {6: "block"}
+    assert words(c, "cart", 0) == {6: "block"}
     c.learn(batch([(2, 6, Kind.PICK, {"action": "clear"})]))
-    assert c.picks("cart", 0) == {}
+    assert words(c, "cart", 0) == {}
 
 
 def test_picks_come_in_the_order_of_their_times() -> None:
@@ -86,9 +90,9 @@ def test_picks_come_in_the_order_of_their_times() -> None:
         said = batch([(item, item, Kind.PICK, {"action": "pin"})])
         said.events.time[:] = time
         c.learn(said)
-        assert list(c.picks("home", 0))[-1] == 5
+        assert list(words(c, "home", 0))[-1] == 5
     d.load(c.dump())
-    assert list(c.picks("home", 0)) == list(d.picks("home", 0)) == [6, 4, 7, 5]
+    assert list(words(c, "home", 0)) == list(words(d, "home", 0)) == [6, 4, 7, 5]
 
 
 def test_picks_of_a_snapshot_without_their_times_are_taken() -> None:
@@ -96,7 +100,9 @@ def test_picks_of_a_snapshot_without_their_times_are_taken() -> None:
     older = {"names": [], "collisions": [], "products": [], "picks": [(5, pick)], "offsets": []}
     c = Catalogue()
     c.load({"catalogue": np.frombuffer(orjson.dumps(older), np.uint8)})
-    assert c.picks("home", 0) == {5: "pin"}
+    assert words(c, "home", 0) == {5: "pin"}
+    c.learn(batch([(9, 5, Kind.PICK, {"action": "clear"})]))
+    assert words(c, "home", 0) == {}
 
 
 def test_dump_and_load() -> None:
@@ -104,7 +110,8 @@ def test_dump_and_load() -> None:
     c.learn(batch([(0, 5, Kind.ITEM, {"title": "Lamp"}), (3, 6, Kind.PICK, {"action": "bury"})], {5: "L1"}))
     d.load(c.dump())
     d.learn(batch([(0, 5, Kind.ITEM, {"title": "older"})]))
-    assert d.product(5) == {"since": 0.0, "title": "Lamp"} and d.name(5) == "L1" and d.picks("x", 0) == {6: "bury"}
+    assert d.product(5) == {"since": 0.0, "title": "Lamp"} and d.name(5) == "L1"
+    assert words(d, "x", 0) == {6: "bury"}
 
 
 def test_what_concerns_a_catalogue() -> None:
@@ -126,3 +133,21 @@ def test_a_deleted_item_is_forgotten_beyond_retention_once_no_event_names_it() -
     assert sorted(c.names) == sorted([6, 7, 8, 9, category_key("lamps")])
     assert c.product(5) == {} and not c.available(6) and not c.available(7)
     assert c.forget(nothing, [7]).tolist() == [6, 7] and set(c.known().tolist()) == {8, category_key("lamps")}
+
+
+def test_a_lookup_is_kept_until_its_user_is_forgotten() -> None:
+    c, d = Catalogue(), Catalogue()
+    rows = batch([(0, 0, Kind.LOOKUP, {"by": "Ada", "why": "a call"}), (1, 0, Kind.LOOKUP, {"by": "Bo", "why": "x"})])
+    rows.events.user[:], rows.events.time[:] = [7, 8], [3.0, 4.0]
+    assert concerns(rows)
+    for _ in range(2):
+        c.learn(extract(rows))
+    d.load(c.dump())
+    assert [(one.user, one.by, one.why, one.time) for one in d.lookups] == [
+        (8, "Bo", "x", 4.0),
+        (7, "Ada", "a call", 3.0),
+    ]
+    gone = batch([(2, 0, Kind.FORGET, {})])
+    gone.events.user[:] = 8
+    d.learn(extract(gone))
+    assert [one.user for one in d.lookups] == [7]

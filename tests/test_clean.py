@@ -91,13 +91,22 @@ def test_times(time: float, why: str) -> None:
 def test_kinds_need_what_they_need() -> None:
     for kind in set(Kind) - {Kind.ACTIVATE}:
         data = {"query": "q", "action": "pin", "target": 1, "account": 2, "path": [3], "events": pack_table(Moved())}
+        data |= {"by": "Ada", "why": "a call"} if kind == Kind.LOOKUP else {}
         assert reason(data, kind=kind) == ("malformed" if kind == Kind.MALFORMED else "")
         shopper = Kind.VIEW <= kind <= Kind.DISMISS
         if shopper or kind in (Kind.ITEM, Kind.PICK):
             assert reason(data, kind=kind, item=0) == ("" if kind == Kind.SEARCH else "no item")
-        if shopper or kind in (Kind.UNWATCH, Kind.FORGET, Kind.RETRACT, Kind.WATCH, Kind.ALIAS, Kind.ADOPT):
+        if shopper or kind in (
+            Kind.UNWATCH,
+            Kind.FORGET,
+            Kind.RETRACT,
+            Kind.WATCH,
+            Kind.ALIAS,
+            Kind.ADOPT,
+            Kind.LOOKUP,
+        ):
             assert reason(data, kind=kind, user=0) == "no user"
-    assert reason(kind=20) == reason(kind=255) == "unknown kind"
+    assert reason(kind=21) == reason(kind=255) == "unknown kind"
     assert reason(value=math.inf) == "value is not a finite number"
     assert reason([1], kind=Kind.VIEW) == reason(b"\xff\xff", kind=Kind.VIEW) == "data is no map"
 
@@ -122,6 +131,15 @@ def test_kinds_need_what_they_need() -> None:
         (Kind.PICK, {"action": "love"}, "action makes no sense"),
         (Kind.PICK, {"action": ["pin"]}, "action makes no sense"),
         (Kind.PICK, {"action": "pin", "until": "tomorrow"}, "until makes no sense"),
+        (Kind.PICK, {"action": "bury", "id": "", "category": "x"}, "id makes no sense"),
+        (Kind.PICK, {"action": "pin", "id": "a", "position": 0}, "position makes no sense"),
+        (Kind.PICK, {"action": "pin", "id": "a", "segment": "everybody"}, "segment makes no sense"),
+        (Kind.PICK, {"action": "boost", "id": "a", "segment": "buyers", "from": 1.5, "until": 2, "position": 1}, ""),
+        (Kind.PICK, {"action": "undo", "id": "a"}, "undo of what"),
+        (Kind.PICK, {"action": "pin", "id": "a", "category": "x"}, "a pin is of an item"),
+        (Kind.PICK, {"action": "undo", "id": "b", "undoes": "a"}, ""),
+        (Kind.LOOKUP, {"by": "Ada"}, "no why"),
+        (Kind.LOOKUP, {"by": "", "why": "a call"}, "by makes no sense"),
         (Kind.RETRACT, {"target": 0}, "target makes no sense"),
         (Kind.RETRACT, {}, "no target"),
         (Kind.ALIAS, {"account": 5}, ""),

@@ -188,6 +188,8 @@ def test_a_thousand_random_strings(tmp_path: Path) -> None:
         (["run", "--source", "http:", "--http", "here"], "--http 'here': should be HOST:PORT"),
         (["config", "explain", "push.zoo"], "'push.zoo' is no setting"),
         (["token", "--user", "u", "--state", "none"], "no secret"),
+        (["token", "--user", "u", "--admin", "Ada", "--state", "none"], "either --user or --admin"),
+        (["token", "--state", "none"], "either --user or --admin"),
         (["recommend", "--user", "u", "--state", "none"], "is no state directory"),
         (["recommend", "--user", "u", "--connect", "http://127.0.0.1:9"], "cannot ask http://127.0.0.1:9"),
     ],

@@ -282,7 +282,10 @@ ITEM_ROW = st.one_of(
         {
             "kind": st.just(Kind.PICK),
             "item": st.sampled_from(ITEMS),
-            "data": st.fixed_dictionaries({"action": st.sampled_from(["pin", "clear", "nonsense"])}),
+            "data": st.fixed_dictionaries(
+                {"action": st.sampled_from(["pin", "clear", "undo", "nonsense"])},
+                optional={"id": st.sampled_from("abc"), "undoes": st.sampled_from("abc")},
+            ),
         }
     ),
     st.fixed_dictionaries({"kind": st.just(Kind.VIEW), "user": WHO, "item": st.sampled_from(ITEMS), "event": EVENT}),
@@ -299,7 +302,7 @@ def learned(path: Path, partition: int) -> tuple[Any, ...]:
         offset = batch.last + 1
     log.close()
     products = {item: catalogue.product(item) for item in ITEMS}
-    return products, catalogue._picks, catalogue.names, catalogue.collisions, catalogue._offsets, kinds
+    return products, list(catalogue.picks), catalogue.names, catalogue.collisions, catalogue._offsets, kinds
 
 
 @settings(max_examples=60)

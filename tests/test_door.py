@@ -92,7 +92,8 @@ def test_a_disk_that_is_nearly_full_puts_events_off(run: Callable[..., str]) -> 
 def test_a_line_that_is_behind_says_so_and_is_asked_now_and_then(tmp_path: Path) -> None:
     behind = [11]
     line = SimpleNamespace(
-        push=True,
+        push=SimpleNamespace(latest=None),
+        secret=None,
         settings=Settings.model_validate({"http": {"max_behind": 10, "min_free": 0}}),
         state=SimpleNamespace(path=tmp_path),
         behind=lambda: behind[0],

@@ -22,6 +22,7 @@ NOUNS = {
     "keys",
     "frontier",
     "catalogue",
+    "picks",
     "tokens",
     "trees",
     "weights",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgpack
@@ -18,6 +18,7 @@ from shopguide.settings import RankSettings
 ITEMS = range(1, 13)
 UNNAMED = 12  # the one of them that has no name
 NOW = 100.0
+GAP = 30.0
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,9 @@ class Pick:
     slot: str
     until: float
     time: float
+    position: int = 0
+    segment: str = ""
+    begins: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ class World:
     here: bool
     bought: list[int]
     dismissed: list[int]
+    ago: float = 0.0  # seconds since the newest event
+    categories: dict[str, Pick] = field(default_factory=dict)  # picks of all of one
 
 
 PRICES = st.sampled_from([1.0, 4.0, 5.0, 7.0, 10.0])
@@ -75,6 +81,9 @@ PICKS = st.builds(
     st.sampled_from(["", "home", "cart", "similar"]),
     st.sampled_from([0.0, NOW, NOW + 1]),
     st.sampled_from([1.0, 2.0, 3.0]),
+    st.sampled_from([0, 0, 1, 2, 5]),
+    st.sampled_from(["", "", "new", "returning", "buyers"]),
+    st.sampled_from([0.0, NOW, NOW + 1]),
 )
 WORLDS = st.builds(
     World,
@@ -90,6 +99,8 @@ WORLDS = st.builds(
     st.booleans(),
     SOME,
     SOME,
+    st.sampled_from([0.0, GAP, GAP + 1]),
+    st.dictionaries(st.sampled_from("abc"), PICKS.filter(lambda pick: pick.action != "pin"), max_size=2),
 )
 
 
@@ -101,7 +112,17 @@ def since(item: int) -> float:
 def defined(w: World) -> list[int]:
     """The list by the words of the documentation."""
     rules = {"seen": "keep", "bought": "drop", "current": "drop", **w.rules, **w.slots.get(w.slot, {})}
-    picks = {i: p for i, p in w.picks.items() if p.slot in ("", w.slot) and (p.until == 0 or p.until > NOW)}
+    returns = bool(w.recent) and (not w.here or w.ago > GAP)
+    segments = {"", "returning" if returns else "new", "buyers" if w.bought else ""}
+
+    def counts(p: Pick) -> bool:
+        return p.slot in ("", w.slot) and p.segment in segments and p.begins <= NOW and (p.until == 0 or p.until > NOW)
+
+    picks = {i: p for i, p in w.picks.items() if counts(p)}
+
+    def word(item: int) -> str:
+        of_all = w.categories.get(w.products.get(item, {}).get("category", ""))
+        return picks[item].action if item in picks else of_all.action if of_all and counts(of_all) else ""
 
     def offered(item: int) -> bool:
         if item == UNNAMED or item in w.deleted or w.products.get(item, {}).get("stock") == 0 or item in w.dismissed:
@@ -128,24 +149,41 @@ def defined(w: World) -> list[int]:
     in_a_row = next((k for k, category in enumerate(read) if category != read[0]), len(read))
     tired, halvings = read[0] if read else None, max(0, in_a_row - rules.get("fatigue", 1e9) + 1)
     scores = dict(w.candidates)
-    pins = sorted((p.time, item) for item, p in picks.items() if p.action == "pin")
-    shown = [item for _, item in pins if offered(item) and (item in scores or w.slot in ("home", "cart"))][: w.n]
-    factor = {item: {"boost": 1.5, "bury": 0.5}.get(p.action, 1.0) for item, p in picks.items()}
-    if "age_half_life" in rules:
-        for item in w.products:
-            factor[item] = factor.get(item, 1.0) * 0.5 ** ((NOW - since(item)) / rules["age_half_life"])
-    for item, _ in sorted(w.candidates, key=lambda c: -c[1] * factor.get(c[0], 1.0)):
-        picked = item in picks and picks[item].action in ("pin", "block")
-        if not picked and offered(item) and within(item, shown) and len(shown) < w.n:
-            shown.append(item)
+    pins = [(p.position, p.time, item) for item, p in picks.items() if p.action == "pin"]
+    pins = [pin for pin in pins if offered(pin[2]) and (pin[2] in scores or w.slot in ("home", "cart"))]
+    placed = sorted((pin for pin in pins if pin[0]), key=lambda pin: (pin[0], -pin[1], -pin[2]))
+    taken: dict[int, int] = {}
+    for position, _, item in [*placed, *sorted(pin for pin in pins if not pin[0])]:
+        taken[next(at for at in range(max(position, 1), 99) if at not in taken)] = item
+    taken = {at: item for at, item in taken.items() if at <= w.n}
+
+    def factor(item: int) -> float:
+        half_life = rules.get("age_half_life")
+        youth = 0.5 ** ((NOW - since(item)) / half_life) if half_life and item in w.products else 1.0
+        return {"boost": 1.5, "bury": 0.5}.get(word(item), 1.0) * youth
+
+    others: list[int] = []
+    for item, _ in sorted(w.candidates, key=lambda c: -c[1] * factor(c[0])):
+        known = [*taken.values(), *others]
+        if word(item) not in ("pin", "block") and offered(item) and within(item, known) and len(known) < w.n:
+            others.append(item)
+    shown: list[int] = []
+    while others or taken:
+        at = len(shown) + 1 if len(shown) + 1 in taken or others else min(taken)
+        shown.append(taken.pop(at) if at in taken else others.pop(0))
     return shown
+
+
+def row_of(p: Pick) -> dict[str, Any]:
+    return {"from" if name == "begins" else name: value for name, value in vars(p).items() if name != "time"}
 
 
 def catalogue(w: World) -> Catalogue:
     rows: list[tuple[int, Kind, dict[str, Any], float]] = [(i, Kind.ITEM, p, since(i)) for i, p in w.products.items()]
     rows += [(i, Kind.ITEM, p, NOW) for i, p in w.products.items()]  # said again it is no younger
     rows += [(i, Kind.ITEM, {"op": "delete"}, 0.0) for i in w.deleted]
-    rows += [(i, Kind.PICK, {k: v for k, v in vars(p).items() if k != "time"}, p.time) for i, p in w.picks.items()]
+    rows += [(i, Kind.PICK, {**row_of(p), "id": f"i{i}"}, p.time) for i, p in w.picks.items()]
+    rows += [(99, Kind.PICK, {**row_of(p), "id": c, "category": c}, p.time) for c, p in w.categories.items()]
     events = Events(
         item=np.array([row[0] for row in rows], np.uint64),
         offset=range(len(rows)),
@@ -166,13 +204,14 @@ def chosen(w: World, policy: str = "on") -> list[int]:
         event_time=[NOW],
         n=[w.n],
         recent=Ragged.of([w.recent], "<u8"),
+        recent_time=Ragged.of([[NOW - w.ago] * len(w.recent)], "<f8"),
         here=Ragged.of([[w.here] * len(w.recent)], "u1"),
         bought=Ragged.of([w.bought], "<u8"),
         dismissed=Ragged.of([w.dismissed], "<u8"),
     )
     items, scores = [c[0] for c in w.candidates], [c[1] for c in w.candidates]
     settings = RankSettings.model_validate({**w.rules, "policy": policy, "slots": w.slots})
-    places = Policy(settings, catalogue(w)).choose(looks, 0, w.slot, items, scores, range(len(items)))
+    places = Policy(settings, catalogue(w), GAP).choose(looks, 0, w.slot, items, scores, range(len(items)))
     assert all(place.row is None or items[place.row] == place.item for place in places)
     return [place.item for place in places]
 
@@ -237,3 +276,27 @@ def test_a_pin_is_within_no_limit_and_counts_for_it() -> None:
     picks = {9: Pick("pin", "", 0.0, 1.0), 8: Pick("pin", "", 0.0, 2.0)}
     w = replace(PLAIN, rules={"per_category": 1, "price_max": 9.0}, products=products, picks=picks)
     assert chosen(w) == [9, 8, 3, 4]
+
+
+def test_a_pin_stands_in_its_place_and_the_newer_of_two_before_the_older() -> None:
+    picks = {8: Pick("pin", "", 0.0, 1.0, 1), 9: Pick("pin", "", 0.0, 2.0, 1), 7: Pick("pin", "", 0.0, 3.0, 4)}
+    assert chosen(replace(PLAIN, picks=picks)) == [9, 8, 1, 7, 2, 3, 4]
+    assert chosen(replace(PLAIN, picks=picks, n=2)) == [9, 8]
+    assert chosen(replace(PLAIN, picks={7: Pick("pin", "", 0.0, 3.0, 50)})) == [1, 2, 3, 4]
+    assert chosen(replace(PLAIN, picks={7: Pick("pin", "", 0.0, 3.0, 9)})) == [1, 2, 3, 4, 7]
+
+
+def test_the_word_on_an_item_counts_before_that_on_its_category() -> None:
+    products = {item: {"category": "a"} for item in (1, 2, 3)}
+    of_all = {"a": Pick("block", "", 0.0, 9.0)}
+    assert chosen(replace(PLAIN, products=products, categories=of_all)) == [4]
+    picks = {2: Pick("boost", "", 0.0, 1.0), 9: Pick("pin", "", 0.0, 1.0)}
+    assert chosen(replace(PLAIN, products=products, categories=of_all, picks=picks)) == [9, 2, 4]
+
+
+def test_a_pick_for_a_segment_reaches_nobody_else() -> None:
+    picks = {9: Pick("pin", "", 0.0, 1.0, 1, "returning"), 1: Pick("block", "", 0.0, 1.0, 0, "buyers")}
+    assert chosen(replace(PLAIN, picks=picks)) == [1, 2, 3, 4]
+    assert chosen(replace(PLAIN, picks=picks, recent=[5], here=True)) == [1, 2, 3, 4]
+    assert chosen(replace(PLAIN, picks=picks, recent=[5], here=True, ago=GAP + 1)) == [9, 1, 2, 3, 4]
+    assert chosen(replace(PLAIN, picks=picks, recent=[5], here=False, bought=[6])) == [9, 2, 3, 4]

@@ -174,6 +174,7 @@ class WatchersMachine(RuleBasedStateMachine):
     @invariant()
     def same(self):
         assert sorted(self.real.users()) == sorted(self.watched())
+        assert sorted(user for user, _ in self.real.ends()) == sorted(self.watched())
         for user in range(3):
             held = {t for t in self.connections if int(t) // 2 == user}
             assert sorted(self.real.topics(user)) == sorted(held)
@@ -254,6 +255,25 @@ def until(condition: Any) -> None:
     while not condition():
         assert time.monotonic() < end, "did not come about"
         time.sleep(0.005)
+
+
+def test_all_who_watch_are_watched_again(line):
+    for user in (ANN, BOB):
+        line.subscriber(mint(KEYS, user, 60))
+    until(lambda: len(line.watched) == 2)
+    told, line.watched[:] = sorted(line.watched), []
+    line.server.watch_again()
+    until(lambda: len(line.watched) == 2)
+    assert sorted(line.watched) == told
+
+
+def test_the_delay_of_a_list_counts_where_somebody_got_it(line):
+    subscriber = line.subscriber(mint(KEYS, ANN, 60))
+    until(lambda: line.server.watched() == 1)
+    line.send(BOB, "ab")
+    line.send(ANN, "ab")
+    until(lambda: line.server.delays)
+    assert len(line.server.delays) == 1 and line.server.delays[0][1] > 0 and drained(subscriber)
 
 
 class TestSubscribing:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shopguide.errors import TokenError
 from shopguide.keys import Secret
-from shopguide.tokens import LENGTH, KeyRing, Token, mint, verify
+from shopguide.tokens import LENGTH, Admin, KeyRing, Token, mint, mint_admin, verify, verify_admin
 
 NOW = 1_700_000_000.0
 OLD, NEW, OTHER = (Secret(word * 4) for word in (b"an old secret", b"a new secret", b"someone else's"))
@@ -88,3 +88,55 @@ def test_another_version_is_refused():
     raw = bytearray(urlsafe_b64decode(mint(KEYS, 5, 60, NOW)))
     raw[0] = 2
     assert "of version 2" in refused(urlsafe_b64encode(raw))
+
+
+NAMES = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=64)
+
+
+@given(NAMES, st.floats(0.001, 1e9))
+def test_an_admins_token_says_a_name_and_opens_no_user(name, ttl):
+    text = mint_admin(KEYS, name, ttl, NOW)
+    assert set(text) <= set(ALPHABET)
+    admin = verify_admin(KEYS, text, NOW)
+    assert admin.name == name and abs(admin.expires - NOW - ttl) <= 0.001
+    assert verify_admin(KeyRing.of(OLD, NEW), text, NOW) == admin
+    refused(text)
+    with pytest.raises(TokenError, match="expired"):
+        verify_admin(KEYS, text, NOW + ttl + 0.002)
+    with pytest.raises(TokenError):
+        verify_admin(KeyRing.of(OTHER), text, NOW)
+
+
+@given(st.integers(0, 200), st.sampled_from(ALPHABET))
+def test_an_admins_token_with_any_other_character_is_refused(place, letter):
+    text = mint_admin(KEYS, "Ada", 60, NOW)
+    at = place % (len(text) - 1)  # the last one has spare bits
+    changed = text[:at] + letter + text[at + 1 :]
+    if changed != text:
+        with pytest.raises(TokenError):
+            verify_admin(KEYS, changed, NOW)
+
+
+@given(USERS, st.integers(0, 2**32))
+def test_a_users_token_is_no_admins(user, ttl):
+    with pytest.raises(TokenError):
+        verify_admin(KEYS, mint(KEYS, user, ttl, NOW), NOW)
+
+
+@given(st.text(max_size=100) | st.text(ALPHABET, min_size=60, max_size=330))
+def test_rubbish_is_no_admins(text):
+    with pytest.raises(TokenError):
+        verify_admin(KEYS, text)
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", " Ada", "x" * 65, "\x00"])
+def test_what_is_no_name(name):
+    with pytest.raises(TokenError, match="no name"):
+        mint_admin(KEYS, name, 60)
+    assert verify_admin(KEYS, mint_admin(KEYS, "Ada Lovelace", 60)).name == "Ada Lovelace"
+
+
+def test_three_letters_make_a_token_as_long_as_a_users_and_still_none():
+    text = mint_admin(KEYS, "Ada", 60, NOW)
+    assert len(text) == LENGTH and verify_admin(KEYS, text, NOW) == Admin("Ada", NOW + 60)
+    assert "token" in refused(text)

@@ -1,13 +1,13 @@
-"""What is known of items: id strings, titles, categories, prices, stock, and the experts' picks.
+"""What is known of items: id strings, titles, categories, prices, stock; the experts' picks, and whom they looked up.
 
 Fed by every batch of every partition, in any interleaving and any number of times: an item's rows live in one
-partition, so the last row by offset wins and a replay changes nothing.
+partition, so the last row by offset wins and a replay changes nothing. Picks have ids (shopguide.picks).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from shopguide.errors import StateError
 from shopguide.keys import category_key, partition_of
+from shopguide.picks import Lookups, Picks
 from shopguide.records import Batch, Events, Kind, Names
 
 ATTRIBUTES = ("title", "category", "brand", "price", "image", "url")
@@ -45,23 +46,11 @@ def categories(events: Events) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
 
 
 def _own_rows(events: Events) -> NDArray[np.bool_]:
-    return np.isin(events.kind, (Kind.ITEM, Kind.PICK))
+    return np.isin(events.kind, (Kind.ITEM, Kind.PICK, Kind.LOOKUP, Kind.FORGET))
 
 
 def _is_upsert(details: dict[str, Any]) -> bool:
     return bool(details.get("op", "upsert") == "upsert")
-
-
-@dataclass(frozen=True)
-class Pick:
-    """An expert's word on an item. ``time`` (of the word) and ``until`` are epoch seconds; until 0: no end."""
-
-    action: str
-    slot: str
-    until: float
-    by: str
-    why: str
-    time: float = 0.0  # 0: of a snapshot that did not hold it
 
 
 class Catalogue:
@@ -71,50 +60,50 @@ class Catalogue:
         self.names: dict[int, str] = {}
         self.collisions: set[int] = set()
         self._products: dict[int, dict[str, Any]] = {}
-        self._picks: dict[int, Pick] = {}
-        self._by_time: list[tuple[int, Pick]] | None = []  # the picks, oldest first; None: to be sorted again
+        self.picks = Picks()
+        self.lookups = Lookups()
         self._offsets: dict[tuple[int, int], int] = {}  # (item, kind) -> offset of its last row
 
     def learn(self, batch: Batch) -> None:
-        """Take in names, ITEM and PICK rows."""
+        """Take in names, and the rows that are the catalogue's own."""
         self._learn_names(batch.names)
         events = batch.events
-        for row in np.flatnonzero(_own_rows(events)):
-            item, kind, offset = int(events.item[row]), int(events.kind[row]), int(events.offset[row])
-            if offset <= self._offsets.get((item, kind), -1):
-                continue
-            self._offsets[item, kind] = offset
-            details = events.details(int(row))
-            if kind == Kind.PICK:
-                self._pick(item, details, float(events.time[row]))
+        for row in np.flatnonzero(_own_rows(events)).tolist():
+            kind, details, time = int(events.kind[row]), events.details(row), float(events.time[row])
+            if kind == Kind.FORGET:
+                self.lookups.forget(int(events.user[row]))
+            elif kind == Kind.LOOKUP:
+                self.lookups.learn(int(events.user[row]), details, time)
+            elif kind == Kind.PICK and "id" in details:
+                self.picks.learn(int(events.item[row]), -1, details, time)
             else:
-                self._change(item, details, float(events.time[row]))
+                self._learn_newest(int(events.item[row]), kind, int(events.offset[row]), details, time)
 
     def forget(self, live: NDArray[np.uint64], kept_from: list[int]) -> NDArray[np.uint64]:
         """Let go of ids that neither a kept event nor the catalogue's own rows name, and of items that were deleted
         before the retention and that no kept event names. ``live``: the items of kept events; ``kept_from``: where
         the retention of each partition begins. Returns the deleted items that went."""
-        living, partitions = set(live.tolist()), len(kept_from)
+        living, picked, partitions = set(live.tolist()), self.picks.targets(), len(kept_from)
         gone = [
             item
             for item, product in self._products.items()
             if product.get("deleted")
             and item not in living
-            and item not in self._picks
+            and item not in picked
             and self._offsets[item, Kind.ITEM] < kept_from[partition_of(item, partitions)]
         ]
         for item in gone:
             del self._products[item]
             del self._offsets[item, Kind.ITEM]
         if any(kept_from):
-            stay = living | self._products.keys() | self._picks.keys() | self._categories()
+            stay = living | self._products.keys() | picked | self._categories()
             self.names = {key: name for key, name in self.names.items() if key in stay}
             self.collisions &= stay
         return np.array(gone, np.uint64)
 
     def known(self) -> NDArray[np.uint64]:
         """The keys of all of which anything is known."""
-        keys = self.names.keys() | self._products.keys() | self._picks.keys()
+        keys = self.names.keys() | self._products.keys() | self.picks.targets()
         return np.fromiter(keys, np.uint64, len(keys))
 
     def name(self, key: int) -> str | None:
@@ -134,29 +123,31 @@ class Catalogue:
         product = self.product(key)
         return not product.get("deleted") and product.get("stock") != 0
 
-    def picks(self, slot: str, now: float) -> dict[int, str]:
-        """Item keys to the action of the pick in force for a slot at ``now`` (epoch s); the oldest pick first."""
-        if self._by_time is None:
-            self._by_time = sorted(self._picks.items(), key=lambda picked: (picked[1].time, picked[0]))
-        return {
-            item: pick.action
-            for item, pick in self._by_time
-            if pick.slot in ("", slot) and (not pick.until or pick.until > now)
-        }
-
     def products(self) -> Iterator[dict[str, Any]]:
         """All items that can be offered, with id and attributes."""
-        for key, product in self._products.items():
+        for key, product in list(self._products.items()):  # the desk asks while the line learns
             name = self.name(key)
             if name is not None and self.available(key):
                 yield {"item": name, **product}
+
+    def find(self, text: str, n: int) -> list[dict[str, Any]]:
+        """At most so many items that can be offered, with all words of the text in their title or id."""
+        words = text.casefold().split()
+        named = ((f"{p.get('title', '')} {p['item']}".casefold(), p) for p in self.products())
+        return list(islice((p for name, p in named if all(word in name for word in words)), n))
+
+    def categories(self) -> list[str]:
+        """The names of all categories, in order."""
+        said = (product.get("category") for product in list(self._products.values()))
+        return sorted({str(category) for category in said if category})
 
     def dump(self) -> dict[str, NDArray[np.uint8]]:
         state = {
             "names": list(self.names.items()),
             "collisions": list(self.collisions),
             "products": list(self._products.items()),
-            "picks": [(item, vars(pick)) for item, pick in self._picks.items()],
+            "picks": self.picks.dump(),
+            "lookups": self.lookups.dump(),
             "offsets": [(*key, offset) for key, offset in self._offsets.items()],
         }
         return {"catalogue": np.frombuffer(orjson.dumps(state), np.uint8)}
@@ -167,15 +158,14 @@ class Catalogue:
             self.names = dict(loaded["names"])
             self.collisions = set(loaded["collisions"])
             self._products = dict(loaded["products"])
-            self._picks = {item: Pick(**pick) for item, pick in loaded["picks"]}
-            self._by_time = None
+            self.picks.load(loaded["picks"])
+            self.lookups.load(loaded.get("lookups", []))
             self._offsets = {(item, kind): offset for item, kind, offset in loaded["offsets"]}
         except (KeyError, ValueError, TypeError) as e:
             raise StateError(f"the catalogue's snapshot is broken: {e}") from None
 
     def _categories(self) -> set[int]:
-        said = {product["category"] for product in self._products.values() if product.get("category")}
-        return {category_key(str(category)) for category in said}
+        return {category_key(category) for category in self.categories()}
 
     def _learn_names(self, names: Names) -> None:
         known = self.names
@@ -184,19 +174,15 @@ class Catalogue:
             if known.setdefault(key, name) != name:
                 self.collisions.add(key)
 
-    def _pick(self, item: int, details: dict[str, Any], time: float) -> None:
-        self._by_time = None
-        if details.get("action") == "clear":
-            self._picks.pop(item, None)
+    def _learn_newest(self, item: int, kind: int, offset: int, details: dict[str, Any], time: float) -> None:
+        """A row of which only an item's newest counts."""
+        if offset <= self._offsets.get((item, kind), -1):
             return
-        self._picks[item] = Pick(
-            str(details.get("action", "")),
-            str(details.get("slot", "")),
-            float(details.get("until", 0)),
-            str(details.get("by", "")),
-            str(details.get("why", "")),
-            time,
-        )
+        self._offsets[item, kind] = offset
+        if kind == Kind.PICK:
+            self.picks.learn(item, offset, details, time)
+        else:
+            self._change(item, details, time)
 
     def _change(self, item: int, details: dict[str, Any], time: float) -> None:
         product = self._products.setdefault(item, {})

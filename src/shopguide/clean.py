@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from shopguide.columns import unpack_table
 from shopguide.errors import PackingError
+from shopguide.picks import ACTIONS, SEGMENTS, UNDO
 from shopguide.records import AHEAD, EARLIEST, I64, SIMILAR, TRENDING, Batch, Events, Kind, Moved
 
 MOST = 100  # items in a list
@@ -36,6 +37,10 @@ class Rejects:
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
 
 
 def _is_number(value: Any) -> bool:
@@ -78,7 +83,8 @@ _ATTRIBUTES: dict[str, Check] = {
 # What the data of a kind must have, and what it may have; fields that are not named here are let through.
 REQUIRED: dict[int, dict[str, Check]] = {
     Kind.SEARCH: {"query": _is_text},
-    Kind.PICK: {"action": _one_of("pin", "boost", "bury", "block", "clear")},
+    Kind.PICK: {"action": _one_of(*ACTIONS, UNDO, "clear")},
+    Kind.LOOKUP: {"by": _is_word, "why": _is_word},
     Kind.RETRACT: {"target": _is_key},
     Kind.ALIAS: {"account": _is_key},
     Kind.ADOPT: {"path": _is_path, "events": _is_moved},
@@ -86,7 +92,13 @@ REQUIRED: dict[int, dict[str, Check]] = {
 OPTIONAL: dict[int, dict[str, Check]] = {
     Kind.ITEM: {"op": _one_of("upsert", "delete", "stock"), **_ATTRIBUTES},
     Kind.WATCH: {"expires": _is_number, "slot": _is_text, "n": _is_count, "category": lambda v: v == 0 or _is_key(v)},
-    Kind.PICK: {"slot": _is_text, "until": _is_number, "by": _is_text, "why": _is_text},
+    Kind.PICK: {
+        **dict.fromkeys(("slot", "category", "by", "why"), _is_text),
+        **dict.fromkeys(("from", "until", "at"), _is_number),
+        **dict.fromkeys(("id", "undoes"), _is_word),
+        "position": _is_count,
+        "segment": _one_of("", *SEGMENTS),
+    },
     Kind.FORGET: {"by": _is_key},
     **{kind: {"list": _is_text} for kind in (Kind.IMPRESSION, Kind.CLICK, Kind.FAVOURITE, Kind.DISMISS)},
     Kind.ADOPT: {"queries": _are_texts},
@@ -100,7 +112,7 @@ def _kinds(*kinds: Kind) -> Bools:
 _KNOWN = _kinds(*Kind)
 _NOT_YET = _kinds(Kind.ACTIVATE)
 _NEED_ITEM = _kinds(*(kind for kind in _SHOPPERS if kind != Kind.SEARCH), Kind.ITEM, Kind.PICK)
-_NEED_USER = _kinds(*_SHOPPERS, Kind.UNWATCH, Kind.FORGET, Kind.RETRACT, Kind.ALIAS, Kind.ADOPT)
+_NEED_USER = _kinds(*_SHOPPERS, Kind.UNWATCH, Kind.FORGET, Kind.RETRACT, Kind.ALIAS, Kind.ADOPT, Kind.LOOKUP)
 _JUDGED = _kinds(Kind.WATCH, *(Kind(kind) for kind in REQUIRED))
 
 
@@ -189,7 +201,16 @@ def _judge(events: Events, row: int) -> str:
     for name, check in OPTIONAL.get(kind, {}).items():
         if name in details and not check(details[name]):
             return f"{name} makes no sense"
+    if kind == Kind.PICK:
+        return _judge_pick(details)
     return _judge_watch(events, row, details) if kind == Kind.WATCH else ""
+
+
+def _judge_pick(details: Mapping[str, Any]) -> str:
+    action = details["action"]
+    if action == UNDO and not {"id", "undoes"} <= details.keys():
+        return "undo of what"
+    return "a pin is of an item" if action == "pin" and details.get("category") else ""
 
 
 def _judge_watch(events: Events, row: int, details: Mapping[str, Any]) -> str:

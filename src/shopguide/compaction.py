@@ -2,7 +2,7 @@
 
 Complete segments are replaced by ones that stand for the same offsets with rows missing; small neighbours become one.
 Of a forgotten row that had a producer's event id an ERASED row stays, with the id's key and nothing else. Of rows
-beyond retention those stay that the catalogue is made of (an item's newest attributes and picks, and the items' names,
+beyond retention those stay that the catalogue is made of (an item's newest attributes, all picks, and the items' names,
 each as long as the catalogue itself knows it), and those that say whose visitor somebody is who is still heard of.
 """
 
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shopguide.catalogue import ATTRIBUTES, extract
+from shopguide.catalogue import ATTRIBUTES
 from shopguide.clean import clean
 from shopguide.keys import own_event_key
 from shopguide.log import Log
@@ -238,13 +238,16 @@ def _blanked(events: Events, gone: Offsets) -> Events:
 
 
 def _newest(log: Log, partition: int, end: int, keeps: Kept) -> Offsets:
-    """The rows that stay beyond retention: of items and aliases each that no later one says all of again."""
+    """The rows that stay beyond retention: picks; of items and aliases each that no later one says all of again."""
     rows = [clean(_lasting(batch, keeps))[0].events for _, batch in log.frames(partition, 0, end)]
     stays: list[int] = []
     said: dict[tuple[int, int], set[str]] = {}  # of whom and which kind: what the later rows say
     for events in reversed(rows):
         for row in reversed(range(len(events))):
             details, kind = events.details(row), int(events.kind[row])
+            if kind == Kind.PICK and "id" in details:
+                stays.append(int(events.offset[row]))
+                continue
             key = int(events.user[row] if kind == Kind.ALIAS else events.item[row]), kind
             op = details.get("op", "upsert") if kind == Kind.ITEM else ""
             changes = SAYS if op in ("upsert", "stock") else ()
@@ -259,8 +262,7 @@ def _newest(log: Log, partition: int, end: int, keeps: Kept) -> Offsets:
 
 def _lasting(batch: Batch, keeps: Kept) -> Batch:
     """The rows of a batch that may stay: what catalogues learn from and know, and who is whose visitor."""
-    learned = extract(batch).events
-    learned = learned.take(keeps.knows(learned.item))
+    learned = batch.events.take(np.isin(batch.events.kind, (Kind.ITEM, Kind.PICK)) & keeps.knows(batch.events.item))
     aliases = batch.events.take((batch.events.kind == Kind.ALIAS) & np.isin(batch.events.user, keeps.visitors))
     events = Events.join([learned, aliases])
     return replace(batch, events=events.take(np.argsort(events.offset)))

@@ -33,6 +33,10 @@ class TokenError(ShopguideError):
     """A token is malformed, forged, expired or signed by an unknown key."""
 
 
+class RefusedError(ShopguideError):
+    """What is asked cannot be done as things are: no such item, or it is done already."""
+
+
 class ClusterError(ShopguideError):
     """A Storm cluster does not answer, or refuses: says which and why."""
 

@@ -53,13 +53,14 @@ class Kind(IntEnum):
     ITEM = 10  # data: {"op": "upsert" | "delete" | "stock", "title", "category", "brand", "price", "image", "url", ...}
     WATCH = 11  # data: {"expires": float, "slot": str, "n": int}; see Looks; expires 0: answer once
     UNWATCH = 12
-    PICK = 13  # data: {"action": "pin" | "boost" | "bury" | "block", "slot", "until", "by", "why"}
+    PICK = 13  # data: {"action": "pin" | "boost" | "bury" | "block" | "undo", "id", "by", "why", ...}; see picks
     ACTIVATE = 14  # data: {"model": str, "version": str}; reserved: clean rejects it
     FORGET = 15  # data: {"by": int}: the account whose visitor this was; nothing: by themselves
     RETRACT = 16  # data: {"target": int}: the key of the event id to take out
     ALIAS = 17  # data: {"account": int}: the user key that this visitor is
     ADOPT = 18  # data: {"path": [int], "events": packed Moved}: a visitor's events, now this user's; see featurize
     ERASED = 19  # what is left of a forgotten row: what its event's id is known by, so that a late retry is a double
+    LOOKUP = 20  # data: {"by": str, "why": str}: an expert looked at what is held of the user
 
 
 class Events(Table):

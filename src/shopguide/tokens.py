@@ -7,6 +7,12 @@ A token is 64 characters of URL-safe base64, unpadded, of 48 bytes (big-endian):
 
 48 is a multiple of 3, so no bit of the text is spare and a token has exactly one form. The signature is HMAC-SHA256
 under the signing key over the 29 bytes before it, cut to 19 bytes (152 bits).
+
+An admin's token opens the desk, and nothing else does. It is the same kind of text, of other bytes, signed under a key
+that is derived from the signing key:
+
+    0        1          5             13            13 + n         45 + n
+    | version | key id   | expires, ms | name, UTF-8 | signature, 32 B |
 """
 
 from __future__ import annotations
@@ -27,13 +33,17 @@ from zmq.utils import z85
 from shopguide.errors import TokenError
 from shopguide.keys import Secret
 
-__all__ = ["LENGTH", "KeyRing", "Token", "mint", "verify"]
+__all__ = ["LENGTH", "Admin", "KeyRing", "Token", "mint", "mint_admin", "verify", "verify_admin"]
 
 VERSION = 1
 LENGTH = 64  # characters
 HEAD = struct.Struct(">BIQQQ")
 SIGNATURE = 48 - HEAD.size
 FORM = re.compile(rb"[A-Za-z0-9_-]{64}")
+ADMIN_HEAD = struct.Struct(">BIQ")
+ADMIN_SIGNATURE = 32
+ADMIN_FORM = re.compile(rb"[A-Za-z0-9_-]{61,320}")
+NAME = re.compile(r"[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]{0,62}[^\s\x00-\x1f\x7f])?")
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,14 @@ class Token:
     expires: float
     key_id: int
     issued: float
+
+
+@dataclass(frozen=True)
+class Admin:
+    """What a verified admin's token says: their name, and until when it lives (epoch s)."""
+
+    name: str
+    expires: float
 
 
 class KeyRing:
@@ -74,10 +92,17 @@ class KeyRing:
 
     def sign(self, key_id: int, head: bytes) -> bytes:
         """The signature of a token's head. Raises TokenError where the ring lacks the key."""
+        return hmac.digest(self._key(key_id), head, "sha256")[:SIGNATURE]
+
+    def sign_admin(self, key_id: int, head: bytes) -> bytes:
+        """The signature of an admin token's head. Raises TokenError where the ring lacks the key."""
+        return hmac.digest(hmac.digest(self._key(key_id), b"shopguide/admin", "sha256"), head, "sha256")
+
+    def _key(self, key_id: int) -> bytes:
         key = self._keys.get(key_id)
         if key is None:
             raise TokenError("the token is signed by an unknown key")
-        return hmac.digest(key, head, "sha256")[:SIGNATURE]
+        return key
 
 
 def mint(keys: KeyRing, user: int, ttl: float, now: float | None = None) -> str:
@@ -86,9 +111,7 @@ def mint(keys: KeyRing, user: int, ttl: float, now: float | None = None) -> str:
     Raises TokenError where its end is no time after 1970 that 64 bits of milliseconds can hold.
     """
     issued = time.time() if now is None else now
-    ends = issued + ttl
-    if not (math.isfinite(ends) and 0 <= ends < 2**63 / 1000):
-        raise TokenError(f"a token cannot live {ttl:g} s")
+    ends = _end(issued, ttl)
     head = HEAD.pack(VERSION, keys.newest, user, int(issued * 1000), int(ends * 1000))
     return urlsafe_b64encode(head + keys.sign(keys.newest, head)).decode()
 
@@ -114,3 +137,43 @@ def verify(keys: KeyRing, text: str | bytes, now: float | None = None) -> Token:
     if expires <= (time.time() if now is None else now) * 1000:
         raise TokenError("the token has expired")
     return Token(user, expires / 1000, key_id, issued / 1000)
+
+
+def mint_admin(keys: KeyRing, name: str, ttl: float, now: float | None = None) -> str:
+    """A token for the desk in a person's name (1 to 64 characters, no control characters) that lives ``ttl`` seconds.
+
+    Raises TokenError for another name, or an end as :func:`mint` does.
+    """
+    if not NAME.fullmatch(name):
+        raise TokenError(f"{name!r} is no name: should be 1 to 64 characters without control characters")
+    ends = _end(time.time() if now is None else now, ttl)
+    head = ADMIN_HEAD.pack(VERSION, keys.newest, int(ends * 1000)) + name.encode("utf-8", "replace")
+    return urlsafe_b64encode(head + keys.sign_admin(keys.newest, head)).rstrip(b"=").decode()
+
+
+def verify_admin(keys: KeyRing, text: str, now: float | None = None) -> Admin:
+    """What an admin's token says.
+
+    Raises TokenError where it is malformed, forged, expired, a user's, or signed by a key that the ring lacks.
+    """
+    try:
+        form = text.encode("ascii")
+        if not ADMIN_FORM.fullmatch(form):
+            raise TokenError("the token is no admin's")
+        raw = urlsafe_b64decode(form + b"=" * (-len(form) % 4))
+        head, signature = raw[:-ADMIN_SIGNATURE], raw[-ADMIN_SIGNATURE:]
+        version, key_id, expires = ADMIN_HEAD.unpack_from(head)
+    except (UnicodeEncodeError, binascii.Error, struct.error):
+        raise TokenError("the token is no admin's") from None
+    if version != VERSION or not hmac.compare_digest(signature, keys.sign_admin(key_id, head)):
+        raise TokenError("the token is no admin's")
+    if expires <= (time.time() if now is None else now) * 1000:
+        raise TokenError("the token has expired")
+    return Admin(head[ADMIN_HEAD.size :].decode("utf-8", "replace"), expires / 1000)
+
+
+def _end(issued: float, ttl: float) -> float:
+    ends = issued + ttl
+    if not (math.isfinite(ends) and 0 <= ends < 2**63 / 1000):
+        raise TokenError(f"a token cannot live {ttl:g} s")
+    return ends

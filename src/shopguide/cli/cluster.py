@@ -11,8 +11,10 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from shopguide.catalogue import Catalogue
 from shopguide.cli.at_rest import AtRest
 from shopguide.cli.door import Line
+from shopguide.cli.follower import Follower
 from shopguide.cli.gather import Gatherer
 from shopguide.cli.host import Host
 from shopguide.errors import StateError
@@ -45,6 +47,7 @@ class ClusterLine(Line):
             self._tasks.renew()
             self._progress = None
         self._rejects = RejectFiles(state.rejects)
+        self._follower = Follower(state, settings)
         self._host = Host(self.log, self.secret, settings.storm.host)
         if push:
             self.push = PushServer(
@@ -114,6 +117,9 @@ class ClusterLine(Line):
     def knows(self, item: int) -> bool:
         """Only the topology could tell."""
         return True
+
+    def catalogue(self) -> Catalogue:
+        return self._follower.catalogue()
 
     def _reached(self) -> Progress:
         none = [0] * self.log.partitions

@@ -21,10 +21,12 @@ from shopguide.records import Kind
 from shopguide.settings import load
 from shopguide.simulate import SCENES, Shop
 from shopguide.state import StateDir
+from shopguide.tokens import mint_admin
 
 WATCHED = 300.0  # seconds after a look for which its shopper counts as a viewer
 STATES = {"shop": ".shopguide", "news": ".shopguide-news", "live": ".shopguide-live"}
 NAMES = {"shop": "the shop", "news": "the paper", "live": "the streams"}
+DESK_TTL = 86_400.0  # seconds that the link to the desk opens it
 ANY_PORT = "tcp://127.0.0.1:*"  # subscribers find it in the state directory
 
 
@@ -92,15 +94,17 @@ def demo(preset: str, port: int, seconds: float | None, state_path: Path | None)
             timer = threading.Timer(seconds, stopped.set)
             timer.daemon = True
             timer.start()
-        serve(line, settings, stopped, partial(_announce, preset), served)
+        desk = mint_admin(line.keys, "demo", DESK_TTL)
+        serve(line, settings, stopped, partial(_announce, preset, desk), served)
         stopped.set()
         shoppers.join()
 
 
-def _announce(preset: str, address: str) -> None:
+def _announce(preset: str, desk: str, address: str) -> None:
     elsewhere = "" if preset == "shop" else f" --state {STATES[preset]}"
     click.echo(
         f"\n  {NAMES[preset]:<15} {address}\n"
+        f"  the desk        {address}/desk#token={desk}\n"
         f"  in a terminal   shopguide watch --user guest-…{elsewhere}   (the page shows your name)\n"
         f"  stop            Ctrl-C\n"
     )

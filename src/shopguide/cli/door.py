@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from shopguide.catalogue import Catalogue
 from shopguide.collect.collector import Collector
 from shopguide.kafka.binding import refuse_bound
 from shopguide.keys import Secret
@@ -77,6 +78,10 @@ class Line(ABC):
     @abstractmethod
     def knows(self, item: int) -> bool:
         """Whether a question about an item can have an answer."""
+
+    @abstractmethod
+    def catalogue(self) -> Catalogue:
+        """What is known of items, and the experts' picks; to be read while the line works. May take a moment."""
 
     def behind(self) -> int:
         """Rows of the log that the spout has not read yet."""

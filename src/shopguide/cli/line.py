@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from shopguide.catalogue import Catalogue
 from shopguide.cli.door import Line
 from shopguide.cli.keeper import Keeper, Moment
 from shopguide.compaction import Kept
@@ -109,7 +110,11 @@ class RunningLine(Line):
         return self.runner.stages()[f"{name}-0"]
 
     def knows(self, item: int) -> bool:
-        return self.stage("rank").catalogue.name(item) is not None
+        return self.catalogue().name(item) is not None
+
+    def catalogue(self) -> Catalogue:
+        found: Catalogue = self.stage("rank").catalogue
+        return found
 
     def _configuration(self) -> dict[str, Any]:
         parts = self.state.newest(self._fits, self.log.holds) or {}

@@ -146,9 +146,11 @@ def serve(
 
     async def until_stopped() -> None:
         serving = asyncio.create_task(server.serve())
+        timing = asyncio.create_task(served.desk.keep_time())
         ready(address)
         while not stopped.is_set() and not serving.done() and not line.failed():
             await asyncio.sleep(0.1)
+        timing.cancel()
         server.should_exit = True
         await serving
         await served.close()

@@ -12,9 +12,11 @@ from typing import Any
 import orjson
 
 from shopguide import wire
+from shopguide.cli.desk import Desk
 from shopguide.cli.door import Line
 from shopguide.cli.feed import Feed
 from shopguide.cli.operator import Operator
+from shopguide.cli.outcomes import Outcomes
 from shopguide.collect.collector import Receipt
 from shopguide.keys import category_key, item_key
 from shopguide.records import SIMILAR, TRENDING, Kind
@@ -38,6 +40,8 @@ class ServedLine:
         self._commit: asyncio.Future[None] | None = None
         self._feed: Feed | None = None
         self._operator = Operator(line)
+        self._outcomes = Outcomes(line.secret, self._push.latest)
+        self.desk = Desk(line, self._push, self._outcomes, self.counts)
         self._started = time.time()
         self._counted = 0, time.monotonic()  # rows, when
         self._pace = 0.0
@@ -47,6 +51,7 @@ class ServedLine:
     def collect(self, rows: list[dict[str, Any]]) -> Receipt:
         self._line.raise_error()
         self._appends += 1
+        self._outcomes.note(rows)
         return self._line.collector.collect(rows)
 
     def busy(self) -> str | None:

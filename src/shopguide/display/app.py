@@ -18,7 +18,7 @@ from shopguide.display.answers import answer
 from shopguide.display.line import Line
 from shopguide.display.origins import Origins
 from shopguide.display.routes import Api
-from shopguide.errors import SettingError, ShopguideError, TokenError
+from shopguide.errors import RefusedError, SettingError, ShopguideError, TokenError
 from shopguide.settings import Settings
 
 DEFAULTS = {
@@ -40,6 +40,7 @@ def create_app(line: Line, settings: Settings) -> Starlette:
         middleware=[Middleware(Doorman, routes=routes, origins=Origins(settings.http.origins))],
         exception_handlers={
             TokenError: _unauthorized,
+            RefusedError: _refused,
             ShopguideError: _unavailable,
             HTTPException: _failed,
             ClientDisconnect: _gone,
@@ -138,6 +139,10 @@ class Doorman:
 
 async def _unauthorized(request: Request, error: Exception) -> Response:
     return answer({"error": str(error)}, 401, {"www-authenticate": "Bearer"})
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    return answer({"error": str(error)}, 409)
 
 
 async def _unavailable(request: Request, error: Exception) -> Response:

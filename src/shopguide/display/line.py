@@ -16,8 +16,48 @@ class Receipt(Protocol):
     def refused(self) -> int: ...
 
 
+class Desk(Protocol):
+    """What experts see and do. ``by`` is the name of one. Raises RefusedError (409) where what is asked cannot be."""
+
+    def admit(self, token: str) -> str:
+        """The name that an admin's token says. Raises TokenError for any other text."""
+        ...
+
+    def live(self) -> dict[str, Any]:
+        """``counts`` of the line; ``delay`` of the last minute's lists from the log to the push (s): n, p50, p99,
+        bars; rejected rows by ``reasons``; ``recommenders``: shown, clicks, bought, ctr, cvr."""
+        ...
+
+    async def products(self, text: str, n: int) -> dict[str, Any]:
+        """``items`` whose title or id has all words of the text, ``categories``: the names of all."""
+        ...
+
+    async def picks(self) -> list[dict[str, Any]]:
+        """The picks that nothing undoes, newest first."""
+        ...
+
+    async def audit(self) -> list[dict[str, Any]]:
+        """Picks, undos and lookups, newest first; ``stands`` where nothing in force undoes it."""
+        ...
+
+    async def pick(self, by: str, action: str, item: str, category: str, **wanted: Any) -> dict[str, Any]:
+        """Log a pick of the item, or of all of the category; its ``id``, once the line knows it."""
+        ...
+
+    async def undo(self, by: str, undoes: str, why: str) -> dict[str, Any]:
+        """Log that the entry of this id is undone; the ``id`` of that."""
+        ...
+
+    async def look_up(self, by: str, user: str, why: str, slot: str, n: int) -> dict[str, Any]:
+        """Log who asks why, then say what is held of a user, with the list that they would get now."""
+        ...
+
+
 class Line(Protocol):
     """All calls come from one event loop. Any may raise ShopguideError; the message becomes the answer (503)."""
+
+    @property
+    def desk(self) -> Desk: ...
 
     def collect(self, rows: list[dict[str, Any]]) -> Receipt:
         """Append rows to the log, not yet durable. A row names its ``user``, or has the ``user_key`` of a verified

@@ -15,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 from shopguide.display.answers import ANYWHERE, answer, found
 from shopguide.display.body import count_of, id_of, need_token, slot_of
 from shopguide.display.collecting import Collecting
+from shopguide.display.desk import DeskApi
 from shopguide.display.line import Line
 from shopguide.display.stream import Streams
 from shopguide.settings import Settings
@@ -42,6 +43,7 @@ class Api:
             Route("/favicon.ico", self.favicon),
             *(Route(f"/{name}", self.script) for name in SCRIPTS),
             *self.collecting.routes(),
+            *DeskApi(self.line).routes(),
             Route("/v1/stream", self.stream),
             Route("/v1/recommend", self.recommend),
             Route("/v1/why", self.why),

@@ -19,11 +19,16 @@ def rates(dataset: Dataset) -> dict[str, dict[str, Any]]:
     Each with a 95 % interval by bootstrap over users; empty where nothing shown was logged."""
     events = Events.join([dataset.train] + ([dataset.test] if dataset.test is not None else []))
     events = events.take(np.argsort(events.time, kind="stable"))
-    shown, clicks = events.kind == Kind.IMPRESSION, events.kind == Kind.CLICK
+    shown, clicks, bought = outcomes(events)
     if not shown.any():
         return {}
-    bootstrap, bought = Bootstrap(events.user), _bought(events)
+    bootstrap = Bootstrap(events.user)
     return {"ctr": _rate(bootstrap, clicks, shown), "cvr": _rate(bootstrap, bought, clicks)}
+
+
+def outcomes(events: Events) -> tuple[Rows, Rows, Rows]:
+    """Of events in their order: the impressions, the clicks, and the clicks that led to a purchase."""
+    return events.kind == Kind.IMPRESSION, events.kind == Kind.CLICK, _bought(events)
 
 
 def _bought(events: Events) -> Rows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,8 +56,8 @@ class Watches:
         self._watches: dict[int, Watch] = {}
 
     def looks(self, batch: Batch, new: int) -> Looks:
-        """A look for each query row, and for each watching user at their last row; rows from offset ``new`` on change
-        who watches."""
+        """A look for each query row, and for each watching user at their last row or the last pick's; rows from offset
+        ``new`` on change who watches."""
         events = batch.events
         asked: dict[tuple[int, bytes], int] = {}
         for row in self.learn(batch, new):
@@ -65,11 +65,20 @@ class Watches:
                 slot = str(events.details(row).get("slot", "home")).encode()
                 asked[int(events.user[row]), slot if slot in (SIMILAR, TRENDING) else b""] = row
         if self._watches:
-            for row, user in enumerate(events.user.tolist()):
-                watch = self._watches.get(user)
-                if watch is not None and watch.expires > events.arrived[row]:
-                    asked[user, b""] = row
-        return Looks.join([self._answer_to(events, row, slot) for (_, slot), row in asked.items()])
+            for row, user in self._concerned(batch):
+                if self._watches[user].expires > events.arrived[row]:
+                    asked[user, b""] = max(row, asked.get((user, b""), -1))
+        return Looks.join([self._answer_to(events, row, user, slot) for (user, slot), row in asked.items()])
+
+    def _concerned(self, batch: Batch) -> Iterator[tuple[int, int]]:
+        """Rows and the watching users whose lists they change: a pick those of all whose WATCH row is in the
+        partition (picks are in each)."""
+        kinds = batch.events.kind
+        for row in np.flatnonzero(kinds == Kind.PICK)[-1:].tolist():
+            yield from ((row, user) for user, watch in self._watches.items() if watch.partition == batch.partition)
+        for row, user in enumerate(batch.events.user.tolist()):
+            if user in self._watches and kinds[row] != Kind.LOOKUP:
+                yield row, user
 
     def learn(self, batch: Batch, new: int) -> list[int]:
         """Take in who begins or ends to watch, of rows from offset ``new`` on; all rows that say so."""
@@ -106,8 +115,8 @@ class Watches:
         slot, n = str(details.get("slot", "home")), int(details.get("n", self._n))
         return Watch(partition, float(details.get("expires", 0)), slot, n)
 
-    def _answer_to(self, events: Events, row: int, slot: bytes) -> Looks:
-        user, offset = int(events.user[row]), int(events.offset[row])
+    def _answer_to(self, events: Events, row: int, user: int, slot: bytes) -> Looks:
+        offset = int(events.offset[row])
         time, logged = float(events.time[row]), float(events.arrived[row])
         if not slot:
             watch = self._watches.get(user) or self._watch_of(-1, events, row)

@@ -42,6 +42,7 @@ logger = logging.getLogger(__name__)
 
 IDLE = 60.0  # seconds that the thread waits where nothing is due
 TURN = 256  # most frames taken from one socket before the others have their turn
+DELAYS = 4096  # newest lists whose delay is kept
 USERLESS = (SIMILAR.decode(), TRENDING.decode())  # answers to a question; no user's list
 _numbers = itertools.count()
 
@@ -57,7 +58,8 @@ class PushServer:
     ``on_watch(user, expires)`` when a user is watched anew or for longer, ``on_unwatch(user)`` when their last token
     is gone: both from the server's thread; they must not block. ``intake`` is a PULL endpoint, and
     ``intake_key`` the secret key where it encrypts; None: an inproc one of ``zmq.Context.instance()``. ``counts`` are
-    running totals: pushed, refused, rejected, gaps.
+    running totals: pushed, refused, rejected, gaps. ``delays`` has the newest lists that somebody got: when they were
+    pushed (epoch s), and how long after their event was in the log (s).
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class PushServer:
         self.endpoint, self.gap_endpoint = settings.endpoint, ""
         self.server_key = keys.curve()[0].decode() if settings.curve else None
         self.counts: Counter[str] = Counter()
+        self.delays: deque[tuple[float, float]] = deque(maxlen=DELAYS)
         self._outbox = Outbox(next_epoch(state))
         self._watchers = Watchers()
         self._beats: dict[int, float] = {}  # user: when the next heartbeat is due (monotonic s), soonest first
@@ -151,6 +154,10 @@ class PushServer:
     def watching(self) -> list[int]:
         """Who is watched."""
         return list(self._watchers.users())
+
+    def watch_again(self) -> None:
+        """Have every watched user's list made again: ``on_watch`` for each."""
+        self._soon(self._watch_again)
 
     def _soon(self, call: Callable[[], None]) -> None:
         self._todo.append(call)
@@ -253,6 +260,8 @@ class PushServer:
             body = wire.dumps(message)
             for topic in topics:
                 self._send(topic, body)
+            now = time.time()
+            self.delays.append((now, now - message["times"]["logged"]))
 
     def _send(self, topic: bytes, body: bytes) -> None:
         """To every connection that was given the topic; for one that is full libzmq drops it."""
@@ -294,6 +303,10 @@ class PushServer:
         self._outbox.forget(user)
         if self._watchers.revoke(user):
             self._tell(self._on_unwatch, user)
+
+    def _watch_again(self) -> None:
+        for user, expires in self._watchers.ends():
+            self._tell(self._on_watch, user, expires)
 
     @staticmethod
     def _tell(callback: Callable[..., None], *arguments: Any) -> None:

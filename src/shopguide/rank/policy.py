@@ -1,4 +1,5 @@
-"""What a list holds, and in which order: pins, then the candidates by score, less what policy hides and caps."""
+"""What a list holds, and in which order: pins in their places, between them the candidates by score, less what policy
+hides and caps. Of the experts' words on an item the newest counts; where there is none, the newest on its category."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from shopguide.catalogue import Catalogue
+from shopguide.picks import InForce
 from shopguide.records import SIMILAR, TRENDING, Looks
 from shopguide.settings import PolicySettings, RankSettings
 
@@ -26,10 +28,11 @@ class Chosen(NamedTuple):
 
 
 class Policy:
-    """The settings of rank as choices from a slot's candidates."""
+    """The settings of rank as choices from a slot's candidates. ``session_gap``: seconds that end a visit."""
 
-    def __init__(self, settings: RankSettings, catalogue: Catalogue) -> None:
+    def __init__(self, settings: RankSettings, catalogue: Catalogue, session_gap: float) -> None:
         self._settings = settings
+        self._gap = session_gap
         self._catalogue = catalogue
 
     def choose(
@@ -44,20 +47,21 @@ class Policy:
                 Chosen(items[row], row, 1.0, False) for row in best if self._catalogue.name(items[row]) is not None
             ][:n]
         rules = self._settings.slots.get(slot, self._settings)
+        picks = self._catalogue.picks.in_force(slot, float(looks.event_time[look]), segments(looks, look, self._gap))
         hidden = _hidden(rules, looks, look)
+        pins = self._pins(picks, slot, hidden, {items[row]: row for row in rows}, n)
         caps = _Caps(rules, n, self._tired_of(rules, looks, look))
+        for pin in pins.values():
+            caps.add(self._catalogue.product(pin.item))
+        now = float(looks.event_time[look])
+        candidates = self._by_score(rules, now, picks, items, scores, rows)
+        others = self._others(rules, hidden, caps, candidates)
         chosen: list[Chosen] = []
-        for place in self._in_order(rules, slot, float(looks.event_time[look]), items, scores, rows):
-            if len(chosen) == n:
+        while len(chosen) < n:
+            place = pins.pop(len(chosen), None) or next(others, None) or (pins.pop(min(pins)) if pins else None)
+            if place is None:
                 break
-            if place.item in hidden or self._catalogue.name(place.item) is None:
-                continue
-            if not self._catalogue.available(place.item):
-                continue
-            product = self._catalogue.product(place.item)
-            if place.pinned or (_in_range(rules, product) and caps.fit(product)):
-                caps.add(product)
-                chosen.append(place)
+            chosen.append(place)
         return chosen
 
     def _tired_of(self, rules: PolicySettings, looks: Looks, look: int) -> tuple[Any, int]:
@@ -68,30 +72,43 @@ class Policy:
         category, row = next(((category, list(row)) for category, row in groupby(categories)), (None, []))
         return category, max(0, len(row) - rules.fatigue + 1)
 
-    def _in_order(
+    def _pins(self, picks: InForce, slot: str, hidden: set[int], row_of: dict[int, int], n: int) -> dict[int, Chosen]:
+        """Pins by their place in the list, from 0. Of two in one place the newer stays and the older moves down; those
+        without one take what is free, the oldest first."""
+        pins = [pick for pick in picks.items.values() if pick.action == "pin"]
+        placed = sorted((pick for pick in reversed(pins) if pick.position), key=lambda pick: pick.position)
+        taken: dict[int, Chosen] = {}
+        for pick in (*placed, *(pick for pick in pins if not pick.position)):
+            item = pick.item
+            if not self._offered(item, hidden) or (item not in row_of and slot in _NO_USER):
+                continue
+            place = max(pick.position - 1, 0)
+            while place in taken:
+                place += 1
+            if place < n:
+                taken[place] = Chosen(item, row_of.get(item), 1.0, True)
+        return taken
+
+    def _by_score(
         self,
         rules: PolicySettings,
-        slot: str,
         now: float,
+        picks: InForce,
         items: Sequence[int],
         scores: Sequence[float],
         rows: range,
     ) -> Iterator[Chosen]:
-        """Pins by the time of the pick, then all other candidates that are not blocked, by score."""
-        picks = self._catalogue.picks(slot, now)
-        if not picks and rules.age_half_life is None:
+        """Candidates that are neither pinned nor blocked, best first."""
+        if not any(picks) and rules.age_half_life is None:
             for row in sorted(rows, key=scores.__getitem__, reverse=True):
                 yield Chosen(items[row], row, 1.0, False)
             return
-        row_of = {items[row]: row for row in rows}
-        for item in (item for item, action in picks.items() if action == "pin"):
-            if item in row_of or slot not in _NO_USER:
-                yield Chosen(item, row_of.get(item), 1.0, True)
+        said = {row: self._word_on(items[row], picks) for row in rows}
         factor = {
-            row: PICK_FACTOR.get(picks.get(items[row], ""), 1.0) * self._youth(rules, items[row], now) for row in rows
+            row: PICK_FACTOR.get(action, 1.0) * self._youth(rules, items[row], now) for row, action in said.items()
         }
         for row in sorted(rows, key=lambda row: scores[row] * factor[row], reverse=True):
-            if picks.get(items[row]) not in ("pin", "block"):
+            if said[row] not in ("pin", "block"):
                 yield Chosen(items[row], row, factor[row], False)
 
     def _youth(self, rules: PolicySettings, item: int, now: float) -> float:
@@ -100,6 +117,26 @@ class Policy:
         if rules.age_half_life is None or since is None:
             return 1.0
         return float(2 ** (-max(0.0, now - since) / rules.age_half_life))
+
+    def _word_on(self, item: int, picks: InForce) -> str:
+        """The action that experts want for an item; empty: none."""
+        category = self._catalogue.product(item).get("category", "")
+        pick = picks.items.get(item) or picks.categories.get(category)
+        return pick.action if pick else ""
+
+    def _others(
+        self, rules: PolicySettings, hidden: set[int], caps: _Caps, candidates: Iterator[Chosen]
+    ) -> Iterator[Chosen]:
+        """The candidates that may be in the list, counted against its limits as they come."""
+        for place in candidates:
+            product = self._catalogue.product(place.item)
+            if self._offered(place.item, hidden) and _in_range(rules, product) and caps.fit(product):
+                caps.add(product)
+                yield place
+
+    def _offered(self, item: int, hidden: set[int]) -> bool:
+        known = self._catalogue.name(item) is not None
+        return known and item not in hidden and self._catalogue.available(item)
 
 
 class _Caps:
@@ -134,6 +171,14 @@ def _in_range(rules: PolicySettings, product: dict[str, Any]) -> bool:
         return True
     above = rules.price_min is None or price >= rules.price_min
     return above and (rules.price_max is None or price <= rules.price_max)
+
+
+def segments(looks: Looks, look: int, gap: float) -> frozenset[str]:
+    """Those of shopguide.picks that the user belongs to. ``gap``: seconds without an event that end a visit."""
+    times = looks.recent_time[look]
+    away = len(times) > 0 and float(looks.event_time[look]) - float(times[0]) > gap
+    returning = away or bool((looks.here[look] == 0).any())
+    return frozenset({"returning" if returning else "new", *(("buyers",) if len(looks.bought[look]) else ())})
 
 
 def _hidden(rules: PolicySettings, looks: Looks, look: int) -> set[int]:

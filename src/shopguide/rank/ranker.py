@@ -20,7 +20,7 @@ class Ranker:
 
     def __init__(self, settings: Settings) -> None:
         self.catalogue = Catalogue()
-        self._policy = Policy(settings.rank, self.catalogue)
+        self._policy = Policy(settings.rank, self.catalogue, settings.learn.session_gap)
         self._min_shoppers = settings.rank.min_shoppers
 
     def learn(self, batch: Batch) -> None:

@@ -1,0 +1,75 @@
+"""What comes of the lists that are shown: clicks and purchases by the recommender that spoke for the item."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from shopguide.collect.values import consents, kind_of
+from shopguide.evaluate.rates import outcomes
+from shopguide.keys import Secret, item_key
+from shopguide.records import Events, Kind
+
+KEPT = 20_000  # newest impressions, clicks and purchases that count
+NOTED = (Kind.IMPRESSION, Kind.CLICK, Kind.PURCHASE)
+
+Latest = Callable[[int], dict[str, Any] | None]
+
+
+class Outcomes:
+    """Of what came in over HTTP since the start. ``latest`` gives the list that a user (key) has now: the strongest
+    signal of the item there is the recommender that it was shown by; of a click that of its impression, where the
+    list has changed meanwhile. What was in no list is nobody's."""
+
+    def __init__(self, secret: Secret, latest: Latest) -> None:
+        self._secret, self._latest = secret, latest
+        self._rows: deque[tuple[int, int, int, str]] = deque(maxlen=KEPT)  # kind, user, item, signal
+        self._shown_by: dict[tuple[int, int], str] = {}
+
+    def note(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Take in rows as the collector gets them."""
+        signals: dict[int, dict[str, str]] = {}
+        for row in rows:
+            kind, item = kind_of(str(row.get("kind", ""))), row.get("item")
+            if kind not in NOTED or not isinstance(item, str) or not consents(row.get("consent")):
+                continue
+            user = row.get("user_key") or self._secret.user_key(str(row.get("user")))
+            if user not in signals:
+                signals[user] = _signals(self._latest(user) or {"items": []})
+            key = user, item_key(item)
+            signal = signals[user].get(item) or self._shown_by.get(key, "")
+            if signal and kind == Kind.IMPRESSION:
+                self._shown_by[key] = signal
+            self._rows.append((kind, *key, signal))
+        for old in list(islice(self._shown_by, max(0, len(self._shown_by) - KEPT))):
+            del self._shown_by[old]
+
+    def rates(self) -> list[dict[str, Any]]:
+        """Of each recommender: impressions, clicks, clicks that led to a purchase; CTR and CVR as `shopguide evaluate`
+        defines them, None where they are of nothing. The most shown first."""
+        rows = list(self._rows)
+        kind, user, item = (np.array([row[at] for row in rows], np.uint64) for at in range(3))
+        signal = np.array([row[3] for row in rows], str)
+        counted = outcomes(Events(kind=kind.astype(np.uint8), user=user, item=item))
+        found = []
+        for name in sorted(set(signal.tolist()) - {""}):
+            shown, clicks, bought = (int((part & (signal == name)).sum()) for part in counted)
+            ctr, cvr = clicks / shown if shown else None, bought / clicks if clicks else None
+            of = {"recommender": name, "shown": shown, "clicks": clicks, "bought": bought}
+            found.append({**of, "ctr": ctr, "cvr": cvr})
+        return sorted(found, key=lambda one: -one["shown"])
+
+
+def _signals(recommendation: dict[str, Any]) -> dict[str, str]:
+    """The strongest signal of each item of a list; of a pinned one the pick."""
+    found = {}
+    for item in recommendation["items"]:
+        parts = item["why"]
+        pinned = parts and parts[0]["signal"] == "pick"
+        if parts:
+            found[item["item"]] = "pick" if pinned else max(parts, key=lambda part: part["amount"])["signal"]
+    return found
