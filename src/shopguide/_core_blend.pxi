@@ -54,7 +54,8 @@ cdef class Blend:
     def rows(self):
         """All rows in the order they were put: (signal uint32[n], items, because, amounts)."""
         cdef size_t x, n = self.blend.rows_len
-        signal, items, because, amounts = np.empty(n, np.uint32), np.empty(n, np.uint64), np.empty(n, np.uint64), np.empty(n)
+        signal, amounts = np.empty(n, np.uint32), np.empty(n)
+        items, because = np.empty(n, np.uint64), np.empty(n, np.uint64)
         cdef uint32_t[::1] s = signal
         cdef uint64_t[::1] i = items, b = because
         cdef double[::1] a = amounts
