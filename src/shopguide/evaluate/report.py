@@ -93,7 +93,7 @@ def plot(runs: list[dict[str, Any]], path: Path) -> None:
         panel.set_yticks(range(len(results)), [label(r) for r in results])
         panel.invert_yaxis()
         panel.margins(y=0.15)
-        panel.set_title(f"{run['dataset']} ({run['mode']})", fontsize=10)
+        panel.set_title(f"{run['dataset']}\n{run['mode']}", fontsize=10)
         panel.set_xlabel(f"HR@{run['k']}, 95 % interval")
         panel.grid(axis="x", alpha=0.3)
         panel.spines[["top", "right"]].set_visible(False)
