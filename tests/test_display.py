@@ -117,8 +117,9 @@ class TestEvents:
         said = {"accepted": 0, "refused": 1, "reasons": {"kind is not a visitor's": 1}}
         assert (answer.json(), line.rows) == (said, [])
 
-    async def test_of_the_shop_never_name_keys(self, client, line):
-        await client.post("/v1/events", json={"user_key": 5, "item": "i1"})
+    @pytest.mark.parametrize("name", ["user_key", "User_Key", " USER_KEY "])
+    async def test_of_the_shop_never_name_keys(self, client, line, name):
+        await client.post("/v1/events", json={name: 5, "item": "i1"})
         assert line.rows == [{"item": "i1"}]
 
     async def test_other_sites_need_a_token(self, line):
