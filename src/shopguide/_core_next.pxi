@@ -98,11 +98,14 @@ cdef class Next:
 
     def put(self, Blend blend, uint32_t next, uint32_t hops, items, weights, k, first, second, limit):
         """Into a blend, as two signals: the k best followers of the first of ``items``, which is their cause, and what
-        two_hops() finds."""
+        two_hops() finds. Nothing where there are no items."""
         cdef const uint64_t[::1] of = np.ascontiguousarray(items, np.uint64)
         cdef const double[::1] w = np.ascontiguousarray(weights, np.float64)
         cdef size_t x, n = _of_one_length(of.shape[0], w.shape[0]), got = 0
-        cdef size_t most = min(max(k, 0), sg_next_degree(self.model, of[0])), all_ = max(limit, 0)
+        cdef size_t most, all_ = max(limit, 0)
+        if n == 0:
+            return
+        most = min(max(k, 0), sg_next_degree(self.model, of[0]))
         found, amounts = np.empty(max(most, all_), np.uint64), np.empty(max(most, all_))
         because = np.full(most, of[0], np.uint64)
         cdef uint64_t[::1] i = found, b = because

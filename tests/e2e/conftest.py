@@ -20,11 +20,11 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from stranger import ready
 
 from shopguide.display import Server, create_app
 from shopguide.errors import TokenError
 from shopguide.settings import Settings
-from shopguide.state import StateDir
 
 SHELVES = {
     "outdoor": ("Trail shoe", "Rain jacket", "Dome tent", "Headlamp", "Trekking poles", "Camp stove"),
@@ -217,12 +217,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     state = tmp_path_factory.mktemp("demo")
     command = [sys.executable, "-c", "from shopguide.cli import main; main()", "demo", "--port", "0", "--state", state]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 60
-    while "http" not in StateDir(state).running():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    yield {**StateDir(state).running(), "state": state}
+    yield {**ready(process, state), "state": state}
     process.terminate()
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0 and b"Traceback" not in err, (out, err)

@@ -48,12 +48,7 @@ class Collector:
         self.process = subprocess.Popen(
             command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
-        deadline = time.monotonic() + 60
-        while StateDir(self.state).running().get("pid") != self.process.pid:
-            assert self.process.poll() is None, self.process.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        self.address = StateDir(self.state).running()["http"].removeprefix("http://")
+        self.address = ready(self.process, self.state)["http"].removeprefix("http://")
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
@@ -74,6 +69,16 @@ class Collector:
             self.process.terminate()
             _, err = self.process.communicate(timeout=60)
             assert "Traceback" not in err, err
+
+
+def ready(process: subprocess.Popen[Any], state: Path) -> dict[str, Any]:
+    """Where a process on a state directory can be reached, once it serves."""
+    deadline = time.monotonic() + 90
+    while StateDir(state).running().get("pid") != process.pid:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return StateDir(state).running()
 
 
 def until(page: Any, expression: str, wanted: Callable[[Any], bool] = bool, seconds: float = 20) -> Any:

@@ -11,9 +11,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
-from stranger import serious, until
-
-from shopguide.state import StateDir
+from stranger import ready, serious, until
 
 pytestmark = pytest.mark.browser
 
@@ -31,12 +29,7 @@ def demo_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
             state = tmp_path_factory.mktemp(preset)
             command = [*DEMO, "--preset", preset, "--state", str(state)]
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-            deadline = time.monotonic() + 90
-            while "http" not in StateDir(state).running():
-                assert process.poll() is None, process.communicate()
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
-            started[preset] = process, str(StateDir(state).running()["http"])
+            started[preset] = process, str(ready(process, state)["http"])
         return started[preset][1]
 
     yield start

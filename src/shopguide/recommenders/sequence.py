@@ -21,6 +21,5 @@ class Sequence(OfUnits[Next]):
 
     def score(self, context: Context, limit: int, blend: Blend) -> None:
         sources, weights = self.asked(context)
-        if len(sources):
-            hops = (FIRST, SECOND, 2 * limit)
-            self.model.put(blend, PLACE["next"], PLACE["hops"], sources, weights, limit, *hops)
+        hops = (FIRST, SECOND, 2 * limit)
+        self.model.put(blend, PLACE["next"], PLACE["hops"], sources, weights, limit, *hops)
