@@ -110,7 +110,7 @@ export class Why {
     $("#why-lead").textContent = sum
       ? t("Everything that speaks for it, as the guide added it up.")
       : t("Your list has moved on, and this is no longer in it.");
-    const parts = [...(sum?.parts ?? [])].sort((a, b) => Math.abs(b.amount) - Math.abs(a.amount));
+    const parts = (sum?.parts ?? []).filter((part) => part.amount).sort((a, b) => Math.abs(b.amount) - Math.abs(a.amount));
     const largest = Math.max(...parts.map((part) => Math.abs(part.amount)), 1e-12);
     $("#why-parts").replaceChildren(...parts.map((part) => bar(part, largest)));
     $("#why-sum").hidden = !sum;

@@ -373,7 +373,7 @@ class ShopGuide extends HTMLElement {
   async #why(item) {
     const words = this.#words;
     const sum = await this.#lists.why(item.item);
-    const parts = (sum?.parts ?? []).sort((a, b) => Math.abs(b.amount) - Math.abs(a.amount));
+    const parts = (sum?.parts ?? []).filter((part) => part.amount).sort((a, b) => Math.abs(b.amount) - Math.abs(a.amount));
     const most = Math.abs(parts[0]?.amount ?? 1);
     this.#ask(
       item.title,
