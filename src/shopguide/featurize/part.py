@@ -109,6 +109,7 @@ class Part:
         return {
             **{f"users.{name}": column for name, column in users.items()},
             **{f"ids.{number}": ids for number, ids in self._doubles.dump().items()},
+            "profiles": self.shoppers.profiles.dump(),
             "relays": np.frombuffer(pack(Batch(0, 0, 0, relays.rows, Names())), np.uint8),
             "meta": np.frombuffer(json.dumps(meta).encode(), np.uint8),
         }
@@ -118,6 +119,7 @@ class Part:
         meta = json.loads(state["meta"].tobytes())
         users = {n.removeprefix("users."): c for n, c in state.items() if n.startswith("users.")}
         self.shoppers.load(users, meta["accounts"], meta["queries"])
+        self.shoppers.profiles.load(state["profiles"])
         self._doubles.load({n.removeprefix("ids."): c for n, c in state.items() if n.startswith("ids.")})
         self._horizon = Horizon([(tick, last, time) for tick, last, time in meta["horizon"]])
         self._relays = Relays(cast(Batch, unpack(state["relays"].tobytes())).events, meta["relayed"])
