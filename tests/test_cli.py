@@ -26,7 +26,7 @@ COMMANDS = (
     ["demo"], ["run"], ["batch"], ["watch"], ["recommend"], ["similar"], ["trending"], ["why"], ["simulate"], ["token"],
     ["evaluate"], ["train"],
     ["state", "checksum"], ["state", "check"], ["state", "info"], ["state", "diff"], ["config", "show"],
-    ["config", "check"], ["config", "explain"], ["forget"], ["retract"], ["export"],
+    ["config", "check"], ["config", "explain"], ["forget"], ["retract"], ["export"], ["import"],
     ["storm", "status"], ["storm", "wait"], ["storm", "rebalance"],
 )  # fmt: skip
 

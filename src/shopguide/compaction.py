@@ -268,9 +268,8 @@ def _newest(log: Log, partition: int, end: int, keeps: Kept) -> Offsets:
 def _says(kind: int, details: dict[str, Any]) -> tuple[set[str], set[str]]:
     """What a row says, and what of it no earlier row has a say in."""
     if kind == Kind.PROFILE:
-        says = {f"attribute {name}" for name in details["attributes"]} | (
-            {"interests"} if details["interests"] else set()
-        )
+        says = {f"attribute {name}" for name in details["attributes"]}
+        says |= {"interests"} if details["interests"] else set()
         return says, set() if details.get("beneath") else says
     op = details.get("op", "upsert") if kind == Kind.ITEM else ""
     changes = SAYS if op in ("upsert", "stock") else ()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from shopguide import receipts
-from shopguide.cli.control import Control
+from shopguide.cli.control import Control, Verbs
 from shopguide.cli.door import Line
 from shopguide.cli.tally import Tally
 from shopguide.collect.encode import Encoder
@@ -157,9 +157,8 @@ def operated(line: Line) -> Iterator[Operator]:
     operator = Operator(line)
     try:
         operator.resume()
-        with Control(
-            line.state.path, {"forget": operator.forget, "retract": operator.retract, "take_in": operator.take_in}
-        ):
+        verbs: Verbs = {"forget": operator.forget, "retract": operator.retract, "take_in": operator.take_in}
+        with Control(line.state.path, verbs):
             yield operator
     finally:
         line.stop()

@@ -27,6 +27,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from shopguide.collect.chunk import Chunk, Column
+from shopguide.collect.formats import shown
 from shopguide.collect.values import is_blank, texts
 from shopguide.errors import SettingError, SourceError
 from shopguide.profile import ATTRIBUTES, INTERESTS, LONGEST, are_attributes
@@ -65,17 +66,22 @@ class Mapping(_Part):
         return self
 
     @property
-    def columns(self) -> list[str]:
-        """All that are named, each once."""
-        consent = [] if self.consent is None else [self.consent]
-        did = [] if self.social is None else [self.social.item, self.social.time]
-        return list(dict.fromkeys([self.user, *consent, *self.profile.values(), *self.interests, *did]))
+    def columns(self) -> dict[str, str]:
+        """All that are named, and the key that names each."""
+        named = {self.user: "user"}
+        if self.consent is not None:
+            named[self.consent] = "consent"
+        named |= {column: f"profile.{name}" for name, column in self.profile.items()}
+        named |= dict.fromkeys(self.interests, "interests")
+        return named | (
+            {} if self.social is None else {self.social.item: "social.item", self.social.time: "social.time"}
+        )
 
     def demand(self, header: Sequence[str]) -> dict[str, str]:
-        """The columns under their own names. Raises SourceError naming those that a file does not have."""
-        if missing := [name for name in self.columns if name not in header]:
-            there = ", ".join(header)[:200]
-            raise SourceError(f"the mapping names {', '.join(map(repr, missing))}; the file has {there}")
+        """The columns under their own names. Raises SourceError naming the first that a file does not have."""
+        for column, key in self.columns.items():
+            if column not in header:
+                raise SourceError(f"no column for the mapping's {key} = {column!r}; it has {shown(header)}")
         return {name: name for name in self.columns}
 
     def chunk(self, theirs: Chunk) -> Chunk:

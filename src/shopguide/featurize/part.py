@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopguide.featurize.doubles import Doubles
-from shopguide.featurize.retention import Horizon, Retention
+from shopguide.featurize.retention import Horizon, Retention, times
 from shopguide.featurize.shoppers import Shoppers
 from shopguide.keys import own_event_key
 from shopguide.records import Batch, Events, Kind, Lessons, Names, pack, unpack
@@ -138,7 +138,7 @@ class Part:
         for kind, count in zip(*np.unique(events.kind, return_counts=True), strict=True):
             self.counts[Kind(kind).name.lower()] += int(count)
         lessons = self.shoppers.learn(events)
-        latest = float(events.time.max(initial=0.0))
+        latest = float(times(events).max(initial=0.0))
         self.newest = max(self.newest, latest)
         if self._retention.limited:
             self._horizon.note(tick, last, latest)
