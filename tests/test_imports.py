@@ -21,7 +21,9 @@ from shopguide.cli.operator import operated
 from shopguide.collect.imports import MappedFiles
 from shopguide.collect.mapping import load_mapping
 from shopguide.compaction import Kept, retain
+from shopguide.errors import StateError
 from shopguide.featurize import Featurizer
+from shopguide.kafka.binding import Bound, bind
 from shopguide.log import Log
 from shopguide.profile import NOTHING, Profile
 from shopguide.records import Batch, Events, Kind, Names, Ragged
@@ -282,6 +284,15 @@ def test_a_dry_run_shows_ten_rows_and_keeps_nothing(
     assert report["shown"][0] == {"user": "c0", "attributes": {"age": "0"}, "interests": ["tea;[b]mugs[/b]"]}
     assert len(report["shown"]) == 10 and "new" not in report
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.toml", "users.csv"]
+
+
+def test_a_topic_takes_no_import(tmp_path: Path) -> None:
+    given = written(tmp_path, "c1,1,tea,yes\n")
+    (tmp_path / "s").mkdir()
+    bind(tmp_path / "s", Bound("events", "id", 2))
+    call = [*given["paths"], "--mapping", given["mapping"], "--state", str(tmp_path / "s")]
+    with pytest.raises(StateError, match="the Kafka topic 'events', does not know"):
+        import_.main(call, standalone_mode=False)
 
 
 def test_what_users_did_elsewhere_is_learned_as_events(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from shopguide.collect.chunk import Chunk
 from shopguide.collect.encode import Encoder
 from shopguide.collect.imports import MappedFiles
 from shopguide.collect.mapping import load_mapping
+from shopguide.errors import StateError
+from shopguide.kafka.binding import bound
 from shopguide.keys import Secret
 
 SHOWN = 10  # mapped rows of a dry run
@@ -49,6 +51,8 @@ def import_(paths: tuple[Path, ...], mapping_path: Path, state_path: Path, dry_r
     files = MappedFiles(paths, load_mapping(mapping_path))
     if dry_run:
         report = _tried(files)
+    elif (topic := bound(state_path)) is not None:
+        raise StateError(f"{state_path}: its log, the Kafka topic {topic.topic!r}, does not know what it has of a file")
     else:
         given = {"paths": [str(path.resolve()) for path in paths], "mapping": str(mapping_path.resolve())}
         report = done(state_path, "take_in", new=True, **given)

@@ -125,11 +125,8 @@ class Operator:
         return {"event": event, "found": owner is not None}
 
     def take_in(self, paths: list[str], mapping: str) -> dict[str, Any]:
-        """Import files by a mapping file; what became of their rows, once they are learned. Raises StateError where the
-        log is a topic, which does not remember what it has of a file."""
+        """Import files by a mapping file; what became of their rows, once they are learned."""
         line, tally = self._line, Tally()
-        if not isinstance(line.log, Log):
-            raise StateError(f"{line.state.path}: its log is a Kafka topic, which does not know what it has of a file")
         encoder = Encoder(line.secret, controls=True)
         for chunk in MappedFiles([Path(path) for path in paths], load_mapping(Path(mapping))).chunks():
             encoded = encoder.encode(chunk)

@@ -131,7 +131,7 @@ class Content(Recommender):
 
     def _liked(self, interests: tuple[str, ...], limit: int) -> Found:
         """Items whose words, brand or category interests name."""
-        key = -query_key("\n".join(interests))
+        key = -query_key("\n" + "\n".join(interests))  # no query begins like this
         answer = self._remembered(key, limit)
         if answer is None:
             whole = [f"{name}:{interest[:LONGEST].casefold()}" for name in WHOLE for interest in interests]
