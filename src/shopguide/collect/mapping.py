@@ -73,9 +73,9 @@ class Mapping(_Part):
             named[self.consent] = "consent"
         named |= {column: f"profile.{name}" for name, column in self.profile.items()}
         named |= dict.fromkeys(self.interests, "interests")
-        return named | (
-            {} if self.social is None else {self.social.item: "social.item", self.social.time: "social.time"}
-        )
+        if self.social is not None:
+            named |= {self.social.item: "social.item", self.social.time: "social.time"}
+        return named
 
     def demand(self, header: Sequence[str]) -> dict[str, str]:
         """The columns under their own names. Raises SourceError naming the first that a file does not have."""
