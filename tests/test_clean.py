@@ -92,6 +92,7 @@ def test_kinds_need_what_they_need() -> None:
     for kind in set(Kind) - {Kind.ACTIVATE}:
         data = {"query": "q", "action": "pin", "target": 1, "account": 2, "path": [3], "events": pack_table(Moved())}
         data |= {"by": "Ada", "why": "a call"} if kind == Kind.LOOKUP else {}
+        data |= {"attributes": {"age": "30-39"}, "interests": ["tea"]} if kind == Kind.PROFILE else {}
         assert reason(data, kind=kind) == ("malformed" if kind == Kind.MALFORMED else "")
         shopper = Kind.VIEW <= kind <= Kind.DISMISS
         if shopper or kind in (Kind.ITEM, Kind.PICK):
@@ -104,9 +105,10 @@ def test_kinds_need_what_they_need() -> None:
             Kind.ALIAS,
             Kind.ADOPT,
             Kind.LOOKUP,
+            Kind.PROFILE,
         ):
             assert reason(data, kind=kind, user=0) == "no user"
-    assert reason(kind=21) == reason(kind=255) == "unknown kind"
+    assert reason(kind=22) == reason(kind=255) == "unknown kind"
     assert reason(value=math.inf) == "value is not a finite number"
     assert reason([1], kind=Kind.VIEW) == reason(b"\xff\xff", kind=Kind.VIEW) == "data is no map"
 
@@ -140,6 +142,11 @@ def test_kinds_need_what_they_need() -> None:
         (Kind.PICK, {"action": "undo", "id": "b", "undoes": "a"}, ""),
         (Kind.LOOKUP, {"by": "Ada"}, "no why"),
         (Kind.LOOKUP, {"by": "", "why": "a call"}, "by makes no sense"),
+        (Kind.PROFILE, {"attributes": {"a": "b"}, "interests": [], "beneath": True}, ""),
+        (Kind.PROFILE, {"attributes": {"a": 1}, "interests": []}, "attributes makes no sense"),
+        (Kind.PROFILE, {"attributes": {}, "interests": "tea"}, "interests makes no sense"),
+        (Kind.PROFILE, {"attributes": {}}, "no interests"),
+        (Kind.PROFILE, {"attributes": {}, "interests": [], "beneath": 1}, "beneath makes no sense"),
         (Kind.RETRACT, {"target": 0}, "target makes no sense"),
         (Kind.RETRACT, {}, "no target"),
         (Kind.ALIAS, {"account": 5}, ""),

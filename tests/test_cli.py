@@ -26,7 +26,7 @@ COMMANDS = (
     ["demo"], ["run"], ["batch"], ["watch"], ["recommend"], ["similar"], ["trending"], ["why"], ["simulate"], ["token"],
     ["evaluate"], ["train"],
     ["state", "checksum"], ["state", "check"], ["state", "info"], ["state", "diff"], ["config", "show"],
-    ["config", "check"], ["config", "explain"], ["forget"], ["retract"], ["export"],
+    ["config", "check"], ["config", "explain"], ["forget"], ["retract"], ["export"], ["import"],
     ["storm", "status"], ["storm", "wait"], ["storm", "rebalance"],
 )  # fmt: skip
 
@@ -382,3 +382,14 @@ def test_events_that_were_answered_survive_a_kill(tmp_path: Path) -> None:
     assert code == 0, text
     info = json.loads(said("state", "info", tmp_path / "s", "--json"))
     assert (info["events"]["view"], info["events"]["doubles"]) == (100, 100)
+
+
+def test_profiles_are_imported_before_anything_was_run(tmp_path: Path) -> None:
+    (tmp_path / "users.csv").write_text("nr,age,likes\nanna,30-39,lamps\n,40-49,lamps\n")
+    (tmp_path / "crm.toml").write_text('user = "nr"\ninterests = ["likes"]\n[profile]\nage_band = "age"\n')
+    call = ("import", tmp_path / "users.csv", "--mapping", tmp_path / "crm.toml", "--state", tmp_path / "s")
+    assert "2, 2 of them new" in said(*call) and "2, 0 of them new" in said(*call)
+    held = json.loads(said("export", "--user", "anna", "--state", tmp_path / "s"))
+    assert held["profile"] == {"attributes": {"age_band": "30-39"}, "interests": ["lamps"]}
+    (tmp_path / "crm.toml").write_text('user = "number"\ninterests = ["likes"]\n')
+    assert "user = 'number'; it has nr, age, likes" in refused(*call)

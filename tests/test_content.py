@@ -19,7 +19,7 @@ from shopguide.keys import item_key
 from shopguide.rank import Ranker
 from shopguide.recommenders.base import Context
 from shopguide.recommenders.bm25 import K1, B, Bm25
-from shopguide.recommenders.content import ASKED, Content, terms
+from shopguide.recommenders.content import ACQUAINTED, ASKED, INTERESTED, Content, terms
 from shopguide.recommenders.words import MOST, words
 from shopguide.records import SIMILAR, Batch, Events, Kind, Looks, Names, Ragged
 from shopguide.score import Scorer
@@ -165,6 +165,29 @@ def test_a_limit_keeps_the_best(rows: Rows, limit: int) -> None:
     whole, short = answers(one, [1], "red cup"), answers(one, [1], "red cup", limit)
     for name, found in whole.items():
         assert found == sorted(found, key=lambda row: (-row[2], row[1])) and short[name] == found[:limit]
+
+
+def test_interests_find_words_brands_and_categories_and_count_less_the_more_is_known() -> None:
+    one = taught([(1, {"title": "mug", "category": "Tea things"}), (2, {"title": "lamp tea"}), (3, {"title": "chair"})])
+    recent = np.arange(100, 100 + ACQUAINTED + 1, dtype=np.uint64)
+    for known in range(ACQUAINTED + 1):
+        asked = context(recent[:known].tolist(), "tea things")._replace(interests=("tea things",))
+        amounts = {row.item: row.amount for row in rows_of(one, asked, 5) if row.signal == "content"}
+        if known == ACQUAINTED:
+            assert not amounts
+        else:
+            assert amounts.keys() == {1, 2} and amounts[2] < amounts[1]
+            assert amounts[1] == pytest.approx(INTERESTED * (1 - known / ACQUAINTED))
+        found = {row.item: row.amount for row in rows_of(one, asked, 5) if row.signal == "search"}
+        assert found == answered(one, "tea things")
+    assert all(row.because == 0 for row in rows_of(one, context([], "")._replace(interests=("tea",)), 5))
+
+
+def answered(one: Content, query: str) -> dict[int, float]:
+    """What a content that was never asked for interests finds for a query."""
+    other = Content(SETTINGS.score)
+    other.load(one.dump(), {})
+    return {row.item: row.amount for row in rows_of(other, context([], query), 5)}
 
 
 def test_terms_that_too_many_have_are_passed_over() -> None:

@@ -207,7 +207,11 @@ def test_what_was_said_outlives_restarts_snapshots_and_retention(start: Callable
 
 def test_a_lookup_says_what_is_held_is_audited_and_goes_with_its_user(start: Callable[..., Served]) -> None:
     served = stocked(start())
+    profile = {"attributes": {"age_band": "30-39"}, "interests": ["tea"]}
+    served.line.collector.control(Kind.PROFILE, served.line.secret.user_key("di"), **profile)
+    served.line.learn_all()
     found = served.said("lookup", {"user": "di", "why": "asked why tea"}, by="Bo")
+    assert found["profile"] == profile
     assert found["segments"] == ["returning"] and found["events"] == 5 and found["here"] > 0
     assert {event["title"] for event in found["recent"]} == {"Assam", "Darjeeling", "Mug", "Glass", "Bowl"}
     assert {one["category"]: one["items"] for one in found["interests"]} == {"tea": 2, "cups": 3}

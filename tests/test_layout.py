@@ -23,6 +23,7 @@ NOUNS = {
     "frontier",
     "catalogue",
     "picks",
+    "profile",
     "tokens",
     "trees",
     "weights",

@@ -253,6 +253,35 @@ def test_an_alias_is_the_account_having_done_it_all(tmp_path: Path, seed: int) -
             assert sorted(zip(*stage.audience.dump(), strict=True)) == sorted(zip(*want.audience.dump(), strict=True))
 
 
+@pytest.mark.parametrize(
+    ("width", "batch", "featurize"), [(1, 1, FeaturizeBolt), (2, 7, FlakyFeaturizeBolt), (3, 64, FlakyFeaturizeBolt)]
+)
+def test_profiles_follow_their_users_at_any_width(tmp_path: Path, width: int, batch: int, featurize: Any) -> None:
+    events, _ = with_logins(3)
+    data = [events.data.bytes_at(row) for row in range(len(events))]
+    account_of: dict[int, int] = {}
+    newest: dict[int, str] = {}
+    for row, user in enumerate(events.user.tolist()):
+        if events.kind[row] == Kind.ALIAS:
+            account_of[user] = events.details(row)["account"]
+        elif row % 3 == 0:
+            events.kind[row] = Kind.PROFILE
+            newest[user] = str(row)
+            data[row] = msgpack.packb({"attributes": {f"{user:016x}": str(row)}, "interests": []})
+    events.data = Ragged.of_bytes(data)
+    want: dict[int, dict[str, str]] = {}
+    for user, value in newest.items():
+        account = user
+        while account in account_of:
+            account = account_of[account]
+        want.setdefault(account, {})[f"{user:016x}"] = value
+    runner = run(tmp_path, events, topology(width, featurize=featurize), 3, batch)
+    stages = [stage for name, stage in runner.stages().items() if name.startswith("featurize")]
+    for user in np.unique(events.user).tolist():
+        found = [profile.attributes for stage in stages if (profile := stage.profile_of(user))]
+        assert found == ([want[user]] if user in want else [])
+
+
 @pytest.mark.parametrize("seed", [None, 4, 5, 6])
 @pytest.mark.parametrize("flaky", ["featurize", "score", "both"])
 def test_fails_and_rewinds_change_nothing(tmp_path: Path, seed: int | None, flaky: str) -> None:

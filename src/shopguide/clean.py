@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from shopguide.columns import unpack_table
 from shopguide.errors import PackingError
 from shopguide.picks import ACTIONS, SEGMENTS, UNDO
+from shopguide.profile import are_attributes, are_interests
 from shopguide.records import AHEAD, EARLIEST, I64, SIMILAR, TRENDING, Batch, Events, Kind, Moved
 
 MOST = 100  # items in a list
@@ -88,6 +89,7 @@ REQUIRED: dict[int, dict[str, Check]] = {
     Kind.RETRACT: {"target": _is_key},
     Kind.ALIAS: {"account": _is_key},
     Kind.ADOPT: {"path": _is_path, "events": _is_moved},
+    Kind.PROFILE: {"attributes": are_attributes, "interests": are_interests},
 }
 OPTIONAL: dict[int, dict[str, Check]] = {
     Kind.ITEM: {"op": _one_of("upsert", "delete", "stock"), **_ATTRIBUTES},
@@ -102,6 +104,7 @@ OPTIONAL: dict[int, dict[str, Check]] = {
     Kind.FORGET: {"by": _is_key},
     **{kind: {"list": _is_text} for kind in (Kind.IMPRESSION, Kind.CLICK, Kind.FAVOURITE, Kind.DISMISS)},
     Kind.ADOPT: {"queries": _are_texts},
+    Kind.PROFILE: {"beneath": lambda value: isinstance(value, bool)},
 }
 
 
@@ -112,7 +115,9 @@ def _kinds(*kinds: Kind) -> Bools:
 _KNOWN = _kinds(*Kind)
 _NOT_YET = _kinds(Kind.ACTIVATE)
 _NEED_ITEM = _kinds(*(kind for kind in _SHOPPERS if kind != Kind.SEARCH), Kind.ITEM, Kind.PICK)
-_NEED_USER = _kinds(*_SHOPPERS, Kind.UNWATCH, Kind.FORGET, Kind.RETRACT, Kind.ALIAS, Kind.ADOPT, Kind.LOOKUP)
+_NEED_USER = _kinds(
+    *_SHOPPERS, *(Kind.UNWATCH, Kind.FORGET, Kind.RETRACT, Kind.ALIAS, Kind.ADOPT, Kind.LOOKUP, Kind.PROFILE)
+)
 _JUDGED = _kinds(Kind.WATCH, *(Kind(kind) for kind in REQUIRED))
 
 

@@ -3,7 +3,8 @@
 Complete segments are replaced by ones that stand for the same offsets with rows missing; small neighbours become one.
 Of a forgotten row that had a producer's event id an ERASED row stays, with the id's key and nothing else. Of rows
 beyond retention those stay that the catalogue is made of (an item's newest attributes, all picks, and the items' names,
-each as long as the catalogue itself knows it), and those that say whose visitor somebody is who is still heard of.
+each as long as the catalogue itself knows it), those that say whose visitor somebody is who is still heard of, and
+those that profiles are made of.
 """
 
 from __future__ import annotations
@@ -45,12 +46,13 @@ class Found:
 
 @dataclass(frozen=True)
 class Kept:
-    """Where a partition's retention begins, and what is to be remembered from before: the visitors' accounts, and of
-    the catalogue what it knows (keys; None: all)."""
+    """Where a partition's retention begins, and what is to be remembered from before: the visitors' accounts, of the
+    catalogue what it knows (keys; None: all), and the profiles of these users."""
 
     from_: int
     visitors: NDArray[np.uint64]
     known: NDArray[np.uint64] | None = None
+    profiled: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
 
     def knows(self, keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
         return np.ones(len(keys), bool) if self.known is None else np.isin(keys, self.known)
@@ -195,7 +197,8 @@ def _without(gone: Offsets) -> Left:
 
 
 def _remembered(log: Log, partition: int, end: int, keeps: Kept) -> Left:
-    """All that is below ``end`` goes, but for what the catalogue is made of and whose visitor somebody is."""
+    """All that is below ``end`` goes, but for what the catalogue and profiles are made of, and whose visitor somebody
+    is."""
     stays, first_said = _newest(log, partition, end, keeps), _FirstSaid()
 
     def left(batch: Batch) -> Batch:
@@ -238,33 +241,50 @@ def _blanked(events: Events, gone: Offsets) -> Events:
 
 
 def _newest(log: Log, partition: int, end: int, keeps: Kept) -> Offsets:
-    """The rows that stay beyond retention: picks; of items and aliases each that no later one says all of again."""
+    """The rows that stay beyond retention: picks; of items, aliases and profiles each that no later one says all of
+    again. What was said of a user before a FORGET row does not."""
     rows = [clean(_lasting(batch, keeps))[0].events for _, batch in log.frames(partition, 0, end)]
     stays: list[int] = []
     said: dict[tuple[int, int], set[str]] = {}  # of whom and which kind: what the later rows say
+    forgotten: set[int] = set()
     for events in reversed(rows):
         for row in reversed(range(len(events))):
             details, kind = events.details(row), int(events.kind[row])
+            if kind == Kind.FORGET:
+                forgotten.add(int(events.user[row]))
+            if kind == Kind.FORGET or (kind == Kind.PROFILE and int(events.user[row]) in forgotten):
+                continue
             if kind == Kind.PICK and "id" in details:
                 stays.append(int(events.offset[row]))
                 continue
-            key = int(events.user[row] if kind == Kind.ALIAS else events.item[row]), kind
-            op = details.get("op", "upsert") if kind == Kind.ITEM else ""
-            changes = SAYS if op in ("upsert", "stock") else ()
-            says = {name: details[name] for name in changes if details.get(name) is not None}
-            if key not in said or not says.keys() <= said[key]:
+            key = int(events.item[row] if kind in (Kind.ITEM, Kind.PICK) else events.user[row]), kind
+            says, settles = _says(kind, details)
+            if key not in said or not says <= said[key]:
                 stays.append(int(events.offset[row]))
-            if not says.get("category") or op != "upsert":  # categories are learned from upserts that name one
-                says.pop("category", None)
-            said.setdefault(key, set()).update(says)
+            said.setdefault(key, set()).update(settles)
     return np.array(sorted(stays), np.int64)
 
 
+def _says(kind: int, details: dict[str, Any]) -> tuple[set[str], set[str]]:
+    """What a row says, and what of it no earlier row has a say in."""
+    if kind == Kind.PROFILE:
+        says = {f"attribute {name}" for name in details["attributes"]}
+        says |= {"interests"} if details["interests"] else set()
+        return says, set() if details.get("beneath") else says
+    op = details.get("op", "upsert") if kind == Kind.ITEM else ""
+    changes = SAYS if op in ("upsert", "stock") else ()
+    says = {name for name in changes if details.get(name) is not None}
+    # categories are learned from upserts that name one
+    return says, says if op == "upsert" and details.get("category") else says - {"category"}
+
+
 def _lasting(batch: Batch, keeps: Kept) -> Batch:
-    """The rows of a batch that may stay: what catalogues learn from and know, and who is whose visitor."""
+    """The rows of a batch that may stay: what catalogues learn from and know, who is whose visitor, and profiles; and
+    what ends these."""
     learned = batch.events.take(np.isin(batch.events.kind, (Kind.ITEM, Kind.PICK)) & keeps.knows(batch.events.item))
     aliases = batch.events.take((batch.events.kind == Kind.ALIAS) & np.isin(batch.events.user, keeps.visitors))
-    events = Events.join([learned, aliases])
+    of_profiles = np.isin(batch.events.kind, (Kind.PROFILE, Kind.FORGET)) & np.isin(batch.events.user, keeps.profiled)
+    events = Events.join([learned, aliases, batch.events.take(of_profiles)])
     return replace(batch, events=events.take(np.argsort(events.offset)))
 
 

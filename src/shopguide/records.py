@@ -61,6 +61,7 @@ class Kind(IntEnum):
     ADOPT = 18  # data: {"path": [int], "events": packed Moved}: a visitor's events, now this user's; see featurize
     ERASED = 19  # what is left of a forgotten row: what its event's id is known by, so that a late retry is a double
     LOOKUP = 20  # data: {"by": str, "why": str}: an expert looked at what is held of the user
+    PROFILE = 21  # data: {"attributes": {str: str}, "interests": [str], "beneath": bool}; see profile
 
 
 class Events(Table):
@@ -173,6 +174,7 @@ class Looks(Table):
         "query": "u1[]",  # what was searched for last in the live session, UTF-8; empty: nothing
         "bought": "<u8[]",
         "dismissed": "<u8[]",
+        "interests": "u1[]",  # of the imported profile, a line each, UTF-8
     }
     user: U64
     unit: U64
@@ -191,6 +193,7 @@ class Looks(Table):
     query: Ragged[np.uint8]
     bought: Ragged[np.uint64]
     dismissed: Ragged[np.uint64]
+    interests: Ragged[np.uint8]
 
 
 SIGNALS: tuple[str, ...] = ("items", "rule", "second", "next", "hops", "sessions", "users")

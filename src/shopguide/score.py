@@ -131,6 +131,7 @@ class Scorer:
                 int(looks.user[row]),
                 now,
                 looks.query.bytes_at(row).decode("utf-8", "replace"),
+                tuple(looks.interests.bytes_at(row).decode("utf-8", "replace").splitlines()),
             )
             for recommender in self._recommenders.values():
                 recommender.score(context, self._limit, rows)

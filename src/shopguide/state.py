@@ -234,7 +234,7 @@ class StateDir:
 def fits(settings: Settings) -> str:
     """What a snapshot depends on: how the model learns, and how the log is divided."""
     learn = settings.learn.model_dump()
-    return json.dumps({"format": 6, "learn": learn, "partitions": settings.log.partitions})
+    return json.dumps({"format": 7, "learn": learn, "partitions": settings.log.partitions})
 
 
 def names(partitions: int) -> list[str]:

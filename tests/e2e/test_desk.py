@@ -12,6 +12,7 @@ import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from shopguide.cli.control import ask
 from shopguide.keys import Secret
 from shopguide.tokens import KeyRing, mint, mint_admin
 
@@ -152,13 +153,18 @@ def test_a_category_is_blocked_and_a_wrong_wish_is_told(open_page, desk) -> None
     until(ada, lambda: "is not known" in ada.get_by_test_id("pick-wrong").inner_text())
 
 
-def test_a_user_is_looked_up_and_that_is_logged(desk, tmp_path) -> None:
+def test_a_user_is_looked_up_and_that_is_logged(desk, demo, tmp_path) -> None:
+    users, mapping = tmp_path / "users.csv", tmp_path / "crm.toml"
+    users.write_text("nr,age,likes\nshopper-00001,30-39,green tea\n")
+    mapping.write_text('user = "nr"\ninterests = ["likes"]\n[profile]\nage_band = "age"\n')
+    assert ask(demo["state"], "take_in", paths=[str(users)], mapping=str(mapping))["kept"] == 1
     ada = desk()
     ada.get_by_test_id("user").fill("shopper-00001")
     ada.get_by_test_id("lookup-why").fill("asked why so much tea")
     ada.keyboard.press("Enter")
     ada.get_by_test_id("person").wait_for()
-    assert "who have bought" in ada.get_by_test_id("facts").inner_text()
+    facts = ada.get_by_test_id("facts").inner_text()
+    assert "who have bought" in facts and "age_band: 30-39" in facts and "green tea" in facts
     assert ada.get_by_test_id("list").locator(":scope > li").count() == 20
     assert ada.get_by_test_id("list").locator(".bars").first.locator("li").count() >= 1
     until(ada, lambda: "asked why so much tea" in ada.get_by_test_id("audit").inner_text())

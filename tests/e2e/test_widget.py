@@ -311,6 +311,7 @@ def test_chinese_in_all_that_it_says(shop, open_page):
         for did in ("looked at {}", "liked {}", "put {} in your cart", "bought {}")
     ]
     said = {say(cause, 12) for say in WORDS.values() for cause in causes} | set(UNNAMED.values()) | {PICK["text"]}
+    said.add(WORDS["content"](Cause("", "", "", ""), 0))
     translated = page.evaluate(
         "async ([url, texts]) => texts.map((await import(url)).CHINESE.reason)",
         [f"{collector.url}/sg-zh.js", sorted(said)],

@@ -49,7 +49,7 @@ class AtRest:
         """The list that the user would get now."""
         key = Secret.load(self.state.path).user_key(user)
         looks = self.featurizer.look(key, slot, n, self._now())
-        known = len(self.featurizer.events_of(key)["item"]) > 0
+        known = len(self.featurizer.events_of(key)["item"]) > 0 or bool(self.featurizer.profile_of(key))
         return {"user": user, "known": known, **self._answer(looks)}
 
     def similar(self, item: str, n: int) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from shopguide.columns import unpack_table
 from shopguide.compaction import naming
 from shopguide.keys import Secret, query_key
 from shopguide.log import Log
+from shopguide.profile import NOTHING
 from shopguide.records import Events, Kind, Moved
 from shopguide.rejects import raw
 
@@ -37,6 +38,7 @@ def exported(path: Path, user: str) -> dict[str, Any]:
         "rows": [{name: value for name, value in row.items() if name != "at"} for row in rows],
         "rejected": rejected,
         "learned": learned,
+        "profile": _profile(found, person),
         **({"kept_by": f"topic {found.topic.topic}"} if found.topic else {}),
         "recommended": found.recommend(user, "home", 20)["items"],
     }
@@ -86,6 +88,12 @@ def _when(time: float) -> str:
 def _learned(found: AtRest, key: int) -> list[dict[str, Any]]:
     events, queries = found.featurizer.events_of(key), found.featurizer.queries_of(key)
     return [_event(found, e, queries) for e in zip(events["kind"], events["item"], events["time"], strict=True)]
+
+
+def _profile(found: AtRest, person: set[int]) -> dict[str, Any]:
+    """What was imported of a person."""
+    profiles = [found.featurizer.profile_of(key) for key in sorted(person)]
+    return next(filter(None, profiles), NOTHING).said()
 
 
 def _rejected(

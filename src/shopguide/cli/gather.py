@@ -134,4 +134,6 @@ class Gatherer:
         name = f"{FEATURIZE}{partition}"
         featurizer = Featurizer(self._settings)
         featurizer.load(partition, snapshot.read(path / name, name))
-        return Kept(featurizer.kept_from(partition), featurizer.visitors(partition))
+        return Kept(
+            featurizer.kept_from(partition), featurizer.visitors(partition), profiled=featurizer.profiled(partition)
+        )

@@ -169,7 +169,9 @@ class RunningLine(Line):
             "rank": self.stage("rank").dump(),
         }
         known = self._let_go(parts["score"]["items.item_keys"]) if isinstance(self.log, Log) else None
-        kept = {p: Kept(featurizer.kept_from(p), featurizer.visitors(p), known) for p in positions}
+        kept = {
+            p: Kept(featurizer.kept_from(p), featurizer.visitors(p), known, featurizer.profiled(p)) for p in positions
+        }
         self._purge(rejects)
         self._keeper.begin(Moment(parts, {p: at - 1 for p, at in positions.items()}, kept), rejects, only)
         self._kept = positions

@@ -1,4 +1,5 @@
-"""What an operator asks of a running line: forget a person, take an event back, say how the model stands."""
+"""What an operator asks of a running line: forget a person, take an event back, import what others know of users, say
+how the model stands."""
 
 from __future__ import annotations
 
@@ -6,11 +7,16 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from shopguide import receipts
-from shopguide.cli.control import Control
+from shopguide.cli.control import Control, Verbs
 from shopguide.cli.door import Line
+from shopguide.cli.tally import Tally
+from shopguide.collect.encode import Encoder
+from shopguide.collect.imports import MappedFiles
+from shopguide.collect.mapping import load_mapping
 from shopguide.compaction import Found, erase, find, naming
 from shopguide.errors import SourceError, StateError
 from shopguide.keys import event_key, partition_of
@@ -19,6 +25,8 @@ from shopguide.records import Kind
 from shopguide.rejects import raw
 
 logger = logging.getLogger(__name__)
+
+AHEAD = 50_000  # rows that an import may be ahead of the line
 
 
 class Operator:
@@ -116,6 +124,19 @@ class Operator:
             line.learn_all()
         return {"event": event, "found": owner is not None}
 
+    def take_in(self, paths: list[str], mapping: str) -> dict[str, Any]:
+        """Import files by a mapping file; what became of their rows, once they are learned."""
+        line, tally = self._line, Tally()
+        encoder = Encoder(line.secret, controls=True)
+        for chunk in MappedFiles([Path(path) for path in paths], load_mapping(Path(mapping))).chunks():
+            encoded = encoder.encode(chunk)
+            tally.count(chunk, encoded)
+            tally.new += line.collector.load(encoded).accepted
+            line.collector.commit()
+            line.catch_up(AHEAD)
+        line.learn_all()
+        return tally.report()
+
     def checksum(self) -> str:
         """The model's checksum (hex)."""
         return str(self._line.call(self._line.stage("score").checksum))
@@ -136,7 +157,8 @@ def operated(line: Line) -> Iterator[Operator]:
     operator = Operator(line)
     try:
         operator.resume()
-        with Control(line.state.path, {"forget": operator.forget, "retract": operator.retract}):
+        verbs: Verbs = {"forget": operator.forget, "retract": operator.retract, "take_in": operator.take_in}
+        with Control(line.state.path, verbs):
             yield operator
     finally:
         line.stop()

@@ -17,6 +17,7 @@ from shopguide.cli.options import examples, json_option, state_option
 from shopguide.errors import SourceError, StateError
 from shopguide.kafka.binding import bound
 from shopguide.keys import Secret
+from shopguide.settings import load
 from shopguide.state import StateDir
 
 
@@ -36,7 +37,7 @@ def forget(user: str | None, checksum: bool, receipt: Path | None, state_path: P
     if receipt is not None:
         _verify(receipt, state_path)
     elif user:
-        click.echo(json.dumps(_done(state_path, "forget", user=user, checksum=checksum)))
+        click.echo(json.dumps(done(state_path, "forget", user=user, checksum=checksum)))
     else:
         raise SourceError("forget whom? give --user, or --verify a receipt")
 
@@ -47,11 +48,13 @@ def forget(user: str | None, checksum: bool, receipt: Path | None, state_path: P
 @json_option
 def retract(event: str, state_path: Path, as_json: bool) -> None:
     """Take one event back, as if it had never been."""
-    done = _done(state_path, "retract", event=event)
+    answer = done(state_path, "retract", event=event)
     if as_json:
-        click.echo(json.dumps(done))
+        click.echo(json.dumps(answer))
     else:
-        click.echo(f"event {event!r} is taken back" if done["found"] else f"no event {event!r} is known: nothing to do")
+        click.echo(
+            f"event {event!r} is taken back" if answer["found"] else f"no event {event!r} is known: nothing to do"
+        )
 
 
 @click.command(epilog=examples("shopguide export --user 17850 --state DIR > held.json"))
@@ -62,14 +65,16 @@ def export(user: str, state_path: Path) -> None:
     click.echo(json.dumps(exported(state_path, user)))
 
 
-def _done(path: Path, do: str, **details: Any) -> Any:
-    """Done by the process that runs on the directory, else by ourselves."""
+def done(path: Path, do: str, new: bool = False, **details: Any) -> Any:
+    """Done by the process that runs on the directory, else by ourselves. ``new``: it may be one that nothing was run
+    on yet."""
     state = StateDir(path)
     if state.in_use():
         return ask(path, do, **details)
     if (topic := bound(path)) is not None:
         raise StateError(f"{path}: its log is the Kafka topic {topic.topic!r}; ask again while a process runs on both")
-    with operated(RunningLine(state, state.settings(), push=False)) as operator:
+    settings = load() if new and not state.log.exists() else state.settings()
+    with operated(RunningLine(state, settings, push=False)) as operator:
         return getattr(operator, do)(**details)
 
 

@@ -39,12 +39,12 @@ CANONICAL = {name: column for column, names in SYNONYMS.items() for name in name
 class Chunk:
     """Rows of one source, column by column.
 
-    ``columns`` holds canonical columns (the keys of SYNONYMS), each with one value a row: text, number, None, or
-    whatever a producer put there. ``raw`` gives the original bytes of a row, ``problems`` what keeps a row from being
-    read. Row r has the number ``first + r`` in its source, or ``numbers[r]`` where these are given (they rise);
-    ``first`` -1: the rows are of no file. ``known`` is the encoder's memory of the item attributes that the source's
-    rows brought: one dict for all chunks of a reading, so that reading a source again gives the same rows again.
-    ``arrived`` (epoch s, a row each) is when the source had the rows; None: now.
+    ``columns`` holds canonical columns (the keys of SYNONYMS; "profile": what a row of that kind says), each with one
+    value a row: text, number, None, or whatever a producer put there. ``raw`` gives the original bytes of a row,
+    ``problems`` what keeps a row from being read. Row r has the number ``first + r`` in its source, or ``numbers[r]``
+    where these are given (they rise); ``first`` -1: the rows are of no file. ``known`` is the encoder's memory of the
+    item attributes that the source's rows brought: one dict for all chunks of a reading, so that reading a source again
+    gives the same rows again. ``arrived`` (epoch s, a row each) is when the source had the rows; None: now.
     """
 
     rows: int

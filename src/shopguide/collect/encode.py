@@ -244,7 +244,7 @@ class _Encoding:
                 self._reject([row], "no time")
 
     def _data(self) -> Ragged[np.uint8]:
-        """Searches' queries, catalogue rows, and what became malformed."""
+        """Searches' queries, catalogue rows, profiles, and what became malformed."""
         data = [b""] * self.n
         queries, ops = self._texts("query"), self._texts("op")
         for row in np.flatnonzero(self.good & (self.kind == Kind.SEARCH)).tolist():
@@ -262,11 +262,20 @@ class _Encoding:
                 self._reject([row], "no stock")
             else:
                 data[row] = _pack({"op": op, **said})
+        self._say_profiles(data)
         self._say_whom(data)
         self._say_which_list(data)
         for row, why in self.why.items():
             data[row] = _pack({"reason": why, "raw": self.chunk.raw(row)})
         return Ragged.of_bytes(data)
+
+    def _say_profiles(self, data: list[bytes]) -> None:
+        profiles = self._column("profile")
+        for row in np.flatnonzero(self.good & (self.kind == Kind.PROFILE)).tolist():
+            if profiles is None:
+                self._reject([row], "no profile")
+            else:
+                data[row] = _pack(profiles[row])
 
     def _say_whom(self, data: list[bytes]) -> None:
         """Whose visitor a row's user is, which event it takes back."""

@@ -251,7 +251,7 @@ def _format_of(first: str, candidates: list[type[Format]]) -> type[Format]:
 class Text:
     """A text file in a format; what its end lacks is one more, malformed row."""
 
-    def __init__(self, path: Path, format_: type[Format], first: str) -> None:
+    def __init__(self, path: Path, format_: Callable[[str], Format], first: str) -> None:
         self._lines = Lines(path)
         self._parser = format_(first)
         self.total = self._lines.total

@@ -62,10 +62,10 @@ class EventsTable(Table):
 
     @classmethod
     def sniff(cls, first: str) -> bool:
-        return not _missing(canonical(_header(first)[1]))
+        return not _missing(canonical(header_of(first)[1]))
 
     def __init__(self, first: str) -> None:
-        self.delimiter, self.header = _header(first)
+        self.delimiter, self.header = header_of(first)
         self._theirs = event_columns(self.header)
         self._fields = Fields(self.delimiter, len(self.header))
 
@@ -269,7 +269,7 @@ def _loads(line: bytes | str) -> Any:
         return None
 
 
-def _header(line: str) -> tuple[str, list[str]]:
+def header_of(line: str) -> tuple[str, list[str]]:
     """The delimiter and the names of a header line."""
     delimiter = max(DELIMITERS, key=line.count)
     return delimiter, _split(line, delimiter)

@@ -5,7 +5,7 @@ A row group that cannot be read is one malformed row with the number of its firs
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -35,12 +35,13 @@ def is_parquet(path: Path) -> bool:
 
 
 class Parquet:
-    """A Parquet file. ``position`` of ``total`` bytes are read, by the share of its rows.
+    """A Parquet file, ``columns`` naming those that are read, by what a chunk calls each. ``position`` of ``total``
+    bytes are read, by the share of its rows.
 
     Raises SourceError where pyarrow is missing, the file is not whole, or its columns do not do.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, columns: Callable[[Sequence[str]], Mapping[str, str]] = event_columns) -> None:
         try:
             parquet, arrow = import_module("pyarrow.parquet"), import_module("pyarrow")
         except ImportError:
@@ -52,7 +53,7 @@ class Parquet:
         except self._broken:
             raise SourceError(f"{path} is no whole Parquet file: its end cannot be read") from None
         try:
-            self._places = {column: header.index(theirs) for column, theirs in event_columns(header).items()}
+            self._places = {column: header.index(theirs) for column, theirs in columns(header).items()}
         except SourceError as e:
             raise SourceError(f"{path}: {e}") from None
         self.total = path.stat().st_size

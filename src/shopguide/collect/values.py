@@ -39,7 +39,13 @@ KINDS: dict[str, Kind] = {
     **dict.fromkeys(("dismissed", "not_this", "dislike"), Kind.DISMISS),
 }
 # What only sources that an operator named may say: files and topics, not whoever can reach the collector.
-CONTROLS = {"alias": Kind.ALIAS, "identify": Kind.ALIAS, "forget": Kind.FORGET, "retract": Kind.RETRACT}
+CONTROLS = {
+    "alias": Kind.ALIAS,
+    "identify": Kind.ALIAS,
+    "forget": Kind.FORGET,
+    "retract": Kind.RETRACT,
+    "profile": Kind.PROFILE,
+}
 _YES = frozenset(("", "true", "t", "yes", "y", "1", "on", "granted", "given"))
 
 

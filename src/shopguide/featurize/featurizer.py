@@ -13,6 +13,7 @@ from shopguide.errors import CoreError, StateError
 from shopguide.featurize.looks import Watches
 from shopguide.featurize.part import Part
 from shopguide.frontier import Frontier
+from shopguide.profile import NOTHING, Profile
 from shopguide.records import Batch, Events, Kind, Lessons, Looks, Update
 from shopguide.settings import Settings
 
@@ -25,7 +26,7 @@ class Featurizer:
         self._settings = settings
         self._parts: dict[int, Part] = {}
         by_session = settings.learn.unit == "session"
-        self._watches = Watches(lambda user: self._of(user).shoppers, settings.rank.n, by_session)
+        self._watches = Watches(lambda user: self._of(user).shoppers, self.profile_of, settings.rank.n, by_session)
         self.frontier = Frontier()
 
     @property
@@ -82,6 +83,11 @@ class Featurizer:
         keys: list[int] = events["item"][events["kind"] == Kind.SEARCH].tolist()
         return {key: shoppers.queries.text(key) for key in keys}
 
+    def profile_of(self, user: int) -> Profile:
+        """What was imported of a user."""
+        found = (part.shoppers.profiles.of(user) for part in self._parts.values())
+        return next(filter(None, found), NOTHING)
+
     def owner(self, event: int) -> tuple[int, int] | None:
         """Who holds an event of a producer's id key: the partition and the user; None: nobody."""
         return next(((p, user) for p, part in self._parts.items() if (user := part.shoppers.owner(event))), None)
@@ -89,7 +95,7 @@ class Featurizer:
     def whereabouts(self, user: int) -> list[int]:
         """The partitions in which something is known of a user."""
         parts = [(p, part.shoppers) for p, part in self._parts.items()]
-        return [p for p, shoppers in parts if shoppers.knows(user) or shoppers.accounts.near(user)]
+        return [p for p, s in parts if s.knows(user) or s.profiles.of(user) or s.accounts.near(user)]
 
     def person(self, user: int) -> set[int]:
         """All keys of the person that this user is: the account and its visitors."""
@@ -117,6 +123,10 @@ class Featurizer:
     def visitors(self, partition: int) -> NDArray[np.uint64]:
         """The users of the partition whose account is known: the log has to remember it."""
         return self._part(partition).shoppers.accounts.visitors
+
+    def profiled(self, partition: int) -> NDArray[np.uint64]:
+        """The users of the partition who have a profile: the log has to remember it."""
+        return self._part(partition).shoppers.profiles.users
 
     def lessons(self) -> Lessons:
         """All that the model holds of the kept events, to be added: user by user, each one's in order."""

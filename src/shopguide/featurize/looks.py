@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopguide.featurize.shoppers import LEARNED, Shoppers
+from shopguide.profile import Profile
 from shopguide.records import SIMILAR, TRENDING, Batch, Events, Kind, Looks, Ragged
 
 STRENGTH = np.zeros(max(Kind) + 1, np.uint8)  # of a sign of interest, to name the strongest for an item
@@ -46,11 +47,13 @@ def intent(kinds: NDArray[np.uint8], items: NDArray[np.uint64]) -> float:
 
 
 class Watches:
-    """The users who watch. ``shoppers`` gives those among whom a user is, ``n`` is the length of a list, ``by_session``
-    whether the model's units are sessions."""
+    """The users who watch. ``shoppers`` gives those among whom a user is, ``profile`` what was imported of one, ``n``
+    is the length of a list, ``by_session`` whether the model's units are sessions."""
 
-    def __init__(self, shoppers: Callable[[int], Shoppers], n: int, by_session: bool) -> None:
-        self._shoppers = shoppers
+    def __init__(
+        self, shoppers: Callable[[int], Shoppers], profile: Callable[[int], Profile], n: int, by_session: bool
+    ) -> None:
+        self._shoppers, self._profile = shoppers, profile
         self._n = n
         self._by_session = by_session
         self._watches: dict[int, Watch] = {}
@@ -158,6 +161,7 @@ class Watches:
             query=Ragged.of_bytes([query.encode("utf-8", "replace")]),
             bought=Ragged.of([np.unique(item[kind == Kind.PURCHASE])], "<u8"),
             dismissed=Ragged.of([np.unique(item[kind == Kind.DISMISS])], "<u8"),
+            interests=Ragged.of_bytes(["\n".join(self._profile(user).interests).encode()]),
         )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopguide.featurize.doubles import Doubles
-from shopguide.featurize.retention import Horizon, Retention
+from shopguide.featurize.retention import Horizon, Retention, times
 from shopguide.featurize.shoppers import Shoppers
 from shopguide.keys import own_event_key
 from shopguide.records import Batch, Events, Kind, Lessons, Names, pack, unpack
@@ -109,6 +109,7 @@ class Part:
         return {
             **{f"users.{name}": column for name, column in users.items()},
             **{f"ids.{number}": ids for number, ids in self._doubles.dump().items()},
+            "profiles": self.shoppers.profiles.dump(),
             "relays": np.frombuffer(pack(Batch(0, 0, 0, relays.rows, Names())), np.uint8),
             "meta": np.frombuffer(json.dumps(meta).encode(), np.uint8),
         }
@@ -118,6 +119,7 @@ class Part:
         meta = json.loads(state["meta"].tobytes())
         users = {n.removeprefix("users."): c for n, c in state.items() if n.startswith("users.")}
         self.shoppers.load(users, meta["accounts"], meta["queries"])
+        self.shoppers.profiles.load(state["profiles"])
         self._doubles.load({n.removeprefix("ids."): c for n, c in state.items() if n.startswith("ids.")})
         self._horizon = Horizon([(tick, last, time) for tick, last, time in meta["horizon"]])
         self._relays = Relays(cast(Batch, unpack(state["relays"].tobytes())).events, meta["relayed"])
@@ -136,7 +138,7 @@ class Part:
         for kind, count in zip(*np.unique(events.kind, return_counts=True), strict=True):
             self.counts[Kind(kind).name.lower()] += int(count)
         lessons = self.shoppers.learn(events)
-        latest = float(events.time.max(initial=0.0))
+        latest = float(times(events).max(initial=0.0))
         self.newest = max(self.newest, latest)
         if self._retention.limited:
             self._horizon.note(tick, last, latest)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shopguide.records import Events
+from shopguide.records import F64, Events, Kind
 from shopguide.settings import LearnSettings
 
 STEPS = 32
@@ -53,8 +53,14 @@ class Retention:
             moved[:-1] = np.diff(events.offset // self._row_step) > 0
         if self._seconds is not None:
             step = self._seconds / STEPS
-            moved |= np.diff(np.maximum.accumulate(np.maximum(events.time, newest)) // step, prepend=newest // step) > 0
+            reached = np.maximum.accumulate(np.maximum(times(events), newest))
+            moved |= np.diff(reached // step, prepend=newest // step) > 0
         return np.flatnonzero(moved).tolist()
+
+
+def times(events: Events) -> F64:
+    """When the rows were, as far as retention goes: a profile holds whenever it was imported."""
+    return np.where(events.kind == Kind.PROFILE, 0.0, events.time)
 
 
 class Horizon:

@@ -17,6 +17,7 @@ from shopguide._core import Users
 from shopguide.columns import pack_table, unpack_table
 from shopguide.featurize.accounts import Accounts
 from shopguide.featurize.histories import common, merged
+from shopguide.featurize.profiles import Profiles
 from shopguide.featurize.queries import Queries
 from shopguide.featurize.retention import Bounds
 from shopguide.keys import relay_key
@@ -28,7 +29,7 @@ KEPT = (*LEARNED, Kind.SEARCH, Kind.DISMISS)
 _LEARNED = np.isin(np.arange(256), LEARNED)
 _KEPT = np.isin(np.arange(256), KEPT)
 _TAKES_BACK = np.isin(np.arange(256), (Kind.REMOVE, Kind.FORGET, Kind.RETRACT, Kind.ALIAS, Kind.ADOPT))
-_CHANGES_HANDS = _KEPT | np.isin(np.arange(256), (Kind.REMOVE, Kind.RETRACT, Kind.ADOPT))
+_CHANGES_HANDS = _KEPT | np.isin(np.arange(256), (Kind.REMOVE, Kind.RETRACT, Kind.ADOPT, Kind.PROFILE))
 _BOUGHT_OR_IN_CART = 1 << Kind.PURCHASE | 1 << Kind.CART
 REMEMBERED = 1000  # newest events of a user that an answer looks at
 
@@ -43,6 +44,7 @@ class Shoppers:
         self._users = Users(learn.session_gap)
         self.accounts = Accounts()
         self.queries = Queries()
+        self.profiles = Profiles()
         self.relayed: list[Events] = []
         self.counts: Counter[str] = Counter()
 
@@ -119,6 +121,7 @@ class Shoppers:
         self._users.check()
 
     def _observe(self, events: Events) -> Lessons:
+        self.profiles.learn(events)
         kept = events.take(_KEPT[events.kind])
         sessions = self._users.observe(
             kept.user, kept.item, kept.time, kept.session, kept.kind, kept.offset, kept.event
@@ -187,12 +190,14 @@ class Shoppers:
             self._relay(events, row, account, Kind.FORGET, {})
         for visitor in self.accounts.leave(user):
             self._relay(events, row, visitor, Kind.FORGET, {"by": user})
+        self.profiles.pop(user)
         before = self._users.events(user)
         self._users.drop(user)
         return self._of(user, before, np.arange(len(before["item"])), -1, offset)
 
     def _alias(self, events: Events, row: int) -> Lessons:
-        """All of a visitor's events go to the account's partition; those to come go after them (:meth:`_hand_on`)."""
+        """All of a visitor's events go to the account's partition, and then what the account's profile lacks of the
+        visitor's; what is to come goes after them (:meth:`_hand_on`)."""
         user, account, offset = int(events.user[row]), int(events.details(row)["account"]), int(events.offset[row])
         if account == user or self.accounts.is_visitor_of(account, user):
             self.counts["alias of itself"] += 1
@@ -201,6 +206,8 @@ class Shoppers:
         before = self._users.events(user)
         self._users.drop(user)
         self._send(events, row, account, before, [user])
+        if profile := self.profiles.pop(user):
+            self._relay(events, row, account, Kind.PROFILE, {**profile.said(), "beneath": True})
         return self._of(user, before, np.arange(len(before["item"])), -1, offset)
 
     def _hand_on(self, events: Events, row: int, account: int) -> Lessons:
@@ -259,6 +266,7 @@ class Shoppers:
     def _relay(self, events: Events, row: int, user: int, kind: Kind, details: dict[str, Any]) -> None:
         """A row for another user, who may live in another partition: it goes through the log."""
         told = events.slice(row, row + 1)
+        key = relay_key(int(told.user[0]), int(told.offset[0]), user) ^ (kind == Kind.PROFILE)  # beside an ADOPT row
         self.relayed.append(
             Events(
                 offset=told.offset,
@@ -267,7 +275,7 @@ class Shoppers:
                 user=np.array([user], np.uint64),
                 item=told.item,
                 time=told.time,
-                event=np.array([relay_key(int(told.user[0]), int(told.offset[0]), user)], np.uint64),
+                event=np.array([key], np.uint64),
                 data=Ragged.of_bytes([msgpack.packb(details) if details else b""]),
             )
         )

@@ -48,7 +48,7 @@ WORDS: dict[str, Callable[[Cause, int], str]] = {
     "popular": lambda cause, shared: "popular now",
     SIMILAR.decode(): lambda cause, shared: f"{shared} shoppers chose both this and {cause.title}",
     TRENDING.decode(): lambda cause, shared: "trending now",
-    "content": lambda cause, shared: f"resembles {cause.title}",
+    "content": lambda cause, shared: f"resembles {cause.title}" if cause.title else "fits your interests",
     "search": lambda cause, shared: "matches what you searched for",
     BASE: lambda cause, shared: "what every candidate begins with",
 }

@@ -18,7 +18,7 @@ PLACE = {name: at for at, name in enumerate(SIGNALS)}  # a signal's number in a 
 class Context(NamedTuple):
     """Who asks: distinct items of the user, newest first; of each the strongest kind, the time, how many events of the
     live session it has; the unit that the live session is in the model, and the user (0: none); what they searched for
-    last in it (empty: nothing)."""
+    last in it (empty: nothing); what an imported profile says that they like."""
 
     recent: NDArray[np.uint64]
     kind: NDArray[np.uint8]
@@ -28,6 +28,7 @@ class Context(NamedTuple):
     user: int
     now: float
     query: str = ""
+    interests: tuple[str, ...] = ()
 
 
 class Recommender(Protocol):

@@ -1,5 +1,6 @@
 """content: what the catalogue says. Items that resemble those the shopper looked at, and those whose words the shopper
-searched for; the first answer for an item that nobody has touched yet.
+searched for; the first answer for an item that nobody has touched yet. For a shopper who has hardly looked at anything,
+items that match the interests of an imported profile.
 
 An item's terms are the words of its title, brand and category, brand and category as a whole, and its price, in bands
 of an octave that overlap by half (two prices within 19 % share one at least). Similarity is BM25 with one item's terms
@@ -25,10 +26,13 @@ from shopguide.recommenders.words import LONGEST, words
 from shopguide.records import Batch, Lessons
 from shopguide.settings import ScoreSettings
 
+WHOLE = ("category", "brand")  # are terms as they stand, beside their words
 DESCRIBED = ("title", "category", "brand", "price")
 ASKED = 3  # the user's newest items that others resemble
 REACH = 4_096  # places of terms that are read for an item
 SOUGHT = 65_536  # … and for a query: one of a single common word still finds something
+INTERESTED = 0.5  # what the best match of interests counts, where the likeness of two equal items is 1 …
+ACQUAINTED = 10  # … and how many items of the shopper leave nothing of it
 REMEMBERED = 4_096  # answers that are kept until the catalogue changes
 
 
@@ -80,6 +84,10 @@ class Content(Recommender):
             return
         for item, weight in zip(context.recent.tolist(), self._decay.tolist(), strict=False):
             self.like(item, weight, limit, blend)
+        if context.interests and len(context.recent) < ACQUAINTED:
+            items, scores = self._liked(context.interests, limit)
+            weight = INTERESTED * (1 - len(context.recent) / ACQUAINTED)
+            blend.put(PLACE["content"], items, scores * (weight / scores.max(initial=1e-300)))
         if context.query:
             blend.put(PLACE["search"], *self._matching(context.query, limit))
 
@@ -121,6 +129,16 @@ class Content(Recommender):
             answer = self._answers[key, limit] = self._index.best(words(query), limit, SOUGHT)
         return answer
 
+    def _liked(self, interests: tuple[str, ...], limit: int) -> Found:
+        """Items whose words, brand or category interests name."""
+        key = -query_key("\n" + "\n".join(interests))  # no query begins like this
+        answer = self._remembered(key, limit)
+        if answer is None:
+            whole = [f"{name}:{interest[:LONGEST].casefold()}" for name in WHOLE for interest in interests]
+            sought = (*words(*interests), *whole)
+            answer = self._answers[key, limit] = self._index.best(sought, limit, SOUGHT)
+        return answer
+
     def _remembered(self, asked: int, limit: int) -> Found | None:
         if self._version != self._index.version or len(self._answers) >= REMEMBERED:
             self._answers.clear()
@@ -130,7 +148,7 @@ class Content(Recommender):
 
 def terms(said: dict[str, Any]) -> tuple[str, ...]:
     """What describes an item of these attributes. No word has a colon: what has one is no word."""
-    whole = [f"{name}:{said[name][:LONGEST].casefold()}" for name in ("category", "brand") if said.get(name)]
+    whole = [f"{name}:{said[name][:LONGEST].casefold()}" for name in WHOLE if said.get(name)]
     found = [*words(*(said[name] for name in ("title", "brand", "category") if said.get(name))), *whole]
     if said.get("price", 0) > 0:
         octave = math.log2(said["price"])

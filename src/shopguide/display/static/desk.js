@@ -271,6 +271,8 @@ const person = (found) => {
     fact("Purchase intent", percent(found.intent)),
     fact("Searched for", found.query || "nothing in this visit"),
     fact("Interests", found.interests.slice(0, 5).map((one) => `${one.category} (${one.items})`).join(", ") || "none"),
+    fact("Imported profile", Object.entries(found.profile.attributes).map(([name, value]) => `${name}: ${value}`).join(", ") || "none"),
+    fact("Imported interests", found.profile.interests.join(", ") || "none"),
     fact("Bought", found.bought.slice(0, 8).join(", ") || "nothing"),
     fact("Wants no more of", found.dismissed.slice(0, 8).join(", ") || "nothing named"),
   );

@@ -25,6 +25,7 @@ const REASONS = [
   [/^trending now$/, () => "正在走红"],
   [/^(\d+) shoppers chose both this and (.*)$/s, (_, n, title) => `${n} 位顾客同时选了它和「${title}」`],
   [/^resembles (.*)$/s, (_, title) => `与「${title}」相似`],
+  [/^fits your interests$/, () => "符合您的兴趣"],
   [/^matches what you searched for$/, () => "符合您的搜索"],
   [/^what every candidate begins with$/, () => "每个候选的起点"],
   [/^goes with other things you looked at$/, () => "与您看过的其他商品相配"],

@@ -1,0 +1,36 @@
+"""Imported rows counted: what was kept, what was without consent, and why others were rejected."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from shopguide.clean import clean
+from shopguide.collect.chunk import Chunk
+from shopguide.collect.encode import Encoded
+from shopguide.records import Batch, Events
+
+
+@dataclass
+class Tally:
+    """``new``: of the rows kept and rejected those that the log did not have before."""
+
+    rows: int = 0
+    kept: int = 0
+    without_consent: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    new: int = 0
+
+    def count(self, chunk: Chunk, encoded: Encoded) -> list[int]:
+        """Count a chunk, as the line will judge it; which of its rows are kept."""
+        numbered = Events(**{**encoded.events.columns(), "offset": encoded.row})
+        kept, rejects = clean(Batch(0, 0, 0, numbered, encoded.names))
+        self.rows += chunk.rows
+        self.kept += len(kept.events)
+        self.without_consent += encoded.refused
+        self.rejected.update(rejects.reason)
+        return [number - chunk.first for number in kept.events.offset.tolist()]
+
+    def report(self) -> dict[str, Any]:
+        return {**vars(self), "rejected": dict(self.rejected.most_common())}
