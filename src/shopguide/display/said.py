@@ -28,7 +28,9 @@ def of_visitor(row: Any, user_key: int, now: float, max_age: float) -> dict[str,
 
 def of_shop(row: Any) -> dict[str, Any]:
     """A row as the shop's own systems send it: they name users, never keys."""
-    return {k: v for k, v in row.items() if k != "user_key"} if isinstance(row, dict) else {}
+    if not isinstance(row, dict):
+        return {}
+    return {k: v for k, v in row.items() if k != "user_key"} if "user_key" in row else row
 
 
 def of_pixel(asked: Mapping[str, str], user_key: int, now: float) -> dict[str, Any] | None:
