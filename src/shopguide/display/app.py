@@ -53,7 +53,7 @@ def create_app(line: Line, settings: Settings) -> Starlette:
 
 
 class Server(uvicorn.Server):
-    """uvicorn for the app: one process, uvloop, no access log (addresses hold tokens).
+    """uvicorn for the app: one process, in the loop that runs it, no access log (addresses hold tokens).
 
     Listens from the start, so ``port`` is the real one. Raises SettingError where the address cannot be had.
     """
@@ -65,7 +65,6 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                loop="uvloop",
                 http="httptools",
                 ws="none",
                 lifespan="off",
