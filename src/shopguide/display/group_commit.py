@@ -41,8 +41,8 @@ class GroupCommit:
     async def _write(self) -> None:
         while self._waiting:
             group, self._waiting = self._waiting, []
-            new = self._doubles.without([rows for rows, _ in group])
             try:
+                new = self._doubles.without([rows for rows, _ in group])
                 receipts = await self._line.collect(new)
             except Exception as error:
                 for _, answer in group:
