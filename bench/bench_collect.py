@@ -2,9 +2,10 @@
 
     python bench/bench_collect.py [--seconds N] [--connections N] [--json FILE]
 
-`shopguide run --source http:` on one core, with all that it does besides: learning, and nobody who watches. Clients on
-the other cores send the next batch when the last was answered, and wait where they are told to (429). Baseline of the
-same run: a handler of the same server (uvicorn, uvloop, httptools) that reads the body and answers 202.
+`shopguide run --source http:` on one core, twice: with all that it does besides (learning, and nobody who watches), and
+"alone", as the process beside a Storm cluster, whose stages would learn elsewhere: here nobody does. Clients on the
+other cores send the next batch when the last was answered, and wait where they are told to (429). Baseline of the same
+run: a handler of the same server (uvicorn, uvloop, httptools) that reads the body and answers 202.
 """
 
 from __future__ import annotations
@@ -87,7 +88,8 @@ def bodies(seed: int) -> Iterator[bytes]:
 def on_one_core(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, cores[:1])
-    process = subprocess.Popen([sys.executable, "-c", *command], stdout=subprocess.DEVNULL)
+    patient = {**os.environ, "SHOPGUIDE_HTTP_MAX_BEHIND": str(10**9)}  # where nobody learns, all rows wait
+    process = subprocess.Popen([sys.executable, "-c", *command], stdout=subprocess.DEVNULL, env=patient)
     os.sched_setaffinity(0, cores[1:] or cores)
     try:
         yield process
@@ -151,6 +153,20 @@ def load(address: str, pid: int, seconds: float, connections: int) -> Load:
     return Load([one for client in spent for one in client], sum(waits), took, work_of(pid) - work)
 
 
+def collected(engine: str, seconds: float, connections: int) -> tuple[Load, int]:
+    """What a line was sent, and how many rows its log has."""
+    with TemporaryDirectory() as folder:
+        state = StateDir(Path(folder))
+        doors = ["--http", "127.0.0.1:0", "--push", "tcp://127.0.0.1:*"]
+        with on_one_core([LINE, "run", "--source", "http:", "--state", folder, "--engine", engine, *doors]) as server:
+            while "http" not in state.running():
+                time.sleep(0.05)
+            address = urlsplit(str(state.running()["http"])).netloc
+            taken = load(address, server.pid, seconds, connections)
+        log = Log(state.log, Log.partitions_of(state.log, 0), readonly=True)
+        return taken, sum(log.end(partition) for partition in range(log.partitions))
+
+
 def show(table: Table, what: str, done: Load, base: Base | None = None, goal: float | None = None) -> float:
     milliseconds = np.array(done.spent) * 1000
     table.line("collect", f"{what}: events a second", [done.rate], "1/s")
@@ -172,20 +188,12 @@ def main() -> None:
         wait_for(f"127.0.0.1:{PORT}")
         bare = load(f"127.0.0.1:{PORT}", server.pid, given.seconds, given.connections)
     base = Base("bare", show(table, "a bare handler", bare))
-    with TemporaryDirectory() as folder:
-        state = StateDir(Path(folder))
-        doors = ["--http", "127.0.0.1:0", "--push", "tcp://127.0.0.1:*"]
-        with on_one_core([LINE, "run", "--source", "http:", "--state", folder, *doors]) as server:
-            while "http" not in state.running():
-                time.sleep(0.05)
-            address = urlsplit(str(state.running()["http"])).netloc
-            taken = load(address, server.pid, given.seconds, given.connections)
-        log = Log(state.log, Log.partitions_of(state.log, 0), readonly=True)
-        kept = sum(log.end(partition) for partition in range(log.partitions))
-    show(table, "the collector", taken, base, GOAL)
-    table.line("collect", "answers that said to come later", [taken.waits], "")
-    lost = abs(kept - len(taken.spent) * BATCH)
-    table.line("collect", "rows in the log less events that were taken", [lost], "", at_most=0)
+    for what, engine in (("the collector", "local"), ("the collector alone", "storm")):
+        taken, kept = collected(engine, given.seconds, given.connections)
+        show(table, what, taken, base, GOAL)
+        table.line("collect", f"{what}: answers that said to come later", [taken.waits], "")
+        lost = abs(kept - len(taken.spent) * BATCH)
+        table.line("collect", f"{what}: rows in the log less events that were taken", [lost], "", at_most=0)
     print(f"\n{machine()}\n{table.summary()}")
     if given.json:
         table.save(given.json, machine=machine())

@@ -26,34 +26,42 @@ class MemoryLine:
     def __init__(self) -> None:
         self.rows: list[dict] = []
         self.raw: list[bytes] = []
-        self.durable_rows = 0
+        self.groups: list[list[int]] = []  # rows of the batches that came together
         self.catalogue: list[dict] = []
         self.lists: dict[str, asyncio.Queue] = {}
         self.slots: list[str | None] = []
         self.closed = 0
         self.broken: Exception | None = None
+        self.writes = asyncio.Event()  # set: the disk does not hang
+        self.writes.set()
         self.silent = False
         self.too_much = ""
-        self.joined: list[tuple[int, int]] = []
+        self.said: list[tuple[str, object]] = []  # rows by their items, logins, who is forgotten, in order
 
-    def collect(self, rows: list[dict]) -> SimpleNamespace:
+    async def collect(self, batches: list[list[dict]]) -> list[SimpleNamespace]:
+        await asyncio.sleep(0.005)
+        await self.writes.wait()
         if self.broken:
             raise self.broken
+        self.groups.append([len(rows) for rows in batches])
+        return [self._collect(rows) for rows in batches]
+
+    def _collect(self, rows: list[dict]) -> SimpleNamespace:
         kept = [row for row in rows if row.get("consent", True)]
         self.rows += kept
+        self.said += [(row.get("item", ""), row) for row in kept]
         self.raw += [raw_of(row, None) for row in kept]
         return SimpleNamespace(accepted=len(kept), refused=len(rows) - len(kept))
 
     def busy(self) -> str | None:
         return self.too_much or None
 
-    def identify(self, visitor: int, account: int) -> None:
-        self.joined.append((visitor, account))
+    async def identify(self, visitor: int, account: int) -> None:
+        self.said.append(("identify", (visitor, account)))
 
-    async def durable(self) -> None:
-        waiting = len(self.rows)
-        await asyncio.sleep(0.005)
-        self.durable_rows = waiting
+    async def forget(self, token: str) -> dict:
+        self.said.append(("forget", self.verify(token)))
+        return {}
 
     def mint(self, user: str, ttl: float | None = None) -> str:
         return f"{user}|{time.time() + (ttl or 60)}|good"

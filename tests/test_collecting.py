@@ -15,6 +15,7 @@ from starlette.requests import Request
 
 from shopguide.display.doubles import Doubles
 from shopguide.display.entrance import address_of
+from shopguide.display.group_commit import GroupCommit
 from shopguide.display.limits import BURST, MOST, Limit
 from shopguide.display.routes import STATIC
 from shopguide.errors import StateError
@@ -175,15 +176,106 @@ class TestRoom:
         line.too_much = ""
         assert (await client.post("/v1/events", json=of(line))).status_code == 202
 
-    async def test_a_disk_that_hangs_is_503_in_time(self, client, line, monkeypatch):
+    async def test_a_disk_that_hangs_is_503_in_time_and_what_waited_is_written_once(self, client, line, monkeypatch):
         monkeypatch.setattr("shopguide.display.collecting.PATIENCE", 0.05)
+        line.writes.clear()
+        rows = [{"item": f"i{n}", "id": f"e{n}"} for n in range(3)]
+        for row in rows:
+            answer = await client.post("/v1/events", json=of(line, row))
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        line.writes.set()
+        answer = await client.post("/v1/events", json=of(line, *rows, {"item": "new"}))
+        assert answer.json() == {"accepted": 1, "refused": 0}
+        assert [row["item"] for row in line.rows] == ["i0", "i1", "i2", "new"]
 
-        async def hangs() -> None:
-            await asyncio.sleep(60)
 
-        line.durable = hangs
-        answer = await client.post("/v1/events", json=of(line))
-        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+class TestGroups:
+    async def test_what_comes_while_the_log_is_written_is_written_together(self, client, line):
+        line.writes.clear()
+        first = asyncio.create_task(client.post("/v1/events", json=[{"user": "u", "item": "first"}]))
+        await asyncio.sleep(0.05)
+        sizes = [3, 1, 2]
+        bodies = [[{"user": f"u{n}", "item": "i", "consent": k > 0} for k in range(n)] for n in sizes]
+        rest = [asyncio.create_task(client.post("/v1/events", json=body)) for body in bodies]
+        await asyncio.sleep(0.2)
+        line.writes.set()
+        assert (await first).json() == {"accepted": 1, "refused": 0}
+        said = [(await answer).json() for answer in rest]
+        assert [(one["accepted"], one["refused"]) for one in said] == [(2, 1), (0, 1), (1, 1)]
+        assert [sorted(group) for group in line.groups] == [[1], [1, 2, 3]]
+
+    async def test_a_group_that_fails_fails_for_all_and_may_come_again(self, client, line):
+        line.writes.clear()
+        line.broken = StateError("the log's disk is full")
+        bodies = [of(line, {"item": "i", "id": f"e{n}"}) for n in range(4)]
+        bodies.append(bodies[0])  # a page that was left in the middle of the first
+        answers = [asyncio.create_task(client.post("/v1/events", json=body)) for body in bodies]
+        await asyncio.sleep(0.2)
+        line.writes.set()
+        for answer in await asyncio.gather(*answers):
+            assert (answer.status_code, answer.json()) == (503, {"error": "the log's disk is full"})
+        line.broken = None
+        again = await asyncio.gather(*(client.post("/v1/events", json=body) for body in bodies))
+        assert sorted(answer.json()["accepted"] for answer in again) == [0, 1, 1, 1, 1]
+        assert len(line.rows) == 4
+
+    async def test_a_double_of_what_is_being_written_is_kept_where_that_fails(self, line):
+        group, row = GroupCommit(line), {"user_key": 5, "id": "e1"}
+        line.writes.clear()
+        line.broken = StateError("the broker is away")
+        first = asyncio.create_task(group.collect([row]))
+        await asyncio.sleep(0.02)
+        second = asyncio.create_task(group.collect([row]))
+        await asyncio.sleep(0)
+        line.writes.set()
+        with pytest.raises(StateError):
+            await first
+        line.broken = None
+        assert (await second).accepted == 1
+        assert line.rows == [row]
+
+    async def test_who_goes_away_loses_and_doubles_nothing(self, line):
+        group, rows = GroupCommit(line), [{"user_key": 5, "id": f"e{n}"} for n in range(3)]
+        line.writes.clear()
+        under_way = asyncio.create_task(group.collect(rows[:1]))
+        await asyncio.sleep(0.02)
+        waiting, other = (asyncio.create_task(group.collect([row])) for row in rows[1:])
+        await asyncio.sleep(0)
+        under_way.cancel()
+        waiting.cancel()
+        line.writes.set()
+        assert (await other).accepted == 1
+        assert (await group.collect(rows)).accepted == 0
+        assert line.rows == rows
+
+    async def test_what_waits_is_written_before_the_server_ends(self, line):
+        line.writes.clear()
+        async with serving(line) as (server, client):
+            server.config.timeout_graceful_shutdown = 0
+            sent = [asyncio.create_task(client.post("/v1/events", json=of(line))) for _ in range(2)]
+            await asyncio.sleep(0.1)
+            server.should_exit = True
+            asyncio.get_running_loop().call_later(0.3, line.writes.set)
+        await asyncio.gather(*sent, return_exceptions=True)
+        assert len(line.rows) == 2
+
+    async def test_a_login_and_forgetting_come_after_what_waits(self, client, line):
+        line.writes.clear()
+        token = line.mint("ann")
+        asked: list[asyncio.Task] = []
+        for path, body in (
+            ("/v1/events", of(line, {"item": "i1"})),
+            ("/v1/events", of(line, {"item": "i2"})),
+            ("/v1/identify", {"token": token, "account": line.mint("bob")}),
+            ("/v1/forget", {"token": token}),
+        ):
+            asked.append(asyncio.create_task(client.post(path, json=body)))
+            await asyncio.sleep(0.05)
+        assert line.said == []
+        line.writes.set()
+        assert [answer.status_code for answer in await asyncio.gather(*asked)] == [202, 202, 202, 200]
+        assert [what for what, _ in line.said[:2]] == ["i1", "i2"]
+        assert sorted(what for what, _ in line.said[2:]) == ["forget", "identify"]
 
 
 class TestConsent:
@@ -257,7 +349,7 @@ class TestDoubles:
         assert [row["item"] for row in line.rows] == ["i1", "i2", "i3", "i3", "i4"]
         others = {"token": line.mint("bob"), "events": rows[:1]}
         assert (await client.post("/v1/events", json=others)).json()["accepted"] == 1
-        assert line.durable_rows == 6
+        assert len(line.rows) == 6
 
     async def test_what_the_log_refused_may_come_again(self, client, line):
         line.broken = StateError("the log's disk is full")
@@ -269,8 +361,8 @@ class TestDoubles:
     def test_memory_is_bounded(self):
         doubles = Doubles(remembered=3)
         rows = [{"user_key": 5, "id": str(k)} for k in range(5)]
-        doubles.remember(rows)
-        assert doubles.without(rows) == rows[:2]
+        doubles.remember([rows])
+        assert doubles.without([rows]) == [rows[:2]]
 
 
 class TestBeaconsAndPixels:
@@ -289,7 +381,7 @@ class TestBeaconsAndPixels:
         assert {k: row[k] for k in row if k != "time"} == {
             "item": "i1", "kind": "cart", "value": "3.5", "id": "e1", "user_key": line.verify(line.mint("ann")),
         }  # fmt: skip
-        assert line.durable_rows == 1
+        assert line.groups == [[1]]
 
     async def test_without_a_token_each_is_somebody_new(self, client, line):
         for _ in range(2):
@@ -310,7 +402,7 @@ class TestIdentify:
         visitor, account = line.mint("guest-1"), line.mint("ann")
         answer = await client.post("/v1/identify", json={"token": visitor, "account": account})
         assert (answer.status_code, answer.json()) == (202, {"accepted": 1, "refused": 0})
-        assert line.joined == [(line.verify(visitor), line.verify(account))]
+        assert line.said == [("identify", (line.verify(visitor), line.verify(account)))]
         for body, status in (
             ({"account": account}, 401),
             ({"token": visitor, "account": "forged"}, 401),
@@ -321,7 +413,7 @@ class TestIdentify:
         ):
             assert (await client.post("/v1/identify", json=body)).status_code == status, body
         assert (await client.post("/v1/identify", json={"token": account, "account": account})).status_code == 202
-        assert len(line.joined) == 1
+        assert len(line.said) == 1
 
 
 @pytest.mark.parametrize("path", ["/sg.js", "/sg-widget.js", "/sg-zh.js", "/static/sg.js"])

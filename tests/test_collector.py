@@ -85,6 +85,43 @@ def test_receipts_count_refusals(collector: Collector, log: Log) -> None:
     assert sum(len(b.events) for b in everything(log)) == 3
 
 
+def test_batches_are_appended_as_one_with_a_receipt_each(log: Log, collector: Collector) -> None:
+    batches = [
+        [row("a", "i1", title="One"), row("a", "i2", consent=False)],
+        [],
+        [row("a", "i1", title="One"), {}, row("a", Consent="no")],
+        [row("a", consent=0)],
+    ]
+    assert collector.collect_all(batches) == [Receipt(1, 1), Receipt(0, 0), Receipt(2, 1), Receipt(0, 1)]
+    assert collector.collect_all([]) == []
+    assert sum(len(b.events) for b in everything(log)) == 4  # one of them the item's own
+
+
+@given(st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=5), max_size=6))
+def test_batches_at_once_are_the_rows_of_batches_one_by_one(tmp_path_factory, users: list[list[str]]) -> None:
+    path = tmp_path_factory.mktemp("log")
+    logs = Log(path / "at once", PARTITIONS), Log(path / "one by one", PARTITIONS)
+    at_once, one_by_one = (Collector(log, SECRET, lambda: NOW) for log in logs)
+    batches = [
+        [row(user, f"i{user}", title=f"{user} {n % 2}", kind="view" if n % 3 else "?") for user in batch]
+        for n, batch in enumerate(users)
+    ]
+    assert at_once.collect_all(batches) == [one_by_one.collect(batch) for batch in batches]
+    assert contents(logs[0]) == contents(logs[1])
+    for log in logs:
+        log.close()
+
+
+def test_what_a_refused_row_said_of_its_item_is_news_again(log: Log) -> None:
+    dying = Dying(log, 0)
+    collector = Collector(dying, SECRET, lambda: NOW)
+    with pytest.raises(StateError):
+        collector.collect([row("u", title="T")])
+    dying.takes = 9
+    collector.collect([row("u", title="T")])
+    assert sorted(int(kind) for b in everything(log) for kind in b.events.kind) == [Kind.VIEW, Kind.ITEM]
+
+
 def test_a_row_without_a_time_is_of_now(collector: Collector, log: Log) -> None:
     collector.collect([{"user": "u", "item": "i"}, {"user": "u", "item": "i", "time": None}, row("u", time="")])
     (events,) = [b.events for b in everything(log) if len(b.events)]
@@ -135,12 +172,12 @@ class Dying:
 
     def __init__(self, log: Log, takes: int) -> None:
         self.partitions, self.commit, self.last_row = log.partitions, log.commit, log.last_row
-        self._log, self._takes = log, takes
+        self._log, self.takes = log, takes
 
     def append(self, *row: Any) -> int:
-        if not self._takes:
+        if not self.takes:
             raise StateError("the log takes no more")
-        self._takes -= 1
+        self.takes -= 1
         return self._log.append(*row)
 
 

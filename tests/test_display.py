@@ -50,7 +50,7 @@ class TestEvents:
     async def test_answers_only_after_durable(self, client, line):
         answer = await client.post("/v1/events", json={"user": "u", "item": "i1", "kind": "view"})
         assert (answer.status_code, answer.json()) == (202, {"accepted": 1, "refused": 0})
-        assert line.durable_rows == 1
+        assert line.groups == [[1]]
         assert json.loads(line.raw[0]) == line.rows[0] == {"user": "u", "item": "i1", "kind": "view"}
 
     async def test_arrays_gzip_and_refusals(self, client, line):
@@ -282,7 +282,7 @@ class TestQuestions:
         assert (answer.status_code, answer.json()) == (202, {"accepted": 1, "refused": 0})
         (row,) = line.rows
         assert (row["kind"], row["item"], row["user_key"]) == ("dismiss", "i1", line.verify(token))
-        assert line.durable_rows == 1
+        assert line.groups == [[1]]
         for item in ("", 5, "x" * 513):
             assert (await client.post("/v1/dismiss", json={"token": token, "item": item})).status_code == 400
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +19,10 @@ from urllib.request import Request, urlopen
 import pytest
 
 from shopguide.cli.serve import ServedLine
+from shopguide.collect.collector import Collector
+from shopguide.display.group_commit import GroupCommit
+from shopguide.keys import Secret
+from shopguide.log import Log
 from shopguide.settings import Settings
 from shopguide.state import StateDir
 
@@ -104,3 +110,36 @@ def test_a_line_that_is_behind_says_so_and_is_asked_now_and_then(tmp_path: Path)
     assert served.busy() is not None
     time.sleep(0.3)
     assert served.busy() is None
+
+
+class SlowLog(Log):
+    """Its disk is done when it is told so."""
+
+    done = threading.Event()
+
+    def commit(self) -> None:
+        assert self.done.wait(60)
+        super().commit()
+
+
+async def test_requests_that_come_during_a_commit_share_an_append(tmp_path: Path) -> None:
+    log, secret = SlowLog(tmp_path / "log", 1), Secret(b"a secret for the tests")
+    line = SimpleNamespace(
+        push=SimpleNamespace(latest=lambda user: None),
+        secret=secret,
+        collector=Collector(log, secret),
+        raise_error=lambda: None,
+    )
+    group = GroupCommit(ServedLine(line))  # type: ignore[arg-type]
+    first = asyncio.create_task(group.collect([{"user": "u", "item": "i0"}]))
+    while not log.end(0):
+        await asyncio.sleep(0.001)
+    rest = [asyncio.create_task(group.collect([{"user": "u", "item": f"i{n}"}] * n)) for n in range(1, 5)]
+    await asyncio.sleep(0.05)
+    assert log.end(0) == 1 and not first.done()
+    log.done.set()
+    assert [receipt.accepted for receipt in await asyncio.gather(first, *rest)] == [1, 1, 2, 3, 4]
+    log.roll(0)
+    ((begin, end),) = log.complete(0)
+    assert [header.rows for header, _ in log.frames(0, begin, end)] == [1, 10]
+    log.close()

@@ -89,9 +89,9 @@ def test_nothing_raises_and_nothing_is_lost(rows: list[dict[str, Any]]) -> None:
     found = encode(rows)
     events = found.events
     own = np.flatnonzero(~found.derived)
-    assert len(own) + found.refused == len(rows)
+    assert len(own) + len(found.refused) == len(rows)
     kept = [row for row in rows if consented(row)]
-    assert found.refused == len(rows) - len(kept)
+    assert len(found.refused) == len(rows) - len(kept)
     for at, row in zip(own.tolist(), kept, strict=True):
         if events.kind[at] == Kind.MALFORMED:
             details = events.details(at)
@@ -218,7 +218,7 @@ def test_ids_are_the_same_as_text_and_as_numbers() -> None:
 @pytest.mark.parametrize("consent", [False, 0, "false", "no", "denied", "perhaps", [1], 2])
 def test_rows_without_consent_are_counted_and_gone(consent: Any) -> None:
     found = encode([{"user": "u", "item": "secret", "time": 1, "title": "secret", "consent": consent}])
-    assert found.refused == 1 and not len(found.events) and not len(found.names)
+    assert len(found.refused) == 1 and not len(found.events) and not len(found.names)
 
 
 def test_new_attributes_become_an_item_row_before_their_event() -> None:

@@ -72,7 +72,11 @@ class ScriptedLine:
         self.seq: dict[int, int] = defaultdict(int)
         self.watchers: dict[int, set[asyncio.Queue]] = defaultdict(set)
 
-    def collect(self, rows: list[dict]) -> SimpleNamespace:
+    async def collect(self, batches: list[list[dict]]) -> list[SimpleNamespace]:
+        await asyncio.sleep(0.002)
+        return [self._collect(rows) for rows in batches]
+
+    def _collect(self, rows: list[dict]) -> SimpleNamespace:
         for user in {row["user_key"] for row in rows}:
             self.rows[user] += [row for row in rows if row["user_key"] == user]
             self._push(user)
@@ -80,9 +84,6 @@ class ScriptedLine:
 
     def busy(self) -> str | None:
         return None
-
-    async def durable(self) -> None:
-        await asyncio.sleep(0.002)
 
     def mint(self, user: str, ttl: float | None = None) -> str:
         return f"{user}|{time.time() + (ttl or self.ttl)}"

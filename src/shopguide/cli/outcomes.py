@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from shopguide.collect.values import consents, kind_of
+from shopguide.collect.values import Cache, consents, kind_of
 from shopguide.evaluate.rates import outcomes
 from shopguide.keys import Secret, item_key
 from shopguide.records import Events, Kind
 
 KEPT = 20_000  # newest impressions, clicks and purchases that count
-NOTED = (Kind.IMPRESSION, Kind.CLICK, Kind.PURCHASE)
+NOTED = frozenset((Kind.IMPRESSION, Kind.CLICK, Kind.PURCHASE))
 
 Latest = Callable[[int], dict[str, Any] | None]
 
@@ -29,13 +29,17 @@ class Outcomes:
         self._secret, self._latest = secret, latest
         self._rows: deque[tuple[int, int, int, str]] = deque(maxlen=KEPT)  # kind, user, item, signal
         self._shown_by: dict[tuple[int, int], str] = {}
+        self._kinds = Cache(kind_of, limit=1 << 12)
 
     def note(self, rows: Iterable[dict[str, Any]]) -> None:
         """Take in rows as the collector gets them."""
         signals: dict[int, dict[str, str]] = {}
         for row in rows:
-            kind, item = kind_of(str(row.get("kind", ""))), row.get("item")
-            if kind not in NOTED or not isinstance(item, str) or not consents(row.get("consent")):
+            kind = self._kinds[str(row.get("kind", ""))]
+            if kind not in NOTED:
+                continue
+            item = row.get("item")
+            if not isinstance(item, str) or not consents(row.get("consent")):
                 continue
             user = row.get("user_key") or self._secret.user_key(str(row.get("user")))
             if user not in signals:

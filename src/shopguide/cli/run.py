@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import uvloop
 
 from shopguide.cli.cluster import ClusterLine
 from shopguide.cli.door import Line
@@ -155,7 +156,7 @@ def serve(
         await serving
         await served.close()
 
-    asyncio.run(until_stopped())
+    uvloop.run(until_stopped())
 
 
 def stop_on_signals() -> Stopped:

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -35,9 +36,6 @@ class ServedLine:
     def __init__(self, line: Line) -> None:
         assert line.push is not None
         self._line, self._push = line, line.push
-        self._appends = 0  # grows with every collect
-        self._durable = 0  # the value of _appends that is on disk
-        self._commit: asyncio.Future[None] | None = None
         self._feed: Feed | None = None
         self._operator = Operator(line)
         self._outcomes = Outcomes(line.secret, self._push.latest)
@@ -48,11 +46,15 @@ class ServedLine:
         self._busy: str | None = None
         self._look_at = 0.0
 
-    def collect(self, rows: list[dict[str, Any]]) -> Receipt:
+    async def collect(self, batches: list[list[dict[str, Any]]]) -> list[Receipt]:
+        return await asyncio.to_thread(self._collect, batches)
+
+    def _collect(self, batches: list[list[dict[str, Any]]]) -> list[Receipt]:
         self._line.raise_error()
-        self._appends += 1
-        self._outcomes.note(rows)
-        return self._line.collector.collect(rows)
+        self._outcomes.note(chain.from_iterable(batches))
+        receipts = self._line.collector.collect_all(batches)
+        self._line.collector.commit()
+        return receipts
 
     def busy(self) -> str | None:
         """Looked at now and then only: to ask a cluster, or the disk, is not free."""
@@ -68,26 +70,10 @@ class ServedLine:
         behind = self._line.behind()
         return f"the line is {behind:,} rows behind" if behind > http.max_behind else None
 
-    def identify(self, visitor: int, account: int) -> None:
+    async def identify(self, visitor: int, account: int) -> None:
         self._line.raise_error()
-        self._appends += 1
         self._line.collector.control(Kind.ALIAS, visitor, account=account)
-
-    async def durable(self) -> None:
-        """Group commit: those who wait while a commit is under way share the next one."""
-        ticket = self._appends
-        while self._durable < ticket:
-            if self._commit is None:
-                self._commit = asyncio.ensure_future(self._run_commit())
-            await asyncio.shield(self._commit)
-
-    async def _run_commit(self) -> None:
-        covers = self._appends
-        try:
-            await asyncio.to_thread(self._line.collector.commit)
-            self._durable = covers
-        finally:
-            self._commit = None
+        await asyncio.to_thread(self._line.collector.commit)
 
     def mint(self, user: str, ttl: float | None = None) -> str:
         ttl = self._line.settings.push.token_ttl if ttl is None else ttl

@@ -38,6 +38,7 @@ from shopguide.records import F64, I64, U8, U64, Events, Kind, Names, Ragged
 
 OPS = ("upsert", "delete", "stock")
 NEED_ITEM = np.isin(np.arange(256), [k for k in Kind if Kind.VIEW <= k <= Kind.ITEM and k != Kind.SEARCH])
+OF_USERS = np.isin(np.arange(256), (Kind.ALIAS, Kind.RETRACT))
 OF_LISTS = np.isin(np.arange(256), (Kind.IMPRESSION, Kind.CLICK, Kind.FAVOURITE, Kind.DISMISS))
 ITEM = int(Kind.ITEM)
 MAX_ITEMS = 1 << 18  # items of a source whose attributes are remembered
@@ -46,13 +47,13 @@ MAX_ITEMS = 1 << 18  # items of a source whose attributes are remembered
 @dataclass
 class Encoded:
     """Rows for the log. ``row``: the row number in the source; ``derived``: an ITEM row that an event's attributes
-    made; ``refused``: how many rows were without consent; ``source``: what the log calls the source."""
+    made; ``refused``: the rows that were without consent; ``source``: what the log calls the source."""
 
     events: Events
     names: Names
     row: I64
     derived: Bools
-    refused: int
+    refused: I64
     source: int = 0
 
     @property
@@ -115,17 +116,19 @@ class _Encoding:
         self._read_numbers()
         for unread, why in self.attributes.unread():
             self._reject(unread, why)
-        data = self._data()
+        events, row = self._events(self._data()), np.arange(self.n)
+        derived = np.zeros(self.n, bool)
         news = self._news()
-        events = Events.join([self._events(data), self._items(news)])
-        row = np.concatenate([np.arange(self.n), news])
-        derived = np.arange(len(row)) >= self.n
-        place = np.argsort(row * 2 - derived, kind="stable")
-        place = place[consent[row[place]]]
-        row = row[place]
-        number = self.chunk.rows_numbered()[row]
-        refused = int(self.n - consent.sum())
-        return Encoded(events.take(place), self._names(), number, derived[place], refused, self.chunk.source)
+        if len(news):
+            events, row = Events.join([events, self._items(news)]), np.concatenate([row, news])
+            derived = np.arange(len(row)) >= self.n
+            place = np.argsort(row * 2 - derived, kind="stable")
+            events, row, derived = events.take(place), row[place], derived[place]
+        refused = np.flatnonzero(~consent)
+        if len(refused):
+            kept = consent[row]
+            events, row, derived = events.take(kept), row[kept], derived[kept]
+        return Encoded(events, self._names(), self.chunk.rows_numbered()[row], derived, refused, self.chunk.source)
 
     def _events(self, data: Ragged[np.uint8]) -> Events:
         """The rows themselves. A malformed one keeps its user, so that it can be forgotten with them."""
@@ -169,9 +172,10 @@ class _Encoding:
     def _reject(self, rows: Sequence[int] | NDArray[Any], why: str) -> None:
         """Rows (a boolean mask or indices) cannot be read; the first reason of a row stays."""
         index = np.flatnonzero(rows).tolist() if isinstance(rows, np.ndarray) and rows.dtype == bool else rows
+        if len(index):
+            self.good[index] = False
         for row in index:
             self.why.setdefault(int(row), why)
-        self.good[index] = False
 
     def _consent(self) -> Bools:
         column = self._column("consent")
@@ -279,7 +283,7 @@ class _Encoding:
 
     def _say_whom(self, data: list[bytes]) -> None:
         """Whose visitor a row's user is, which event it takes back."""
-        for row in np.flatnonzero(self.good & np.isin(self.kind, (Kind.ALIAS, Kind.RETRACT))).tolist():
+        for row in np.flatnonzero(self.good & OF_USERS[self.kind]).tolist():
             alias = self.kind[row] == Kind.ALIAS
             name, keys_of = ("account", self.encoder.users) if alias else ("target", self.encoder.events)
             key = keys_of[self._texts(name)[row]]

@@ -61,7 +61,7 @@ class LogCopy:
             names = Names.join([batch.names, named])
             offsets = events.offset.copy()
             if len(events):
-                yield Encoded(events, names, offsets, np.zeros(len(events), bool), 0, source), at
+                yield Encoded(events, names, offsets, np.zeros(len(events), bool), np.empty(0, np.int64), source), at
 
 
 def open_source(location: str, state: Path) -> LogCopy:

@@ -32,7 +32,8 @@ DEFAULTS = {
 
 
 def create_app(line: Line, settings: Settings) -> Starlette:
-    """The app over a running line. ``app.state.streams.close()`` ends its open streams."""
+    """The app over a running line. ``app.state.streams.close()`` ends its open streams, ``app.state.group.close()`` has
+    what came in written."""
     api = Api(line, settings)
     routes = api.routes()
     app = Starlette(
@@ -47,24 +48,23 @@ def create_app(line: Line, settings: Settings) -> Starlette:
             Exception: _broken,
         },
     )
-    app.state.streams = api.streams
+    app.state.streams, app.state.group = api.streams, api.collecting.group
     return app
 
 
 class Server(uvicorn.Server):
-    """uvicorn for the app: one process, uvloop, no access log (addresses hold tokens).
+    """uvicorn for the app: one process, in the loop that runs it, no access log (addresses hold tokens).
 
     Listens from the start, so ``port`` is the real one. Raises SettingError where the address cannot be had.
     """
 
     def __init__(self, app: Starlette, settings: Settings) -> None:
-        self._streams = app.state.streams
+        self._streams, self._group = app.state.streams, app.state.group
         self._socket = _listen(settings.http.host, settings.http.port)
         self.port: int = self._socket.getsockname()[1]
         super().__init__(
             uvicorn.Config(
                 app,
-                loop="uvloop",
                 http="httptools",
                 ws="none",
                 lifespan="off",
@@ -81,9 +81,10 @@ class Server(uvicorn.Server):
         await super().serve(sockets or [self._socket])
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the streams, then wait for the requests under way."""
+        """End the streams, then wait for the requests under way, and for the rows of those that were given up."""
         self._streams.close()
         await super().shutdown(sockets)
+        await self._group.close()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -14,8 +16,8 @@ from starlette.routing import BaseRoute, Route
 
 from shopguide.display.answers import answer, pixel
 from shopguide.display.body import id_of, need_token, read_json, token_of
-from shopguide.display.doubles import Doubles
 from shopguide.display.entrance import NO_CONSENT, Entrance
+from shopguide.display.group_commit import GroupCommit
 from shopguide.display.line import Line
 from shopguide.display.origins import elsewhere
 from shopguide.display.said import of_pixel, of_shop, of_visitor
@@ -35,7 +37,7 @@ class Collecting:
         self.line = line
         self.settings = settings
         self.entrance = Entrance(line, settings.http)
-        self.doubles = Doubles()
+        self.group = GroupCommit(line)
 
     def routes(self) -> list[BaseRoute]:
         """Those that bring something in."""
@@ -113,8 +115,9 @@ class Collecting:
         account_key = self.line.verify(account)
         self.entrance.slow_down(request, "", 1)
         if account_key != visitor:
-            self.line.identify(visitor, account_key)
-            await self._durable()
+            async with _patience():
+                await self.group.collect([])  # the visitor's rows that came before are before it in the log
+                await self.line.identify(visitor, account_key)
         return answer({"accepted": 1, "refused": 0}, 202)
 
     async def dismiss(self, request: Request) -> Response:
@@ -131,24 +134,19 @@ class Collecting:
     async def forget(self, request: Request) -> Response:
         """ "Forget me": all that is held of the user goes; the signed receipt. Their tokens are void from then on."""
         body = await read_json(request, self.settings.http.max_body, empty={})
-        return answer(await self.line.forget(need_token(request, body)))
+        token = need_token(request, body)
+        self.line.verify(token)
+        async with _patience():
+            await self.group.collect([])  # no row that came before is left behind
+        return answer(await self.line.forget(token))
 
     async def _collect(self, rows: list[dict[str, Any] | None]) -> dict[str, Any]:
-        """Append what is new and wait for the disk, also where nothing is: what came before may not be there yet. A row
-        that is None is of a kind that is not its sender's to send."""
+        """Have them written. A row that is None is of a kind that is not its sender's to send."""
         given = [row for row in rows if row is not None]
-        new = self.doubles.without(given)
-        receipt = self.line.collect(new)
-        self.doubles.remember(new)
-        await self._durable()
+        async with _patience():
+            receipt = await self.group.collect(given)
         reasons = {NO_CONSENT: receipt.refused, NOT_A_VISITORS: len(rows) - len(given)}
         return self._said(receipt.accepted, {why: n for why, n in reasons.items() if n})
-
-    async def _durable(self) -> None:
-        try:
-            await asyncio.wait_for(self.line.durable(), PATIENCE)
-        except TimeoutError:
-            raise HTTPException(503, f"the disk takes more than {PATIENCE:g} s", {"retry-after": "5"}) from None
 
     def _refused(self, why: str, n: int) -> dict[str, Any]:
         return self._said(0, {why: n} if n else {})
@@ -157,6 +155,15 @@ class Collecting:
         self.entrance.refused.update(reasons)
         said = {"accepted": accepted, "refused": sum(reasons.values())}
         return {**said, "reasons": reasons} if reasons else said
+
+
+@asynccontextmanager
+async def _patience() -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            yield
+    except TimeoutError:
+        raise HTTPException(503, f"the disk takes more than {PATIENCE:g} s", {"retry-after": "5"}) from None
 
 
 def _new_guest() -> str:

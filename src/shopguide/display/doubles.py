@@ -16,25 +16,29 @@ class Doubles:
         self._remembered = remembered
         self._seen: dict[int, None] = {}
 
-    def without(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The rows but for those that came before."""
+    def without(self, batches: list[list[dict[str, Any]]]) -> list[list[dict[str, Any]]]:
+        """The batches but for rows that came before, there too."""
         here: set[int] = set()
-        new = []
-        for row in rows:
-            key = _key(row)
-            if not key or not (key in self._seen or key in here):
-                new.append(row)
-            here.add(key)
-        return new
 
-    def remember(self, rows: list[dict[str, Any]]) -> None:
+        def is_new(row: dict[str, Any]) -> bool:
+            key = _key(row)
+            came = key in self._seen or key in here
+            here.add(key)
+            return not key or not came
+
+        return [list(filter(is_new, rows)) for rows in batches]
+
+    def remember(self, batches: list[list[dict[str, Any]]]) -> None:
         """These are in the log."""
-        self._seen.update(dict.fromkeys(key for key in map(_key, rows) if key))
+        self._seen.update(dict.fromkeys(key for rows in batches for row in rows if (key := _key(row))))
         while len(self._seen) > self._remembered:
             del self._seen[next(iter(self._seen))]
 
 
 def _key(row: dict[str, Any]) -> int:
     """0 for an event without an id, or of the shop's own systems."""
-    name, user = row.get("event", row.get("id")), row.get("user_key", 0)
-    return user ^ event_key(name) if user and isinstance(name, str) and name else 0
+    user = row.get("user_key", 0)
+    if not user:
+        return 0
+    name = row.get("event", row.get("id"))
+    return user ^ event_key(name) if isinstance(name, str) and name else 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Protocol
 
 
@@ -59,21 +59,19 @@ class Line(Protocol):
     @property
     def desk(self) -> Desk: ...
 
-    def collect(self, rows: list[dict[str, Any]]) -> Receipt:
-        """Append rows to the log, not yet durable. A row names its ``user``, or has the ``user_key`` of a verified
-        token. A row that was no JSON object comes as ``{}``."""
+    async def collect(self, batches: list[list[dict[str, Any]]]) -> Sequence[Receipt]:
+        """Append batches of rows to the log; each one's receipt, once all are durable. Called again only then.
+
+        A row names its ``user``, or has the ``user_key`` of a verified token. A row that was no JSON object comes as
+        ``{}``."""
         ...
 
     def busy(self) -> str | None:
         """Why no rows should be collected now; None: they may."""
         ...
 
-    def identify(self, visitor: int, account: int) -> None:
-        """Append that a visitor is an account (both user keys), not yet durable."""
-        ...
-
-    async def durable(self) -> None:
-        """Return when everything collected so far is durable."""
+    async def identify(self, visitor: int, account: int) -> None:
+        """Log that a visitor is an account (both user keys); returns when that is durable."""
         ...
 
     def mint(self, user: str, ttl: float | None = None) -> str:

@@ -1,0 +1,56 @@
+"""Group commit: what comes while the log is being written waits, and is then written together, by one commit."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from shopguide.display.doubles import Doubles
+from shopguide.display.line import Line, Receipt
+
+Rows = list[dict[str, Any]]
+
+
+class GroupCommit:
+    """Over one line, of one event loop. Batches are written in the order in which they come; one that comes alone is
+    written at once."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._doubles = Doubles()
+        self._waiting: list[tuple[Rows, asyncio.Future[Receipt]]] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    async def collect(self, rows: Rows) -> Receipt:
+        """Have the log take what is new among the rows; returns when that is durable, and all that came before.
+
+        Raises what the line raises: then nothing of the group counts as having come, and it may be sent again. Who is
+        cancelled does not hear of it; the rows are written.
+        """
+        answer: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        self._waiting.append((rows, answer))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write())
+        return await answer
+
+    async def close(self) -> None:
+        """Return when nothing waits any more."""
+        if self._writing is not None:
+            await self._writing
+
+    async def _write(self) -> None:
+        while self._waiting:
+            group, self._waiting = self._waiting, []
+            try:
+                new = self._doubles.without([rows for rows, _ in group])
+                receipts = await self._line.collect(new)
+            except Exception as error:
+                for _, answer in group:
+                    if not answer.done():
+                        answer.set_exception(error)
+                continue
+            self._doubles.remember(new)
+            for (_, answer), receipt in zip(group, receipts, strict=True):
+                if not answer.done():
+                    answer.set_result(receipt)
+        self._writing = None
