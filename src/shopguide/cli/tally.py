@@ -28,7 +28,7 @@ class Tally:
         kept, rejects = clean(Batch(0, 0, 0, numbered, encoded.names))
         self.rows += chunk.rows
         self.kept += len(kept.events)
-        self.without_consent += encoded.refused
+        self.without_consent += len(encoded.refused)
         self.rejected.update(rejects.reason)
         return [number - chunk.first for number in kept.events.offset.tolist()]
 
