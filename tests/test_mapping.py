@@ -62,7 +62,7 @@ def mapped(path: Path, mapping: Mapping) -> tuple[list[tuple[int, int, dict[str,
         encoded = Encoder(SECRET, controls=True).encode(chunk)
         events = encoded.events
         rows += [(int(events.kind[at]), int(events.user[at]), events.details(at)) for at in range(len(events))]
-        refused += encoded.refused
+        refused += len(encoded.refused)
     return rows, refused
 
 
@@ -123,7 +123,7 @@ def test_every_row_is_kept_rejected_or_without_consent(rows: list[dict[str, Any]
     names = ("id", "ok", "likes", "age_group")
     theirs = Chunk(len(rows), {name: [row[name] for row in rows] for name in names}, lambda row: b"raw")
     encoded = Encoder(SECRET, controls=True).encode(CRM.chunk(theirs))
-    assert len(encoded.events) + encoded.refused == len(rows)
+    assert len(encoded.events) + len(encoded.refused) == len(rows)
     for at, kind in enumerate(encoded.events.kind.tolist()):
         said = encoded.events.details(at)
         if kind == Kind.MALFORMED:
