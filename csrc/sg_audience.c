@@ -2,12 +2,15 @@
 
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "sg_table.h"
 
 #define SMALLEST 2 /* bits of the smallest row: 4 slots */
 #define LARGEST 31
 #define NOT_COUNTED UINT32_MAX /* more users than a row can have */
+#define MARKED 16              /* bits of a mark */
+#define FAR 3                  /* a row of 2^FAR times the capacity is probed, not marked or walked */
 
 typedef struct {
     uint32_t user;
@@ -23,8 +26,9 @@ typedef struct {
 struct sg_audience {
     sg_table *items;
     sg_table *users;
-    row *rows;      /* by item id */
-    uint32_t *uses; /* by user id: the rows that hold it */
+    row *rows;       /* by item id */
+    uint32_t *uses;  /* by user id: the rows that hold it */
+    uint16_t *marks; /* by user id: bit c, the row of the c-th marked cause holds it */
     size_t row_cap, use_cap, pairs;
 };
 
@@ -45,6 +49,7 @@ void sg_audience_free(sg_audience *a) {
     for (size_t id = 0; id < sg_table_used(a->items); id++) free(a->rows[id].slots);
     free(a->rows);
     free(a->uses);
+    free(a->marks);
     sg_table_free(a->items);
     sg_table_free(a->users);
     free(a);
@@ -121,6 +126,10 @@ static int find_or_add_user(sg_audience *a, uint64_t key, uint32_t *id) {
         uint32_t *uses = realloc(a->uses, cap * sizeof *uses);
         if (uses == NULL) return SG_ERR_NOMEM;
         a->uses = uses;
+        uint16_t *marks = realloc(a->marks, cap * sizeof *marks);
+        if (marks == NULL) return SG_ERR_NOMEM;
+        memset(marks + a->use_cap, 0, (cap - a->use_cap) * sizeof *marks);
+        a->marks = marks;
         a->use_cap = cap;
     }
     int fresh, rc = sg_table_index(a->users, key, id, &fresh);
@@ -224,6 +233,63 @@ void sg_audience_shared(const sg_audience *a, uint64_t item, const uint64_t *oth
     }
 }
 
+/* Causes whose users are marked. */
+typedef struct {
+    uint64_t causes[MARKED];
+    const row *rows[MARKED];
+    unsigned len;
+} marked;
+
+static void turn(const sg_audience *a, const row *r, unsigned bit) {
+    for (size_t at = 0; at < capacity(r); at++)
+        if (r->slots[at].count > 0) a->marks[r->slots[at].user] ^= (uint16_t)(1u << bit);
+}
+
+static void unmark(const sg_audience *a, marked *m) {
+    while (m->len > 0) {
+        m->len--;
+        turn(a, m->rows[m->len], m->len);
+    }
+}
+
+/* The bit of a cause. There has to be room. */
+static unsigned mark(const sg_audience *a, marked *m, uint64_t cause, const row *r) {
+    for (unsigned bit = 0; bit < m->len; bit++)
+        if (m->causes[bit] == cause) return bit;
+    m->causes[m->len] = cause;
+    m->rows[m->len] = r;
+    turn(a, r, m->len);
+    return m->len++;
+}
+
+static bool far(const row *r, const row *other) { return abs((int)r->bits - (int)other->bits) > FAR; }
+
+/* both[k] = distinct users of the row and of causes[k]. */
+static void count_both(const sg_audience *a, marked *m, const row *r, const uint64_t *causes, unsigned n,
+                       uint32_t *both) {
+    unsigned bits[SG_AUDIENCE_MOST], near[SG_AUDIENCE_MOST], len = 0;
+    uint32_t held[SG_AUDIENCE_MOST] = {0};
+    if (m->len + n > MARKED) unmark(a, m);
+    for (unsigned k = 0; k < n; k++) {
+        const row *other = row_of(a, causes[k]);
+        both[k] = 0;
+        if (other == NULL) continue;
+        if (far(r, other)) {
+            both[k] = r->bits <= other->bits ? shared_by(r, other, 0) : shared_by(other, r, 0);
+            continue;
+        }
+        near[len] = k;
+        bits[len++] = mark(a, m, causes[k], other);
+    }
+    const uint16_t *marks = a->marks;
+    const slot *end = r->slots + (len > 0 ? capacity(r) : 0);
+    for (const slot *s = r->slots; s < end; s++) {
+        unsigned of = marks[s->user] & -(unsigned)(s->count > 0); /* a free slot is no branch */
+        for (unsigned k = 0; k < len; k++) held[k] += of >> bits[k] & 1;
+    }
+    for (unsigned k = 0; k < len; k++) both[near[k]] = held[k];
+}
+
 /* The part of the largest amount, of those whose cause is another item and not counted yet; len: there is none. */
 static uint32_t strongest(uint64_t item, const uint64_t *causes, const double *amounts, uint32_t len,
                           const uint32_t *shared) {
@@ -235,20 +301,35 @@ static uint32_t strongest(uint64_t item, const uint64_t *causes, const double *a
     return best;
 }
 
+/* The `most` causes of the largest amounts; how many. shared: of their parts the number of the cause, else
+ * NOT_COUNTED. */
+static unsigned find_strongest(uint64_t item, const uint64_t *causes, const double *amounts, uint32_t len,
+                               unsigned most, uint64_t *found, uint32_t *shared) {
+    unsigned n = 0;
+    for (uint32_t r = 0; r < len; r++) shared[r] = NOT_COUNTED;
+    for (uint32_t best; n < most && (best = strongest(item, causes, amounts, len, shared)) < len; n++) {
+        found[n] = causes[best];
+        for (uint32_t r = 0; r < len; r++)
+            if (causes[r] == found[n]) shared[r] = n;
+    }
+    return n;
+}
+
 void sg_audience_behind(const sg_audience *a, const uint64_t *items, size_t n, const uint32_t *starts,
                         const uint64_t *causes, const double *amounts, unsigned most, uint32_t *shared) {
+    marked m = {.len = 0};
+    uint64_t found[SG_AUDIENCE_MOST];
+    uint32_t both[SG_AUDIENCE_MOST];
+    if (most > SG_AUDIENCE_MOST) most = SG_AUDIENCE_MOST;
     for (size_t i = 0; i < n; i++) {
-        uint32_t at = starts[i], len = starts[i + 1] - at, best, both;
-        for (uint32_t r = 0; r < len; r++) shared[at + r] = NOT_COUNTED;
-        for (unsigned k = 0; k < most; k++) {
-            if ((best = strongest(items[i], causes + at, amounts + at, len, shared + at)) == len) break;
-            sg_audience_shared(a, items[i], &causes[at + best], 1, 0, &both);
-            for (uint32_t r = 0; r < len; r++)
-                if (causes[at + r] == causes[at + best]) shared[at + r] = both;
-        }
-        for (uint32_t r = 0; r < len; r++)
-            if (shared[at + r] == NOT_COUNTED) shared[at + r] = 0;
+        uint32_t at = starts[i], len = starts[i + 1] - at;
+        const row *r = row_of(a, items[i]);
+        unsigned kept = find_strongest(items[i], causes + at, amounts + at, len, most, found, shared + at);
+        if (r != NULL) count_both(a, &m, r, found, kept, both);
+        for (uint32_t part = at; part < at + len; part++)
+            shared[part] = r == NULL || shared[part] == NOT_COUNTED ? 0 : both[shared[part]];
     }
+    unmark(a, &m);
 }
 
 size_t sg_audience_pairs(const sg_audience *a) { return a->pairs; }
@@ -269,7 +350,7 @@ void sg_audience_dump(const sg_audience *a, uint64_t *items, uint64_t *users, ui
 
 size_t sg_audience_nbytes(const sg_audience *a) {
     size_t bytes = sizeof *a + sg_table_nbytes(a->items) + sg_table_nbytes(a->users);
-    bytes += a->row_cap * sizeof *a->rows + a->use_cap * sizeof *a->uses;
+    bytes += a->row_cap * sizeof *a->rows + a->use_cap * (sizeof *a->uses + sizeof *a->marks);
     for (size_t id = 0; id < sg_table_used(a->items); id++) bytes += capacity(&a->rows[id]) * sizeof(slot);
     return bytes;
 }
@@ -339,5 +420,6 @@ int sg_audience_check(const sg_audience *a, const char **why) {
     }
     if (rc != SG_OK) return rc;
     HOLDS(pairs == a->pairs, "sg_audience I4: pairs is not the sum of the rows' live slots");
+    for (size_t id = 0; id < a->use_cap; id++) HOLDS(a->marks[id] == 0, "sg_audience I5: a user is still marked");
     return SG_OK;
 }

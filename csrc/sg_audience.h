@@ -8,7 +8,8 @@
  *
  * A slot that becomes free is closed by shifting the probe run back, so there are no dead slots, and a row that has
  * become 1/8 full halves. The distinct users of two items are counted by walking the smaller row and probing the
- * larger.
+ * larger. For the causes of a list's items the users of each cause are marked once, a bit a cause in `marks` by user,
+ * and an item's row is walked once for all of its causes; where one of two rows is much the larger, it is probed.
  *
  * Invariants, checked by sg_audience_check() in this order:
  *   I1  an item has a key exactly if its row has users, a user exactly if they are in a row; their count of rows is
@@ -16,11 +17,13 @@
  *   I2  live = number of slots with a count above 0, at most 3/4 of the capacity; a row without users has no slots.
  *   I3  every user of a slot is found by probing from its home: no free slot lies between.
  *   I4  pairs = sum of the rows' live slots.
+ *   I5  between calls nobody is marked.
  *
  * Owns everything; arrays are borrowed until return. Not thread-safe. The id of an item or user that is in no pair any
  * more goes to the next new one: memory is that of the most there were at once.
- * Cost: add and sub O(1) expected; shared O(slots of the smaller row).
- *   11-22 bytes a pair of item and user while it grows, plus 16 an item, 4 a user and the two tables.
+ * Cost: add and sub O(1) expected; shared O(slots of the smaller row); behind O(slots of each item's row, and of each
+ *   cause's).
+ *   11-22 bytes a pair of item and user while it grows, plus 16 an item, 6 a user and the two tables.
  * Fails: SG_ERR_NOMEM, SG_ERR_RANGE (2^32 - 1 of a pair) leave the earlier rows of the call applied, the failing one
  * not. Instead of bitmaps of users: counts are needed to take one of several touches back, and most rows are short. */
 #ifndef SG_AUDIENCE_H
@@ -30,6 +33,8 @@
 #include <stdint.h>
 
 #include "sg_status.h"
+
+enum { SG_AUDIENCE_MOST = 8 };
 
 typedef struct sg_audience sg_audience;
 
@@ -51,7 +56,8 @@ void sg_audience_shared(const sg_audience *a, uint64_t item, const uint64_t *oth
 
 /* What the parts of n items' sums share with them: those of items[x] are at starts[x]..starts[x + 1], each with its
  * cause, an item. shared[r] = distinct users of the item and of causes[r], for the parts of the `most` causes whose
- * largest amounts are largest (of equals the first); 0 for other parts, where the cause is 0, or is the item. */
+ * largest amounts are largest (of equals the first; never more than SG_AUDIENCE_MOST); 0 for other parts, where the
+ * cause is 0, or is the item. */
 void sg_audience_behind(const sg_audience *a, const uint64_t *items, size_t n, const uint32_t *starts,
                         const uint64_t *causes, const double *amounts, unsigned most, uint32_t *shared);
 

@@ -29,6 +29,7 @@ void sg_blend_free(sg_blend *b) {
 
 void sg_blend_begin(sg_blend *b) {
     b->places = b->rows_len = 0;
+    memset(b->largest, 0, sizeof b->largest);
     if (b->slots) memset(b->slots, 0, b->slots_len * sizeof *b->slots);
 }
 
@@ -107,7 +108,8 @@ int sg_blend_put(sg_blend *b, uint32_t signal, const uint64_t *items, const uint
             chain->head = row + 1;
         }
         chain->tail = row + 1;
-        b->totals[(size_t)place * b->signals + signal] += amounts[x];
+        double total = b->totals[(size_t)place * b->signals + signal] += amounts[x];
+        if (total > b->largest[signal]) b->largest[signal] = total;
     }
     return SG_OK;
 }
@@ -124,27 +126,21 @@ size_t sg_blend_strongest(sg_blend *b, uint32_t signal, size_t n, const sg_candi
     return n;
 }
 
-static void find_largest(sg_blend *b) {
-    memset(b->largest, 0, sizeof b->largest);
-    for (size_t place = 0; place < b->places; place++) {
-        const double *totals = b->totals + place * b->signals;
-        for (uint32_t s = 0; s < b->signals; s++)
-            if (totals[s] > b->largest[s]) b->largest[s] = totals[s];
-    }
-}
-
-static double worth(const sg_blend *b, const double *weights, uint32_t signal, double amount) {
-    return b->largest[signal] > 0 ? amount * (weights[signal] / b->largest[signal]) : 0;
+/* What an amount of 1 of each signal is worth. */
+static void find_scales(const sg_blend *b, const double *weights, double *scales) {
+    for (uint32_t s = 0; s < b->signals; s++) scales[s] = b->largest[s] > 0 ? weights[s] / b->largest[s] : 0;
 }
 
 size_t sg_blend_best(sg_blend *b, const double *weights, size_t n, const sg_candidate **best) {
     double scales[SG_BLEND_SIGNALS];
-    find_largest(b);
-    for (uint32_t s = 0; s < b->signals; s++) scales[s] = worth(b, weights, s, 1);
+    uint32_t used[SG_BLEND_SIGNALS], len = 0;
+    find_scales(b, weights, scales);
+    for (uint32_t s = 0; s < b->signals; s++)
+        if (scales[s] != 0) used[len++] = s;
     for (size_t place = 0; place < b->places; place++) {
         const double *totals = b->totals + place * b->signals;
         double score = 0;
-        for (uint32_t s = 0; s < b->signals; s++) score += totals[s] * scales[s];
+        for (uint32_t x = 0; x < len; x++) score += totals[used[x]] * scales[used[x]];
         b->scored[place] = (sg_candidate){score, (uint32_t)place};
     }
     if (n > b->places) n = b->places;
@@ -158,11 +154,13 @@ void sg_blend_totals(const sg_blend *b, const sg_candidate *places, size_t n, do
         memcpy(matrix + x * b->signals, b->totals + (size_t)places[x].id * b->signals, b->signals * sizeof *matrix);
 }
 
-size_t sg_blend_count(const sg_blend *b, const sg_candidate *places, size_t n, uint32_t *starts) {
+size_t sg_blend_count(const sg_blend *b, const double *weights, const sg_candidate *places, size_t n,
+                      uint32_t *starts) {
     uint32_t count = 0;
     for (size_t x = 0; x < n; x++) {
         starts[x] = count;
-        for (uint32_t row = b->chains[places[x].id].head; row; row = b->rows[row - 1].next) count++;
+        for (uint32_t row = b->chains[places[x].id].head; row; row = b->rows[row - 1].next)
+            count += weights[b->rows[row - 1].signal] != 0;
     }
     starts[n] = count;
     return count;
@@ -171,10 +169,11 @@ size_t sg_blend_count(const sg_blend *b, const sg_candidate *places, size_t n, u
 void sg_blend_worth(const sg_blend *b, const double *weights, const sg_candidate *places, size_t n, uint8_t *signals,
                     uint64_t *because, double *amounts) {
     double scales[SG_BLEND_SIGNALS];
-    for (uint32_t s = 0; s < b->signals; s++) scales[s] = worth(b, weights, s, 1);
+    find_scales(b, weights, scales);
     for (size_t x = 0; x < n; x++) {
         for (uint32_t at = b->chains[places[x].id].head; at; at = b->rows[at - 1].next) {
             const sg_blend_row *row = &b->rows[at - 1];
+            if (weights[row->signal] == 0) continue;
             *signals++ = (uint8_t)row->signal;
             *because++ = row->because;
             *amounts++ = row->amount * scales[row->signal];
@@ -200,6 +199,13 @@ static int is_chained(const sg_blend *b, size_t place, size_t *rows) {
            !memcmp(totals, b->totals + place * b->signals, b->signals * sizeof *totals);
 }
 
+static int is_largest(const sg_blend *b) {
+    double largest[SG_BLEND_SIGNALS] = {0};
+    for (size_t at = 0; at < b->places * b->signals; at++)
+        largest[at % b->signals] = fmax(largest[at % b->signals], b->totals[at]);
+    return !memcmp(largest, b->largest, sizeof largest);
+}
+
 int sg_blend_check(const sg_blend *b, const char **why) {
     size_t taken = 0, rows = 0;
     *why = "I1: slots do not lead to the places";
@@ -211,7 +217,7 @@ int sg_blend_check(const sg_blend *b, const char **why) {
     *why = "I2, I3: a place's rows or totals are not its own";
     for (size_t place = 0; place < b->places; place++)
         if (!is_chained(b, place, &rows)) return SG_ERR_VALUE;
-    if (rows != b->rows_len) return SG_ERR_VALUE;
+    if (rows != b->rows_len || !is_largest(b)) return SG_ERR_VALUE;
     *why = NULL;
     return SG_OK;
 }

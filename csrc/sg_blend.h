@@ -70,12 +70,12 @@ size_t sg_blend_strongest(sg_blend *b, uint32_t signal, size_t n, const sg_candi
  * many. Borrowed until the next call. */
 size_t sg_blend_best(sg_blend *b, const double *weights, size_t n, const sg_candidate **best);
 
-/* The totals of places, [n * signals]. Those divided by `largest`, which sg_blend_best() finds, are what was weighed.
- */
+/* The totals of places, [n * signals]; those divided by `largest` are what is weighed. */
 void sg_blend_totals(const sg_blend *b, const sg_candidate *places, size_t n, double *matrix);
 
-/* How many rows these places have, and the rows, place by place, worth what the weights say. */
-size_t sg_blend_count(const sg_blend *b, const sg_candidate *places, size_t n, uint32_t *starts);
+/* How many rows these places have of signals that weigh something, and the rows, place by place, worth what the
+ * weights say. */
+size_t sg_blend_count(const sg_blend *b, const double *weights, const sg_candidate *places, size_t n, uint32_t *starts);
 void sg_blend_worth(const sg_blend *b, const double *weights, const sg_candidate *places, size_t n, uint8_t *signals,
                     uint64_t *because, double *amounts);
 

@@ -223,7 +223,7 @@ static int add_neighbours(sg_items *m, const uint64_t *items, const double *weig
 }
 
 int sg_items_recommend(sg_items *m, const uint64_t *items, const double *weights, size_t len, size_t k, size_t n,
-                       uint64_t *out_items, double *out_scores, size_t *got) {
+                       int in_order, uint64_t *out_items, double *out_scores, size_t *got) {
     const uint64_t *keys = sg_table_keys(m->ledger.items);
     const sg_candidate *best;
     *got = 0;
@@ -232,7 +232,7 @@ int sg_items_recommend(sg_items *m, const uint64_t *items, const double *weights
     if (!rc) rc = sg_tally_grow(&m->tally, m->pairs.len);
     for (size_t at = 0; at < len && !rc; at += SG_CHUNK)
         rc = add_neighbours(m, items + at, weights + at, len - at < SG_CHUNK ? len - at : SG_CHUNK, k);
-    n = sg_tally_best(&m->tally, keys, n, &best);
+    n = sg_tally_best(&m->tally, keys, n, in_order, &best);
     for (size_t x = 0; x < n && !rc; x++) {
         out_items[x] = keys[best[x].id];
         out_scores[x] = best[x].strength;

@@ -87,10 +87,10 @@ int sg_items_degrees(sg_items *m, const uint64_t *items, size_t n, size_t k, uin
 /* The k best neighbours of an item by (score down, key up), or all if there are fewer. An unknown item has none. */
 int sg_items_similar(sg_items *m, uint64_t item, size_t k, uint64_t *out_items, float *out_scores, size_t *n);
 
-/* The n best by (score down, key up) of the sums of weights[x] * score of the k neighbours of items[x].
- * Weights are finite and at least 0, else SG_ERR_VALUE. Room for n; *got were written. */
+/* The n best by (score down, key up) of the sums of weights[x] * score of the k neighbours of items[x]; in this order
+ * or, which is cheaper, in any. Weights are finite and at least 0, else SG_ERR_VALUE. Room for n; *got were written. */
 int sg_items_recommend(sg_items *m, const uint64_t *items, const double *weights, size_t len, size_t k, size_t n,
-                       uint64_t *out_items, double *out_scores, size_t *got);
+                       int in_order, uint64_t *out_items, double *out_scores, size_t *got);
 
 /* The k best neighbours of each item, one item's after another's: those of items[x] at starts[x]..starts[x + 1]. Their
  * cosines, and the confidence of the rule that one who has items[x] has them: support(i, j) / support(i), or

@@ -163,7 +163,7 @@ static void add_up(sg_sessions *m, const sg_query *q, const sg_reading *r) {
 }
 
 int sg_nearest_items(sg_sessions *m, const sg_query *q, const sg_reading *readings, size_t count, size_t most,
-                     uint64_t *items, double *scores, size_t *n) {
+                     int in_order, uint64_t *items, double *scores, size_t *n) {
     int fine = 1;
     for (size_t x = 0; x < count; x++) n[x] = 0, fine &= is_readable(&readings[x]);
     int rc = fine ? find(m, q) : SG_ERR_VALUE;
@@ -172,7 +172,7 @@ int sg_nearest_items(sg_sessions *m, const sg_query *q, const sg_reading *readin
     for (size_t x = 0; x < count; x++) {
         const sg_candidate *best;
         add_up(m, q, &readings[x]);
-        n[x] = sg_tally_best(&m->tally, keys, most, &best);
+        n[x] = sg_tally_best(&m->tally, keys, most, in_order, &best);
         for (size_t y = 0; y < n[x]; y++) {
             items[x * most + y] = keys[best[y].id];
             scores[x * most + y] = best[y].strength;

@@ -48,9 +48,9 @@ typedef struct {
 
 /* N, nearest first: room for k; *n were written. */
 int sg_nearest_units(sg_sessions *m, const sg_query *q, uint64_t *units, double *similarities, size_t *n);
-/* By each reading the `most` best items by (score down, key up): n[x] of reading x, from x * most on. The query's are
- * among them. */
+/* By each reading the `most` best items by (score down, key up), in this order or, which is cheaper, in any: n[x] of
+ * reading x, from x * most on. The query's are among them. */
 int sg_nearest_items(sg_sessions *m, const sg_query *q, const sg_reading *readings, size_t count, size_t most,
-                     uint64_t *items, double *scores, size_t *n);
+                     int in_order, uint64_t *items, double *scores, size_t *n);
 
 #endif

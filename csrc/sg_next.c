@@ -301,7 +301,7 @@ static int all_weights(const double *weights, size_t n) {
 }
 
 int sg_next_two_hops(sg_next *m, const uint64_t *items, const double *weights, size_t len, size_t first, size_t second,
-                     size_t limit, uint64_t *out_items, double *out_scores, size_t *n) {
+                     size_t limit, int in_order, uint64_t *out_items, double *out_scores, size_t *n) {
     const uint64_t *keys = sg_table_keys(m->ledger.items);
     const sg_candidate *best;
     *n = 0;
@@ -311,7 +311,7 @@ int sg_next_two_hops(sg_next *m, const uint64_t *items, const double *weights, s
         uint32_t id = sg_table_find(m->ledger.items, items[x]);
         if (id != SG_TABLE_NONE) rc = hop_on(m, id, weights[x], first, second);
     }
-    size_t found = sg_tally_best(&m->tally, keys, limit, &best); /* it is empty again, whatever failed */
+    size_t found = sg_tally_best(&m->tally, keys, limit, in_order, &best); /* it is empty again, whatever failed */
     if (rc) return rc;
     for (size_t x = 0; x < found; x++) {
         out_items[x] = keys[best[x].id];

@@ -73,9 +73,10 @@ int sg_next_following(sg_next *m, uint64_t item, size_t k, uint64_t *out_items, 
 /* From each items[x], of weight w, to its `first` best followers y, to each one's `second` best followers z:
  * score(z) += w * p(items[x] -> y) / norm(y) * weight(y -> z), computed from left to right and added in this order: by
  * x, then by y in order of its list. (One list names z once, so its order does not matter.) Unknown items add nothing;
- * z may be one of items. The `limit` best z above 0 by (score down, key up); room for limit; *n were written. */
+ * z may be one of items. The `limit` best z above 0 by (score down, key up), in this
+ * order or, which is cheaper, in any; room for limit; *n were written. */
 int sg_next_two_hops(sg_next *m, const uint64_t *items, const double *weights, size_t len, size_t first, size_t second,
-                     size_t limit, uint64_t *out_items, double *out_scores, size_t *n);
+                     size_t limit, int in_order, uint64_t *out_items, double *out_scores, size_t *n);
 
 /* Learned anew from its own events; needs memory for both models while it runs. */
 int sg_next_compact(sg_next **m);

@@ -292,8 +292,19 @@ static uint64_t category_key(const sg_recent *r, uint32_t list) {
     return list == OVERALL ? 0 : sg_table_keys(r->categories)[list - 1];
 }
 
-static double decayed(const sg_recent *r, uint32_t id, age now) {
-    return shifted(r->items[id].weight * exp2(-now.fraction), r->landmark - now.whole);
+/* What a kept weight is worth at a moment: itself * fraction * 2^orders. */
+typedef struct {
+    double fraction;
+    int64_t orders;
+} worth;
+
+static worth worth_at(const sg_recent *r, double now) {
+    age then = in_half_lives(r, now);
+    return (worth){exp2(-then.fraction), r->landmark - then.whole};
+}
+
+static double decayed(const sg_recent *r, uint32_t id, worth now) {
+    return shifted(r->items[id].weight * now.fraction, now.orders);
 }
 
 size_t sg_recent_live(const sg_recent *r) { return r->lists[OVERALL].live; }
@@ -307,9 +318,10 @@ void sg_recent_categories(const sg_recent *r, const uint64_t *items, size_t n, u
 
 int sg_recent_weights(const sg_recent *r, const uint64_t *items, size_t n, double now, double *weights) {
     if (!isfinite(now)) return SG_ERR_VALUE;
+    worth then = worth_at(r, now);
     for (size_t i = 0; i < n; i++) {
         uint32_t id = sg_table_find(r->keys, items[i]);
-        weights[i] = id == SG_TABLE_NONE ? 0 : decayed(r, id, in_half_lives(r, now));
+        weights[i] = id == SG_TABLE_NONE ? 0 : decayed(r, id, then);
     }
     return SG_OK;
 }
@@ -348,7 +360,7 @@ int sg_recent_top(const sg_recent *r, size_t n, uint64_t category, double now, u
     if (n == 0) return SG_OK;
     uint32_t *unread = malloc((n + 1) * sizeof *unread);
     if (unread == NULL) return SG_ERR_NOMEM;
-    age then = in_half_lives(r, now);
+    worth then = worth_at(r, now);
     size_t len = 0;
     push_unread(r, unread, len++, h->ids[0]);
     for (size_t i = 0; i < n; i++) {

@@ -27,7 +27,7 @@ void sg_tally_clear(sg_tally *t) {
     *t = (sg_tally){0};
 }
 
-size_t sg_tally_best(sg_tally *t, const uint64_t *keys, size_t n, const sg_candidate **best) {
+size_t sg_tally_best(sg_tally *t, const uint64_t *keys, size_t n, int in_order, const sg_candidate **best) {
     size_t found = 0;
     for (size_t x = 0; x < t->len; x++) {
         uint32_t id = t->touched[x];
@@ -36,7 +36,8 @@ size_t sg_tally_best(sg_tally *t, const uint64_t *keys, size_t n, const sg_candi
     }
     t->len = 0;
     if (n > found) n = found;
-    sg_best_first(keys, t->candidates, found, n);
+    if (in_order) sg_best_first(keys, t->candidates, found, n);
+    else sg_best_apart(keys, t->candidates, found, n);
     *best = t->candidates;
     return n;
 }

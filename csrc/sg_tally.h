@@ -30,8 +30,9 @@ static inline void sg_tally_add(sg_tally *t, uint32_t id, double amount) { /* 0 
     t->sums[id] += amount;
 }
 
-/* The n largest sums by (sum down, key up): *best, in order, borrowed until the next add; how many. Empty after it. */
-size_t sg_tally_best(sg_tally *t, const uint64_t *keys, size_t n, const sg_candidate **best);
+/* The n largest sums by (sum down, key up): *best, in this order or, which is cheaper, in any, borrowed until the next
+ * add; how many. Empty after it. */
+size_t sg_tally_best(sg_tally *t, const uint64_t *keys, size_t n, int in_order, const sg_candidate **best);
 
 size_t sg_tally_nbytes(const sg_tally *t);
 

@@ -10,10 +10,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from shopguide._core import Blend
+from shopguide._core import Blend, Query
 from shopguide.blend import SIGHT
 from shopguide.recommenders.base import Context, Recommender
 from shopguide.records import SIGNALS
+from shopguide.settings import ScoreSettings
 
 DEEP = settings(max_examples=160, stateful_step_count=300, deadline=None, suppress_health_check=list(HealthCheck))
 SEED = st.integers(0, 65535)  # of all that a rule draws: 300 steps have to fit hypothesis' 8 KiB
@@ -55,6 +56,12 @@ class Row(NamedTuple):
     item: int
     because: int
     amount: float
+
+
+def asked_for(recent: list[int], score: ScoreSettings) -> Query:
+    """What score asks recommenders for, of a user's newest items."""
+    newest = recent[: score.recent]
+    return Query(newest, [score.decay**x for x in range(len(newest))])
 
 
 def rows_of(recommender: Recommender, context: Context, limit: int) -> list[Row]:

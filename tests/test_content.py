@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import rows_of
+from strategies import asked_for, rows_of
 
 from shopguide.clean import clean
 from shopguide.featurize import Featurizer
@@ -66,7 +66,8 @@ def taught(rows: Rows) -> Content:
 def context(recent: list[int], query: str = "") -> Context:
     n = len(recent)
     ones = np.ones(n, np.uint8)
-    return Context(np.array(recent, np.uint64), ones, np.zeros(n), ones, unit=9, user=8, now=1.0, query=query)
+    asked, items = asked_for(recent, SETTINGS.score), np.array(recent, np.uint64)
+    return Context(asked, items, ones, np.zeros(n), ones, unit=9, user=8, now=1.0, query=query)
 
 
 def answers(

@@ -600,6 +600,13 @@ def test_large_audiences_are_those_of_sets() -> None:
         both = [len(seen[item] & seen[other]) for other in range(50)]
         assert audience.shared(item, range(50)).tolist() == both
         assert audience.shared(item, range(50), 100).tolist() == [min(100, count) for count in both]
+    behind, starts = rng.integers(1, 50, 200), np.arange(0, 2001, 10)  # rows of all sizes, more causes than are marked
+    causes = np.concatenate([rng.permutation(np.arange(1, 50))[:10] for _ in behind])
+    found = audience.behind(behind, starts, causes, np.tile(np.arange(10.0), 200), 10).reshape(200, 10)
+    for item, of, both in zip(behind.tolist(), causes.reshape(200, 10).tolist(), found.tolist(), strict=True):
+        counted = [other for other in of[::-1] if other != item][:8]
+        assert both == [len(seen[item] & seen[other]) if other in counted else 0 for other in of]
+    audience.check()
     assert audience.nbytes < 32 * len(audience) + 64 * 9_000 + 10_000
     assert audience.sub(items, users) == n
     audience.check()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import rows_of
+from strategies import asked_for, rows_of
 
 from shopguide._core import Blend
 from shopguide.recommenders.base import PLACE, Context, Recommender
@@ -28,8 +28,8 @@ SETTINGS = load("shop")
 MAKE: dict[str, Callable[[], Recommender]] = {
     "items": lambda: ItemBased(SETTINGS.learn, SETTINGS.score),
     "sequence": lambda: Sequence(SETTINGS.learn, SETTINGS.score),
-    "sessions": lambda: NearestSessions(SETTINGS.learn, SETTINGS.score),
-    "users": lambda: NearestUsers(SETTINGS.learn, SETTINGS.score),
+    "sessions": lambda: NearestSessions(SETTINGS.learn),
+    "users": lambda: NearestUsers(SETTINGS.learn),
     "visit": Visit,
     "popular": lambda: Popular(SETTINGS.learn),
     "content": lambda: Content(SETTINGS.score),
@@ -54,6 +54,7 @@ def lessons(rows: list[tuple[int, int, int]], sign: int = 1) -> Lessons:
 def context(recent: list[int], here: list[int] | None = None) -> Context:
     n = len(recent)
     return Context(
+        asked_for(recent, SETTINGS.score),
         np.array(recent, np.uint64),
         np.full(n, Kind.VIEW, np.uint8),
         np.zeros(n),

@@ -1,6 +1,7 @@
 # Declarations of the C core, one block a header. The headers in csrc/ are the documentation.
 
 from libc.stdint cimport SIZE_MAX, int32_t, int64_t, int8_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, realloc
 
 cdef extern from "sg_status.h":
     int SG_OK, SG_ERR_NOMEM, SG_ERR_RANGE, SG_ERR_VALUE
@@ -139,7 +140,7 @@ cdef extern from "sg_items.h":
     int sg_items_similar(sg_items *m, uint64_t item, size_t k, uint64_t *out_items, float *out_scores,
                          size_t *n) noexcept nogil
     int sg_items_recommend(sg_items *m, const uint64_t *items, const double *weights, size_t len, size_t k, size_t n,
-                           uint64_t *out_items, double *out_scores, size_t *got) noexcept nogil
+                           int in_order, uint64_t *out_items, double *out_scores, size_t *got) noexcept nogil
     int sg_items_neighbours(sg_items *m, const uint64_t *items, size_t n, size_t k, uint32_t *starts,
                             uint64_t *out_items, double *cosines, double *rules) noexcept nogil
     int sg_items_supports(sg_items *m, const uint64_t *a, const uint64_t *b, size_t n,
@@ -181,7 +182,7 @@ cdef extern from "sg_next.h":
     int sg_next_following(sg_next *m, uint64_t item, size_t k, uint64_t *out_items, double *out_weights,
                           size_t *n) noexcept nogil
     int sg_next_two_hops(sg_next *m, const uint64_t *items, const double *weights, size_t len, size_t first,
-                         size_t second, size_t limit, uint64_t *out_items, double *out_scores,
+                         size_t second, size_t limit, int in_order, uint64_t *out_items, double *out_scores,
                          size_t *n) noexcept nogil
     int sg_next_compact(sg_next **m) noexcept nogil
     int sg_next_checksum(const sg_next *m, uint64_t *total) noexcept nogil
@@ -214,6 +215,7 @@ cdef extern from "sg_sessions.h":
     int sg_sessions_check(sg_sessions *m, const char **why) noexcept nogil
 
 cdef extern from "sg_nearest.h":
+    enum: SG_QUERY_MAX
     ctypedef struct sg_query:
         const uint64_t *items
         const double *weights
@@ -228,7 +230,7 @@ cdef extern from "sg_nearest.h":
     int sg_nearest_units(sg_sessions *m, const sg_query *q, uint64_t *units, double *similarities,
                          size_t *n) noexcept nogil
     int sg_nearest_items(sg_sessions *m, const sg_query *q, const sg_reading *readings, size_t count, size_t most,
-                         uint64_t *items, double *scores, size_t *n) noexcept nogil
+                         int in_order, uint64_t *items, double *scores, size_t *n) noexcept nogil
 
 cdef extern from "sg_best.h":
     ctypedef struct sg_candidate:
@@ -256,7 +258,8 @@ cdef extern from "sg_blend.h":
     size_t sg_blend_strongest(sg_blend *b, uint32_t signal, size_t n, const sg_candidate **best) noexcept nogil
     size_t sg_blend_best(sg_blend *b, const double *weights, size_t n, const sg_candidate **best) noexcept nogil
     void sg_blend_totals(const sg_blend *b, const sg_candidate *places, size_t n, double *matrix) noexcept nogil
-    size_t sg_blend_count(const sg_blend *b, const sg_candidate *places, size_t n, uint32_t *starts) noexcept nogil
+    size_t sg_blend_count(const sg_blend *b, const double *weights, const sg_candidate *places, size_t n,
+                          uint32_t *starts) noexcept nogil
     void sg_blend_worth(const sg_blend *b, const double *weights, const sg_candidate *places, size_t n,
                         uint8_t *signals, uint64_t *because, double *amounts) noexcept nogil
     int sg_blend_check(const sg_blend *b, const char **why) noexcept nogil

@@ -1,3 +1,29 @@
+cdef void *_larger(void *array, size_t bytes) except NULL:
+    cdef void *grown = realloc(array, bytes)
+    if grown == NULL:
+        raise MemoryError()
+    return grown
+
+
+cdef class Query:
+    """What a list is made from: items uint64[n], the newest first, and how much each counts, float64[n]. At most
+    SG_QUERY_MAX. Raises ValueError on unequal lengths or more items."""
+
+    cdef uint64_t[SG_QUERY_MAX] items
+    cdef double[SG_QUERY_MAX] weights
+    cdef size_t len
+
+    def __cinit__(self, items, weights):
+        cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64)
+        cdef const double[::1] w = np.ascontiguousarray(weights, np.float64)
+        cdef size_t x
+        self.len = _of_one_length(i.shape[0], w.shape[0])
+        if self.len > SG_QUERY_MAX:
+            raise ValueError(f"{self.len} items are out of range; at most {SG_QUERY_MAX}")
+        for x in range(self.len):
+            self.items[x], self.weights[x] = i[x], w[x]
+
+
 cdef class Blend:
     """The candidates of one list: rows of ``signals`` signals become scored items, see csrc/sg_blend.h.
 
@@ -7,9 +33,14 @@ cdef class Blend:
 
     cdef sg_blend *blend
     cdef uint32_t signals
-    cdef object weights  # of best()
+    cdef const double[::1] weights  # of best()
     cdef const sg_candidate *best_places
     cdef size_t best_len
+    cdef uint64_t *found  # room for rows on their way, as the three that follow
+    cdef uint64_t *causes
+    cdef double *amounts
+    cdef double *others
+    cdef size_t room
 
     def __cinit__(self, uint32_t signals):
         if not 1 <= signals <= SG_BLEND_SIGNALS:
@@ -21,6 +52,21 @@ cdef class Blend:
 
     def __dealloc__(self):
         sg_blend_free(self.blend)
+        free(self.found)
+        free(self.causes)
+        free(self.amounts)
+        free(self.others)
+
+    cdef int make_room(self, size_t rows) except -1:
+        if rows <= self.room:
+            return 0
+        self.room = 0
+        self.found = <uint64_t *>_larger(self.found, rows * sizeof(uint64_t))
+        self.causes = <uint64_t *>_larger(self.causes, rows * sizeof(uint64_t))
+        self.amounts = <double *>_larger(self.amounts, rows * sizeof(double))
+        self.others = <double *>_larger(self.others, rows * sizeof(double))
+        self.room = rows
+        return 0
 
     def begin(self):
         """No rows."""
@@ -41,9 +87,28 @@ cdef class Blend:
         _of_one_length(n, b.shape[0])
         self.rows_of(signal, &i[0], &b[0], &a[0], n)
 
-    def put_one(self, uint32_t signal, uint64_t item, double amount, uint64_t because=0):
-        """One row, as put()."""
-        self.rows_of(signal, &item, &because, &amount, 1)
+    def put_visit(self, signals, items, times, size_t n):
+        """Rows of four signals about a visit: of its items uint64[m], newest first, the n first that were looked at in
+        it, times uint8[m] above 0. Of the first and of the second 1 each, of the k-th 1 / k, and of each the times that
+        the shopper came back to it. Raises ValueError on unequal lengths or a signal out of range."""
+        cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64)
+        cdef const uint8_t[::1] t = np.ascontiguousarray(times, np.uint8)
+        cdef uint32_t current, previous, steps, repeats
+        cdef size_t x, step = 0, m = _of_one_length(i.shape[0], t.shape[0])
+        current, previous, steps, repeats = signals
+        for x in range(m):
+            if t[x] == 0 or step == n:
+                continue
+            step += 1
+            self.row_of(steps, i[x], 1.0 / step)
+            if step <= 2:
+                self.row_of(current if step == 1 else previous, i[x], 1)
+            if t[x] > 1:
+                self.row_of(repeats, i[x], t[x] - 1)
+
+    cdef int row_of(self, uint32_t signal, uint64_t item, double amount) except -1:
+        """One row, an item that is its own cause."""
+        return self.rows_of(signal, &item, &item, &amount, 1)
 
     cdef int rows_of(self, uint32_t signal, const uint64_t *items, const uint64_t *because, const double *amounts,
                      size_t n) except -1:
@@ -67,12 +132,11 @@ cdef class Blend:
     def best(self, weights, n):
         """The n best items by (score down, key up): (items uint64[<=n], scores float64[<=n]). weights float64[signals],
         finite, may be negative. Raises ValueError on another length."""
-        cdef const double[::1] w = np.ascontiguousarray(weights, np.float64)
+        self.weights = np.ascontiguousarray(weights, np.float64)
         cdef size_t x, most = max(n, 0)
-        _of_one_length(w.shape[0], self.signals)
-        self.weights = w
+        _of_one_length(self.weights.shape[0], self.signals)
         with nogil:
-            self.best_len = sg_blend_best(self.blend, &w[0], most, &self.best_places)
+            self.best_len = sg_blend_best(self.blend, &self.weights[0], most, &self.best_places)
         items, scores = np.empty(self.best_len, np.uint64), np.empty(self.best_len)
         cdef uint64_t[::1] i = items
         cdef double[::1] s = scores
@@ -97,20 +161,18 @@ cdef class Blend:
     def parts(self, weights=None):
         """What makes the scores of the items that best() gave: (starts uint32[<=n + 1], signal uint8[...],
         because uint64[...], amount float64[...]); those of item x are at starts[x]:starts[x + 1], and add up to its
-        score. Worth what best() was told, or what these weights say. Raises ValueError on another length."""
-        starts = np.zeros(self.best_len + 1, np.uint32)
+        score. Worth what best() was told, or what these weights say; what weighs nothing is not among them. Raises
+        ValueError on another length, or before best()."""
+        cdef const double[::1] w = self.weights if weights is None else np.ascontiguousarray(weights, np.float64)
+        _of_one_length(w.shape[0], self.signals)
+        starts = np.empty(self.best_len + 1, np.uint32)
         cdef uint32_t[::1] at = starts
-        cdef size_t rows = sg_blend_count(self.blend, self.best_places, self.best_len, &at[0])
-        cdef const double[::1] w
-        given = self.weights if weights is None else np.ascontiguousarray(weights, np.float64)
+        cdef size_t rows = sg_blend_count(self.blend, &w[0], self.best_places, self.best_len, &at[0])
         signal, because, amount = np.empty(rows, np.uint8), np.empty(rows, np.uint64), np.empty(rows)
         cdef uint8_t[::1] s = signal
         cdef uint64_t[::1] b = because
         cdef double[::1] a = amount
-        if self.best_len:
-            w = given
-            _of_one_length(w.shape[0], self.signals)
-            sg_blend_worth(self.blend, &w[0], self.best_places, self.best_len, &s[0], &b[0], &a[0])
+        sg_blend_worth(self.blend, &w[0], self.best_places, self.best_len, &s[0], &b[0], &a[0])
         return starts, signal, because, amount
 
     def check(self):

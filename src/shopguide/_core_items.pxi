@@ -99,7 +99,7 @@ cdef class Items:
         cdef uint64_t[::1] i = found
         cdef double[::1] s = scores
         with nogil:
-            rc = sg_items_recommend(self.model, &of[0], &w[0], m, each, most, &i[0], &s[0], &got)
+            rc = sg_items_recommend(self.model, &of[0], &w[0], m, each, most, True, &i[0], &s[0], &got)
         check(rc)
         return found[:got], scores[:got]
 
@@ -133,38 +133,33 @@ cdef class Items:
         n = at[m]
         return starts, found[:n], cosines[:n], rules[:n]
 
-    def put(self, Blend blend, uint32_t cosine, uint32_t rule, items, weights, k):
-        """Into a blend the k best neighbours of each of m items, which is their cause: two signals, the cosine and the
-        confidence of the rule, both times the item's weight. Raises ValueError as neighbours() and Blend.put()."""
-        cdef const uint64_t[::1] of = np.ascontiguousarray(items, np.uint64)
-        cdef const double[::1] w = np.ascontiguousarray(weights, np.float64)
-        cdef size_t x, at, m = _of_one_length(of.shape[0], w.shape[0])
-        cdef uint32_t[::1] starts
-        cdef uint64_t[::1] found
-        cdef double[::1] cosines, rules
-        starts, found, cosines, rules = self.neighbours(items, k)
-        because = np.empty(found.shape[0], np.uint64)
-        cdef uint64_t[::1] b = because
-        for x in range(m):
+    def put(self, Blend blend, uint32_t cosine, uint32_t rule, Query asked, size_t k):
+        """Into a blend the k best neighbours of each item asked for, which is their cause: two signals, the cosine and
+        the confidence of the rule, both times the item's weight. Raises ValueError as Blend.put()."""
+        cdef size_t x, at
+        cdef uint32_t[SG_QUERY_MAX + 1] starts
+        blend.make_room(asked.len * k)
+        check(sg_items_neighbours(self.model, asked.items, asked.len, k, starts, blend.found, blend.amounts,
+                                  blend.others))
+        for x in range(asked.len):
             for at in range(starts[x], starts[x + 1]):
-                b[at] = of[x]
-                cosines[at] *= w[x]
-                rules[at] *= w[x]
-        blend.rows_of(cosine, &found[0], &b[0], &cosines[0], found.shape[0])
-        blend.rows_of(rule, &found[0], &b[0], &rules[0], found.shape[0])
+                blend.causes[at] = asked.items[x]
+                blend.amounts[at] *= asked.weights[x]
+                blend.others[at] *= asked.weights[x]
+        blend.rows_of(cosine, blend.found, blend.causes, blend.amounts, starts[asked.len])
+        blend.rows_of(rule, blend.found, blend.causes, blend.others, starts[asked.len])
 
-    def put_second(self, Blend blend, uint32_t cosine, uint32_t second, near, n, k):
+    def put_second(self, Blend blend, uint32_t cosine, uint32_t second, size_t near, size_t n, size_t k):
         """Into a blend what recommend() finds of the ``near`` items that have most of the signal ``cosine``, each
         weighed by it; without a cause."""
         cdef const sg_candidate *best
-        cdef size_t x, m = sg_blend_strongest(blend.blend, cosine, max(near, 0), &best), most = max(n, 0), got = 0
-        of, weights, found, scores = np.empty(m, np.uint64), np.empty(m), np.empty(most, np.uint64), np.empty(most)
-        cdef uint64_t[::1] o = of, i = found
-        cdef double[::1] w = weights, s = scores
+        cdef size_t x, m = sg_blend_strongest(blend.blend, cosine, near, &best), got = 0
+        blend.make_room(max(m, n))
         for x in range(m):
-            o[x], w[x] = blend.blend.items[best[x].id], best[x].strength
-        check(sg_items_recommend(self.model, &o[0], &w[0], m, max(k, 0), most, &i[0], &s[0], &got))
-        blend.rows_of(second, &i[0], NULL, &s[0], got)
+            blend.causes[x], blend.others[x] = blend.blend.items[best[x].id], best[x].strength
+        check(sg_items_recommend(self.model, blend.causes, blend.others, m, k, n, False, blend.found, blend.amounts,
+                                 &got))
+        blend.rows_of(second, blend.found, NULL, blend.amounts, got)
 
     def support(self, items_a, items_b):
         """uint32[n]: how often items_a[x] and items_b[x] occur together; 0 where either is unknown."""

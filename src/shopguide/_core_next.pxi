@@ -92,28 +92,26 @@ cdef class Next:
         cdef uint64_t[::1] i = found
         cdef double[::1] s = scores
         with nogil:
-            rc = sg_next_two_hops(self.model, &of[0], &w[0], m, hop, hop_on, most, &i[0], &s[0], &got)
+            rc = sg_next_two_hops(self.model, &of[0], &w[0], m, hop, hop_on, most, True, &i[0], &s[0], &got)
         check(rc)
         return found[:got], scores[:got]
 
-    def put(self, Blend blend, uint32_t next, uint32_t hops, items, weights, k, first, second, limit):
-        """Into a blend, as two signals: the k best followers of the first of ``items``, which is their cause, and what
-        two_hops() finds. Nothing where there are no items."""
-        cdef const uint64_t[::1] of = np.ascontiguousarray(items, np.uint64)
-        cdef const double[::1] w = np.ascontiguousarray(weights, np.float64)
-        cdef size_t x, n = _of_one_length(of.shape[0], w.shape[0]), got = 0
-        cdef size_t most, all_ = max(limit, 0)
-        if n == 0:
+    def put(self, Blend blend, uint32_t next, uint32_t hops, Query asked, size_t k, size_t first, size_t second,
+            size_t limit):
+        """Into a blend, as two signals: the k best followers of the first item asked for, which is their cause, and
+        what two_hops() finds. Nothing where there are no items."""
+        cdef size_t x, got = 0
+        if asked.len == 0:
             return
-        most = min(max(k, 0), sg_next_degree(self.model, of[0]))
-        found, amounts = np.empty(max(most, all_), np.uint64), np.empty(max(most, all_))
-        because = np.full(most, of[0], np.uint64)
-        cdef uint64_t[::1] i = found, b = because
-        cdef double[::1] a = amounts
-        check(sg_next_following(self.model, of[0], most, &i[0], &a[0], &got))
-        blend.rows_of(next, &i[0], &b[0], &a[0], got)
-        check(sg_next_two_hops(self.model, &of[0], &w[0], n, max(first, 0), max(second, 0), all_, &i[0], &a[0], &got))
-        blend.rows_of(hops, &i[0], NULL, &a[0], got)
+        k = min(k, sg_next_degree(self.model, asked.items[0]))
+        blend.make_room(max(k, limit))
+        check(sg_next_following(self.model, asked.items[0], k, blend.found, blend.amounts, &got))
+        for x in range(got):
+            blend.causes[x] = asked.items[0]
+        blend.rows_of(next, blend.found, blend.causes, blend.amounts, got)
+        check(sg_next_two_hops(self.model, asked.items, asked.weights, asked.len, first, second, limit, False,
+                               blend.found, blend.amounts, &got))
+        blend.rows_of(hops, blend.found, NULL, blend.amounts, got)
 
     def events(self):
         """(units uint64[n], items uint64[n], times float64[n]): every event held, each unit's together and in order.

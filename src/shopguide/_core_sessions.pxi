@@ -2,6 +2,20 @@ cdef enum:
     MOST_READINGS = 4
 
 
+cdef class Reading:
+    """How the units nearest to a query are read (csrc/sg_nearest.h): near, what an item counts by its distance from
+    the shared one, from 0 up, float64 (empty: all alike); half_life, seconds before the newest of the units in which
+    one halves (None: never)."""
+
+    cdef const double[::1] near
+    cdef sg_reading by
+
+    def __cinit__(self, near=(), half_life=None):
+        self.near = np.array(near, np.float64)
+        self.by.near, self.by.distances = &self.near[0], self.near.shape[0]
+        self.by.half_life = half_life or 0
+
+
 cdef class Sessions:
     """VMIS-kNN over live units (sessions, or users), exact under adds and retracts.
 
@@ -13,6 +27,7 @@ cdef class Sessions:
     """
 
     cdef sg_sessions *model
+    cdef uint64_t without  # of the query at hand
 
     def __cinit__(self, history=50, unit_cap=None):
         if not 1 <= history <= 1_000_000:
@@ -85,13 +100,10 @@ cdef class Sessions:
     def nearest(self, items, weights, m=1500, k=100, without=None):
         """The k units most like the query (units uint64[<=k], similarities float64[<=k]), nearest first: of each item
         the m newest, but for the unit ``without``. Raises ValueError on a query that sg_nearest.h does not allow."""
-        cdef const uint64_t[::1] of = np.ascontiguousarray(items, np.uint64)
-        cdef const double[::1] w = np.ascontiguousarray(weights, np.float64)
-        cdef size_t n, length = _of_one_length(of.shape[0], w.shape[0]), each = max(m, 0), most = max(k, 0)
-        cdef uint64_t but = without or 0
         cdef sg_query q
-        q.items, q.weights, q.decays, q.len, q.m, q.k, q.idf = &of[0], &w[0], &w[0], length, each, most, 0
-        q.without = NULL if without is None else &but
+        cdef size_t n, most = max(k, 0)
+        cdef Query asked = Query(items, weights)
+        self._ask(&q, asked, m, k, 0, without)
         units, similarities = np.empty(most, np.uint64), np.empty(most, np.float64)
         cdef uint64_t[::1] u = units
         cdef double[::1] s = similarities
@@ -108,48 +120,49 @@ cdef class Sessions:
         the query's own items are among them. near: what an item counts by its distance from the shared one, from 0 up;
         empty: all alike. half_life: seconds before the newest of them in which a unit halves; None: never. Raises
         ValueError on a query that sg_nearest.h does not allow."""
-        cdef size_t got
-        found, scores = self._read(items, weights, decay, [(near, half_life)], n, m, k, idf, without, &got)
-        return found[0, :got], scores[0, :got]
-
-    def put(self, Blend blend, signals, items, weights, readings, n, m, k, idf, without=None):
-        """Into a blend what recommend() finds, with ``weights`` for decay: by each of ``readings``, (near, half_life),
-        one of the signals."""
-        cdef size_t[MOST_READINGS] got
-        cdef size_t x
-        found, scores = self._read(items, weights, weights, readings, n, m, k, idf, without, got)
-        cdef uint64_t[:, ::1] i = found
-        cdef double[:, ::1] s = scores
-        for x in range(i.shape[0]):
-            blend.rows_of(signals[x], &i[x, 0], NULL, &s[x, 0], got[x])
-
-    cdef _read(self, items, weights, decay, readings, n, m, k, idf, without, size_t *got):
-        """Items and scores by each reading, [readings, n], and how many of each were found."""
-        cdef const uint64_t[::1] of = np.ascontiguousarray(items, np.uint64)
-        cdef const double[::1] w = np.ascontiguousarray(weights, np.float64)
-        cdef const double[::1] d = np.ascontiguousarray(decay, np.float64)
-        cdef size_t length = _of_one_length(of.shape[0], w.shape[0], d.shape[0])
-        cdef size_t each = max(m, 0), nearest = max(k, 0), most = max(n, 0), x, count = len(readings)
-        cdef const double[::1] near
-        cdef uint64_t but = without or 0
+        cdef Query asked = Query(items, weights)
+        cdef const double[::1] by = np.ascontiguousarray(decay, np.float64)
+        cdef Reading reading = Reading(near, half_life)
         cdef sg_query q
-        cdef sg_reading[MOST_READINGS] by
-        q.items, q.weights, q.decays, q.len, q.m, q.k, q.idf = &of[0], &w[0], &d[0], length, each, nearest, idf
-        q.without = NULL if without is None else &but
-        if count > MOST_READINGS:
-            raise ValueError(f"{count} readings; at most {MOST_READINGS}")
-        kept = [np.ascontiguousarray(nears, np.float64) for nears, _ in readings]
-        for x in range(count):
-            near = kept[x]
-            by[x].near, by[x].distances, by[x].half_life = &near[0], near.shape[0], readings[x][1] or 0
-        found, scores = np.empty((count, most), np.uint64), np.empty((count, most), np.float64)
-        cdef uint64_t[:, ::1] i = found
-        cdef double[:, ::1] s = scores
+        cdef size_t got, most = max(n, 0)
+        _of_one_length(asked.len, by.shape[0])
+        self._ask(&q, asked, m, k, idf, without)
+        q.decays = &by[0]
+        found, scores = np.empty(most, np.uint64), np.empty(most, np.float64)
+        cdef uint64_t[::1] i = found
+        cdef double[::1] s = scores
         cdef int rc
         with nogil:
-            rc = sg_nearest_items(self.model, &q, by, count, most, &i[0, 0], &s[0, 0], got)
+            rc = sg_nearest_items(self.model, &q, &reading.by, 1, most, True, &i[0], &s[0], &got)
         check(rc)
-        return found, scores
+        return found[:got], scores[:got]
+
+    def put(self, Blend blend, signals, Query asked, readings, size_t n, m, k, idf, without=None):
+        """Into a blend what recommend() finds, with the weights asked for as decay: by each Reading one of the signals.
+        Raises ValueError for more readings than MOST_READINGS."""
+        cdef size_t[MOST_READINGS] got
+        cdef sg_reading[MOST_READINGS] by
+        cdef size_t x, count = len(readings)
+        cdef sg_query q
+        if count > MOST_READINGS:
+            raise ValueError(f"{count} readings; at most {MOST_READINGS}")
+        for x in range(count):
+            by[x] = (<Reading?>readings[x]).by
+        self._ask(&q, asked, m, k, idf, without)
+        blend.make_room(count * n)
+        check(sg_nearest_items(self.model, &q, by, count, n, False, blend.found, blend.amounts, got))
+        for x in range(count):
+            blend.rows_of(signals[x], blend.found + x * n, NULL, blend.amounts + x * n, got[x])
+
+    cdef int _ask(self, sg_query *q, Query asked, m, k, double idf, without) except -1:
+        """Fill in a query; it borrows from ``asked`` and from the model."""
+        q.items, q.weights, q.decays, q.len = asked.items, asked.weights, asked.weights, asked.len
+        q.m, q.k, q.idf = max(m, 0), max(k, 0), idf
+        q.without = NULL
+        if without is not None:
+            self.without = without
+            q.without = &self.without
+        return 0
 
     def holding(self, items):
         """uint32[n]: how many units hold each item."""

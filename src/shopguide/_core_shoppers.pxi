@@ -121,26 +121,26 @@ cdef class Recent:
         check(rc)
         return items[:got], weights[:got]
 
-    def put(self, Blend blend, uint32_t signal, Py_ssize_t n, double now):
+    def put(self, Blend blend, uint32_t signal, size_t n, double now):
         """Into a blend, without a cause: the decayed counts of the n heaviest items, and of all others that it has, as
         shares of the heaviest's; but those of which nothing is left. Raises ValueError as top()."""
-        cdef size_t x, kept = 0, had = blend.blend.places
-        top, heaviest = self.top(n, 0, now)
-        others, weights = np.empty(had, np.uint64), np.empty(had)
-        cdef uint64_t[::1] t = top, i = others
-        cdef double[::1] h = heaviest, w = weights
-        cdef double most = h[0] if h.shape[0] else 0
-        while kept < <size_t>h.shape[0] and h[kept] > 0:
-            h[kept] /= most
+        cdef size_t x, got = 0, kept = 0, had = blend.blend.places
+        cdef double most
+        n = min(n, sg_recent_live(self.recent))
+        blend.make_room(max(n, had))
+        check(sg_recent_top(self.recent, n, 0, now, blend.found, blend.amounts, &got))
+        check(sg_recent_weights(self.recent, blend.blend.items, had, now, blend.others))
+        most = blend.amounts[0] if got else 0
+        while kept < got and blend.amounts[kept] > 0:
+            blend.amounts[kept] /= most
             kept += 1
-        blend.rows_of(signal, &t[0], NULL, &h[0], kept)
-        check(sg_recent_weights(self.recent, blend.blend.items, had, now, &w[0]))
+        blend.rows_of(signal, blend.found, NULL, blend.amounts, kept)
         kept = 0
         for x in range(had):
-            if w[x] > 0 and blend.blend.totals[x * blend.signals + signal] == 0:
-                i[kept], w[kept] = blend.blend.items[x], w[x] / most
+            if blend.others[x] > 0 and blend.blend.totals[x * blend.signals + signal] == 0:
+                blend.found[kept], blend.amounts[kept] = blend.blend.items[x], blend.others[x] / most
                 kept += 1
-        blend.rows_of(signal, &i[0], NULL, &w[0], kept)
+        blend.rows_of(signal, blend.found, NULL, blend.amounts, kept)
 
     def __len__(self):
         """Items with observations."""

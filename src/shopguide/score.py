@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shopguide._core import Audience
+from shopguide._core import Audience, Query
 from shopguide.blend import Blender, Scored
 from shopguide.errors import CoreError, LostError, StateError
 from shopguide.frontier import Frontier
@@ -38,8 +38,9 @@ class Scorer:
 
     def __init__(self, settings: Settings, replica: int = 0, replicas: int = 1) -> None:
         self._replica, self._replicas = replica, replicas
-        self._limit = settings.score.neighbours
         learn, score = settings.learn, settings.score
+        self._limit = score.neighbours
+        self._decay = np.power(score.decay, np.arange(score.recent), dtype=np.float64)
         self.items = ItemBased(learn, score)
         self.popular = Popular(learn)
         self.content = Content(score)
@@ -47,8 +48,8 @@ class Scorer:
         self._recommenders: dict[str, Recommender] = {
             "items": self.items,
             "sequence": Sequence(learn, score),
-            "sessions": NearestSessions(learn, score),
-            **({"users": NearestUsers(learn, score)} if learn.users else {}),
+            "sessions": NearestSessions(learn),
+            **({"users": NearestUsers(learn)} if learn.users else {}),
             "visit": Visit(),
             "content": self.content,
             "popular": self.popular,  # the last: of all that the others found
@@ -122,8 +123,11 @@ class Scorer:
         elif slot == TRENDING:
             rows.put(PLACE["trending"], *self.popular.top(n, int(looks.category[row]), now))
         else:
+            recent = looks.recent[row]
+            asked = recent[: len(self._decay)]
             context = Context(
-                looks.recent[row],
+                Query(asked, self._decay[: len(asked)]),
+                recent,
                 looks.recent_kind[row],
                 looks.recent_time[row],
                 looks.here[row],

@@ -63,7 +63,7 @@ static void compare(sg_blend *b, size_t n) {
     for (uint64_t item = 0; item < ITEMS; item++) items += (size_t)has(item);
     CHECK(got == (n < items ? n : items));
     sg_blend_totals(b, best, got, totals);
-    CHECK(sg_blend_count(b, best, got, starts) == starts[got]);
+    CHECK(sg_blend_count(b, weights, best, got, starts) == starts[got]);
     sg_blend_worth(b, weights, best, got, signals, because, amounts);
     for (size_t x = 0; x < got; x++) {
         uint64_t item = b->items[best[x].id];

@@ -89,7 +89,7 @@ static void compare(sg_sessions *m, const sg_query *q, const sg_reading *reading
         CHECK(place(u) < n && near[place(u)] == u && similar[place(u)] == sims[u]);
     }
     CHECK(n == expected_n);
-    CHECK(sg_nearest_items(m, q, readings, count, most, found, scores, got) == SG_OK);
+    CHECK(sg_nearest_items(m, q, readings, count, most, 1, found, scores, got) == SG_OK);
     for (size_t x = 0; x < count; x++)
         compare_reading(q, &readings[x], most, found + x * most, scores + x * most, got[x]);
 }
@@ -158,11 +158,11 @@ static void test_what_is_refused(void) {
     bad[3].idf = INFINITY;
     bad[4].idf = NAN;
     const sg_reading plain = {0}, unreadable[] = {{(double[]){1.001}, 1, 0}, {NULL, 0, -1}, {NULL, 0, NAN}};
-    CHECK(sg_nearest_items(m, &fine, &plain, 1, 1, &out, &score, &n) == SG_OK);
+    CHECK(sg_nearest_items(m, &fine, &plain, 1, 1, 1, &out, &score, &n) == SG_OK);
     for (size_t x = 0; x < 5; x++)
-        CHECK(sg_nearest_items(m, &bad[x], &plain, 1, 1, &out, &score, &n) == SG_ERR_VALUE && n == 0);
+        CHECK(sg_nearest_items(m, &bad[x], &plain, 1, 1, 1, &out, &score, &n) == SG_ERR_VALUE && n == 0);
     for (size_t x = 0; x < 3; x++)
-        CHECK(sg_nearest_items(m, &fine, &unreadable[x], 1, 1, &out, &score, &n) == SG_ERR_VALUE && n == 0);
+        CHECK(sg_nearest_items(m, &fine, &unreadable[x], 1, 1, 1, &out, &score, &n) == SG_ERR_VALUE && n == 0);
     for (int x = 0; x < 3; x++) {
         double *out_of_range[] = {weights, decays, weights};
         double values[] = {-0x1p-20, 1.001, NAN};
@@ -189,7 +189,7 @@ static void test_out_of_memory_answers_nothing(void) {
     learn(m, 30);
     do {
         fail_after = failed;
-        rc = sg_nearest_items(m, &q, &plain, 1, ITEMS, found, scores, &n);
+        rc = sg_nearest_items(m, &q, &plain, 1, ITEMS, 1, found, scores, &n);
         fail_after = -1;
         CHECK(rc == SG_OK || (rc == SG_ERR_NOMEM && n == 0));
         SOUND(sg_sessions, m);

@@ -89,7 +89,7 @@ static void compare_two_hops(sg_next *m, const list *l) {
         w[x] = below(4) / 2.0;
     }
     hop(m, items, w, len, first, second, expected);
-    CHECK(sg_next_two_hops(m, items, w, len, first, second, limit, found, scores, &n) == SG_OK);
+    CHECK(sg_next_two_hops(m, items, w, len, first, second, limit, 1, found, scores, &n) == SG_OK);
     for (uint64_t z = 0; z < ITEMS; z++) above += expected[z] > 0;
     CHECK(n == (above < limit ? above : limit));
     for (size_t x = 0; x < n; x++) {
@@ -184,7 +184,7 @@ static int step_that_may_fail(sg_next **m, list *l) {
     double w = 1, scores[ITEMS];
     if (what == 0) return sg_next_compact(m);
     if (what < 2) return expire(*m, l, below(8));
-    if (what < 4) return sg_next_two_hops(*m, &item, &w, 1, 12, 50, ITEMS, found, scores, &n);
+    if (what < 4) return sg_next_two_hops(*m, &item, &w, 1, 12, 50, ITEMS, 1, found, scores, &n);
     if (what < 8 || l->n < 100) return observe(*m, l);
     return retract(*m, l, below((unsigned)l->n));
 }
@@ -264,8 +264,9 @@ static void test_what_is_refused(void) {
     CHECK(sg_next_retract(m, pair, pair, times, 2, &n) == SG_ERR_VALUE && n == 0);
     CHECK(sg_next_expire(m, NAN, &n) == SG_ERR_VALUE && n == 0);
     for (double bad = -1; bad < 1; bad += 0.5)
-        CHECK(sg_next_two_hops(m, &one, &(double){bad < 0 ? bad : NAN}, 1, 1, 1, 4, found, scores, &n) == SG_ERR_VALUE);
-    CHECK(sg_next_two_hops(m, &one, &(double){INFINITY}, 1, 1, 1, 4, found, scores, &n) == SG_ERR_VALUE && n == 0);
+        CHECK(sg_next_two_hops(m, &one, &(double){bad < 0 ? bad : NAN}, 1, 1, 1, 4, 1, found, scores, &n) ==
+              SG_ERR_VALUE);
+    CHECK(sg_next_two_hops(m, &one, &(double){INFINITY}, 1, 1, 1, 4, 1, found, scores, &n) == SG_ERR_VALUE && n == 0);
     sg_next_free(m);
 }
 

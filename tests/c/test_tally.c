@@ -1,4 +1,6 @@
 /* sg_tally against an array that is searched from end to end. */
+#include <string.h>
+
 #include "check.h"
 #include "sg_tally.h"
 
@@ -16,6 +18,7 @@ int main(void) {
     fail_after = -1;
     for (int trial = 0; trial < 3000; trial++) {
         double sums[IDS] = {0};
+        sg_candidate found[IDS];
         const sg_candidate *best;
         size_t ids = 1 + below(IDS), n = below(IDS);
         CHECK(sg_tally_grow(&t, ids) == SG_OK && t.room >= ids);
@@ -25,7 +28,13 @@ int main(void) {
             sg_tally_add(&t, id, amount);
             sums[id] += amount;
         }
-        size_t got = sg_tally_best(&t, keys, n, &best);
+        int in_order = trial % 2;
+        size_t got = sg_tally_best(&t, keys, n, in_order, &best);
+        if (!in_order) { /* the same, in any order */
+            memcpy(found, best, got * sizeof *best);
+            sg_best_first(keys, found, got, got);
+            best = found;
+        }
         for (size_t x = 0; x < got; x++) {
             size_t first = 0; /* of equal sums the last id has the least key */
             for (size_t id = 1; id < IDS; id++) first = sums[id] >= sums[first] ? id : first;

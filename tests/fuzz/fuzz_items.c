@@ -105,7 +105,7 @@ static void compare_recommended(void) {
         for (size_t y = 0; y < live && y < each; y++) expected[order[y]] += weights[x] * score(of[x], order[y]);
     }
     arm();
-    if (disarm(sg_items_recommend(model, of, weights, queried, each, most, found, scores, &n))) return;
+    if (disarm(sg_items_recommend(model, of, weights, queried, each, most, 1, found, scores, &n))) return;
     if (!is_exact() || is_cut()) return;
     for (size_t x = 0; x < n; x++) {
         CHECK(fabs(scores[x] - expected[found[x]]) <= 1e-12 * scores[x]);

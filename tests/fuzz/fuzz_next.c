@@ -86,7 +86,7 @@ static void compare_two_hops(void) {
         w[x] = pick(4) / 2.0;
         hop_on(of[x], w[x], first, second, expected);
     }
-    if (disarm(sg_next_two_hops(model, of, w, queried, first, second, most, found, scores, &n))) return;
+    if (disarm(sg_next_two_hops(model, of, w, queried, first, second, most, 1, found, scores, &n))) return;
     for (size_t z = 0; z < ITEMS; z++) above += expected[z] > 0;
     CHECK(n == (above < most ? above : most));
     for (size_t x = 0; x < n; x++) {

@@ -102,7 +102,7 @@ static void compare_query(const sg_query *q) {
     CHECK(got == n && memcmp(near, order, n * sizeof *near) == 0);
     for (size_t x = 0; x < n; x++) CHECK(sims[x] == similar[near[x]]);
     arm();
-    if (disarm(sg_nearest_items(model, q, &(sg_reading){0}, 1, most, found, scores, &got))) return;
+    if (disarm(sg_nearest_items(model, q, &(sg_reading){0}, 1, most, 1, found, scores, &got))) return;
     for (size_t i = 0; i < ITEMS; i++) above += expected[i] > 0;
     CHECK(got == (above < most ? above : most));
     for (size_t x = 0; x < got; x++) {
@@ -144,7 +144,7 @@ static void refuse_query(void) {
     size_t n, doubled = of[0] == of[1];
     sg_query q = {.items = of, .weights = doubled ? fine : bad, .decays = fine, .len = 2, .m = 1, .k = 1};
     CHECK(sg_nearest_units(model, &q, &found, &score, &n) == SG_ERR_VALUE && n == 0);
-    CHECK(sg_nearest_items(model, &q, &(sg_reading){0}, 1, 1, &found, &score, &n) == SG_ERR_VALUE && n == 0);
+    CHECK(sg_nearest_items(model, &q, &(sg_reading){0}, 1, 1, 1, &found, &score, &n) == SG_ERR_VALUE && n == 0);
 }
 
 static void own(unsigned what) {

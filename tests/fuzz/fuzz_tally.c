@@ -25,7 +25,7 @@ static void compare(sg_tally *t, size_t n) {
     for (uint32_t id = 0; id < IDS; id++)
         if (sums[id] > 0) expected[len++] = (sg_candidate){sums[id], id};
     qsort(expected, len, sizeof *expected, by_strength_and_key);
-    CHECK(sg_tally_best(t, keys, n, &best) == (n < len ? n : len));
+    CHECK(sg_tally_best(t, keys, n, 1, &best) == (n < len ? n : len));
     for (size_t x = 0; x < n && x < len; x++)
         CHECK(best[x].id == expected[x].id && best[x].strength == expected[x].strength);
     for (size_t id = 0; id < t->room; id++) CHECK(t->sums[id] == 0);

@@ -8,18 +8,19 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from shopguide._core import Blend
+from shopguide._core import Blend, Query
 from shopguide.records import SIGNALS, Batch, Lessons
-from shopguide.settings import ScoreSettings
 
 PLACE = {name: at for at, name in enumerate(SIGNALS)}  # a signal's number in a blend
 
 
 class Context(NamedTuple):
-    """Who asks: distinct items of the user, newest first; of each the strongest kind, the time, how many events of the
-    live session it has; the unit that the live session is in the model, and the user (0: none); what they searched for
-    last in it (empty: nothing); what an imported profile says that they like."""
+    """Who asks: what the list is made from, the user's newest items, each next older one counting less; distinct items
+    of the user, newest first; of each the strongest kind, the time, how many events of the live session it has; the
+    unit that the live session is in the model, and the user (0: none); what they searched for last in it (empty:
+    nothing); what an imported profile says that they like."""
 
+    asked: Query
     recent: NDArray[np.uint64]
     kind: NDArray[np.uint8]
     time: NDArray[np.float64]
@@ -90,12 +91,10 @@ ModelT = TypeVar("ModelT", bound=Model)
 
 
 class OfUnits(Recommender, Generic[ModelT]):
-    """A model of the core, learned from the items of units in order; asked for the user's newest ``recent`` items, each
-    next older one counting ``decay`` less."""
+    """A model of the core, learned from the items of units in order."""
 
-    def __init__(self, model: ModelT, score: ScoreSettings) -> None:
+    def __init__(self, model: ModelT) -> None:
         self.model = model
-        self._decay: NDArray[np.float64] = np.power(score.decay, np.arange(score.recent), dtype=np.float64)
 
     def observe(self, lessons: Lessons) -> None:
         self.model.observe_many(self.units(lessons), lessons.item, lessons.time)
@@ -111,8 +110,3 @@ class OfUnits(Recommender, Generic[ModelT]):
 
     def units(self, lessons: Lessons) -> NDArray[np.uint64]:
         return lessons.unit
-
-    def asked(self, context: Context) -> tuple[NDArray[np.uint64], NDArray[np.float64]]:
-        """The items that a list is made from, newest first, and how much each counts."""
-        sources = context.recent[: len(self._decay)]
-        return sources, self._decay[: len(sources)]

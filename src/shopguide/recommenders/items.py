@@ -28,14 +28,13 @@ class ItemBased(OfUnits[Items]):
 
     def __init__(self, learn: LearnSettings, score: ScoreSettings) -> None:
         k, half_life = score.neighbours, learn.half_life
-        super().__init__(Items(history=learn.history, k=k, half_life=half_life, row_cap=learn.row_cap), score)
+        super().__init__(Items(history=learn.history, k=k, half_life=half_life, row_cap=learn.row_cap))
 
     def bulk(self, lessons: Lessons) -> None:
         self.model.bulk(lessons.unit, lessons.item, lessons.time)
 
     def score(self, context: Context, limit: int, blend: Blend) -> None:
-        sources, weights = self.asked(context)
-        self.model.put(blend, PLACE["items"], PLACE["rule"], sources, weights, limit)
+        self.model.put(blend, PLACE["items"], PLACE["rule"], context.asked, limit)
         self.model.put_second(blend, PLACE["items"], PLACE["second"], SECOND, 2 * limit, limit)
 
     def dump(self) -> dict[str, NDArray[Any]]:

@@ -17,9 +17,8 @@ class Sequence(OfUnits[Next]):
 
     def __init__(self, learn: LearnSettings, score: ScoreSettings) -> None:
         steps = min(STEPS, learn.history)
-        super().__init__(Next(steps=steps, history=learn.history, k=score.neighbours), score)
+        super().__init__(Next(steps=steps, history=learn.history, k=score.neighbours))
 
     def score(self, context: Context, limit: int, blend: Blend) -> None:
-        sources, weights = self.asked(context)
         hops = (FIRST, SECOND, 2 * limit)
-        self.model.put(blend, PLACE["next"], PLACE["hops"], sources, weights, limit, *hops)
+        self.model.put(blend, PLACE["next"], PLACE["hops"], context.asked, limit, *hops)

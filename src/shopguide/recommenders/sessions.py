@@ -9,27 +9,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shopguide._core import Blend, Sessions
+from shopguide._core import Blend, Reading, Sessions
 from shopguide.recommenders.base import PLACE, Context, OfUnits
 from shopguide.records import Lessons
-from shopguide.settings import LearnSettings, ScoreSettings
+from shopguide.settings import LearnSettings
 
 NEWEST = 1500  # sessions looked at for each of the user's items
 NEAREST = 100  # of these, those whose items count
 RARE = 1.0  # weight of the logarithm of how rare an item is
 NEAR = np.append(0, np.exp(-np.arange(12) / 2))  # what an item counts, so far from the one that is shared; itself: 0
 HALF_LIFE = 30 * 86400.0  # seconds before the newest of them in which a session counts half
-PLAIN, BESIDE = (np.zeros(0), None), (NEAR, HALF_LIFE)  # how the nearest are read
+PLAIN, BESIDE = Reading(), Reading(NEAR, HALF_LIFE)  # how the nearest are read
 
 
 class NearestSessions(OfUnits[Sessions]):
     """The unit is what ``learn.unit`` says. The one who asks does not count."""
 
     signals: tuple[str, ...] = ("sessions", "beside")
-    readings: tuple[tuple[NDArray[np.float64], float | None], ...] = (PLAIN, BESIDE)
+    readings: tuple[Reading, ...] = (PLAIN, BESIDE)
 
-    def __init__(self, learn: LearnSettings, score: ScoreSettings) -> None:
-        super().__init__(Sessions(history=learn.history), score)
+    def __init__(self, learn: LearnSettings) -> None:
+        super().__init__(Sessions(history=learn.history))
 
     def bulk(self, lessons: Lessons) -> None:
         self.model.bulk(self.units(lessons), lessons.item, lessons.time)
@@ -39,10 +39,9 @@ class NearestSessions(OfUnits[Sessions]):
         return context.unit
 
     def score(self, context: Context, limit: int, blend: Blend) -> None:
-        sources, weights = self.asked(context)
         signals = [PLACE[name] for name in self.signals]
         sample = (2 * limit, NEWEST, NEAREST, RARE, self.own(context) or None)
-        self.model.put(blend, signals, sources, weights, self.readings, *sample)
+        self.model.put(blend, signals, context.asked, self.readings, *sample)
 
 
 class NearestUsers(NearestSessions):

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
 from shopguide._core import Blend
 from shopguide.recommenders.base import PLACE, Context, Recommender
 from shopguide.records import Lessons
-
-CURRENT, PREVIOUS, STEPS, REPEATS = (PLACE[name] for name in ("current", "previous", "steps", "repeats"))
 
 
 class Visit(Recommender):
@@ -16,6 +12,7 @@ class Visit(Recommender):
     first and the second alone, ``repeats`` the number of times that the shopper came back to one."""
 
     signals = ("current", "previous", "steps", "repeats")
+    places = tuple(PLACE[name] for name in signals)
 
     def observe(self, lessons: Lessons) -> None:
         pass
@@ -24,12 +21,4 @@ class Visit(Recommender):
         pass
 
     def score(self, context: Context, limit: int, blend: Blend) -> None:
-        here = (
-            (item, times) for item, times in zip(context.recent.tolist(), context.here.tolist(), strict=True) if times
-        )
-        for step, (item, times) in enumerate(islice(here, limit), 1):
-            blend.put_one(STEPS, item, 1 / step, item)
-            if step <= 2:
-                blend.put_one(CURRENT if step == 1 else PREVIOUS, item, 1.0, item)
-            if times > 1:
-                blend.put_one(REPEATS, item, times - 1.0, item)
+        blend.put_visit(self.places, context.recent, context.here, limit)
