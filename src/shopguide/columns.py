@@ -177,4 +177,4 @@ def unpack_table(cls: type[TableT], packed: dict[str, Any]) -> TableT:
             columns[name] = np.frombuffer(packed[name], dtype)
         if len(columns[name]) != rows:
             raise PackingError(f"{cls.__name__}.{name} has {len(columns[name])} rows instead of {rows}")
-    return cls(**columns)
+    return cls.of(columns)
