@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from contextlib import closing
 
 from shopguide.catalogue import Catalogue, concerns, extract
 from shopguide.clean import clean
@@ -45,12 +46,11 @@ class Follower:
         if parts is not None:
             catalogue.load(parts["rank"])
         positions = parts["position"]["position"].tolist() if parts else [0] * self._log.partitions
-        log = Log(self._state.log, self._log.partitions, readonly=True)
-        for partition in range(log.partitions):
-            while (batch := log.read(partition, positions[partition], READ)) is not None:
-                _learn(catalogue, batch)
-                positions[partition] = batch.last + 1
-        log.close()
+        with closing(Log(self._state.log, self._log.partitions, readonly=True)) as log:
+            for partition in range(log.partitions):
+                while (batch := log.read(partition, positions[partition], READ)) is not None:
+                    _learn(catalogue, batch)
+                    positions[partition] = batch.last + 1
         return catalogue
 
 
