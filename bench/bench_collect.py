@@ -5,8 +5,8 @@
 `shopguide run --source http:` on one core, twice: with all that it does besides (learning, and nobody who watches), and
 "alone", as the process beside a Storm cluster, whose stages would learn elsewhere: here nobody does. Clients on the
 other cores send the next batch when the last was answered, and wait where they are told to (429). Baseline of the same
-run: a handler of the same server (uvicorn, uvloop, httptools) that reads the body and answers 202. Its processor time is
-what ours is held against: its wall time is the clients' own.
+run: a handler of the same server (uvicorn, uvloop, httptools) that reads the body and answers 202. What is compared is
+processor time: the wall time of a bare handler is its clients'.
 """
 
 from __future__ import annotations
