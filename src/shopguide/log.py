@@ -91,11 +91,15 @@ class Log:
             with self._lock:
                 writers = [self._parts[p].duplicate() for p in self._dirty]
                 self._dirty.clear()
-            syncing = [self._syncers.submit(os.fdatasync, writer) for writer in writers]
-            wait(syncing)
-            for writer in writers:
-                os.close(writer)
-            for done in syncing:
+            others = [self._syncers.submit(os.fdatasync, writer) for writer in writers[1:]]
+            try:
+                for own in writers[:1]:
+                    os.fdatasync(own)
+            finally:
+                wait(others)
+                for writer in writers:
+                    os.close(writer)
+            for done in others:
                 done.result()
 
     def read(self, partition: int, offset: int, limit: int) -> Batch | None:
