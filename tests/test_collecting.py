@@ -204,6 +204,30 @@ class TestGroups:
         assert [(one["accepted"], one["refused"]) for one in said] == [(2, 1), (0, 1), (1, 1)]
         assert [sorted(group) for group in line.groups] == [[1], [1, 2, 3]]
 
+    async def test_those_who_were_just_answered_are_waited_for(self, line, monkeypatch):
+        monkeypatch.setattr("shopguide.display.group_commit.MOMENT", 60)
+        group = GroupCommit(line)
+
+        async def send(pause: float) -> None:
+            while True:
+                await group.collect([{"user": "u", "item": "i"}])
+                await asyncio.sleep(pause)
+
+        senders = [asyncio.create_task(send(pause)) for pause in (0, 0.02)]
+        while len(line.groups) < 5:
+            await asyncio.sleep(0.01)
+        assert line.groups[:5] == [[1, 1]] * 5
+        for sender in senders:
+            sender.cancel()
+
+    async def test_who_comes_alone_waits_for_nobody(self, line, monkeypatch):
+        monkeypatch.setattr("shopguide.display.group_commit.MOMENT", 1000)
+        group = GroupCommit(line)
+        for _ in range(3):
+            await group.collect([{"user": "u", "item": "i"}])
+        await group.close()
+        assert line.groups == [[1]] * 3
+
     async def test_a_group_that_fails_fails_for_all_and_may_come_again(self, client, line):
         line.writes.clear()
         line.broken = StateError("the log's disk is full")

@@ -196,7 +196,7 @@ def test_what_was_said_outlives_restarts_snapshots_and_retention(start: Callable
         folder.rename(again.path / f"not-{folder.name}")
     last = start(**small)  # the whole log is learned again
     last.line.learn_all()
-    follower = Follower(StateDir(last.path), last.line.settings)
+    follower = Follower(StateDir(last.path), last.line.settings, last.line.log)
     assert last.said("audit") == before and list(follower.catalogue().picks) == list(last.line.catalogue().picks)
     assert [pick["id"] for pick in last.said("picks")["picks"]] == [pinned["id"]]
     last.watch("anna")

@@ -12,6 +12,7 @@ from logs import everything, fill, full_disk, names, rows
 
 from shopguide.errors import StateError
 from shopguide.log import Log
+from shopguide.records import Batch
 
 FRAMES = st.lists(st.lists(st.integers(1, 99), min_size=1, max_size=6), min_size=1, max_size=12)
 
@@ -107,6 +108,37 @@ def test_after_a_failed_sync_the_log_takes_nothing_more(tmp_path: Path, how: str
     log = Log(tmp_path, 1)
     fill(log, [[3]])
     assert everything(log) == [1, 2, 3]
+    log.close()
+
+
+def test_a_commit_fails_where_one_file_of_many_does(tmp_path: Path) -> None:
+    log = Log(tmp_path, 3)
+    for partition in range(3):
+        fill(log, [[1]], partition)
+    log.commit()
+    for partition in range(3):
+        fill(log, [[2]], partition)
+    a_disk_that_fails(log)
+    with pytest.raises(StateError, match="could not be made durable"):
+        log.commit()
+    with pytest.raises(StateError, match="start again"):
+        log.close()
+
+
+def test_who_listens_hears_what_is_appended_from_then_on(tmp_path: Path) -> None:
+    log, heard = Log(tmp_path, 2), []
+
+    def hear(batch: Batch) -> None:
+        heard.append((batch.partition, batch.first, batch.events.item.tolist()))
+
+    fill(log, [[1]])
+    for _ in range(2):
+        log.listen(hear)
+    fill(log, [[2, 3]])
+    fill(log, [[4]], 1)
+    with full_disk(100), pytest.raises(StateError):
+        fill(log, [[5] * 1000])
+    assert heard == [(0, 1, [2, 3]), (1, 0, [4])]
     log.close()
 
 

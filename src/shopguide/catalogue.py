@@ -19,6 +19,7 @@ from shopguide.keys import category_key, partition_of
 from shopguide.picks import Lookups, Picks
 from shopguide.records import Batch, Events, Kind, Names
 
+OWN = np.isin(np.arange(256), (Kind.ITEM, Kind.PICK, Kind.LOOKUP, Kind.FORGET))
 ATTRIBUTES = ("title", "category", "brand", "price", "image", "url")
 
 
@@ -46,7 +47,7 @@ def categories(events: Events) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
 
 
 def _own_rows(events: Events) -> NDArray[np.bool_]:
-    return np.isin(events.kind, (Kind.ITEM, Kind.PICK, Kind.LOOKUP, Kind.FORGET))
+    return OWN[events.kind]
 
 
 def _is_upsert(details: dict[str, Any]) -> bool:
@@ -169,8 +170,8 @@ class Catalogue:
 
     def _learn_names(self, names: Names) -> None:
         known = self.names
-        for key, text in zip(names.key.tolist(), names.text, strict=True):
-            name = text.tobytes().decode("utf-8", "replace")
+        for key, text in zip(names.key.tolist(), names.text.as_bytes(), strict=True):
+            name = text.decode("utf-8", "replace")
             if known.setdefault(key, name) != name:
                 self.collisions.add(key)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
@@ -51,6 +52,11 @@ class Ragged(Generic[T]):
 
     def bytes_at(self, row: int) -> bytes:
         return self[row].tobytes()
+
+    def as_bytes(self) -> list[bytes]:
+        """Each row's bytes."""
+        raw, ends = self.values.tobytes(), (self.starts * self.values.itemsize).tolist()
+        return [raw[begin:end] for begin, end in pairwise(ends)]
 
     def take(self, rows: NDArray[Any]) -> Ragged[T]:
         """The given rows (boolean mask or indices), in that order."""
@@ -171,4 +177,4 @@ def unpack_table(cls: type[TableT], packed: dict[str, Any]) -> TableT:
             columns[name] = np.frombuffer(packed[name], dtype)
         if len(columns[name]) != rows:
             raise PackingError(f"{cls.__name__}.{name} has {len(columns[name])} rows instead of {rows}")
-    return cls(**columns)
+    return cls.of(columns)

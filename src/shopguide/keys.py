@@ -7,6 +7,8 @@ import hmac
 import os
 import secrets
 import struct
+from collections.abc import Sequence
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +36,14 @@ def category_key(category: str) -> int:
 def event_key(event: str) -> int:
     """The key of a producer's event id; never 0."""
     return xxhash.xxh3_64_intdigest(_utf8(event), seed=2) or 1
+
+
+def event_keys(events: Sequence[str]) -> NDArray[np.uint64]:
+    """The keys of many, which are UTF-8; 0 for an empty id."""
+    keys = np.fromiter(map(xxhash.xxh3_64_intdigest, map(str.encode, events), repeat(2)), np.uint64, len(events))
+    keys[keys == 0] = 1
+    keys[~np.fromiter(map(bool, events), bool, len(events))] = 0
+    return keys
 
 
 def query_key(query: str) -> int:

@@ -13,7 +13,8 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from shopguide.errors import StateError
 from shopguide.partition import Partition
 from shopguide.records import Batch, Events, Names
 from shopguide.segment import Header, frame
+
+SYNCERS = 16  # files that are made durable at once
 
 
 class Log:
@@ -46,6 +49,8 @@ class Log:
         self._meta(path, partitions, readonly)
         self._parts = [Partition(path / f"p{p:04d}", segment_bytes, readonly) for p in range(partitions)]
         self._dirty: set[int] = set()
+        self._listeners: set[Callable[[Batch], None]] = set()
+        self._syncers = ThreadPoolExecutor(min(partitions, SYNCERS), "sync")  # a disk takes many at once as one
 
     @staticmethod
     def partitions_of(path: Path, default: int) -> int:
@@ -66,8 +71,15 @@ class Log:
             with self._breaking():
                 part.write(*frame(batch, source, row))
             self._dirty.add(partition)
+            for hear in self._listeners:
+                hear(batch)
         self.appended.set()
         return first
+
+    def listen(self, hear: Callable[[Batch], None]) -> None:
+        """Have ``hear`` called with each batch that is appended from now on, by who appends it, in order."""
+        with self._lock:
+            self._listeners.add(hear)
 
     def commit(self) -> None:
         """Make everything appended so far durable.
@@ -79,12 +91,16 @@ class Log:
             with self._lock:
                 writers = [self._parts[p].duplicate() for p in self._dirty]
                 self._dirty.clear()
+            others = [self._syncers.submit(os.fdatasync, writer) for writer in writers[1:]]
             try:
-                for writer in writers:
-                    os.fdatasync(writer)
+                for own in writers[:1]:
+                    os.fdatasync(own)
             finally:
+                wait(others)
                 for writer in writers:
                     os.close(writer)
+            for done in others:
+                done.result()
 
     def read(self, partition: int, offset: int, limit: int) -> Batch | None:
         """What stands from ``offset`` on, in order, up to ``limit`` rows; None where there is nothing yet.
@@ -153,6 +169,7 @@ class Log:
             if not self._readonly:
                 self.commit()
         finally:
+            self._syncers.shutdown()
             for part in self._parts:
                 part.close()
 

@@ -47,7 +47,7 @@ class ClusterLine(Line):
             self._tasks.renew()
             self._progress = None
         self._rejects = RejectFiles(state.rejects)
-        self._follower = Follower(state, settings)
+        self._follower = Follower(state, settings, self.log)
         self._host = Host(self.log, self.secret, settings.storm.host)
         if push:
             self.push = PushServer(

@@ -34,8 +34,9 @@ class Outcomes:
     def note(self, rows: Iterable[dict[str, Any]]) -> None:
         """Take in rows as the collector gets them."""
         signals: dict[int, dict[str, str]] = {}
-        for row in rows:
-            kind = self._kinds[str(row.get("kind", ""))]
+        rows = list(rows)
+        kinds = map(self._kinds.__getitem__, [str(row.get("kind", "")) for row in rows])
+        for row, kind in zip(rows, kinds, strict=True):
             if kind not in NOTED:
                 continue
             item = row.get("item")

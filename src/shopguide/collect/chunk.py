@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from operator import methodcaller
 from typing import Any
 
 import numpy as np
@@ -95,7 +94,7 @@ def columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
     names: set[Any] = set().union(*rows)
     columns: dict[str, Column] = {}
     for column, theirs in canonical(sorted(name for name in names if isinstance(name, str))).items():
-        values = list(map(methodcaller("get", theirs[0]), rows))
+        values = [row.get(theirs[0]) for row in rows]
         for name in theirs[1:]:
             values = [row.get(name) if v is None else v for v, row in zip(values, rows, strict=True)]
         columns[column] = values

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import accumulate, chain, pairwise
+from itertools import accumulate, chain
 from typing import Any, Protocol
 
 import msgpack
@@ -73,7 +73,8 @@ class Collector:
         rows = list(chain.from_iterable(batches))
         columns = columns_of(rows)
         now = self._clock()
-        columns["time"] = [now if t is None else t for t in columns.get("time", [None] * len(rows))]
+        times = columns.get("time")
+        columns["time"] = np.full(len(rows), now) if times is None else [now if t is None else t for t in times]
         chunk = Chunk(len(rows), columns, lambda row: raw_of(rows[row], raw[row] if raw else None), known=self._known)
         with self._live_lock:
             encoded = self._live.encode(chunk)
@@ -127,22 +128,24 @@ class Collector:
         if (encoded.row >= 0).any():
             last = np.array([self._log.last_row(encoded.source, p) for p in range(partitions)])
             order = order[(encoded.row > last[partition])[order]]
-        everywhere = ~_among(names.key, events.item)
-        events, row = events.take(order), encoded.row[order]
-        ends = np.bincount(partition[order], minlength=partitions).cumsum().tolist()
-        for p, (begin, end) in enumerate(pairwise([0, *ends])):
-            if begin == end:
-                continue
-            part = events.slice(begin, end)
-            named = names.take(everywhere | _among(names.key, part.item))
-            self._log.append(p, part, named, encoded.source, int(row[begin:end].max()))
+        goes = _where_names_go(names.key, events.item, partition, partitions)
+        ends = np.bincount(partition[order], minlength=partitions).cumsum()
+        for p, rows in enumerate(np.split(order, ends[:-1])):
+            if len(rows):
+                last_row = int(encoded.row[rows].max())
+                self._log.append(p, events.take(rows), names.take(goes[p]), encoded.source, last_row)
         return int((~encoded.derived[order]).sum())
 
 
-def _among(keys: U64, others: U64) -> Bools:
-    """Which keys are among the others: np.isin, but quick where both are few."""
-    ordered = np.sort(others)
-    return np.searchsorted(ordered, keys, side="right") > np.searchsorted(ordered, keys)
+def _where_names_go(keys: U64, item: U64, partition: I64, partitions: int) -> Bools:
+    """Of each partition, which names (by key) it gets: those of the items of its rows, and those that are of no row's
+    item."""
+    order = np.argsort(keys)
+    begin, end = (np.searchsorted(keys, item, side, order) for side in ("left", "right"))
+    named = begin < end
+    goes = np.zeros((partitions, len(keys)), bool)
+    goes[partition[named], order[begin[named]]] = True
+    return goes | ~goes.any(axis=0)
 
 
 def raw_of(row: Mapping[str, Any], given: bytes | None) -> bytes:

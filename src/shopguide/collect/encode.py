@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgpack
@@ -26,6 +27,7 @@ from shopguide.collect.values import (
     epoch,
     floats,
     id_text,
+    id_texts,
     is_blank,
     keys,
     kind_of,
@@ -33,7 +35,7 @@ from shopguide.collect.values import (
     texts,
     times,
 )
-from shopguide.keys import Secret, category_key, event_key, item_key
+from shopguide.keys import Secret, category_key, event_key, event_keys, item_key
 from shopguide.records import F64, I64, U8, U64, Events, Kind, Names, Ragged
 
 OPS = ("upsert", "delete", "stock")
@@ -71,7 +73,6 @@ class Encoder:
         self.guests = Cache(_key_by(lambda session: secret.user_key("anonymous:" + session)))
         self.sessions = Cache(_key_by(secret.session_key))
         self.items = Cache(_key_by(item_key))
-        self.events = Cache(_key_by(event_key), limit=1 << 12)
         self.times = Cache(epoch, limit=1 << 12)
         self.amounts = Cache(amount)
         self.kinds = Cache(kind_or_control_of if controls else kind_of, limit=1 << 12)
@@ -90,6 +91,9 @@ def _key_by(key: Callable[[str], int]) -> Callable[[str | None], int]:
         return key(usable) if usable else 0
 
     return work
+
+
+_event_key = _key_by(event_key)
 
 
 def _pack(details: dict[str, Any]) -> bytes:
@@ -185,12 +189,12 @@ class _Encoding:
         self.good &= asked
         return asked
 
-    def _keys(self, name: str, cache: Cache[int]) -> U64:
+    def _keys(self, name: str, keys_of: Callable[[Sequence[str | None]], U64]) -> U64:
         """The keys of a column of ids; 0 where there is none. What is there but is no id is rejected."""
         if self._column(name) is None:
             return np.zeros(self.n, np.uint64)
         ids = self._texts(name)
-        found = keys(ids, cache)
+        found = keys_of(ids)
         none = np.flatnonzero(found == 0).tolist()
         if not set(map(ids.__getitem__, none)) <= {None, ""}:
             self._reject([row for row in none if not is_blank(ids[row])], f"{name} is no id")
@@ -205,16 +209,16 @@ class _Encoding:
             else np.fromiter(map(encoder.kinds.__getitem__, texts(column)), np.uint8, self.n)
         )
         self._reject(self.kind == UNKNOWN, "unknown kind")
-        self.session = self._keys("session", encoder.sessions)
+        self.session = self._keys("session", partial(keys, cache=encoder.sessions))
         self.user = self._users()
         self._reject((self.kind != ITEM) & (self.user == 0), "no user and no session")
-        self.item = self._keys("item", encoder.items)
+        self.item = self._keys("item", partial(keys, cache=encoder.items))
         self._reject(NEED_ITEM[self.kind] & (self.item == 0), "no item")
-        self.event = self._keys("event", encoder.events)
+        self.event = self._keys("event", lambda ids: event_keys(id_texts(ids)))  # ever new: no cache
 
     def _users(self) -> U64:
         """The user's key; of a row without one, that of its session's guest; or the key that a token gave."""
-        user = self._keys("user", self.encoder.users)
+        user = self._keys("user", partial(keys, cache=self.encoder.users))
         guests = np.flatnonzero((user == 0) & (self.session > 0))
         if len(guests):
             sessions = list(map(self._texts("session").__getitem__, guests.tolist()))
@@ -285,8 +289,9 @@ class _Encoding:
         """Whose visitor a row's user is, which event it takes back."""
         for row in np.flatnonzero(self.good & OF_USERS[self.kind]).tolist():
             alias = self.kind[row] == Kind.ALIAS
-            name, keys_of = ("account", self.encoder.users) if alias else ("target", self.encoder.events)
-            key = keys_of[self._texts(name)[row]]
+            name = "account" if alias else "target"
+            said = self._texts(name)[row]
+            key = self.encoder.users[said] if alias else _event_key(said)
             if key:
                 data[row] = _pack({name: key})
             else:

@@ -83,6 +83,13 @@ def id_text(text: str | None) -> str:
     return stripped if len(stripped) <= MAX_ID and (stripped.isascii() or _is_utf8(stripped)) else ""
 
 
+def id_texts(column: Sequence[str | None]) -> list[str]:
+    """The id in each text of a column."""
+    ids = [text.strip() if text else "" for text in column]
+    usable = "".join(ids).isascii() and max(map(len, ids), default=0) <= MAX_ID
+    return ids if usable else list(map(id_text, ids))
+
+
 def _is_utf8(text: str) -> bool:
     try:
         text.encode()

@@ -21,14 +21,16 @@ from shopguide.display.routes import Api
 from shopguide.errors import RefusedError, SettingError, ShopguideError, TokenError
 from shopguide.settings import Settings
 
-DEFAULTS = {
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
-    "cache-control": "no-cache",
-}
+DEFAULTS = Headers(
+    {
+        "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+        "x-content-type-options": "nosniff",
+        "referrer-policy": "no-referrer",
+        "cross-origin-opener-policy": "same-origin",
+        "cache-control": "no-cache",
+    }
+).raw
 
 
 def create_app(line: Line, settings: Settings) -> Starlette:
@@ -112,11 +114,10 @@ class Doorman:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in DEFAULTS.items():
-                    headers.setdefault(name, value)
+                given = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(pair for pair in DEFAULTS if pair[0] not in given)]
                 if public:
-                    headers.update(self.origins.told(asked))
+                    MutableHeaders(scope=message).update(self.origins.told(asked))
             await send(message)
 
         allowed = self._allowed(scope) if scope["method"] == "OPTIONS" else set()

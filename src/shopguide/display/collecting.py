@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -64,7 +64,7 @@ class Collecting:
         if not enveloped and token_of(request) is None:
             if elsewhere(request.headers):
                 raise HTTPException(403, "a browser of another site needs a token")
-            return answer(await self._collect([of_shop(row) for row in rows]), 202)
+            return answer(await self._collect(of_shop(rows)), 202)
         user_key = self.line.verify(need_token(request, body))
         self.entrance.slow_down(request, key, len(rows))
         why = self.entrance.unwelcome(request, body)
@@ -140,7 +140,7 @@ class Collecting:
             await self.group.collect([])  # no row that came before is left behind
         return answer(await self.line.forget(token))
 
-    async def _collect(self, rows: list[dict[str, Any] | None]) -> dict[str, Any]:
+    async def _collect(self, rows: Sequence[dict[str, Any] | None]) -> dict[str, Any]:
         """Have them written. A row that is None is of a kind that is not its sender's to send."""
         given = [row for row in rows if row is not None]
         async with _patience():

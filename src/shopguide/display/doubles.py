@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 from shopguide.keys import event_key
@@ -26,19 +27,22 @@ class Doubles:
             here.add(key)
             return not key or not came
 
-        return [list(filter(is_new, rows)) for rows in batches]
+        return [list(filter(is_new, rows)) if _of_a_visitor(rows) else rows for rows in batches]
 
     def remember(self, batches: list[list[dict[str, Any]]]) -> None:
         """These are in the log."""
-        self._seen.update(dict.fromkeys(key for rows in batches for row in rows if (key := _key(row))))
+        rows = chain.from_iterable(rows for rows in batches if _of_a_visitor(rows))
+        self._seen.update(dict.fromkeys(key for row in rows if (key := _key(row))))
         while len(self._seen) > self._remembered:
             del self._seen[next(iter(self._seen))]
 
 
+def _of_a_visitor(rows: list[dict[str, Any]]) -> bool:
+    """Of a request all rows are, or none: then they are the shop's own systems'."""
+    return bool(rows) and "user_key" in rows[0]
+
+
 def _key(row: dict[str, Any]) -> int:
-    """0 for an event without an id, or of the shop's own systems."""
-    user = row.get("user_key", 0)
-    if not user:
-        return 0
+    """0 for an event without an id."""
     name = row.get("event", row.get("id"))
-    return user ^ event_key(name) if isinstance(name, str) and name else 0
+    return row["user_key"] ^ event_key(name) if isinstance(name, str) and name else 0

@@ -36,13 +36,13 @@ class Api:
         self.collecting = Collecting(line, settings)
 
     def routes(self) -> list[BaseRoute]:
-        """All routes of the app."""
+        """All routes of the app, those with the most to do first."""
         return [
+            *self.collecting.routes(),
             Route("/", self.page),
             Route("/healthz", self.health),
             Route("/favicon.ico", self.favicon),
             *(Route(f"/{name}", self.script) for name in SCRIPTS),
-            *self.collecting.routes(),
             *DeskApi(self.line).routes(),
             Route("/v1/stream", self.stream),
             Route("/v1/recommend", self.recommend),

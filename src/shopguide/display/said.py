@@ -26,9 +26,11 @@ def of_visitor(row: Any, user_key: int, now: float, max_age: float) -> dict[str,
     return {**said, "user_key": user_key, "time": now - _age(row.get("age_ms"), max_age)}
 
 
-def of_shop(row: Any) -> dict[str, Any]:
-    """A row as the shop's own systems send it: they name users, never keys."""
-    return {k: v for k, v in row.items() if k.strip().lower() != "user_key"} if isinstance(row, dict) else {}
+def of_shop(rows: list[Any]) -> list[dict[str, Any]]:
+    """Rows as the shop's own systems send them: they name users, never keys."""
+    said = [row if isinstance(row, dict) else {} for row in rows]
+    keys = {name for name in set().union(*said) if name.strip().lower() == "user_key"}
+    return [{k: v for k, v in row.items() if k not in keys} for row in said] if keys else said
 
 
 def of_pixel(asked: Mapping[str, str], user_key: int, now: float) -> dict[str, Any] | None:
