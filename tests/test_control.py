@@ -123,11 +123,11 @@ def test_a_refusal_comes_in_words(place: Path) -> None:
 
 def test_what_takes_long_says_how_far_it_is(place: Path) -> None:
     said: list[int] = []
-    assert ask(place, "count", to=3, under_way=note) == "counted" and said == [
-        0,
-        1,
-        2,
-    ]
+
+    def note(rows: int) -> None:
+        said.append(rows)
+
+    assert ask(place, "count", to=3, under_way=note) == "counted" and said == [0, 1, 2]
     assert ask(place, "count", to=3) == "counted"
     with pytest.raises(ShopguideError, match="that is why"):
         ask(place, "fall", under_way=note)
