@@ -17,6 +17,7 @@ from shopguide.cli.options import examples
 from shopguide.cli.run import serve, stop_on_signals
 from shopguide.cli.serve import ServedLine
 from shopguide.cli.shoppers import SEED, open_shop
+from shopguide.cli.viewers import Viewers
 from shopguide.settings import load
 from shopguide.simulate import SCENES, Shop
 from shopguide.state import StateDir
@@ -77,7 +78,8 @@ def demo(preset: str, port: int, seconds: float | None, state_path: Path | None)
     with operated(line):
         began = time.monotonic()
         served = DemoShop(line, preset)
-        shoppers = open_shop(line, shop, stopped, served.note)
+        viewers = Viewers(line, shop, served.outcomes.note)
+        shoppers = open_shop(line, shop, stopped, served.note, viewers.turn)
         click.echo(f"the shop's past read in {time.monotonic() - began:.1f} s")
         if seconds is not None:
             timer = threading.Timer(seconds, stopped.set)

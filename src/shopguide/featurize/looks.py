@@ -16,6 +16,7 @@ STRENGTH = np.zeros(max(Kind) + 1, np.uint8)  # of a sign of interest, to name t
 STRENGTH[[Kind.VIEW, Kind.CLICK, Kind.FAVOURITE, Kind.CART, Kind.PURCHASE]] = 1, 2, 3, 4, 5
 _KIND_OF_STRENGTH = np.array([0, Kind.VIEW, Kind.CLICK, Kind.FAVOURITE, Kind.CART, Kind.PURCHASE], np.uint8)
 _LEARNED = np.isin(np.arange(256), LEARNED)
+_CHANGES_LISTS = ~np.isin(np.arange(256), (Kind.LOOKUP, Kind.IMPRESSION))
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,13 @@ class Watches:
         return Looks.join([self._answer_to(events, row, user, slot) for (user, slot), row in asked.items()])
 
     def _concerned(self, batch: Batch) -> Iterator[tuple[int, int]]:
-        """Rows and the watching users whose lists they change: a pick those of all whose WATCH row is in the
+        """Rows and the watching users whose lists they may change: a pick those of all whose WATCH row is in the
         partition (picks are in each)."""
         kinds = batch.events.kind
         for row in np.flatnonzero(kinds == Kind.PICK)[-1:].tolist():
             yield from ((row, user) for user, watch in self._watches.items() if watch.partition == batch.partition)
         for row, user in enumerate(batch.events.user.tolist()):
-            if user in self._watches and kinds[row] != Kind.LOOKUP:
+            if user in self._watches and _CHANGES_LISTS[kinds[row]]:
                 yield row, user
 
     def learn(self, batch: Batch, new: int) -> list[int]:
