@@ -205,7 +205,11 @@ def test_terms_that_too_many_have_are_passed_over() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("Fünf  KANNEN, 2er-Set", ["fünf", "kannen", "2er", "set"]),
+        ("Fünf  KANNEN, 2er-Set", ["funf", "kannen", "2er", "set"]),
+        ("Café CAFÉ cafe\u0301 cafés", ["cafe"]),
+        ("lamps lamp LAMP's", ["lamp", "s"]),
+        ("gas glass bus x200s jeans", ["gas", "glass", "bus", "x200s", "jean"]),
+        ("ガラス 가방 Ёлка", ["ガラ", "ラス", "가방", "елка"]),
         ("ＦＵＬＬ　ｗｉｄｔｈ STRASSE straße", ["full", "width", "strasse"]),
         ("青花瓷茶杯", ["青花", "花瓷", "瓷茶", "茶杯"]),
         ("iPhone手机壳 红", ["iphone", "手机", "机壳", "红"]),
@@ -218,6 +222,30 @@ def test_terms_that_too_many_have_are_passed_over() -> None:
 )
 def test_words(text: str, expected: list[str]) -> None:
     assert list(words(text)) == expected
+
+
+PLURALS = {
+    **{"lamp": "lamps", "box": "boxes", "glass": "glasses", "watch": "watches", "brush": "brushes", "shoe": "shoes"},
+    **{"vase": "vases", "toy": "toys", "key": "keys", "battery": "batteries", "cookie": "cookies", "berry": "berries"},
+    **{"tie": "ties", "crêpe": "crepes", "case": "cases", "Bougie": "bougies", "zapato": "zapatos"},
+}
+APART = {"glass": "glaze", "ties": "toys", "cap": "cape", "care": "car", "tray": "try", "bas": "bus", "gas": "ga"}
+
+
+@pytest.mark.parametrize("word", PLURALS)
+def test_a_plural_is_its_singular(word: str) -> None:
+    assert words(word) == words(PLURALS[word]) and len(words(word)) == 1
+
+
+def test_a_search_finds_the_other_number_and_the_bare_letters() -> None:
+    one = taught([(1, {"title": "Slate lamp"}), (2, {"title": "Crêpe pans"}), (3, {"title": "Chair"})])
+    for query, item in (("LAMPS", 1), ("crepes", 2), ("pan", 2)):
+        assert [found for _, found, _ in answers(one, [], query)["search"]] == [item]
+
+
+@pytest.mark.parametrize("word", APART)
+def test_words_that_only_look_alike_stay_apart(word: str) -> None:
+    assert words(word) != words(APART[word])
 
 
 @given(st.text(max_size=50))
