@@ -22,7 +22,7 @@ from shopguide.recommenders.bm25 import K1, B, Bm25
 from shopguide.recommenders.content import ACQUAINTED, ASKED, INTERESTED, Content, terms
 from shopguide.recommenders.words import MOST, words
 from shopguide.records import SIMILAR, Batch, Events, Kind, Looks, Names, Ragged
-from shopguide.score import Scorer
+from shopguide.score import SEARCHED_FOR, Scorer
 from shopguide.settings import load
 
 SETTINGS = load("shop")
@@ -374,6 +374,20 @@ def test_what_takes_a_search_back_takes_its_words(taken_back: dict[str, Any]) ->
     held = b"".join(column.tobytes() for column in line.featurizer.dump(0).values())
     assert b"secret" not in held and b"lamp" in held
     assert "searched" in str(line.restarted().listed(2)) and line.restarted().listed() == []
+
+
+def test_a_search_counts_half_after_some_looks_and_whole_again_when_it_is_said_again() -> None:
+    line = Line()
+
+    def amount(*rows: dict[str, Any]) -> float:
+        shown = {one["item"]: one for one in line.see(*rows)[-1]["items"]}
+        return sum(part["amount"] for part in shown["t3"]["why"] if part["signal"] == "search")
+
+    line.see(*SHOP, WATCH)
+    said = amount(search("lamp"))
+    amounts = [amount(view(one)) for one in ["t1", "t2"] * SEARCHED_FOR]
+    assert amounts == pytest.approx([said * 0.5 ** (n / SEARCHED_FOR) for n in range(1, 2 * SEARCHED_FOR + 1)])
+    assert amount(search("Lamps")) == pytest.approx(said)
 
 
 def test_only_the_last_search_of_the_live_session_counts() -> None:

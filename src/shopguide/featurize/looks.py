@@ -143,8 +143,9 @@ class Watches:
         item, kind, session = events["item"], events["kind"], events["session"]
         live = session == session[-1] if len(session) else np.zeros(0, bool)
         recent, strongest, times, here = _distinct(item, kind, events["time"], live)
-        searches = item[live & (kind == Kind.SEARCH)]
-        query = shoppers.queries.text(int(searches[-1])) if len(searches) else ""
+        searches = np.flatnonzero(live & (kind == Kind.SEARCH))
+        query = shoppers.queries.text(int(item[searches[-1]])) if len(searches) else ""
+        since = int((live & _LEARNED[kind])[searches[-1] :].sum()) if len(searches) else 0
         unit = int(session[-1]) ^ user if self._by_session and len(session) else user
         return Looks(
             user=np.array([user], np.uint64),
@@ -160,6 +161,7 @@ class Watches:
             recent_time=Ragged.of([times], "<f8"),
             here=Ragged.of([here], "u1"),
             query=Ragged.of_bytes([query.encode("utf-8", "replace")]),
+            since_query=[since],
             bought=Ragged.of([np.unique(item[kind == Kind.PURCHASE])], "<u8"),
             dismissed=Ragged.of([np.unique(item[kind == Kind.DISMISS])], "<u8"),
             interests=Ragged.of_bytes(["\n".join(self._profile(user).interests).encode()]),
