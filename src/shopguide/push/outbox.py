@@ -46,10 +46,10 @@ class Outbox:
         self._sent: OrderedDict[int, Sent] = OrderedDict()
         self._lock = Lock()
 
-    def recommend(self, recommendation: dict[str, Any], now: float) -> wire.Message | None:
+    def recommend(self, recommendation: dict[str, Any], now: float, packed: bytes | None = None) -> wire.Message | None:
         """The message for a recommendation (see :mod:`shopguide.rank`); None for one that is no newer than the list
-        the user has: a replay. ``now`` is epoch s. Raises KeyError, TypeError or PackingError, and nothing is changed,
-        for what is no recommendation.
+        the user has: a replay. ``now`` is epoch s; ``packed`` the recommendation as it came. Raises KeyError, TypeError
+        or PackingError, and nothing is changed, for what is no recommendation.
         """
         user = recommendation["user"]
         partition, offset = recommendation["partition"], recommendation["offset"]
@@ -61,7 +61,7 @@ class Outbox:
         wire.check(message)
         body, items = wire.dumps(message), frozenset(item["item"] for item in message["items"])
         with self._lock:
-            self._sent[user] = Sent(n, partition, offset, body, msgpack.packb(recommendation), items)
+            self._sent[user] = Sent(n, partition, offset, body, packed or msgpack.packb(recommendation), items)
             self._sent.move_to_end(user)
             if len(self._sent) > self._kept:
                 self._drop(next(iter(self._sent)))

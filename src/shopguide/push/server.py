@@ -245,7 +245,7 @@ class PushServer:
                     self._let_go(frozenset(recommendation["gone"]))
                     continue
                 user, slot = recommendation["user"], recommendation["slot"]
-                message = self._outbox.recommend(recommendation, time.time()) if slot not in USERLESS else None
+                message = self._outbox.recommend(recommendation, time.time(), packed) if slot not in USERLESS else None
             except (ValueError, KeyError, TypeError, AttributeError) as e:
                 self.counts["rejected"] += 1
                 logger.warning("no recommendation: %s: %s", type(e).__name__, e)

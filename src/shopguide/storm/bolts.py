@@ -95,7 +95,7 @@ class ScoreBolt(ModelBolt):
 
 
 class RankBolt(StageBolt):
-    """Turns candidates into lists to show, and says which items are in none from now on."""
+    """Turns candidates into lists to show, each packed for good, and says which items are in none from now on."""
 
     outputs = [Stream(fields=["partition", "recommendations"]), Stream(fields=["partition", "items"], name=GONE)]
 
@@ -108,7 +108,8 @@ class RankBolt(StageBolt):
             if gone:
                 self.emit([tup.values[0], gone], stream=GONE)
             return
-        self.emit([tup.values[0], msgpack.packb(self.stage.rank(cast(Slate, unpack(tup.values[1]))))])
+        lists = self.stage.rank(cast(Slate, unpack(tup.values[1])))
+        self.emit([tup.values[0], msgpack.packb([msgpack.packb(one) for one in lists])])
 
 
 class PushBolt(Bolt):
@@ -119,7 +120,7 @@ class PushBolt(Bolt):
         self.stage = self.deployment.intake()
 
     def process(self, tup: Any) -> None:
-        said = [{"gone": tup.values[1]}] if tup.stream == GONE else msgpack.unpackb(tup.values[1])
+        said = [msgpack.packb({"gone": tup.values[1]})] if tup.stream == GONE else msgpack.unpackb(tup.values[1])
         dropped = self.stage.send(said)
         if dropped:
             self.logger.warning("the push server is slow: dropped %s lists of partition %s", dropped, tup.values[0])
@@ -143,4 +144,4 @@ class PublishBolt(Bolt):
         if tup.stream == "rejected":
             self.publisher.reject(*tup.values)
         else:
-            self.publisher.recommend(tup.values[0], msgpack.unpackb(tup.values[1]))
+            self.publisher.recommend(tup.values[0], list(map(msgpack.unpackb, msgpack.unpackb(tup.values[1]))))
