@@ -18,9 +18,9 @@ AMOUNTS = st.integers(0, 8).map(lambda n: n / 4)
 ROWS = st.lists(st.tuples(st.sampled_from(BLENDED), st.integers(1, 9), st.integers(0, 3), AMOUNTS), max_size=60)
 
 
-def filled(rows: list[tuple[str, int, int, float]], weights: Weights) -> Blender:
+def filled(rows: list[tuple[str, int, int, float]], weights: Weights, faded: dict[str, float] | None = None) -> Blender:
     blender = Blender(weights)
-    blender.begin()
+    blender.begin(faded=faded)
     for name, item, because, amount in rows:
         blender.rows.put(PLACE[name], [item], [amount], [because])
     return blender
@@ -32,10 +32,16 @@ def told(found: Scored) -> list[tuple[str, int, float]]:
     return list(zip(names, found.because.tolist(), amounts, strict=True))
 
 
-@given(ROWS, st.lists(st.integers(-2, 8).map(lambda n: n / 8), min_size=len(BLENDED), max_size=len(BLENDED)))
-def test_a_linear_blend_by_its_definition(rows: list[tuple[str, int, int, float]], drawn: list[float]) -> None:
-    linear = dict(zip(BLENDED, drawn, strict=True))
-    found = filled(rows, Weights(linear)).best(5)
+@given(
+    ROWS,
+    st.lists(st.integers(-2, 8).map(lambda n: n / 8), min_size=len(BLENDED), max_size=len(BLENDED)),
+    st.dictionaries(st.sampled_from(BLENDED), st.sampled_from([0.0, 0.25, 1.0])),
+)
+def test_a_linear_blend_by_its_definition(
+    rows: list[tuple[str, int, int, float]], drawn: list[float], faded: dict[str, float]
+) -> None:
+    linear = {name: weight * faded.get(name, 1.0) for name, weight in zip(BLENDED, drawn, strict=True)}
+    found = filled(rows, Weights(dict(zip(BLENDED, drawn, strict=True))), faded).best(5)
     totals: dict[int, dict[str, float]] = {}
     for name, item, _, amount in rows:
         of = totals.setdefault(item, dict.fromkeys(BLENDED, 0.0))
@@ -69,6 +75,19 @@ def test_trees_rank_again_and_their_amounts_add_up() -> None:
         part = slice(found.starts[at], found.starts[at + 1])
         assert found.amount[part].sum() == pytest.approx(found.score[at], abs=1e-9)
     assert told(found) == [(BLENDED[0], 0, 3.0), (BASE, 0, 1.0), (BLENDED[0], 0, -1.0), (BASE, 0, 1.0)]
+
+
+def test_what_has_faded_has_for_all_weights_and_trees_see_it_and_the_next_look_does_not() -> None:
+    rows = [(BLENDED[0], 1, 0, 4.0), (BLENDED[1], 2, 0, 3.0)]
+    blender = filled(rows, Weights({}, stump()), {BLENDED[0]: 0.25})
+    other = blender.under(Weights({BLENDED[0]: 1.0, BLENDED[1]: 0.5}))
+    assert [found.tolist() for found in other.order(2)] == [[2, 1], [0.5, 0.25]]
+    items, features = blender.features(DEPTH)
+    share, total = features[items.tolist().index(1), [0, len(BLENDED)]]
+    assert (share, total) == (0.25, 1.0)
+    blender.begin()
+    blender.rows.put(PLACE[BLENDED[0]], [1], [4.0], [0])
+    assert other.order(1)[1].tolist() == [1.0]
 
 
 def test_what_trees_say_of_a_signal_is_shared_out_among_its_causes() -> None:

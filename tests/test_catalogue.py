@@ -48,7 +48,9 @@ def test_replays_change_nothing(changes: list[dict[str, Any]], replays: list[int
     once, again = Catalogue(), Catalogue()
     rows = [(offset, 5, Kind.ITEM, details) for offset, details in enumerate(changes)]
     for row in rows:
-        once.learn(batch([row], {5: "five"}))
+        offered = once.available(5)
+        gone = once.learn(batch([row], {5: "five"}))
+        assert gone == ([5] if offered and not once.available(5) else [])
         again.learn(batch([row], {5: "five"}))
         for at in replays:
             if at <= row[0]:

@@ -22,7 +22,7 @@ from shopguide.recommenders.bm25 import K1, B, Bm25
 from shopguide.recommenders.content import ACQUAINTED, ASKED, INTERESTED, Content, terms
 from shopguide.recommenders.words import MOST, words
 from shopguide.records import SIMILAR, Batch, Events, Kind, Looks, Names, Ragged
-from shopguide.score import Scorer
+from shopguide.score import SEARCHED_FOR, Scorer
 from shopguide.settings import load
 
 SETTINGS = load("shop")
@@ -206,7 +206,11 @@ def test_terms_that_too_many_have_are_passed_over() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("Fünf  KANNEN, 2er-Set", ["fünf", "kannen", "2er", "set"]),
+        ("Fünf  KANNEN, 2er-Set", ["funf", "kannen", "2er", "set"]),
+        ("Café CAFÉ cafe\u0301 cafés", ["cafe"]),
+        ("lamps lamp LAMP's", ["lamp", "s"]),
+        ("gas glass bus x200s jeans", ["gas", "glass", "bus", "x200s", "jean"]),
+        ("ガラス 가방 Ёлка", ["ガラ", "ラス", "가방", "елка"]),
         ("ＦＵＬＬ　ｗｉｄｔｈ STRASSE straße", ["full", "width", "strasse"]),
         ("青花瓷茶杯", ["青花", "花瓷", "瓷茶", "茶杯"]),
         ("iPhone手机壳 红", ["iphone", "手机", "机壳", "红"]),
@@ -219,6 +223,30 @@ def test_terms_that_too_many_have_are_passed_over() -> None:
 )
 def test_words(text: str, expected: list[str]) -> None:
     assert list(words(text)) == expected
+
+
+PLURALS = {
+    **{"lamp": "lamps", "box": "boxes", "glass": "glasses", "watch": "watches", "brush": "brushes", "shoe": "shoes"},
+    **{"vase": "vases", "toy": "toys", "key": "keys", "battery": "batteries", "cookie": "cookies", "berry": "berries"},
+    **{"tie": "ties", "crêpe": "crepes", "case": "cases", "Bougie": "bougies", "zapato": "zapatos"},
+}
+APART = {"glass": "glaze", "ties": "toys", "cap": "cape", "care": "car", "tray": "try", "bas": "bus", "gas": "ga"}
+
+
+@pytest.mark.parametrize("word", PLURALS)
+def test_a_plural_is_its_singular(word: str) -> None:
+    assert words(word) == words(PLURALS[word]) and len(words(word)) == 1
+
+
+def test_a_search_finds_the_other_number_and_the_bare_letters() -> None:
+    one = taught([(1, {"title": "Slate lamp"}), (2, {"title": "Crêpe pans"}), (3, {"title": "Chair"})])
+    for query, item in (("LAMPS", 1), ("crepes", 2), ("pan", 2)):
+        assert [found for _, found, _ in answers(one, [], query)["search"]] == [item]
+
+
+@pytest.mark.parametrize("word", APART)
+def test_words_that_only_look_alike_stay_apart(word: str) -> None:
+    assert words(word) != words(APART[word])
 
 
 @given(st.text(max_size=50))
@@ -347,6 +375,20 @@ def test_what_takes_a_search_back_takes_its_words(taken_back: dict[str, Any]) ->
     held = b"".join(column.tobytes() for column in line.featurizer.dump(0).values())
     assert b"secret" not in held and b"lamp" in held
     assert "searched" in str(line.restarted().listed(2)) and line.restarted().listed() == []
+
+
+def test_a_search_counts_half_after_some_looks_and_whole_again_when_it_is_said_again() -> None:
+    line = Line()
+
+    def amount(*rows: dict[str, Any]) -> float:
+        shown = {one["item"]: one for one in line.see(*rows)[-1]["items"]}
+        return sum(part["amount"] for part in shown["t3"]["why"] if part["signal"] == "search")
+
+    line.see(*SHOP, WATCH)
+    said = amount(search("lamp"))
+    amounts = [amount(view(one)) for one in ["t1", "t2"] * SEARCHED_FOR]
+    assert amounts == pytest.approx([said * 0.5 ** (n / SEARCHED_FOR) for n in range(1, 2 * SEARCHED_FOR + 1)])
+    assert amount(search("Lamps")) == pytest.approx(said)
 
 
 def test_only_the_last_search_of_the_live_session_counts() -> None:

@@ -10,7 +10,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,16 @@ class Asked:
         self.calls.append(text)
         return {"text": text * times}
 
+    def count(self, to: int) -> Generator[Any, None, str]:
+        for at in range(to):
+            self.calls.append(str(at))
+            yield {"under_way": {"rows": at}}
+        return "counted"
+
+    def fall(self) -> Generator[Any, None, None]:
+        yield {"under_way": {"rows": 1}}
+        self.refuse()
+
     def refuse(self) -> None:
         raise SourceError("no, and\nthat is why")
 
@@ -41,7 +51,7 @@ class Asked:
         raise ZeroDivisionError("planted")
 
     def verbs(self) -> control_module.Verbs:
-        return {"double": self.double, "refuse": self.refuse, "disk": self.disk, "bug": self.bug}
+        return {name: getattr(self, name) for name in ("double", "count", "fall", "refuse", "disk", "bug")}
 
 
 @pytest.fixture
@@ -109,6 +119,26 @@ def test_garbage_is_told_so_and_calls_nothing(place: Path, asked: Asked, name: s
 def test_a_refusal_comes_in_words(place: Path) -> None:
     with pytest.raises(ShopguideError, match=r"^no, and\nthat is why$"):
         ask(place, "refuse")
+
+
+def test_what_takes_long_says_how_far_it_is(place: Path) -> None:
+    said: list[int] = []
+
+    def note(rows: int) -> None:
+        said.append(rows)
+
+    assert ask(place, "count", to=3, under_way=note) == "counted" and said == [0, 1, 2]
+    assert ask(place, "count", to=3) == "counted"
+    with pytest.raises(ShopguideError, match="that is why"):
+        ask(place, "fall", under_way=note)
+    assert said == [0, 1, 2, 1]
+
+
+def test_what_takes_long_ends_where_nobody_reads_on(place: Path, asked: Asked) -> None:
+    with connected(place) as connection:
+        connection.sendall(b'{"do": "count", "to": 100000000}\n')
+        assert connection.recv(1)
+    assert ask(place, "double", text="x") == {"text": "xx"}
 
 
 @pytest.mark.parametrize(("verb", "words"), [("disk", "No space left"), ("bug", "ZeroDivisionError: planted")])

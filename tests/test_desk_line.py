@@ -149,6 +149,45 @@ def test_a_pin_is_first_on_every_open_screen_and_its_undoing_too(start: Callable
     assert [pick["id"] for pick in served.said("picks")["picks"]] == [second["id"], pinned["id"]]
 
 
+def test_what_is_sold_out_or_deleted_leaves_the_screens_that_show_it_and_no_other_is_made_anew(
+    start: Callable[..., Served],
+) -> None:
+    served = stocked(start(**{"rank.n": 3}))
+    assert served.line.push is not None
+    collect, push = served.line.collector.collect, served.line.push
+    collect([{"kind": "dismiss", "user": "bo", "item": item} for item in ("mug", "bowl")])
+    served.watch(*USERS)
+    gone: set[str] = set()
+    for op in ({"op": "stock", "stock": 0}, {"op": "delete"}):
+        served.line.learn_all()
+        before = {user: push.latest(served.line.secret.user_key(user)) or {} for user in USERS}
+        shown = {user: {item["item"] for item in newest["items"]} for user, newest in before.items()}
+        item = ({"mug", "bowl"} & shown["anna"]).pop()
+        gone.add(item)
+        holders = [user for user in USERS if item in shown[user]]
+        assert "anna" in holders and "bo" not in holders
+        pushed = push.counts["pushed"]
+        collect([{"kind": "item", "item": item, **op}, {"kind": "item", "item": "nowhere", "op": "delete"}])
+        for user in holders:
+            served.until(user, lambda items: not gone & set(items))
+        served.line.learn_all()
+        assert push.counts["pushed"] - pushed == len(holders)
+        assert push.latest(served.line.secret.user_key("bo")) == before["bo"]
+
+
+def test_a_list_that_is_made_again_stays_in_its_slot(start: Callable[..., Served]) -> None:
+    served = stocked(start())
+    served.watch("anna")
+    key = served.line.secret.user_key("anna")
+    served.line.collector.control(Kind.WATCH, key, expires=time.time() + 60, slot="cart")
+    served.until("anna", lambda items: True)
+    assert served.line.push is not None
+    served.line.push.watch_again()
+    served.until("anna", lambda items: True)
+    newest = served.line.push.latest(key)
+    assert newest is not None and newest["slot"] == "cart"
+
+
 def test_a_category_is_blocked_for_one_segment_in_one_slot(start: Callable[..., Served]) -> None:
     served = stocked(start())
     served.watch(*USERS)

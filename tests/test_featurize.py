@@ -384,15 +384,16 @@ def test_only_signs_of_interest_are_learned() -> None:
     assert kinds <= set(LEARNED)
 
 
-def test_a_pick_makes_the_lists_of_all_who_watch_in_its_partition() -> None:
+def test_a_pick_makes_the_lists_of_all_who_watch_in_its_partition_and_what_changes_nothing_none() -> None:
     one = featurizer()
     one.featurize(batch([view(7, 1, 10.0), watch(7), watch(8, n=3), watch(9, until=15.0)]))
     pick = {"kind": Kind.PICK, "item": 5, "time": 20.0, "arrived": 20.0, "data": {"action": "pin", "id": "a"}}
     looked = {"kind": Kind.LOOKUP, "user": 7, "time": 21.0, "arrived": 21.0, "data": {"by": "Ada", "why": "a call"}}
-    looks = one.featurize(batch([pick, view(8, 2, 21.0), looked], 4)).looks
+    shown = view(7, 2, 22.0, kind=Kind.IMPRESSION)
+    looks = one.featurize(batch([pick, view(8, 2, 21.0), looked, shown], 4)).looks
     assert looks.user.tolist() == [7, 8] and looks.offset.tolist() == [4, 5] and looks.n.tolist() == [5, 3]
     assert looks.event_time.tolist() == [20.0, 21.0] and looks.recent[0].tolist() == [1]
-    assert len(one.featurize(batch([{**pick, "arrived": 1e9 + 1}], 7)).looks) == 0
+    assert len(one.featurize(batch([{**pick, "arrived": 1e9 + 1}], 8)).looks) == 0
     elsewhere = batch([pick], 0)
     elsewhere.partition = 1
     assert len(one.featurize(elsewhere).looks) == 0

@@ -215,7 +215,10 @@ def test_an_import_goes_on_where_it_was_interrupted_and_is_done_once(tmp_path: P
         assert running.collector.load(chunk.slice(0, 40)).accepted == 40
         running.log.commit()
     with operated(running := line(tmp_path / "s")):
-        assert ask(tmp_path / "s", "take_in", **given)["new"] == 60
+        so_far: list[dict[str, int]] = []
+        assert ask(tmp_path / "s", "take_in", under_way=lambda **said: so_far.append(said), **given)["new"] == 60
+        size = Path(given["paths"][0]).stat().st_size
+        assert so_far == [{"completed": size, "total": size, "rows": 100}]
         assert ask(tmp_path / "s", "take_in", **given)["new"] == 0
         (tmp_path / "copy.csv").write_bytes((tmp_path / "users.csv").read_bytes())
         assert ask(tmp_path / "s", "take_in", **{**given, "paths": [str(tmp_path / "copy.csv")]})["new"] == 0
@@ -291,7 +294,7 @@ def test_a_topic_takes_no_import(tmp_path: Path) -> None:
     (tmp_path / "s").mkdir()
     bind(tmp_path / "s", Bound("events", "id", 2))
     call = [*given["paths"], "--mapping", given["mapping"], "--state", str(tmp_path / "s")]
-    with pytest.raises(StateError, match="the Kafka topic 'events', does not know"):
+    with pytest.raises(StateError, match="the Kafka topic 'events', which does not know the rows"):
         import_.main(call, standalone_mode=False)
 
 

@@ -363,7 +363,7 @@ class NotePushBolt(PushBolt):
     lists: ClassVar[dict[int, list[tuple[str, float]]]] = {}
 
     def process(self, tup: Any) -> None:
-        for one in msgpack.unpackb(tup.values[1]):
+        for one in map(msgpack.unpackb, msgpack.unpackb(tup.values[1])):
             self.lists[one["user"]] = [(item["item"], round(item["score"], 9)) for item in one["items"]]
 
 

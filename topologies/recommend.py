@@ -21,5 +21,5 @@ class Recommend(Topology):
     relay = bolts.RelayBolt.spec(inputs={featurize["relay"]: BY_PARTITION})
     score = bolts.ScoreBolt.spec(inputs={clean["catalogue"]: Grouping.ALL, featurize: Grouping.ALL})
     rank = bolts.RankBolt.spec(inputs={clean["catalogue"]: Grouping.ALL, score: BY_PARTITION})
-    push = bolts.PushBolt.spec(inputs={rank: BY_PARTITION})
+    push = bolts.PushBolt.spec(inputs={rank: BY_PARTITION, rank["gone"]: BY_PARTITION})
     publish = bolts.PublishBolt.spec(inputs={rank: BY_PARTITION, clean["rejected"]: BY_PARTITION})

@@ -1,6 +1,7 @@
 """The blend: signals of one look become scored items, with the amounts that make each score.
 
-Linear: each signal divided by its largest for this look, weighed, and added up. Trees, where the weights have any,
+Linear: each signal divided by its largest for this look, weighed, and added up. A signal that has faded counts so much
+less; in its amounts that would be lost, divided by their largest. Trees, where the weights have any,
 re-rank the DEPTH best of the linear blend, seeing each candidate's signals, its score and rank there, and what is the
 same for all of the list: their score is the sum of the leaves less the least that it can be, so it is never negative.
 What each signal did to it are Shapley values (csrc/sg_trees.h): its own, and of what score and rank did its part in the
@@ -9,7 +10,7 @@ linear score; they are shared out among the signal's rows by their amounts. The 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -62,6 +63,7 @@ class Blender:
 
     def __init__(self, weights: Weights, rows: Blend | None = None) -> None:
         self.rows = rows or Blend(len(SIGNALS))
+        self._faded = np.ones(len(SIGNALS))  # of the look at hand
         self.weights, self._linear = weights, weights.by_signal
         self._trees: Trees | None = None
         self._ranker: Trees | None = None  # of the look at hand
@@ -77,31 +79,37 @@ class Blender:
 
     def under(self, weights: Weights) -> Blender:
         """The same rows under other weights."""
-        return Blender(weights, self.rows)
+        other = Blender(weights, self.rows)
+        other._faded = self._faded
+        return other
 
-    def begin(self, trained: bool = True) -> None:
-        """``trained``: the look is of the kind that trees were trained on; others stay in the order of the blend."""
+    def begin(self, trained: bool = True, faded: Mapping[str, float] | None = None) -> None:
+        """``trained``: the look is of the kind that trees were trained on; others stay in the order of the blend.
+        ``faded``: what signals count of what they would (0..1), for a signal's own amounts say nothing of that."""
         self.rows.begin()
+        self._faded.fill(1.0)
+        for signal, share in (faded or {}).items():
+            self._faded[_PLACE[signal]] = share
         self._ranker = self._trees if trained else None
 
     def order(self, n: int) -> tuple[NDArray[np.uint64], F64]:
         """Items and scores of the n best."""
         if self._ranker is None:
-            return self.rows.best(self._linear, n)
+            return self.rows.best(self._linear * self._faded, n)
         return self._ranked(self._ranker, n)[:2]
 
     def best(self, n: int) -> Scored:
         """The n best, and why."""
         if self._ranker is not None:
             return self._explained(self._ranker, n)
-        items, scores = self.rows.best(self._linear, n)
+        items, scores = self.rows.best(self._linear * self._faded, n)
         return Scored(items, scores, *self.rows.parts())
 
     def features(self, n: int) -> tuple[NDArray[np.uint64], F64]:
         """The n best by the linear weights, and their FEATURES: float64[<=n, len(FEATURES)]."""
-        items, _ = self.rows.best(self._linear, n)
+        items, _ = self.rows.best(self._linear * self._faded, n)
         totals, largest = self.rows.totals()
-        totals = totals[:, _BLENDED]
+        totals = totals[:, _BLENDED] * self._faded[_BLENDED]
         return items, np.hstack([totals / np.where(largest > 0, largest, 1)[_BLENDED], totals])
 
     def _ranked(self, trees: Trees, n: int) -> tuple[NDArray[np.uint64], F64, F64, NDArray[np.int64]]:

@@ -65,10 +65,11 @@ class Catalogue:
         self.lookups = Lookups()
         self._offsets: dict[tuple[int, int], int] = {}  # (item, kind) -> offset of its last row
 
-    def learn(self, batch: Batch) -> None:
-        """Take in names, and the rows that are the catalogue's own."""
+    def learn(self, batch: Batch) -> list[int]:
+        """Take in names, and the rows that are the catalogue's own. The items that can no longer be offered."""
         self._learn_names(batch.names)
         events = batch.events
+        offered = [item for item in set(events.item[events.kind == Kind.ITEM].tolist()) if self.available(item)]
         for row in np.flatnonzero(_own_rows(events)).tolist():
             kind, details, time = int(events.kind[row]), events.details(row), float(events.time[row])
             if kind == Kind.FORGET:
@@ -79,6 +80,7 @@ class Catalogue:
                 self.picks.learn(int(events.item[row]), -1, details, time)
             else:
                 self._learn_newest(int(events.item[row]), kind, int(events.offset[row]), details, time)
+        return [item for item in offered if not self.available(item)]
 
     def forget(self, live: NDArray[np.uint64], kept_from: list[int]) -> NDArray[np.uint64]:
         """Let go of ids that neither a kept event nor the catalogue's own rows name, and of items that were deleted

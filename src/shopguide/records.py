@@ -172,6 +172,7 @@ class Looks(Table):
         "recent_time": "<f8[]",
         "here": "u1[]",  # events of each in the live session; 0: it is not in it
         "query": "u1[]",  # what was searched for last in the live session, UTF-8; empty: nothing
+        "since_query": "<u2",  # signs of interest in the live session after that search
         "bought": "<u8[]",
         "dismissed": "<u8[]",
         "interests": "u1[]",  # of the imported profile, a line each, UTF-8
@@ -191,6 +192,7 @@ class Looks(Table):
     recent_time: Ragged[np.float64]
     here: Ragged[np.uint8]
     query: Ragged[np.uint8]
+    since_query: NDArray[np.uint16]
     bought: Ragged[np.uint64]
     dismissed: Ragged[np.uint64]
     interests: Ragged[np.uint8]

@@ -30,6 +30,7 @@ from shopguide.settings import Settings
 from shopguide.weights import Weights
 
 SPARE = 10  # candidates beyond the list's length, for what rank may not show
+SEARCHED_FOR = 5  # looks after which a search counts half
 EXPLAINED = 3  # strongest causes of a candidate, whose shoppers are counted
 
 
@@ -113,7 +114,8 @@ class Scorer:
     def gather(self, looks: Looks, row: int) -> None:
         """Put the signals of a look into the blender's rows."""
         slot, now, rows = looks.slot.bytes_at(row), float(looks.event_time[row]), self.blender.rows
-        self.blender.begin(trained=slot not in (SIMILAR, TRENDING))
+        faded = {"search": 0.5 ** (int(looks.since_query[row]) / SEARCHED_FOR)}
+        self.blender.begin(trained=slot not in (SIMILAR, TRENDING), faded=faded)
         n = int(looks.n[row]) + SPARE
         if slot == SIMILAR:
             about = looks.about[row : row + 1]

@@ -61,7 +61,8 @@ def _catalogue() -> list[dict[str, Any]]:
 
 
 class ScriptedLine:
-    """After each event: the newest item's category first, then the others in catalogue order; no dismissed item."""
+    """After each event but an impression: the newest item's category first, then the others in catalogue order; no
+    dismissed item."""
 
     def __init__(self, ttl: float) -> None:
         self.ttl = ttl
@@ -77,8 +78,9 @@ class ScriptedLine:
         return [self._collect(rows) for rows in batches]
 
     def _collect(self, rows: list[dict]) -> SimpleNamespace:
-        for user in {row["user_key"] for row in rows}:
-            self.rows[user] += [row for row in rows if row["user_key"] == user]
+        done = [row for row in rows if row["kind"] != "impression"]
+        for user in {row["user_key"] for row in done}:
+            self.rows[user] += [row for row in done if row["user_key"] == user]
             self._push(user)
         return SimpleNamespace(accepted=len(rows), refused=0)
 

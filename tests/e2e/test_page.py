@@ -260,6 +260,25 @@ def test_a_suggestion_can_be_followed(visit):
     assert kinds[:2] == ["view", "click"]
 
 
+def test_what_stood_in_view_is_said_once_and_answered_by_no_list(visit):
+    said: list[dict[str, Any]] = []
+    shop = visit()
+    shop.page.reload()
+    shop.page.on("request", lambda r: r.url.endswith("/v1/events") and said.extend(r.post_data_json["events"]))
+    shop.until("window.shopguide?.seq")
+    seq, shown = shop.guide("seq"), shop.picks()
+    shop.page.wait_for_timeout(2500)
+    kinds = {row["kind"] for row in said}
+    items = [row["item"] for row in said]
+    assert kinds == {"impression"} and items == shown[: len(items)] and 3 < len(items) < len(shown)
+    assert {row["list"] for row in said} == {"-".join(map(str, seq))}
+    assert shop.guide("seq") == seq and shop.find("seen-event").count() == 0
+    shop.find("pick").last.scroll_into_view_if_needed()
+    shop.page.wait_for_timeout(2500)
+    items = [row["item"] for row in said]
+    assert shown[-1] in items and len(items) == len(set(items))
+
+
 def test_a_visitor_stays_the_same_until_they_start_over(visit):
     shop = visit()
     user = shop.guide("user")

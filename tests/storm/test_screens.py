@@ -1,4 +1,5 @@
-"""A pick at the desk of a line whose stages work on Storm: on every open screen, and undone again."""
+"""A pick at the desk of a line whose stages work on Storm: on every open screen, and undone again; what is sold out
+leaves the screens that show it."""
 
 from __future__ import annotations
 
@@ -62,6 +63,9 @@ def test_a_pick_reaches_every_screen_and_is_undone(tmp_path: Path) -> None:
         ask(holder, "undo", {"id": pinned["id"], "why": "seen"})
         for one in lists.values():
             listed(one, lambda items: items[1:2] != ["i8"])
+        holder.post([{"kind": "item", "item": "i0", "op": "stock", "stock": 0}])
+        for one in lists.values():
+            listed(one, lambda items: "i0" not in items)
             one.close()
         assert [(e["by"], e["action"], e["why"]) for e in ask(holder, "audit")["entries"]] == [
             ("Ada", "undo", "seen"),

@@ -1,7 +1,8 @@
 """The socket in a state directory over which commands reach the process that runs on it.
 
-``DIR/control.sock``, for its owner only: one JSON object in, one out, a connection each. An object with "error" is a
-refusal in words.
+``DIR/control.sock``, for its owner only: one JSON object in, one out, a connection each, each a line. An object with
+"error" is a refusal in words. What takes long sends objects {"under_way": {...}} before its answer, and ends where
+nobody reads them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from inspect import signature
 from pathlib import Path
@@ -25,7 +26,7 @@ NAME = "control.sock"
 LONGEST = 1 << 20  # bytes of a request
 PATIENCE = 5.0  # seconds that a client may keep the others waiting with its request
 
-Verbs = dict[str, Callable[..., Any]]
+Verbs = dict[str, Callable[..., Any]]  # a generator yields {"under_way": {...}}, and returns its answer
 
 
 class Control:
@@ -67,28 +68,35 @@ class Control:
                     connection.settimeout(PATIENCE)
                     with connection.makefile("rb") as stream:
                         line = stream.readline(LONGEST)
-                    connection.sendall(json.dumps(self._answer(line)).encode() + b"\n")
+                    for said in self._answers(line):
+                        connection.sendall(json.dumps(said).encode() + b"\n")
                 except OSError as e:
                     logger.info("a command went away: %s", e)
 
-    def _answer(self, line: bytes) -> Any:
+    def _answers(self, line: bytes) -> Iterator[Any]:
+        """What is under way, time and again, and the answer."""
         try:
             request = json.loads(line)
             verb = self._verbs[request.pop("do")]
             signature(verb).bind(**request)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
-            return {"error": f"no such request: {e}"}
+            yield {"error": f"no such request: {e}"}
+            return
         try:
-            return verb(**request)
+            found = verb(**request)
+            if isinstance(found, Generator):
+                found = yield from found
+            yield found
         except ShopguideError as e:
-            return {"error": str(e)}
+            yield {"error": str(e)}
         except Exception as e:
             logger.exception("a command failed")
-            return {"error": f"{type(e).__name__}: {e}"}
+            yield {"error": f"{type(e).__name__}: {e}"}
 
 
-def ask(directory: Path, do: str, **details: Any) -> Any:
-    """What the process on the directory answers. Raises ShopguideError with its words, or where there is none."""
+def ask(directory: Path, do: str, *, under_way: Callable[..., object] = lambda **_: None, **details: Any) -> Any:
+    """What the process on the directory answers; before that, ``under_way`` is told how far it is. Raises
+    ShopguideError with its words, or where there is none."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         try:
             with _short(directory) as path:
@@ -96,9 +104,12 @@ def ask(directory: Path, do: str, **details: Any) -> Any:
             with connection.makefile("rwb") as stream:
                 stream.write(json.dumps({"do": do, **details}).encode() + b"\n")
                 stream.flush()
-                answer = json.loads(stream.readline())
-        except (OSError, ValueError) as e:
+                while isinstance(answer := json.loads(stream.readline()), dict) and "under_way" in answer:
+                    under_way(**answer["under_way"])
+        except OSError as e:
             raise ShopguideError(f"cannot reach the process that runs on {directory}: {e}") from None
+        except ValueError:
+            raise ShopguideError(f"the process that ran on {directory} ended before it answered") from None
     if isinstance(answer, dict) and "error" in answer:
         raise ShopguideError(answer["error"])
     return answer

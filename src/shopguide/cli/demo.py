@@ -17,7 +17,7 @@ from shopguide.cli.options import examples
 from shopguide.cli.run import serve, stop_on_signals
 from shopguide.cli.serve import ServedLine
 from shopguide.cli.shoppers import SEED, open_shop
-from shopguide.records import Kind
+from shopguide.cli.viewers import Viewers
 from shopguide.settings import load
 from shopguide.simulate import SCENES, Shop
 from shopguide.state import StateDir
@@ -39,19 +39,15 @@ class DemoShop(ServedLine):
         self._products: dict[str, dict[str, Any]] = {}
         self._looks: deque[tuple[float, str]] = deque()
         self._viewers = Counter[str]()
-        self._gone: set[str] = set()
 
     def products(self) -> list[dict[str, Any]]:
         return [{**row, "viewers": self._viewers[item]} for item, row in list(self._products.items())]
 
     def note(self, rows: list[dict[str, Any]]) -> None:
-        """Rows have been collected. Lists on a screen are made anew a step after something in them went."""
-        self._renew(self._gone)
-        self._gone = set()
+        """Rows have been collected."""
         for row in rows:
             if row["kind"] == "item" and row["op"] == "stock":
                 self._products[row["item"]] |= {"stock": row["stock"]}
-                self._gone |= {row["item"]} if not row["stock"] else set()
             elif row["kind"] == "item":
                 said = {name: row[name] for name in row if name not in ("kind", "op", "time")}
                 self._products[row["item"]] = {**said, "since": row["time"], "stock": 1}
@@ -60,12 +56,6 @@ class DemoShop(ServedLine):
                 self._viewers[row["item"]] += 1
         while self._looks and self._looks[0][0] < time.time() - WATCHED:
             self._viewers[self._looks.popleft()[1]] -= 1
-
-    def _renew(self, gone: set[str]) -> None:
-        for user in self._push.watching() if gone else ():
-            newest = self._push.latest(user)
-            if newest and any(found["item"] in gone for found in newest["items"]):
-                self._line.collector.control(Kind.WATCH, user, expires=0.0)
 
 
 @click.command(epilog=examples("shopguide demo", "shopguide demo --preset news --port 9000 --seconds 60"))
@@ -88,7 +78,8 @@ def demo(preset: str, port: int, seconds: float | None, state_path: Path | None)
     with operated(line):
         began = time.monotonic()
         served = DemoShop(line, preset)
-        shoppers = open_shop(line, shop, stopped, served.note)
+        viewers = Viewers(line, shop, served.outcomes.note)
+        shoppers = open_shop(line, shop, stopped, served.note, viewers.turn)
         click.echo(f"the shop's past read in {time.monotonic() - began:.1f} s")
         if seconds is not None:
             timer = threading.Timer(seconds, stopped.set)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shopguide.cli.options import examples, json_option, state_option
+from shopguide.cli.sources import progress
 from shopguide.cli.takeback import done
 from shopguide.cli.tally import Tally
 from shopguide.collect.chunk import Chunk
@@ -52,16 +54,27 @@ def import_(paths: tuple[Path, ...], mapping_path: Path, state_path: Path, dry_r
     if dry_run:
         report = _tried(files)
     elif (topic := bound(state_path)) is not None:
-        raise StateError(f"{state_path}: its log, the Kafka topic {topic.topic!r}, does not know what it has of a file")
+        raise StateError(
+            f"{state_path}: its log is the Kafka topic {topic.topic!r}, which does not know the rows that it has: an "
+            f"import goes into a state directory with a log of its own"
+        )
     else:
-        given = {"paths": [str(path.resolve()) for path in paths], "mapping": str(mapping_path.resolve())}
-        report = done(state_path, "take_in", new=True, **given)
+        report = _taken_in(paths, mapping_path, state_path)
     if as_json:
         click.echo(json.dumps(report))
         return
     if dry_run:
         _show(report["shown"])
     click.echo(_in_words(report, dry_run))
+
+
+def _taken_in(paths: tuple[Path, ...], mapping: Path, state: Path) -> dict[str, Any]:
+    """The report of an import, with a progress bar."""
+    given = {"paths": [str(path.resolve()) for path in paths], "mapping": str(mapping.resolve())}
+    with progress() as bar:
+        task = bar.add_task(f"{len(paths)} files", rows=0)
+        report: dict[str, Any] = done(state, "take_in", new=True, under_way=partial(bar.update, task), **given)
+    return report
 
 
 def _tried(files: MappedFiles) -> dict[str, Any]:

@@ -4,7 +4,7 @@ how the model stands."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -124,16 +124,18 @@ class Operator:
             line.learn_all()
         return {"event": event, "found": owner is not None}
 
-    def take_in(self, paths: list[str], mapping: str) -> dict[str, Any]:
-        """Import files by a mapping file; what became of their rows, once they are learned."""
+    def take_in(self, paths: list[str], mapping: str) -> Generator[dict[str, Any], None, dict[str, Any]]:
+        """Import files by a mapping file, saying how far it is; what became of their rows, once they are learned."""
         line, tally = self._line, Tally()
         encoder = Encoder(line.secret, controls=True)
-        for chunk in MappedFiles([Path(path) for path in paths], load_mapping(Path(mapping))).chunks():
+        files = MappedFiles([Path(path) for path in paths], load_mapping(Path(mapping)))
+        for chunk in files.chunks():
             encoded = encoder.encode(chunk)
             tally.count(chunk, encoded)
             tally.new += line.collector.load(encoded).accepted
             line.collector.commit()
             line.catch_up(AHEAD)
+            yield {"under_way": {"completed": files.position, "total": files.total, "rows": tally.rows}}
         line.learn_all()
         return tally.report()
 

@@ -38,8 +38,8 @@ class ServedLine:
         self._line, self._push = line, line.push
         self._feed: Feed | None = None
         self._operator = Operator(line)
-        self._outcomes = Outcomes(line.secret, self._push.latest)
-        self.desk = Desk(line, self._push, self._outcomes, self.counts)
+        self.outcomes = Outcomes(line.secret, self._push.latest)
+        self.desk = Desk(line, self._push, self.outcomes, self.counts)
         self._started = time.time()
         self._counted = 0, time.monotonic()  # rows, when
         self._pace = 0.0
@@ -51,7 +51,7 @@ class ServedLine:
 
     def _collect(self, batches: list[list[dict[str, Any]]]) -> list[Receipt]:
         self._line.raise_error()
-        self._outcomes.note(chain.from_iterable(batches))
+        self.outcomes.note(chain.from_iterable(batches))
         receipts = self._line.collector.collect_all(batches)
         self._line.collector.commit()
         return receipts

@@ -19,6 +19,7 @@ ROWS = 2000  # rows handed over at once while the history is read
 
 Row = dict[str, Any]
 Tell = Callable[[list[Row]], object]
+Turn = Callable[[float, float], object]
 
 
 def history(line: Line, shop: Shop, tell: Tell) -> Iterator[Row]:
@@ -42,20 +43,31 @@ def history(line: Line, shop: Shop, tell: Tell) -> Iterator[Row]:
     return events
 
 
-def keep_shopping(line: Line, shop: Shop, events: Iterator[Row], stopped: threading.Event, tell: Tell) -> None:
+def keep_shopping(
+    line: Line, shop: Shop, events: Iterator[Row], stopped: threading.Event, tell: Tell, each: Turn
+) -> None:
     """Let the events happen now, one after the other, until stopped; and what comes and goes in the shop."""
     while not stopped.wait(STEP):
         now = time.time()
-        rows = [{**row, "time": now} for row in islice(events, int(PACE * STEP))]
+        new = list(islice(events, int(PACE * STEP)))
+        rows = [{**row, "time": now} for row in new]
         rows += shop.stock.changes(now) if shop.stock else []
         line.collector.collect(rows)
+        each(now, new[-1]["time"])
         line.collector.commit()
         tell(rows)
 
 
-def open_shop(line: Line, shop: Shop, stopped: threading.Event, tell: Tell = lambda rows: None) -> threading.Thread:
-    """The past, then shoppers in a thread of their own. ``tell`` hears of all rows."""
+def open_shop(
+    line: Line,
+    shop: Shop,
+    stopped: threading.Event,
+    tell: Tell = lambda rows: None,
+    each: Turn = lambda now, there: None,
+) -> threading.Thread:
+    """The past, then shoppers in a thread of their own. ``tell`` hears of all rows; ``each`` is called at each step
+    with the time, and the time in the shop (epoch s)."""
     events = history(line, shop, tell)
-    thread = threading.Thread(target=keep_shopping, args=(line, shop, events, stopped, tell), daemon=True)
+    thread = threading.Thread(target=keep_shopping, args=(line, shop, events, stopped, tell, each), daemon=True)
     thread.start()
     return thread

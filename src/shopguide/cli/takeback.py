@@ -66,16 +66,16 @@ def export(user: str, state_path: Path) -> None:
 
 
 def done(path: Path, do: str, new: bool = False, **details: Any) -> Any:
-    """Done by the process that runs on the directory, else by ourselves. ``new``: it may be one that nothing was run
-    on yet."""
+    """What the process that runs on the directory answers (:func:`ask`), else we ourselves. ``new``: it may be one that
+    nothing was run on yet."""
     state = StateDir(path)
     if state.in_use():
         return ask(path, do, **details)
     if (topic := bound(path)) is not None:
         raise StateError(f"{path}: its log is the Kafka topic {topic.topic!r}; ask again while a process runs on both")
     settings = load() if new and not state.log.exists() else state.settings()
-    with operated(RunningLine(state, settings, push=False)) as operator:
-        return getattr(operator, do)(**details)
+    with operated(RunningLine(state, settings, push=False)):
+        return ask(path, do, **details)
 
 
 def _verify(path: Path, state_path: Path) -> None:

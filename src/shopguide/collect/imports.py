@@ -55,18 +55,25 @@ class MappedJsonl(Jsonl):
 
 
 class MappedFiles:
-    """Files and their mapping. Raises SourceError, in one line, where one cannot be read or lacks a column."""
+    """Files and their mapping; ``position`` of ``total`` bytes are read. Raises SourceError, in one line, where one
+    cannot be read or lacks a column."""
 
     def __init__(self, paths: Sequence[Path], mapping: Mapping) -> None:
         self._mapping = mapping
         self._open: list[Callable[[], Reading]] = [_recognise(path, mapping) for path in paths]
         self._sources = [_source(path, mapping) for path in paths]
+        self.total = sum(path.stat().st_size for path in paths)
+        self.position = 0
 
     def chunks(self) -> Iterator[Chunk]:
         """All rows, in order."""
+        before = 0
         for open_, source in zip(self._open, self._sources, strict=True):
-            for chunk in open_().chunks(source, CHUNK):
+            reading = open_()
+            for chunk in reading.chunks(source, CHUNK):
+                self.position = before + reading.position
                 yield self._mapping.chunk(chunk)
+            before += reading.total
 
 
 def _recognise(path: Path, mapping: Mapping) -> Callable[[], Reading]:

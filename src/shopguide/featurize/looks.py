@@ -16,6 +16,7 @@ STRENGTH = np.zeros(max(Kind) + 1, np.uint8)  # of a sign of interest, to name t
 STRENGTH[[Kind.VIEW, Kind.CLICK, Kind.FAVOURITE, Kind.CART, Kind.PURCHASE]] = 1, 2, 3, 4, 5
 _KIND_OF_STRENGTH = np.array([0, Kind.VIEW, Kind.CLICK, Kind.FAVOURITE, Kind.CART, Kind.PURCHASE], np.uint8)
 _LEARNED = np.isin(np.arange(256), LEARNED)
+_CHANGES_LISTS = ~np.isin(np.arange(256), (Kind.LOOKUP, Kind.IMPRESSION))
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,13 @@ class Watches:
         return Looks.join([self._answer_to(events, row, user, slot) for (user, slot), row in asked.items()])
 
     def _concerned(self, batch: Batch) -> Iterator[tuple[int, int]]:
-        """Rows and the watching users whose lists they change: a pick those of all whose WATCH row is in the
+        """Rows and the watching users whose lists they may change: a pick those of all whose WATCH row is in the
         partition (picks are in each)."""
         kinds = batch.events.kind
         for row in np.flatnonzero(kinds == Kind.PICK)[-1:].tolist():
             yield from ((row, user) for user, watch in self._watches.items() if watch.partition == batch.partition)
         for row, user in enumerate(batch.events.user.tolist()):
-            if user in self._watches and kinds[row] != Kind.LOOKUP:
+            if user in self._watches and _CHANGES_LISTS[kinds[row]]:
                 yield row, user
 
     def learn(self, batch: Batch, new: int) -> list[int]:
@@ -142,8 +143,9 @@ class Watches:
         item, kind, session = events["item"], events["kind"], events["session"]
         live = session == session[-1] if len(session) else np.zeros(0, bool)
         recent, strongest, times, here = _distinct(item, kind, events["time"], live)
-        searches = item[live & (kind == Kind.SEARCH)]
-        query = shoppers.queries.text(int(searches[-1])) if len(searches) else ""
+        searches = np.flatnonzero(live & (kind == Kind.SEARCH))
+        query = shoppers.queries.text(int(item[searches[-1]])) if len(searches) else ""
+        since = int((live & _LEARNED[kind])[searches[-1] :].sum()) if len(searches) else 0
         unit = int(session[-1]) ^ user if self._by_session and len(session) else user
         return Looks(
             user=np.array([user], np.uint64),
@@ -159,6 +161,7 @@ class Watches:
             recent_time=Ragged.of([times], "<f8"),
             here=Ragged.of([here], "u1"),
             query=Ragged.of_bytes([query.encode("utf-8", "replace")]),
+            since_query=[since],
             bought=Ragged.of([np.unique(item[kind == Kind.PURCHASE])], "<u8"),
             dismissed=Ragged.of([np.unique(item[kind == Kind.DISMISS])], "<u8"),
             interests=Ragged.of_bytes(["\n".join(self._profile(user).interests).encode()]),

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
-import msgpack
 import zmq
 
 
 class Intake:
-    """Hands recommendations to the server at an endpoint; None: nobody subscribes, nothing is sent. ``lock`` sets what
-    a server in another process asks of its clients."""
+    """Hands packed recommendations to the server at an endpoint; None: nobody subscribes, nothing is sent. ``lock``
+    sets what a server in another process asks of its clients."""
 
     def __init__(self, endpoint: str | None, lock: Callable[[zmq.Socket[bytes]], None] = lambda socket: None) -> None:
         self._lock = lock
@@ -31,12 +29,12 @@ class Intake:
             self._lock(self._socket)
             self._socket.connect(endpoint)
 
-    def send(self, recommendations: Iterable[dict[str, Any]]) -> int:
+    def send(self, packed: Iterable[bytes]) -> int:
         """Never waits; returns how many the server could not take, of which newer ones are on their way."""
         dropped = 0
-        for recommendation in recommendations if self._socket is not None else ():
+        for one in packed if self._socket is not None else ():
             try:
-                self._socket.send(msgpack.packb(recommendation), zmq.DONTWAIT)  # type: ignore[union-attr]
+                self._socket.send(one, zmq.DONTWAIT)  # type: ignore[union-attr]
             except zmq.Again:
                 dropped += 1
         return dropped

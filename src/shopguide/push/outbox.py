@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import OrderedDict
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +22,14 @@ KEPT = 10_000  # users whose newest list is kept; about 20 kB each
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A user's newest list, packed: the snapshot as JSON, the whole recommendation as msgpack."""
+    """A user's newest list, packed: the snapshot as JSON, the whole recommendation as msgpack. ``items``: their ids."""
 
     n: int
     partition: int
     offset: int
     snapshot: bytes
     recommendation: bytes
+    items: frozenset[str]
 
 
 class Outbox:
@@ -44,10 +46,10 @@ class Outbox:
         self._sent: OrderedDict[int, Sent] = OrderedDict()
         self._lock = Lock()
 
-    def recommend(self, recommendation: dict[str, Any], now: float) -> wire.Message | None:
+    def recommend(self, recommendation: dict[str, Any], now: float, packed: bytes | None = None) -> wire.Message | None:
         """The message for a recommendation (see :mod:`shopguide.rank`); None for one that is no newer than the list
-        the user has: a replay. ``now`` is epoch s. Raises KeyError, TypeError or PackingError, and nothing is changed,
-        for what is no recommendation.
+        the user has: a replay. ``now`` is epoch s; ``packed`` the recommendation as it came. Raises KeyError, TypeError
+        or PackingError, and nothing is changed, for what is no recommendation.
         """
         user = recommendation["user"]
         partition, offset = recommendation["partition"], recommendation["offset"]
@@ -57,9 +59,9 @@ class Outbox:
         n = (self._floor if before is None else before.n) + 1
         message = wire.snapshot((self.epoch, n), recommendation, now)
         wire.check(message)
-        body = wire.dumps(message)
+        body, items = wire.dumps(message), frozenset(item["item"] for item in message["items"])
         with self._lock:
-            self._sent[user] = Sent(n, partition, offset, body, msgpack.packb(recommendation))
+            self._sent[user] = Sent(n, partition, offset, body, packed or msgpack.packb(recommendation), items)
             self._sent.move_to_end(user)
             if len(self._sent) > self._kept:
                 self._drop(next(iter(self._sent)))
@@ -82,6 +84,11 @@ class Outbox:
         """The user's newest recommendation, with the ``why`` of its items."""
         sent = self._get(user)
         return msgpack.unpackb(sent.recommendation) if sent else None
+
+    def shows(self, user: int, items: Iterable[str]) -> bool:
+        """Whether the user's newest list has one of the items (ids) in it."""
+        sent = self._get(user)
+        return sent is not None and not sent.items.isdisjoint(items)
 
     def forget(self, user: int) -> None:
         """Keep nothing of the user."""

@@ -55,8 +55,9 @@ class PushServer:
     endpoint is wrong, in use, or open to the world without CURVE; then ``endpoint`` and ``gap_endpoint`` are real.
     ``server_key`` is what clients need of a server that encrypts (Z85).
 
-    ``on_watch(user, expires)`` when a user is watched anew or for longer, ``on_unwatch(user)`` when their last token
-    is gone: both from the server's thread; they must not block. ``intake`` is a PULL endpoint, and
+    ``on_watch(user, expires)`` when a user is watched anew or for longer, or with 0.0 where only their list has to be
+    made again; ``on_unwatch(user)`` when their last token is gone: both from the server's thread; they must not block.
+    ``intake`` is a PULL endpoint for recommendations and {"gone": [...]}, items (ids) that are to leave all lists;
     ``intake_key`` the secret key where it encrypts; None: an inproc one of ``zmq.Context.instance()``. ``counts`` are
     running totals: pushed, refused, rejected, gaps. ``delays`` has the newest lists that somebody got: when they were
     pushed (epoch s), and how long after their event was in the log (s).
@@ -151,13 +152,9 @@ class PushServer:
         """How many users are watched."""
         return len(self._watchers.users())
 
-    def watching(self) -> list[int]:
-        """Who is watched."""
-        return list(self._watchers.users())
-
     def watch_again(self) -> None:
-        """Have every watched user's list made again: ``on_watch`` for each."""
-        self._soon(self._watch_again)
+        """Have every watched user's list made again."""
+        self._soon(lambda: self._watch_again(self._watchers.users()))
 
     def _soon(self, call: Callable[[], None]) -> None:
         self._todo.append(call)
@@ -244,8 +241,11 @@ class PushServer:
                 return
             try:
                 recommendation = msgpack.unpackb(packed)
+                if "gone" in recommendation:
+                    self._let_go(frozenset(recommendation["gone"]))
+                    continue
                 user, slot = recommendation["user"], recommendation["slot"]
-                message = self._outbox.recommend(recommendation, time.time()) if slot not in USERLESS else None
+                message = self._outbox.recommend(recommendation, time.time(), packed) if slot not in USERLESS else None
             except (ValueError, KeyError, TypeError, AttributeError) as e:
                 self.counts["rejected"] += 1
                 logger.warning("no recommendation: %s: %s", type(e).__name__, e)
@@ -304,9 +304,13 @@ class PushServer:
         if self._watchers.revoke(user):
             self._tell(self._on_unwatch, user)
 
-    def _watch_again(self) -> None:
-        for user, expires in self._watchers.ends():
-            self._tell(self._on_watch, user, expires)
+    def _let_go(self, gone: frozenset[str]) -> None:
+        """These items are in no list that is made from now on: those that show one are made again."""
+        self._watch_again([user for user in self._watchers.users() if self._outbox.shows(user, gone)])
+
+    def _watch_again(self, users: list[int]) -> None:
+        for user in users:
+            self._tell(self._on_watch, user, 0.0)
 
     @staticmethod
     def _tell(callback: Callable[..., None], *arguments: Any) -> None:

@@ -77,10 +77,6 @@ class Watchers:
         """Who is watched."""
         return list(self._tokens)
 
-    def ends(self) -> list[tuple[int, float]]:
-        """Who is watched, and until when (epoch s)."""
-        return list(self._watched_until.items())
-
     def __len__(self) -> int:
         return len(self._live)
 

@@ -23,9 +23,9 @@ class Ranker:
         self._policy = Policy(settings.rank, self.catalogue, settings.learn.session_gap)
         self._min_shoppers = settings.rank.min_shoppers
 
-    def learn(self, batch: Batch) -> None:
-        """Take in names, attributes and picks."""
-        self.catalogue.learn(batch)
+    def learn(self, batch: Batch) -> list[str]:
+        """Take in names, attributes and picks. The ids of the items that no list shows from now on."""
+        return [name for item in self.catalogue.learn(batch) if (name := self.catalogue.name(item)) is not None]
 
     def rank(self, slate: Slate) -> list[dict[str, Any]]:
         """A recommendation for each look of the slate, ready to push; ``why`` of an item holds its whole sum."""

@@ -70,13 +70,13 @@ class Visit:
         if not self._found:
             rows.append(self._row("click", product))
         elif self._random.random() < SEARCHES:
-            query = f"{self.style} {product.category}".lower()
+            query = f"{self.style} {self._shop.scene.dress(product)['category']}".lower()
             rows.append({"kind": "search", **self._who(), "query": query})
         rows.append(self._row("view", product))
         self.seen.add(product.item)
         wanted = self._shop.truth.wanted(self.shopper, self.style, product, self.now)
         owned = product in self._cart or product.item in self.memory.bought
-        if self._random.random() < min(CERTAIN, CART * wanted) and not owned:
+        if self._random.random() < min(CERTAIN, CART * wanted) and not owned and self._shop.scene.sells:
             self._cart.append(product)
             rows.append(self._row("cart", product, value=product.price))
         return rows

@@ -19,6 +19,7 @@ from shopguide.storm.stage import ModelBolt, PartitionsBolt, RetryingBolt, Stage
 
 CATALOGUE = "catalogue"
 RELAY = "relay"
+GONE = "gone"
 BATCH = ["partition", "batch"]
 
 
@@ -94,29 +95,33 @@ class ScoreBolt(ModelBolt):
 
 
 class RankBolt(StageBolt):
-    """Turns candidates into lists to show."""
+    """Turns candidates into lists to show, each packed for good, and says which items are in none from now on."""
 
-    outputs = ["partition", "recommendations"]
+    outputs = [Stream(fields=["partition", "recommendations"]), Stream(fields=["partition", "items"], name=GONE)]
 
     def make(self) -> Ranker:
         return Ranker(self.deployment.settings)
 
     def handle(self, tup: Any) -> None:
         if tup.stream == CATALOGUE:
-            self.stage.learn(unpack(tup.values[1]))
+            gone = self.stage.learn(unpack(tup.values[1]))
+            if gone:
+                self.emit([tup.values[0], gone], stream=GONE)
             return
-        self.emit([tup.values[0], msgpack.packb(self.stage.rank(cast(Slate, unpack(tup.values[1]))))])
+        lists = self.stage.rank(cast(Slate, unpack(tup.values[1])))
+        self.emit([tup.values[0], msgpack.packb([msgpack.packb(one) for one in lists])])
 
 
 class PushBolt(Bolt):
-    """Hands lists to the push server."""
+    """Hands lists to the push server, and which items are in none any more."""
 
     def initialize(self, storm_conf: dict[str, Any], context: dict[str, Any]) -> None:
         self.deployment = Deployment(storm_conf, context)
         self.stage = self.deployment.intake()
 
     def process(self, tup: Any) -> None:
-        dropped = self.stage.send(msgpack.unpackb(tup.values[1]))
+        said = [msgpack.packb({"gone": tup.values[1]})] if tup.stream == GONE else msgpack.unpackb(tup.values[1])
+        dropped = self.stage.send(said)
         if dropped:
             self.logger.warning("the push server is slow: dropped %s lists of partition %s", dropped, tup.values[0])
 
@@ -139,4 +144,4 @@ class PublishBolt(Bolt):
         if tup.stream == "rejected":
             self.publisher.reject(*tup.values)
         else:
-            self.publisher.recommend(tup.values[0], msgpack.unpackb(tup.values[1]))
+            self.publisher.recommend(tup.values[0], list(map(msgpack.unpackb, msgpack.unpackb(tup.values[1]))))

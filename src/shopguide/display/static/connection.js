@@ -85,6 +85,13 @@ export class Connection extends EventTarget {
     this.#flush();
   }
 
+  /** Note that an item of the list was seen; no list answers that. */
+  saw(item) {
+    const list = this.held?.seq.join("-");
+    this.#outbox.push({ row: { kind: "impression", event: eventId(), item, list }, quiet: true });
+    this.#flush();
+  }
+
   /** Never this item again; resolves to whether the guide has it. */
   async dismiss(item, title) {
     const event = { row: { kind: "dismiss", item }, label: title, at: performance.now(), latency: null };
@@ -184,7 +191,7 @@ export class Connection extends EventTarget {
     if (this.#flushing || !this.#outbox.length || !this.visitor) return;
     this.#flushing = true;
     const batch = this.#outbox.splice(0, 50);
-    this.#underway.push(...batch);
+    this.#underway.push(...batch.filter((event) => !event.quiet));
     let sent = false;
     try {
       const answer = await post("/v1/events", { token: this.visitor.token, events: batch.map((e) => e.row) });

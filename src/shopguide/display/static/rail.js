@@ -5,20 +5,41 @@ import { sentence, t } from "./words.js";
 
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 const EASE = "cubic-bezier(.2, .8, .2, 1)";
+const IN_VIEW = 1000; // ms that half of a row is in view before its item counts as seen
 
 export class Rail {
   #rows = new Map();
   #shown = [];
   #moves = [];
   #dismissed = new Set();
+  #seen = new Set();
+  #timers = new WeakMap();
 
-  /** `on` has open(item), why(item), dismiss(item), and known(item): all that the shop says of it. */
+  /**
+   * `on` has open(item), why(item), dismiss(item), saw(item), once since the page was opened, and known(item): all that
+   * the shop says of it.
+   */
   constructor(list, template, empty, on) {
     this.list = list;
     this.template = template;
     this.empty = empty;
     this.on = on;
     list.append(...Array.from({ length: 7 }, skeleton));
+    this.inView = new IntersectionObserver((entries) => this.#look(entries), { threshold: 0.5 });
+  }
+
+  #look(entries) {
+    for (const { target: row, intersectionRatio } of entries) {
+      clearTimeout(this.#timers.get(row));
+      if (intersectionRatio >= 0.5) this.#timers.set(row, setTimeout(() => this.#see(row), IN_VIEW));
+    }
+  }
+
+  #see(row) {
+    const id = row.dataset.item;
+    if (document.hidden || this.#seen.has(id) || this.#rows.get(id) !== row) return;
+    this.#seen.add(id);
+    this.on.saw(row.item);
   }
 
   /** Show the items, in order. Returns how many came that were not there. */
@@ -37,6 +58,13 @@ export class Rail {
       this.#dismissed.delete(item.item);
       if (!this.#rows.has(item.item)) this.#show(before, false);
     };
+  }
+
+  /** Somebody new looks. */
+  forget() {
+    this.#seen.clear();
+    this.inView.disconnect();
+    for (const row of this.#rows.values()) this.inView.observe(row);
   }
 
   /** Prices, ages and viewers as they are now. */
@@ -74,6 +102,7 @@ export class Rail {
     why.addEventListener("click", () => this.on.why(row.item));
     dismiss.addEventListener("click", () => this.on.dismiss(row.item));
     this.#rows.set(id, row);
+    this.inView.observe(row);
     return row;
   }
 

@@ -53,6 +53,7 @@ const rail = new Rail($("#picks"), $("#pick-template"), $("#picks-empty"), {
   },
   why: async (item) => why.show(await line.why(item.item).catch(() => null), item),
   dismiss: notThis,
+  saw: (item) => line.saw(item.item),
   known: (item) => ({ ...shelves.get(item.item), ...item }),
 });
 
@@ -164,6 +165,7 @@ $("#new-visitor").addEventListener("click", async () => {
   cart.clear();
   detail.close();
   detail.favourites.clear();
+  rail.forget();
   await line.startOver();
   toast(t("You are somebody new."));
 });
