@@ -37,7 +37,7 @@ ANN, BOB = 5, 7
 
 
 def recommendation(user: int, offset: int, names: str) -> dict:
-    items = [{"item": n, "title": f"Title of {n}", "score": 1.0, "reasons": [], "why": []} for n in names]
+    items = [{"item": n, "title": f"Title of {n}", "score": 1.0, "reasons": [], "why": {}} for n in names]
     times = {"event": time.time(), "logged": 2.0, "scored": 3.0}
     about = {"slot": "home", "about": "", "intent": 0.5}
     return {"user": user, "partition": 0, "offset": offset, "items": items, "times": times, **about}

@@ -16,7 +16,7 @@ from strategies import asked_for, rows_of
 from shopguide.clean import clean
 from shopguide.featurize import Featurizer
 from shopguide.keys import item_key
-from shopguide.rank import Ranker
+from shopguide.rank import Ranker, explain
 from shopguide.recommenders.base import Context
 from shopguide.recommenders.bm25 import K1, B, Bm25
 from shopguide.recommenders.content import ACQUAINTED, ASKED, INTERESTED, Content, terms
@@ -381,8 +381,8 @@ def test_a_search_counts_half_after_some_looks_and_whole_again_when_it_is_said_a
     line = Line()
 
     def amount(*rows: dict[str, Any]) -> float:
-        shown = {one["item"]: one for one in line.see(*rows)[-1]["items"]}
-        return sum(part["amount"] for part in shown["t3"]["why"] if part["signal"] == "search")
+        told = explain(line.see(*rows)[-1], "t3")
+        return sum(part["amount"] for part in told["parts"] if part["signal"] == "search") if told else 0.0
 
     line.see(*SHOP, WATCH)
     said = amount(search("lamp"))

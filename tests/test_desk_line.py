@@ -22,7 +22,7 @@ from shopguide.client import Subscriber
 from shopguide.evaluate.data import NEXT_ITEM, Dataset
 from shopguide.evaluate.rates import rates
 from shopguide.keys import Secret, item_key
-from shopguide.records import Events, Kind
+from shopguide.records import SIGNALS, Events, Kind
 from shopguide.settings import load
 from shopguide.state import StateDir
 from shopguide.tokens import mint, mint_admin
@@ -356,12 +356,13 @@ def test_live_numbers_are_those_of_what_happened(start: Callable[..., Served]) -
 
 
 def test_rates_by_recommender_add_up_to_those_of_evaluate() -> None:
-    lists = {7: {"items": [{"item": "a", "why": [{"signal": "next", "amount": 1.0}]}]}}
+    why = {"pinned": False, "signal": bytes([SIGNALS.index("next"), SIGNALS.index("items")])}
+    lists = {7: {"items": [{"item": "a", "why": why}]}}
     outcomes = Outcomes(Secret(b"0123456789abcdef"), lists.get)
     kinds = ["impression", "click", "purchase", "impression", "click", "purchase", "click", "view"]
     rows = [{"kind": kind, "item": "a", "user_key": 7} for kind in kinds]
     outcomes.note(rows)
-    lists[7] = {"items": [{"item": "b", "why": [{"signal": "pick", "amount": 0}, {"signal": "next", "amount": 2.0}]}]}
+    lists[7] = {"items": [{"item": "b", "why": {**why, "pinned": True}}, {"item": "c", "why": {**why, "signal": b""}}]}
     outcomes.note([{"kind": "impression", "item": "b", "user_key": 7}, {"kind": "click", "item": "a", "user_key": 7}])
     outcomes.note([{"kind": "click", "item": "nowhere", "user": "x"}, {"kind": "click", "item": "b", "consent": "no"}])
     found = {one["recommender"]: one for one in outcomes.rates()}

@@ -35,7 +35,7 @@ def recommendation(user: int, offset: int, names: str, slot: str = "home") -> di
             "title": f"Title of {name}",
             "score": 1.0,
             "reasons": [{"text": "popular now", "because": "", "share": 1.0}],
-            "why": [{"signal": "popular", "because": "", "amount": 1.0}],
+            "why": {"pinned": False, "signal": b"\x0b", "because": bytes(8), "amount": bytes(8), "shared": bytes(4)},
         }
         for name in names
     ]

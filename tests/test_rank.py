@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shopguide.rank import Ranker
-from shopguide.rank.reasons import UNNAMED, WORDS
+from shopguide.rank import Ranker, explain, parts_of, strongest_of
+from shopguide.rank.reasons import NAMED_SHARE, REASONS, UNNAMED, WORDS
 from shopguide.records import (
     SIGNALS,
     SIMILAR,
@@ -152,14 +152,17 @@ def test_pins_are_the_list_where_there_is_nothing_else() -> None:
     nothing = slate({})
     assert shown(made, nothing) == ["i2", "i3", "i1"]
     picked = {"text": "picked by our experts", "because": ""}
-    assert made.rank(nothing)[0]["items"][0] == {
+    recommendation = made.rank(nothing)[0]
+    item = recommendation["items"][0]
+    assert {name: value for name, value in item.items() if name != "why"} == {
         "item": "i2",
         "title": "Cup",
         "score": 0.0,
         "price": 4.0,
         "reasons": [{**picked, "share": 0.0}],
-        "why": [{**picked, "signal": "pick", "title": "", "amount": 0.0}],
     }
+    assert parts_of(recommendation, item) == [{**picked, "signal": "pick", "title": "", "amount": 0.0}]
+    assert strongest_of(item["why"]) == "pick"
     assert shown(made, slate(plain(4, 1), n=3)) == ["i2", "i3", "i1"]
     assert shown(made, slate(plain(4, 1), bought=[2], dismissed=[3])) == ["i1", "i4"]
     assert shown(ranker(), nothing) == []
@@ -168,10 +171,11 @@ def test_pins_are_the_list_where_there_is_nothing_else() -> None:
 def test_a_pinned_candidate_keeps_its_score_and_says_that_it_was_picked() -> None:
     made = ranker()
     pick(made, 2, "pin")
-    item = made.rank(slate(plain(1, 2)))[0]["items"][0]
+    recommendation = made.rank(slate(plain(1, 2)))[0]
+    item = recommendation["items"][0]
     assert (item["item"], item["score"]) == ("i2", 0.5)
     assert [(r["text"], r["share"]) for r in item["reasons"]] == [("picked by our experts", 0.0), ("popular now", 1.0)]
-    assert [part["amount"] for part in item["why"]] == [0.0, 0.5]
+    assert [part["amount"] for part in parts_of(recommendation, item)] == [0.0, 0.5]
 
 
 @pytest.mark.parametrize("slot", [SIMILAR, TRENDING])
@@ -187,15 +191,35 @@ PARTS = st.lists(
 )
 
 
+def shares_of(parts: list[dict[str, Any]]) -> list[float]:
+    """What reasons are told, by their definition: the heaviest causes' shares, if of some weight, and a pick first."""
+    causes: dict[str, float] = {}
+    for part in parts:
+        if part["signal"] != "pick":
+            causes[part["because"] or part["text"]] = causes.get(part["because"] or part["text"], 0.0) + part["amount"]
+    total = sum(causes.values())
+    shares = sorted((amount / total if total else 0.0 for amount in causes.values()), reverse=True)
+    if parts[0]["signal"] == "pick":
+        shares = [0.0, *shares]
+    return [share for at, share in enumerate(shares[:REASONS]) if at == 0 or share >= NAMED_SHARE]
+
+
 @given(st.dictionaries(st.integers(1, 9), PARTS), st.dictionaries(st.integers(1, 9), st.sampled_from(ACTIONS)))
 def test_every_why_adds_up_to_its_score(candidates: dict[int, list[Part]], picks: dict[int, str]) -> None:
     made = ranker()
     for item, action in picks.items():
         pick(made, item, action)
-    for item in made.rank(slate(candidates, n=9))[0]["items"]:
-        assert sum(part["amount"] for part in item["why"]) == pytest.approx(item["score"], abs=1e-6)
-        assert 1 <= len(item["reasons"]) <= 3
-        assert {reason["text"] for reason in item["reasons"]} <= {part["text"] for part in item["why"]}
+    recommendation = msgpack.unpackb(msgpack.packb(made.rank(slate(candidates, n=9))[0]))  # as the push server has it
+    for item in recommendation["items"]:
+        parts = parts_of(recommendation, item)
+        assert explain(recommendation, item["item"]) == {
+            **{name: item[name] for name in ("item", "title", "score")},
+            "parts": parts,
+        }
+        assert sum(part["amount"] for part in parts) == pytest.approx(item["score"], abs=1e-6)
+        assert [reason["share"] for reason in item["reasons"]] == pytest.approx(shares_of(parts), abs=1e-4)
+        assert {reason["text"] for reason in item["reasons"]} <= {part["text"] for part in parts}
+    assert explain(recommendation, "nothing") is None
 
 
 def test_every_signal_has_words() -> None:
@@ -214,14 +238,23 @@ def test_reasons_are_the_parts_of_the_score_in_words() -> None:
         "share": 0.6,
     }
     assert [r["text"] for r in item["reasons"][1:]] == ["popular now", "goes with other things you looked at"]
-    assert sum(p["amount"] for p in item["why"]) == pytest.approx(item["score"], abs=1e-6)
+    parts = parts_of(recommendation, item)
+    assert sum(p["amount"] for p in parts) == pytest.approx(item["score"], abs=1e-6)
+    assert [(p["signal"], p["because"], p["title"]) for p in parts] == [
+        ("items", "i1", "Teapot"),
+        ("popular", "", ""),
+        ("items", "", ""),
+    ]
+    assert strongest_of(item["why"]) == "items"
     assert recommendation["offset"] == 3 and recommendation["times"]["scored"] == 12.0
 
 
 def test_a_pair_of_too_few_shoppers_is_never_named() -> None:
     made = ranker({"rank.min_shoppers": 5}, {1: {"title": "Secret gift"}})
-    said = str(made.rank(slate({2: [("items", 1, 1.0, 4)]}, recent=[1], here=[0]))[0]["items"])
-    assert "Secret" not in said and "i1" not in said
+    found = made.rank(slate({2: [("items", 1, 1.0, 4)]}, recent=[1], here=[0]))[0]
+    said = str((found, explain(found, "i2")))
+    assert "Secret" not in said and "i1" not in said and found["causes"] == []
+    assert found["items"][0]["why"]["because"] == bytes(8)
     said = str(made.rank(slate({2: [("items", 1, 1.0, 5)]}, recent=[1], here=[0]))[0]["items"])
     assert "5 shoppers" in said and "Secret gift" in said
 

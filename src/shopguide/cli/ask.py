@@ -84,8 +84,7 @@ def why(user: str, item: str, state_path: Path, connect: str | None, as_json: bo
     if connect:
         found = _get(connect, "why", item=item, token=_token(user, state_path))
     else:
-        candidate = AtRest(state_path).why(user, item)
-        found = {"user": user, **{k: candidate[k] for k in ("item", "title", "score")}, "parts": candidate["why"]}
+        found = AtRest(state_path).why(user, item)
     if as_json:
         click.echo(json.dumps(found))
         return
@@ -97,7 +96,7 @@ def why(user: str, item: str, state_path: Path, connect: str | None, as_json: bo
 
 def _print_list(found: dict[str, Any], what: str, as_json: bool) -> None:
     if as_json:
-        items = [{k: v for k, v in item.items() if k not in ("why", "image")} for item in found["items"]]
+        items = [{k: v for k, v in item.items() if k != "image"} for item in found["items"]]
         click.echo(json.dumps({**found, "items": items}))
         return
     click.echo(f"{len(found['items'])} items {what}")

@@ -18,7 +18,7 @@ from shopguide.featurize import Featurizer
 from shopguide.kafka.binding import bound
 from shopguide.keys import Secret, category_key, item_key
 from shopguide.log import Log
-from shopguide.rank import Ranker
+from shopguide.rank import Ranker, explain
 from shopguide.records import SIMILAR, TRENDING, Looks, Ragged
 from shopguide.score import Scorer
 from shopguide.state import StateDir, fits
@@ -47,10 +47,9 @@ class AtRest:
 
     def recommend(self, user: str, slot: str, n: int) -> dict[str, Any]:
         """The list that the user would get now."""
-        key = Secret.load(self.state.path).user_key(user)
-        looks = self.featurizer.look(key, slot, n, self._now())
+        key = self._key(user)
         known = len(self.featurizer.events_of(key)["item"]) > 0 or bool(self.featurizer.profile_of(key))
-        return {"user": user, "known": known, **self._answer(looks)}
+        return {"user": user, "known": known, **self._answer(self.featurizer.look(key, slot, n, self._now()))}
 
     def similar(self, item: str, n: int) -> dict[str, Any]:
         """Items that occur together with this one. Raises StateError where the item is unknown."""
@@ -66,15 +65,21 @@ class AtRest:
 
     def why(self, user: str, item: str) -> dict[str, Any]:
         """The whole sum behind an item for a user. Raises StateError where it is no candidate for them."""
-        found = self.recommend(user, "home", 100)["items"]
-        for candidate in found:
-            if candidate["item"] == item:
-                return {"user": user, **candidate}
-        raise StateError(f"item {item!r} is not among the {len(found)} candidates for user {user!r}")
+        found = self._ranked(self.featurizer.look(self._key(user), "home", 100, self._now()))
+        if (told := explain(found, item)) is None:
+            raise StateError(f"item {item!r} is not among the {len(found['items'])} candidates for user {user!r}")
+        return {"user": user, **told}
 
     def _answer(self, looks: Looks) -> dict[str, Any]:
-        recommendation = self.ranker.rank(self.scorer.answer(looks))[0]
-        return {"slot": recommendation["slot"], "intent": recommendation["intent"], "items": recommendation["items"]}
+        found = self._ranked(looks)
+        items = [{name: value for name, value in item.items() if name != "why"} for item in found["items"]]
+        return {"slot": found["slot"], "intent": found["intent"], "items": items}
+
+    def _ranked(self, looks: Looks) -> dict[str, Any]:
+        return self.ranker.rank(self.scorer.answer(looks))[0]
+
+    def _key(self, user: str) -> int:
+        return Secret.load(self.state.path).user_key(user)
 
     def _look(self, slot: bytes, n: int, about: int = 0, category: int = 0) -> Looks:
         return Looks(

@@ -19,6 +19,7 @@ from shopguide.errors import RefusedError, ShopguideError
 from shopguide.keys import category_key, item_key
 from shopguide.picks import UNDO, Pick
 from shopguide.push import PushServer
+from shopguide.rank import parts_of
 from shopguide.rank.policy import segments
 from shopguide.records import Kind
 from shopguide.tokens import verify_admin
@@ -154,7 +155,7 @@ class Desk:
             "bought": [catalogue.title(item) for item in looks.bought[0].tolist()],
             "dismissed": [catalogue.title(item) for item in looks.dismissed[0].tolist()],
             "slot": slot,
-            "items": recommendation["items"],
+            "items": [{**item, "why": parts_of(recommendation, item)} for item in recommendation["items"]],
         }
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from shopguide.collect.values import Cache, consents, kind_of
 from shopguide.evaluate.rates import outcomes
 from shopguide.keys import Secret, item_key
+from shopguide.rank import strongest_of
 from shopguide.records import Events, Kind
 
 KEPT = 20_000  # newest impressions, clicks and purchases that count
@@ -71,10 +72,4 @@ class Outcomes:
 
 def _signals(recommendation: dict[str, Any]) -> dict[str, str]:
     """The strongest signal of each item of a list; of a pinned one the pick."""
-    found = {}
-    for item in recommendation["items"]:
-        parts = item["why"]
-        pinned = parts and parts[0]["signal"] == "pick"
-        if parts:
-            found[item["item"]] = "pick" if pinned else max(parts, key=lambda part: part["amount"])["signal"]
-    return found
+    return {item["item"]: strongest for item in recommendation["items"] if (strongest := strongest_of(item["why"]))}

@@ -20,6 +20,7 @@ from shopguide.cli.operator import Operator
 from shopguide.cli.outcomes import Outcomes
 from shopguide.collect.collector import Receipt
 from shopguide.keys import category_key, item_key
+from shopguide.rank import explain
 from shopguide.records import SIMILAR, TRENDING, Kind
 from shopguide.tokens import Token, mint
 
@@ -104,11 +105,8 @@ class ServedLine:
         return _public(await self._ask(user, ASK, slot=TRENDING.decode(), n=n, category=key))
 
     def why(self, token: str, item: str) -> dict[str, Any] | None:
-        newest = self._push.latest(self.verify(token)) or {"items": []}
-        for found in newest["items"]:
-            if found["item"] == item:
-                return {**{k: found[k] for k in ("item", "title", "score")}, "parts": found["why"]}
-        return None
+        newest = self._push.latest(self.verify(token))
+        return explain(newest, item) if newest else None
 
     async def forget(self, token: str) -> dict[str, Any]:
         key = self.verify(token)

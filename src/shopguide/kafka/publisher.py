@@ -42,7 +42,8 @@ class Publisher:
         for found in recommendations:
             user = f"{found['user']:016x}"
             items = [{name: value for name, value in item.items() if name != "why"} for item in found["items"]]
-            value = orjson.dumps({**found, "user": user, "items": items})
+            told = {name: value for name, value in found.items() if name != "causes"}
+            value = orjson.dumps({**told, "user": user, "items": items})
             self._send(self._recommendations, f"{partition}:{found['offset']}:{user}", value)
 
     def reject(self, partition: int, offsets: list[int], reasons: list[str], raws: list[bytes]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from shopguide.catalogue import ATTRIBUTES, Catalogue
 from shopguide.rank.policy import Chosen, Policy
-from shopguide.rank.reasons import PICK, Reasons, largest
+from shopguide.rank.reasons import Parts, Reasons
 from shopguide.records import Batch, Candidates, Slate
 from shopguide.settings import Settings
 
@@ -28,9 +27,10 @@ class Ranker:
         return [name for item in self.catalogue.learn(batch) if (name := self.catalogue.name(item)) is not None]
 
     def rank(self, slate: Slate) -> list[dict[str, Any]]:
-        """A recommendation for each look of the slate, ready to push; ``why`` of an item holds its whole sum."""
+        """A recommendation for each look of the slate, ready to push; ``why`` of an item holds its whole sum, for
+        :func:`shopguide.rank.reasons.explain`."""
         bounds = np.searchsorted(slate.candidates.look, np.arange(len(slate.looks) + 1)).tolist()
-        listed = _Listed.of(slate.candidates)
+        listed = _Listed(slate.candidates, self._min_shoppers)
         return [
             self._recommendation(slate, look, listed, range(bounds[look], bounds[look + 1]))
             for look in range(len(slate.looks))
@@ -47,7 +47,8 @@ class Ranker:
         slot, about = looks.slot.bytes_at(look).decode(), int(looks.about[look])
         chosen = self._policy.choose(looks, look, slot, listed.item, listed.score, rows)
         did = dict(zip(looks.recent[look].tolist(), looks.recent_kind[look].tolist(), strict=True))
-        reasons = Reasons(self.catalogue, did, self._min_shoppers)
+        reasons = Reasons(self.catalogue, did, listed.parts, rows)
+        items = [self._item(place, listed, reasons) for place in chosen]
         return {
             "user": int(looks.user[look]),
             "partition": slate.partition,
@@ -55,7 +56,8 @@ class Ranker:
             "slot": slot,
             "about": (self.catalogue.name(about) or "") if about else "",
             "intent": round(float(looks.intent[look]), 4),
-            "items": [self._item(place, listed, reasons) for place in chosen],
+            "items": items,
+            "causes": reasons.causes,
             "times": {
                 "event": float(looks.event_time[look]),
                 "logged": float(looks.logged[look]),
@@ -64,37 +66,22 @@ class Ranker:
         }
 
     def _item(self, place: Chosen, listed: _Listed, reasons: Reasons) -> dict[str, Any]:
-        why: list[dict[str, Any]] = [dict(PICK)] if place.pinned else []
-        score = 0.0
-        if place.row is not None:
-            score = listed.score[place.row] * place.factor
-            why += reasons.why(listed.causes(place.row), place.factor)
+        row = place.row
         product = self.catalogue.product(place.item)
         return {
             "item": self.catalogue.name(place.item),
             "title": self.catalogue.title(place.item),
-            "score": score,
+            "score": 0.0 if row is None else listed.score[row] * place.factor,
             **{a: product[a] for a in ATTRIBUTES[1:] if product.get(a) not in (None, "")},
-            "reasons": largest(why),
-            "why": why,
+            "reasons": reasons.told(row, place.pinned),
+            "why": listed.parts.packed(row, place.factor, place.pinned),
         }
 
 
-@dataclass(frozen=True)
 class _Listed:
     """Candidates as lists: a look reads single values, which costs Python less from a list than from an array."""
 
-    item: list[int]
-    score: list[float]
-    starts: list[int]
-    parts: list[tuple[int, int, float, int]]  # signal, because, amount, shared
-
-    @classmethod
-    def of(cls, candidates: Candidates) -> _Listed:
-        columns = (candidates.signal, candidates.because, candidates.amount, candidates.shared)
-        parts = list(zip(*(column.values.tolist() for column in columns), strict=True))
-        return cls(candidates.item.tolist(), candidates.score.tolist(), candidates.signal.starts.tolist(), parts)
-
-    def causes(self, row: int) -> list[tuple[int, int, float, int]]:
-        """The parts of a row's score."""
-        return self.parts[self.starts[row] : self.starts[row + 1]]
+    def __init__(self, candidates: Candidates, min_shoppers: int) -> None:
+        self.item: list[int] = candidates.item.tolist()
+        self.score: list[float] = candidates.score.tolist()
+        self.parts = Parts(candidates, min_shoppers)

@@ -1,13 +1,19 @@
-"""Why an item is in a list: the parts of its score, in words. Nothing is said that is not a part of it."""
+"""Why an item is in a list: the parts of its score, in words. Nothing is said that is not a part of it.
+
+A list carries its parts as numbers. Words are made of the few that are told with it, and of all where somebody asks
+(:func:`explain`), which needs nothing but the list.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from operator import itemgetter
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from shopguide.catalogue import Catalogue
-from shopguide.records import BASE, SIGNALS, SIMILAR, TRENDING, Kind
+from shopguide.records import BASE, SIGNALS, SIMILAR, TRENDING, Candidates, Kind
 
 REASONS = 3  # most reasons on an item
 NAMED_SHARE = 0.05  # a cause below this share of the score is not worth a reason
@@ -29,6 +35,12 @@ class Cause(NamedTuple):
     title: str
     did: str
     did_it: str
+
+    @classmethod
+    def of(cls, name: str, title: str, kind: int) -> Cause:
+        """``kind``: of the user's strongest event with it."""
+        did = _DID.get(kind, _DID[Kind.VIEW])
+        return cls(name, title, did.format(title), did.format("it"))
 
 
 # A part in words, by its signal: of its cause, and of how many distinct shoppers link the two.
@@ -61,57 +73,132 @@ UNNAMED = {
 }
 
 
+NOTHING = Cause.of("", "", Kind.VIEW)
+_MAY_BE_UNNAMED = np.isin(SIGNALS, list(UNNAMED))
+_WITHOUT_CAUSE = [UNNAMED.get(name) or WORDS[name](NOTHING, 0) for name in SIGNALS]
+_SAME_WORDS = np.array([_WITHOUT_CAUSE.index(text) for text in _WITHOUT_CAUSE], np.uint64)
+
+
+class Parts:
+    """The parts of candidates' scores, each candidate's largest first. Where fewer than ``min_shoppers`` distinct ones
+    are behind a pair of items, it is not said which other one it was."""
+
+    def __init__(self, candidates: Candidates, min_shoppers: int) -> None:
+        starts = candidates.signal.starts
+        owner = np.repeat(np.arange(len(candidates)), np.diff(starts))
+        order = np.lexsort((-candidates.amount.values, owner))
+        self._signal, self._shared = candidates.signal.values[order], candidates.shared.values[order]
+        self._because, self._amount = candidates.because.values[order], candidates.amount.values[order]
+        self._because[(self._shared < min_shoppers) & _MAY_BE_UNNAMED[self._signal]] = 0
+        self._starts: list[int] = starts.tolist()
+        self._add_up(owner)
+
+    def causes(self, rows: range) -> list[int]:
+        """The items that speak for these candidates."""
+        found = np.unique(self._because[self._starts[rows.start] : self._starts[rows.stop]])
+        return found[found > 0].tolist()  # type: ignore[no-any-return]
+
+    def heaviest(self, row: int | None) -> Iterator[tuple[int, int, int, float]]:
+        """The REASONS heaviest reasons for a candidate: signal, cause and shared of its largest part, and its share of
+        all that speaks for the candidate (0..1). Parts with one cause are one reason, or with the same words."""
+        at = slice(0) if row is None else slice(self._bounds[row], self._bounds[row + 1])
+        return zip(*(column[at] for column in self._told), strict=True)
+
+    def packed(self, row: int | None, factor: float, pinned: bool) -> dict[str, Any]:
+        """A candidate's parts as columns, little-endian, amounts times ``factor``, and whether an expert pinned the
+        item; None: it is no candidate, and has none."""
+        at = slice(0) if row is None else slice(self._starts[row], self._starts[row + 1])
+        return {
+            "pinned": pinned,
+            "signal": self._signal[at].tobytes(),
+            "because": self._because[at].tobytes(),
+            "amount": (self._amount[at] * factor).tobytes(),
+            "shared": self._shared[at].tobytes(),
+        }
+
+    def _add_up(self, owner: NDArray[np.int64]) -> None:
+        """The heaviest reasons for all candidates, one's after another's, as columns."""
+        words = np.where(self._because == 0, _SAME_WORDS[self._signal], np.uint64(len(SIGNALS)))
+        order = np.lexsort((words, self._because, owner))  # stable: of a reason's parts the largest stays first
+        keys = np.stack((owner.astype(np.uint64), self._because, words))[:, order]
+        begins = np.flatnonzero(np.append(True, (keys[:, 1:] != keys[:, :-1]).any(axis=0))[: len(order)])
+        sums = np.add.reduceat(self._amount[order], begins) if len(begins) else np.zeros(0)
+        first = order[begins]
+        heaviest = np.lexsort((first, -sums, owner[first]))
+        of = owner[first[heaviest]]
+        kept = np.arange(len(of)) - np.searchsorted(of, of) < REASONS
+        heaviest, of = heaviest[kept], of[kept]
+        first = first[heaviest]
+        for_it = np.bincount(owner, np.maximum(self._amount, 0), len(self._starts) - 1)[of]
+        share = sums[heaviest] / np.where(for_it > 0, for_it, np.inf)
+        columns = (self._signal[first], self._because[first], self._shared[first], share)
+        self._told: list[list[Any]] = [column.tolist() for column in columns]
+        self._bounds: list[int] = np.searchsorted(of, np.arange(len(self._starts))).tolist()
+
+
 class Reasons:
-    """Reasons for one look's list. ``did``: the user's items, and the strongest kind of event with each;
-    ``min_shoppers``: fewest distinct ones behind a pair that may be named."""
+    """Reasons for one look's list. ``did``: the user's items, and the strongest kind of event with each."""
 
-    def __init__(self, catalogue: Catalogue, did: dict[int, int], min_shoppers: int) -> None:
-        self._catalogue = catalogue
-        self._did = did
-        self._min_shoppers = min_shoppers
-        self._causes = {0: Cause("", "", _DID[Kind.VIEW].format(""), _DID[Kind.VIEW].format("it"))}
+    def __init__(self, catalogue: Catalogue, did: dict[int, int], parts: Parts, rows: range) -> None:
+        self._parts = parts
+        self.causes: list[tuple[int, str, str, int]] = [
+            (item, catalogue.name(item) or "", catalogue.title(item), did.get(item, int(Kind.VIEW)))
+            for item in parts.causes(rows)
+        ]
+        """Key, id and title of each item that speaks for the list's, and the strongest kind of event with it."""
+        self._named = _named(self.causes)
 
-    def why(self, causes: Iterable[tuple[int, int, float, int]], factor: float) -> list[dict[str, Any]]:
-        """The parts of a score, largest first, those last whose cause may not be named; they add up to it.
-        ``causes``: signal, the item that it came from, amount and shared, as in Candidates; ``factor``: see Chosen."""
-        parts: list[dict[str, Any]] = []
-        unnamed: dict[str, float] = {}
-        for number, because, raw, shared in sorted(causes, key=itemgetter(2), reverse=True):
-            signal, amount = SIGNALS[number], raw * factor
-            if shared < self._min_shoppers and signal in UNNAMED:
-                unnamed[signal] = unnamed.get(signal, 0.0) + amount
-                continue
-            cause = self._causes.get(because) or self._cause(because)
-            text = WORDS[signal](cause, shared)
-            parts.append(
-                {"signal": signal, "because": cause.name, "title": cause.title, "amount": amount, "text": text}
-            )
-        for signal, amount in unnamed.items():
-            text = UNNAMED[signal]
-            parts.append({"signal": signal, "because": "", "title": "", "amount": amount, "text": text})
-        return parts
-
-    def _cause(self, item: int) -> Cause:
-        title = self._catalogue.title(item)
-        did = _DID.get(self._did.get(item, Kind.VIEW), _DID[Kind.VIEW])
-        cause = Cause(self._catalogue.name(item) or "", title, did.format(title), did.format("it"))
-        return self._causes.setdefault(item, cause)
+    def told(self, row: int | None, pinned: bool) -> list[dict[str, Any]]:
+        """What weighs most for a candidate, with its share; the very first always, and before it an expert's word."""
+        told: list[dict[str, Any]] = [{"text": PICK["text"], "because": "", "share": 0.0}] if pinned else []
+        for signal, because, shared, share in self._parts.heaviest(row):
+            if told and (share < NAMED_SHARE or len(told) == REASONS):
+                break
+            cause = self._named.get(because, NOTHING)
+            text = WORDS[SIGNALS[signal]](cause, shared) if because else _WITHOUT_CAUSE[signal]
+            told.append({"text": text, "because": cause.name, "share": round(share, 4)})
+        return told
 
 
-def largest(why: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What weighs most as reasons, with their share of all that speaks for the item (0..1); the very first always,
-    and before it an expert's word. Parts with one cause are one reason, in the words of the largest of them."""
-    causes: dict[str, list[Any]] = {}
-    for part in why:
-        cause = causes.setdefault(part["because"] or part["text"], [part, 0.0])
-        cause[1] += part["amount"]
-    total = sum(part["amount"] for part in why if part["amount"] > 0)
-    told: list[dict[str, Any]] = []
-    for part, amount in sorted(causes.values(), key=lambda c: (c[0]["signal"] == PICK["signal"], c[1]), reverse=True):
-        share = amount / total if total else 0.0
-        if told and share < NAMED_SHARE:
-            break
-        told.append({"text": part["text"], "because": part["because"], "share": round(share, 4)})
-        if len(told) == REASONS:
-            break
-    return told
+def explain(recommendation: dict[str, Any], item: str) -> dict[str, Any] | None:
+    """An item of a list, by its id: item, title, score, parts. None where the list does not have it."""
+    for found in recommendation["items"]:
+        if found["item"] == item:
+            said = {name: found[name] for name in ("item", "title", "score")}
+            return {**said, "parts": parts_of(recommendation, found)}
+    return None
+
+
+def parts_of(recommendation: dict[str, Any], item: dict[str, Any]) -> list[dict[str, Any]]:
+    """The whole sum that is the score of one of a list's items: signal, because, title, amount and text of each part,
+    largest first, those last whose cause may not be named."""
+    causes = _named(recommendation["causes"])
+    parts: list[dict[str, Any]] = [dict(PICK)] if item["why"]["pinned"] else []
+    unnamed: dict[str, float] = {}
+    for number, because, amount, shared in _unpacked(item["why"]):
+        signal, cause = SIGNALS[number], causes.get(because, NOTHING)
+        if not because and signal in UNNAMED:
+            unnamed[signal] = unnamed.get(signal, 0.0) + amount
+            continue
+        text = WORDS[signal](cause, shared)
+        parts.append({"signal": signal, "because": cause.name, "title": cause.title, "amount": amount, "text": text})
+    for signal, amount in unnamed.items():
+        parts.append({"signal": signal, "because": "", "title": "", "amount": amount, "text": UNNAMED[signal]})
+    return parts
+
+
+def strongest_of(why: dict[str, Any]) -> str:
+    """The signal of the largest part; of a pinned item the pick; empty where there are no parts."""
+    if why["pinned"]:
+        return str(PICK["signal"])
+    return SIGNALS[why["signal"][0]] if why["signal"] else ""
+
+
+def _named(causes: Iterable[tuple[int, str, str, int]]) -> dict[int, Cause]:
+    return {item: Cause.of(name, title, kind) for item, name, title, kind in causes}
+
+
+def _unpacked(why: dict[str, Any]) -> list[tuple[int, int, float, int]]:
+    """The parts that :meth:`Parts.packed` gave."""
+    columns = zip(("signal", "because", "amount", "shared"), ("<u1", "<u8", "<f8", "<u4"), strict=True)
+    return list(zip(*(np.frombuffer(why[name], dtype).tolist() for name, dtype in columns), strict=True))
