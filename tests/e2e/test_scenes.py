@@ -130,7 +130,7 @@ def test_a_stream_that_ends_leaves_the_list_while_one_looks(open_scene, demo_of)
     deadline = time.monotonic() + 120
     while not (ended := {item for item, product in products(demo_of("live")).items() if not product["stock"]} & here):
         assert time.monotonic() < deadline, "no stream of the list has ended"
+        here = set(page.get_by_test_id("pick").evaluate_all(ITEMS))  # those that end meanwhile leave at once
         page.wait_for_timeout(250)
-        here = set(page.get_by_test_id("pick").evaluate_all(ITEMS))
     item = ended.pop()
     until(page, f"() => !document.querySelector('.pick[data-item={item}]')")
