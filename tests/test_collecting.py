@@ -13,6 +13,7 @@ import pytest
 from memory_line import MemoryLine, serving
 from starlette.requests import Request
 
+from shopguide.display.body import Asked
 from shopguide.display.doubles import Doubles
 from shopguide.display.entrance import address_of
 from shopguide.display.group_commit import GroupCommit
@@ -300,6 +301,46 @@ class TestGroups:
         assert [answer.status_code for answer in await asyncio.gather(*asked)] == [202, 202, 202, 200]
         assert [what for what, _ in line.said[:2]] == ["i1", "i2"]
         assert sorted(what for what, _ in line.said[2:]) == ["forget", "identify"]
+
+
+class TestTheShortWay:
+    """What goes past Starlette's routes is read, refused and answered as everything else."""
+
+    def test_a_request_says_what_starlettes_says(self):
+        headers = [(b"origin", b"http://a"), (b"x-odd", b"\xe4"), (b"origin", b"http://b"), (b"content-length", b"3")]
+        for query in (b"", b"key=a&token=b%20c&key=d&empty="):
+            scope = {"type": "http", "headers": headers, "query_string": query}
+            asked, plain = Asked(scope), Request(scope)
+            assert dict(asked.headers) == {name: plain.headers[name] for name in plain.headers}
+            assert asked.query_params == plain.query_params and asked.query_params.get("no") is None
+
+    @pytest.mark.parametrize(
+        ("content", "more", "status"),
+        [
+            (b"{", {}, 400),
+            (b"[" + b" " * 1024, {}, 413),
+            (gzip.compress(b"{"), {"content-encoding": "gzip"}, 400),
+            (b"[]", {"content-encoding": "br"}, 415),
+            (b"{", {"origin": SITE}, 400),
+            (b"[]", {"origin": "https://other.example"}, 403),
+            (b"[]", {"authorization": "Bearer forged"}, 401),
+        ],
+    )
+    async def test_it_refuses_as_the_long_one_does(self, line, content, more, status):
+        async with serving(line, origins=[SITE], max_body=1024) as (_, client):
+            short = await client.post("/v1/events", content=content, headers=more)
+            long = await client.post("/v1/dismiss", content=content, headers=more)
+        assert short.status_code == status and list(short.json()) == ["error"]
+        if status != 401:
+            assert (long.status_code, long.json()) == (short.status_code, short.json())
+        assert short.headers.keys() >= {"x-content-type-options", "content-security-policy", "cache-control"}
+        assert (short.headers.get("access-control-allow-origin") == SITE) == (more.get("origin") == SITE)
+
+    async def test_its_answer_has_every_header(self, client):
+        answer = await client.post("/v1/events", json=[{"user": "u", "item": "i"}])
+        told = (await client.get("/healthz")).headers.keys()
+        assert (answer.status_code, answer.headers["cache-control"]) == (202, "no-store")
+        assert answer.headers.keys() == told
 
 
 class TestConsent:

@@ -355,10 +355,11 @@ class TestPages:
             with pytest.raises(SettingError, match=f"127.0.0.1:{server.port}"):
                 Server(create_app(line, settings), settings)
 
-    async def test_a_bug_is_a_500_without_a_traceback(self, line):
-        line.counts = None  # type: ignore[assignment]
+    @pytest.mark.parametrize(("method", "path"), [("GET", "/healthz"), ("POST", "/v1/events")])
+    async def test_a_bug_is_a_500_without_a_traceback(self, line, method, path):
+        line.counts = line.busy = None  # type: ignore[assignment,method-assign]
         settings = Settings()
         transport = httpx.ASGITransport(create_app(line, settings), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://display") as client:
-            answer = await client.get("/healthz")
+            answer = await client.request(method, path)
         assert (answer.status_code, answer.json()) == (500, {"error": "internal error"})

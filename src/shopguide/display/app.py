@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Awaitable, Callable
 
 import uvicorn
 from starlette.applications import Starlette
@@ -15,11 +16,14 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shopguide.display.answers import answer
+from shopguide.display.body import Asked
 from shopguide.display.line import Line
 from shopguide.display.origins import Origins
 from shopguide.display.routes import Api
 from shopguide.errors import RefusedError, SettingError, ShopguideError, TokenError
 from shopguide.settings import Settings
+
+Handler = Callable[[Request], Awaitable[Response]]
 
 DEFAULTS = Headers(
     {
@@ -40,15 +44,15 @@ def create_app(line: Line, settings: Settings) -> Starlette:
     routes = api.routes()
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Doorman, routes=routes, origins=Origins(settings.http.origins))],
-        exception_handlers={
-            TokenError: _unauthorized,
-            RefusedError: _refused,
-            ShopguideError: _unavailable,
-            HTTPException: _failed,
-            ClientDisconnect: _gone,
-            Exception: _broken,
-        },
+        middleware=[
+            Middleware(
+                Doorman,
+                routes=routes,
+                origins=Origins(settings.http.origins),
+                direct={("POST", "/v1/events"): api.collecting.events},
+            )
+        ],
+        exception_handlers={**SAID, Exception: _broken},
     )
     app.state.streams, app.state.group = api.streams, api.collecting.group
     return app
@@ -98,30 +102,35 @@ def _listen(host: str, port: int) -> socket.socket:
 
 class Doorman:
     """Adds the default headers to every response; below /v1/ turns pages of sites that are not on the list away and
-    tells the others (CORS); answers OPTIONS."""
+    tells the others (CORS); answers OPTIONS. ``direct``: the handlers, by method and path, of what comes so often that
+    Starlette's layers and routes would be most of its cost."""
 
-    def __init__(self, app: ASGIApp, routes: list[BaseRoute], origins: Origins) -> None:
+    def __init__(
+        self, app: ASGIApp, routes: list[BaseRoute], origins: Origins, direct: dict[tuple[str, str], Handler]
+    ) -> None:
         self.app = app
         self.routes = routes
         self.origins = origins
+        self.direct = direct
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        asked = Headers(scope=scope)
+        request = Asked(scope, receive)
         public = scope["path"].startswith("/v1/")
+        told = self.origins.told(request.headers) if public else {}
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 given = {name for name, _ in message["headers"]}
                 message["headers"] = [*message["headers"], *(pair for pair in DEFAULTS if pair[0] not in given)]
-                if public:
-                    MutableHeaders(scope=message).update(self.origins.told(asked))
+                if told:
+                    MutableHeaders(scope=message).update(told)
             await send(message)
 
         allowed = self._allowed(scope) if scope["method"] == "OPTIONS" else set()
-        if public and self.origins.refuses(asked):
+        if public and self.origins.refuses(request.headers):
             await answer({"error": "this site's pages may not call: http.origins does not name it"}, 403)(
                 scope, receive, send_with_headers
             )
@@ -129,6 +138,8 @@ class Doorman:
             await Response(status_code=204, headers={"allow": ", ".join(sorted(allowed))})(
                 scope, receive, send_with_headers
             )
+        elif direct := self.direct.get((scope["method"], scope["path"])):
+            await (await _answered(direct, request))(scope, receive, send_with_headers)
         else:
             await self.app(scope, receive, send_with_headers)
 
@@ -162,3 +173,21 @@ async def _gone(request: Request, error: Exception) -> Response:
 
 async def _broken(request: Request, error: Exception) -> Response:
     return answer({"error": "internal error"}, 500)
+
+
+SAID: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
+    TokenError: _unauthorized,
+    RefusedError: _refused,
+    ShopguideError: _unavailable,
+    HTTPException: _failed,
+    ClientDisconnect: _gone,
+}
+
+
+async def _answered(handler: Handler, request: Request) -> Response:
+    """What the handler answers, or what its error says."""
+    try:
+        return await handler(request)
+    except tuple(SAID) as error:
+        say = next(SAID[cls] for cls in type(error).__mro__ if cls in SAID)
+        return await say(request, error)

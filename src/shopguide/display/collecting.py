@@ -143,8 +143,10 @@ class Collecting:
     async def _collect(self, rows: Sequence[dict[str, Any] | None]) -> dict[str, Any]:
         """Have them written. A row that is None is of a kind that is not its sender's to send."""
         given = [row for row in rows if row is not None]
-        async with _patience():
-            receipt = await self.group.collect(given)
+        try:
+            receipt = await self.group.collect(given, PATIENCE)
+        except TimeoutError:
+            raise _too_slow() from None
         reasons = {NO_CONSENT: receipt.refused, NOT_A_VISITORS: len(rows) - len(given)}
         return self._said(receipt.accepted, {why: n for why, n in reasons.items() if n})
 
@@ -163,7 +165,11 @@ async def _patience() -> AsyncIterator[None]:
         async with asyncio.timeout(PATIENCE):
             yield
     except TimeoutError:
-        raise HTTPException(503, f"the disk takes more than {PATIENCE:g} s", {"retry-after": "5"}) from None
+        raise _too_slow() from None
+
+
+def _too_slow() -> HTTPException:
+    return HTTPException(503, f"the disk takes more than {PATIENCE:g} s", {"retry-after": "5"})
 
 
 def _new_guest() -> str:

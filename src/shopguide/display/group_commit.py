@@ -30,19 +30,26 @@ class GroupCommit:
         self._expected = 0  # batches
         self._complete = asyncio.Event()
 
-    async def collect(self, rows: Rows) -> Receipt:
+    async def collect(self, rows: Rows, patience: float | None = None) -> Receipt:
         """Have the log take what is new among the rows; returns when that is durable, and all that came before.
 
-        Raises what the line raises: then nothing of the group counts as having come, and it may be sent again. Who is
-        cancelled does not hear of it; the rows are written.
+        Raises what the line raises: then nothing of the group counts as having come, and it may be sent again. Raises
+        TimeoutError after ``patience`` seconds. Who hears that, or is cancelled, does not hear of the rows: they are
+        written.
         """
-        answer: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Receipt] = loop.create_future()
+        late = loop.call_later(patience, _give_up, answer) if patience is not None else None
         self._waiting.append((rows, answer))
         if self._writing is None:
             self._writing = asyncio.create_task(self._write())
         if len(self._waiting) >= self._expected:
             self._complete.set()
-        return await answer
+        try:
+            return await answer
+        finally:
+            if late is not None:
+                late.cancel()
 
     async def close(self) -> None:
         """Return when nothing waits any more."""
@@ -75,3 +82,8 @@ class GroupCommit:
             with suppress(TimeoutError):
                 async with asyncio.timeout(MOMENT):
                     await self._complete.wait()
+
+
+def _give_up(answer: asyncio.Future[Receipt]) -> None:
+    if not answer.done():
+        answer.set_exception(TimeoutError())

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import urlsplit
-
-from starlette.datastructures import Headers
 
 TOLD = {
     "access-control-allow-headers": "authorization, content-type, content-encoding, last-event-id",
@@ -20,11 +19,11 @@ class Origins:
     def __init__(self, allowed: list[str]) -> None:
         self._allowed = frozenset(allowed)
 
-    def refuses(self, headers: Headers) -> bool:
+    def refuses(self, headers: Mapping[str, str]) -> bool:
         """Whether this comes from a page of a site that is not on the list."""
         return elsewhere(headers) and not self._knows(headers["origin"])
 
-    def told(self, headers: Headers) -> dict[str, str]:
+    def told(self, headers: Mapping[str, str]) -> dict[str, str]:
         """What the browser has to hear, so that its page of another site may read the answer."""
         if not elsewhere(headers):
             return {"vary": "Origin"} if self._allowed else {}
@@ -36,7 +35,7 @@ class Origins:
         return "*" in self._allowed or origin.lower() in self._allowed
 
 
-def elsewhere(headers: Headers) -> bool:
+def elsewhere(headers: Mapping[str, str]) -> bool:
     """Whether a page of another site sends this. Programs, and navigation, name no origin."""
     origin = headers.get("origin")
     if origin is None:
