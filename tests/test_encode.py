@@ -267,11 +267,11 @@ def test_row_numbers_and_problems_of_a_chunk() -> None:
 
 def test_many_distinct_ids_do_not_pile_up() -> None:
     encoder = Encoder(SECRET)
-    encoder.users._limit = 10
+    encoder.memory.users._limit = 10
     rows = [{"user": f"u{n}", "item": "i", "time": 1} for n in range(100)]
     events = encode(rows, encoder).events
     assert [int(u) for u in events.user] == [SECRET.user_key(f"u{n}") for n in range(100)]
-    assert len(encoder.users) <= 10
+    assert len(encoder.memory.users) <= 10
 
 
 def test_synonyms_name_the_same_columns() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shopguide.errors import SettingError
-from shopguide.keys import Secret, category_key, event_key, event_keys, item_key, partition_of
+from shopguide.keys import Secret, category_key, event_key, item_key, partition_of
 
 
 @given(st.text(max_size=20))
@@ -17,11 +17,6 @@ def test_keys_are_64_bit_never_0_and_apart_by_purpose(text: str) -> None:
     assert all(0 < key < 2**64 for key in keys) and len(set(keys)) == 5
     assert keys[0] == item_key(text) and keys[3] == Secret(b"0123456789abcdef").user_key(text)
     assert keys[3] != Secret(b"another secret!!").user_key(text)
-
-
-@given(st.lists(st.text(st.characters(codec="utf-8"), max_size=9)))
-def test_the_keys_of_many_events_are_those_of_each(events: list[str]) -> None:
-    assert event_keys(events).tolist() == [event_key(event) if event else 0 for event in events]
 
 
 @given(st.integers(1, 2**64 - 1), st.integers(1, 64))

@@ -112,6 +112,7 @@ def test_join_then_slice_gives_the_parts_back(parts: list[Events]) -> None:
     start = 0
     for part in parts:
         assert joined.slice(start, start + len(part)) == part
+        assert joined.view(start, start + len(part)) == part
         start += len(part)
     assert len(joined) == start
 

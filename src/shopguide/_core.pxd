@@ -285,3 +285,7 @@ cdef extern from "sg_trees.h":
     size_t sg_trees_count(const sg_trees *t) noexcept nogil
     size_t sg_trees_nbytes(const sg_trees *t) noexcept nogil
     int sg_trees_check(const sg_trees *t, const char **why) noexcept nogil
+
+cdef extern from "sg_key.h":
+    Py_ssize_t SG_KEY_LONGEST
+    uint64_t sg_key(const unsigned char *bytes, size_t n, uint64_t seed) noexcept nogil

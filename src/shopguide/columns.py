@@ -78,6 +78,11 @@ class Ragged(Generic[T]):
             return Ragged(np.zeros(1, np.uint32), self.values[:0])
         return Ragged(starts - starts[0], self.values[starts[0] : starts[-1]].copy())
 
+    def view(self, start: int, stop: int) -> Ragged[T]:
+        """Rows start..stop-1, which there are; the values are not copied."""
+        starts = self.starts[start : stop + 1]
+        return Ragged(starts - starts[0], self.values[starts[0] : starts[-1]])
+
     def join(self, *others: Ragged[T]) -> Ragged[T]:
         parts = (self, *others)
         sizes = np.concatenate([np.diff(p.starts) for p in parts])
@@ -128,6 +133,13 @@ class Table:
         rows = slice(start, stop)
         return self.of(
             {n: c.slice(start, stop) if isinstance(c, Ragged) else c[rows].copy() for n, c in self.columns().items()}
+        )
+
+    def view(self, start: int, stop: int) -> Self:
+        """Rows start..stop-1, which there are; not copied."""
+        rows = slice(start, stop)
+        return self.of(
+            {n: c.view(start, stop) if isinstance(c, Ragged) else c[rows] for n, c in self.columns().items()}
         )
 
     @classmethod

@@ -7,8 +7,6 @@ import hmac
 import os
 import secrets
 import struct
-from collections.abc import Sequence
-from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,8 @@ import xxhash
 from numpy.typing import NDArray
 
 from shopguide.errors import SettingError
+
+SEED_OF_ITEMS, SEED_OF_EVENTS = 0, 2
 
 
 def _utf8(text: str) -> bytes:
@@ -25,7 +25,7 @@ def _utf8(text: str) -> bytes:
 
 def item_key(item: str) -> int:
     """The key of an item id: xxh3-64 of its UTF-8; never 0, which means "no item"."""
-    return xxhash.xxh3_64_intdigest(_utf8(item)) or 1
+    return xxhash.xxh3_64_intdigest(_utf8(item), seed=SEED_OF_ITEMS) or 1
 
 
 def category_key(category: str) -> int:
@@ -35,15 +35,7 @@ def category_key(category: str) -> int:
 
 def event_key(event: str) -> int:
     """The key of a producer's event id; never 0."""
-    return xxhash.xxh3_64_intdigest(_utf8(event), seed=2) or 1
-
-
-def event_keys(events: Sequence[str]) -> NDArray[np.uint64]:
-    """The keys of many, which are UTF-8; 0 for an empty id."""
-    keys = np.fromiter(map(xxhash.xxh3_64_intdigest, map(str.encode, events), repeat(2)), np.uint64, len(events))
-    keys[keys == 0] = 1
-    keys[~np.fromiter(map(bool, events), bool, len(events))] = 0
-    return keys
+    return xxhash.xxh3_64_intdigest(_utf8(event), seed=SEED_OF_EVENTS) or 1
 
 
 def query_key(query: str) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from shopguide._core import gather
 
 Column = Sequence[Any] | NDArray[np.float64]
 
@@ -89,13 +91,13 @@ def canonical(names: Iterable[str]) -> dict[str, list[str]]:
     return found
 
 
-def columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
+def columns_of(rows: list[dict[str, Any]]) -> dict[str, Column]:
     """The canonical columns of rows that name their own fields; None where a row lacks one."""
-    names: set[Any] = set().union(*rows)
+    given, others = gather(rows, CANONICAL)
     columns: dict[str, Column] = {}
-    for column, theirs in canonical(sorted(name for name in names if isinstance(name, str))).items():
-        values = [row.get(theirs[0]) for row in rows]
-        for name in theirs[1:]:
-            values = [row.get(name) if v is None else v for v, row in zip(values, rows, strict=True)]
+    for column, theirs in canonical(sorted(name for name in (*given, *others) if isinstance(name, str))).items():
+        values, *later = (given.get(name) or [row.get(name) for row in rows] for name in theirs)
+        for others_say in later:
+            values = [said if v is None else v for v, said in zip(values, others_say, strict=True)]
         columns[column] = values
     return columns

@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import accumulate, chain
+from itertools import accumulate, chain, pairwise
 from typing import Any, Protocol
 
 import msgpack
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
-from shopguide.collect.attributes import Bools
 from shopguide.collect.chunk import Chunk, columns_of
 from shopguide.collect.encode import Encoded, Encoder
 from shopguide.errors import StateError
@@ -24,6 +24,8 @@ from shopguide.records import I64, U64, Events, Kind, Names, Ragged
 
 ADDRESSES = frozenset(("ip", "ip_address", "remote_addr", "client_ip"))  # never kept, not even with a malformed row
 OF_ITEMS = np.isin(np.arange(256), (Kind.ITEM, Kind.PICK))  # kinds whose rows live in their item's partition
+
+U16 = NDArray[np.uint16]  # partitions; numbers of 16 bits are sorted fast
 
 
 class Sink(Protocol):
@@ -57,7 +59,7 @@ class Collector:
         self._known: dict[Any, tuple[Any, ...]] = {}
         self._live_lock, self._loading_lock = threading.Lock(), threading.Lock()
 
-    def collect(self, rows: Sequence[Mapping[str, Any]], raw: Sequence[bytes] | None = None) -> Receipt:
+    def collect(self, rows: Sequence[dict[str, Any]], raw: Sequence[bytes] | None = None) -> Receipt:
         """Append rows that name their own fields, as HTTP and the simulated shop give them.
 
         ``raw[i]`` is what a malformed row i keeps; without ``raw`` it is the row as JSON. A row without a time is of
@@ -67,7 +69,7 @@ class Collector:
         return receipt
 
     def collect_all(
-        self, batches: Sequence[Sequence[Mapping[str, Any]]], raw: Sequence[bytes] | None = None
+        self, batches: Sequence[Sequence[dict[str, Any]]], raw: Sequence[bytes] | None = None
     ) -> list[Receipt]:
         """Append batches of such rows as one, which costs little more than one of them; the receipt of each."""
         rows = list(chain.from_iterable(batches))
@@ -123,29 +125,32 @@ class Collector:
         """Each row to its partition; how many events the log did not have yet."""
         events, names, partitions = encoded.events, encoded.names, self._log.partitions
         owner = np.where(OF_ITEMS[events.kind], events.item, events.user)
-        partition: I64 = partition_of(owner, partitions).astype(np.int64)  # type: ignore[arg-type, attr-defined]
+        partition: U16 = partition_of(owner, partitions).astype(np.uint16)  # type: ignore[arg-type, attr-defined]
         order = np.argsort(partition, kind="stable")
         if (encoded.row >= 0).any():
             last = np.array([self._log.last_row(encoded.source, p) for p in range(partitions)])
             order = order[(encoded.row > last[partition])[order]]
-        goes = _where_names_go(names.key, events.item, partition, partitions)
-        ends = np.bincount(partition[order], minlength=partitions).cumsum()
-        for p, rows in enumerate(np.split(order, ends[:-1])):
-            if len(rows):
-                last_row = int(encoded.row[rows].max())
-                self._log.append(p, events.take(rows), names.take(goes[p]), encoded.source, last_row)
+        which, named = _where_names_go(names.key, events.item, partition, partitions)
+        events, names, row = events.take(order), names.take(named), encoded.row[order]
+        ranges = (pairwise([0, *np.bincount(of, minlength=partitions).cumsum()]) for of in (partition[order], which))
+        for p, ((begin, end), said) in enumerate(zip(*ranges, strict=True)):
+            if begin < end:
+                last_row = int(row[begin:end].max())
+                self._log.append(p, events.view(begin, end), names.view(*said), encoded.source, last_row)
         return int((~encoded.derived[order]).sum())
 
 
-def _where_names_go(keys: U64, item: U64, partition: I64, partitions: int) -> Bools:
-    """Of each partition, which names (by key) it gets: those of the items of its rows, and those that are of no row's
-    item."""
-    order = np.argsort(keys)
-    begin, end = (np.searchsorted(keys, item, side, order) for side in ("left", "right"))
-    named = begin < end
+def _where_names_go(keys: U64, item: U64, partition: U16, partitions: int) -> tuple[I64, I64]:
+    """(partition, name) of each name that a partition gets, in order: those of the items of its rows, and those that
+    are of no row's item."""
     goes = np.zeros((partitions, len(keys)), bool)
-    goes[partition[named], order[begin[named]]] = True
-    return goes | ~goes.any(axis=0)
+    if len(keys):
+        order = np.argsort(keys)
+        found = order[np.searchsorted(keys, item, sorter=order) % len(keys)]
+        named = keys[found] == item
+        goes[partition[named], found[named]] = True
+    which, name = np.nonzero(goes | ~goes.any(axis=0))
+    return which, name
 
 
 def raw_of(row: Mapping[str, Any], given: bytes | None) -> bytes:

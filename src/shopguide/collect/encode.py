@@ -1,48 +1,22 @@
 """Raw columns become rows of the log: ids become keys, users become keyed hashes, rows without consent go no further.
 
-Every row given is either an event, or a MALFORMED row with its reason and raw bytes, or counted as refused. Columns
-are worked on whole; only rows with something wrong, a search, or new item attributes cost a step each.
+Every row given is either an event, or a MALFORMED row with its reason and raw bytes, or counted as refused.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
-import msgpack
 import numpy as np
-from numpy.typing import NDArray
 
-from shopguide.collect.attributes import Attributes, Bools
-from shopguide.collect.chunk import Chunk, Column
-from shopguide.collect.values import (
-    NO_ID,
-    UNKNOWN,
-    Cache,
-    amount,
-    consents,
-    epoch,
-    floats,
-    id_text,
-    id_texts,
-    is_blank,
-    keys,
-    kind_of,
-    kind_or_control_of,
-    texts,
-    times,
-)
-from shopguide.keys import Secret, category_key, event_key, event_keys, item_key
-from shopguide.records import F64, I64, U8, U64, Events, Kind, Names, Ragged
+from shopguide.collect.attributes import Bools
+from shopguide.collect.chunk import Chunk
+from shopguide.collect.passage import Memory, Passage
+from shopguide.keys import Secret
+from shopguide.records import I64, Events, Names
 
-OPS = ("upsert", "delete", "stock")
-NEED_ITEM = np.isin(np.arange(256), [k for k in Kind if Kind.VIEW <= k <= Kind.ITEM and k != Kind.SEARCH])
-OF_USERS = np.isin(np.arange(256), (Kind.ALIAS, Kind.RETRACT))
-OF_LISTS = np.isin(np.arange(256), (Kind.IMPRESSION, Kind.CLICK, Kind.FAVOURITE, Kind.DISMISS))
-ITEM = int(Kind.ITEM)
 MAX_ITEMS = 1 << 18  # items of a source whose attributes are remembered
 
 
@@ -69,259 +43,23 @@ class Encoder:
 
     def __init__(self, secret: Secret, clock: Callable[[], float] = time.time, controls: bool = False) -> None:
         self.clock = clock
-        self.users = Cache(_key_by(secret.user_key))
-        self.guests = Cache(_key_by(lambda session: secret.user_key("anonymous:" + session)))
-        self.sessions = Cache(_key_by(secret.session_key))
-        self.items = Cache(_key_by(item_key))
-        self.times = Cache(epoch, limit=1 << 12)
-        self.amounts = Cache(amount)
-        self.kinds = Cache(kind_or_control_of if controls else kind_of, limit=1 << 12)
-        self.ids = Cache(lambda text: id_text(text).encode())
+        self.memory = Memory(secret, controls)
 
     def encode(self, chunk: Chunk) -> Encoded:
         """The chunk's rows, in order, an item's new attributes before the event that brought them."""
         if len(chunk.known) > MAX_ITEMS:
             chunk.known.clear()
-        return _Encoding(self, chunk).result()
-
-
-def _key_by(key: Callable[[str], int]) -> Callable[[str | None], int]:
-    def work(text: str | None) -> int:
-        usable = id_text(text)
-        return key(usable) if usable else 0
-
-    return work
-
-
-_event_key = _key_by(event_key)
-
-
-def _pack(details: dict[str, Any]) -> bytes:
-    return msgpack.packb(details, unicode_errors="replace")  # type: ignore[no-any-return]
-
-
-class _Encoding:
-    """One chunk on its way."""
-
-    def __init__(self, encoder: Encoder, chunk: Chunk) -> None:
-        self.encoder, self.chunk = encoder, chunk
-        self.n = chunk.rows
-        self.arrived = np.full(self.n, encoder.clock()) if chunk.arrived is None else chunk.arrived
-        self.why: dict[int, str] = {}
-        self.good = np.ones(self.n, bool)
-        self.attributes = Attributes(chunk, encoder.amounts)
-        self.words: dict[str, Sequence[str | None]] = {}
-
-    def result(self) -> Encoded:
-        consent = self._consent()
-        for bad, why in self.chunk.problems.items():
-            self._reject([bad], why)
-        self._read_kind_and_ids()
-        self._read_numbers()
-        for unread, why in self.attributes.unread():
-            self._reject(unread, why)
-        events, row = self._events(self._data()), np.arange(self.n)
-        derived = np.zeros(self.n, bool)
-        news = self._news()
+        passage = Passage(self.memory, chunk, self.clock())
+        events, row = passage.events(), np.arange(chunk.rows)
+        derived = np.zeros(chunk.rows, bool)
+        news = passage.news()
         if len(news):
-            events, row = Events.join([events, self._items(news)]), np.concatenate([row, news])
-            derived = np.arange(len(row)) >= self.n
+            events, row = Events.join([events, passage.items(news)]), np.concatenate([row, news])
+            derived = np.arange(len(row)) >= chunk.rows
             place = np.argsort(row * 2 - derived, kind="stable")
             events, row, derived = events.take(place), row[place], derived[place]
-        refused = np.flatnonzero(~consent)
+        refused = np.flatnonzero(~passage.consent)
         if len(refused):
-            kept = consent[row]
+            kept = passage.consent[row]
             events, row, derived = events.take(kept), row[kept], derived[kept]
-        return Encoded(events, self._names(), self.chunk.rows_numbered()[row], derived, refused, self.chunk.source)
-
-    def _events(self, data: Ragged[np.uint8]) -> Events:
-        """The rows themselves. A malformed one keeps its user, so that it can be forgotten with them."""
-        return Events(
-            arrived=self.arrived,
-            kind=np.where(self.good, self.kind, np.uint8(Kind.MALFORMED)),
-            user=np.where(self.good & (self.kind == ITEM), np.uint64(0), self.user),
-            session=self.session * self.good,
-            item=self.item * self.good,
-            time=np.where(self.good, self.time, self.arrived),
-            value=np.where(self.good, self.value, 0.0),
-            event=self.event * self.good,
-            data=data,
-        )
-
-    def _news(self) -> I64:
-        """The rows that bring new attributes of their item, but for the catalogue's own."""
-        rows: I64 = np.array(self.attributes.news(self._texts("item"), self.good & (self.item > 0)), np.int64)
-        catalogue: Bools = self.kind[rows] == ITEM
-        return rows[~catalogue]
-
-    def _items(self, rows: I64) -> Events:
-        """An ITEM row for each of these rows."""
-        return Events(
-            arrived=self.arrived[rows],
-            kind=np.full(len(rows), ITEM),
-            item=self.item[rows],
-            time=self.time[rows],
-            data=Ragged.of_bytes([_pack({"op": "upsert", **self.attributes.of(row)}) for row in rows.tolist()]),
-        )
-
-    def _column(self, name: str) -> Column | None:
-        return self.chunk.columns.get(name)
-
-    def _texts(self, name: str) -> Sequence[str | None]:
-        if name not in self.words:
-            column = self._column(name)
-            self.words[name] = [None] * self.n if column is None else texts(column)
-        return self.words[name]
-
-    def _reject(self, rows: Sequence[int] | NDArray[Any], why: str) -> None:
-        """Rows (a boolean mask or indices) cannot be read; the first reason of a row stays."""
-        index = np.flatnonzero(rows).tolist() if isinstance(rows, np.ndarray) and rows.dtype == bool else rows
-        if len(index):
-            self.good[index] = False
-        for row in index:
-            self.why.setdefault(int(row), why)
-
-    def _consent(self) -> Bools:
-        column = self._column("consent")
-        if column is None:
-            return np.ones(self.n, bool)
-        asked = np.fromiter(map(consents, column), bool, self.n)
-        self.good &= asked
-        return asked
-
-    def _keys(self, name: str, keys_of: Callable[[Sequence[str | None]], U64]) -> U64:
-        """The keys of a column of ids; 0 where there is none. What is there but is no id is rejected."""
-        if self._column(name) is None:
-            return np.zeros(self.n, np.uint64)
-        ids = self._texts(name)
-        found = keys_of(ids)
-        none = np.flatnonzero(found == 0).tolist()
-        if not set(map(ids.__getitem__, none)) <= {None, ""}:
-            self._reject([row for row in none if not is_blank(ids[row])], f"{name} is no id")
-        return found
-
-    def _read_kind_and_ids(self) -> None:
-        encoder = self.encoder
-        column = self._column("kind")
-        self.kind: U8 = (
-            np.full(self.n, Kind.VIEW, np.uint8)
-            if column is None
-            else np.fromiter(map(encoder.kinds.__getitem__, texts(column)), np.uint8, self.n)
-        )
-        self._reject(self.kind == UNKNOWN, "unknown kind")
-        self.session = self._keys("session", partial(keys, cache=encoder.sessions))
-        self.user = self._users()
-        self._reject((self.kind != ITEM) & (self.user == 0), "no user and no session")
-        self.item = self._keys("item", partial(keys, cache=encoder.items))
-        self._reject(NEED_ITEM[self.kind] & (self.item == 0), "no item")
-        self.event = self._keys("event", lambda ids: event_keys(id_texts(ids)))  # ever new: no cache
-
-    def _users(self) -> U64:
-        """The user's key; of a row without one, that of its session's guest; or the key that a token gave."""
-        user = self._keys("user", partial(keys, cache=self.encoder.users))
-        guests = np.flatnonzero((user == 0) & (self.session > 0))
-        if len(guests):
-            sessions = list(map(self._texts("session").__getitem__, guests.tolist()))
-            user[guests] = keys(sessions, self.encoder.guests)
-        given = self._column("user_key")
-        if given is not None:
-            known = [key if type(key) is int and 0 < key < 2**64 else 0 for key in given]
-            user = np.where(np.array(known, np.uint64) > 0, np.array(known, np.uint64), user)
-        return user
-
-    def _read_numbers(self) -> None:
-        column = self._column("time")
-        self.time: F64 = np.full(self.n, np.nan) if column is None else times(column, self.encoder.times)
-        unread = ~np.isfinite(self.time)
-        if unread.any():
-            self._judge_times(column, unread)
-        column = self._column("value")
-        self.value: F64 = np.zeros(self.n) if column is None else floats(column, self.encoder.amounts)
-        self._reject(~np.isfinite(self.value), "value is not a finite number")
-
-    def _judge_times(self, column: Column | None, unread: Bools) -> None:
-        """Say what is wrong with times. A catalogue's or a control row without one is of now."""
-        for row in np.flatnonzero(unread).tolist():
-            given = None if column is None else column[row]
-            if not is_blank(given):
-                readable = np.isinf(self.time[row]) or (isinstance(given, (str, float)) and _names_nan(given))
-                self._reject([row], "time is not finite" if readable else "time cannot be read")
-            elif self.kind[row] >= ITEM:
-                self.time[row] = self.arrived[row]
-            else:
-                self._reject([row], "no time")
-
-    def _data(self) -> Ragged[np.uint8]:
-        """Searches' queries, catalogue rows, profiles, and what became malformed."""
-        data = [b""] * self.n
-        queries, ops = self._texts("query"), self._texts("op")
-        for row in np.flatnonzero(self.good & (self.kind == Kind.SEARCH)).tolist():
-            query = queries[row]
-            if is_blank(query) or query == NO_ID:
-                self._reject([row], "no query")
-            else:
-                data[row] = _pack({"query": str(query).strip()})
-        for row in np.flatnonzero(self.good & (self.kind == ITEM)).tolist():
-            op = ops[row] or "upsert"
-            said = self.attributes.of(row)
-            if op not in OPS:
-                self._reject([row], "unknown op")
-            elif op == "stock" and "stock" not in said:
-                self._reject([row], "no stock")
-            else:
-                data[row] = _pack({"op": op, **said})
-        self._say_profiles(data)
-        self._say_whom(data)
-        self._say_which_list(data)
-        for row, why in self.why.items():
-            data[row] = _pack({"reason": why, "raw": self.chunk.raw(row)})
-        return Ragged.of_bytes(data)
-
-    def _say_profiles(self, data: list[bytes]) -> None:
-        profiles = self._column("profile")
-        for row in np.flatnonzero(self.good & (self.kind == Kind.PROFILE)).tolist():
-            if profiles is None:
-                self._reject([row], "no profile")
-            else:
-                data[row] = _pack(profiles[row])
-
-    def _say_whom(self, data: list[bytes]) -> None:
-        """Whose visitor a row's user is, which event it takes back."""
-        for row in np.flatnonzero(self.good & OF_USERS[self.kind]).tolist():
-            alias = self.kind[row] == Kind.ALIAS
-            name = "account" if alias else "target"
-            said = self._texts(name)[row]
-            key = self.encoder.users[said] if alias else _event_key(said)
-            if key:
-                data[row] = _pack({name: key})
-            else:
-                self._reject([row], f"no {name}")
-
-    def _say_which_list(self, data: list[bytes]) -> None:
-        """The list in which the item stood, as its id on the stream, where it is known."""
-        if self._column("list") is None:
-            return
-        lists = self._texts("list")
-        for row in np.flatnonzero(self.good & OF_LISTS[self.kind]).tolist():
-            if id_text(lists[row]):
-                data[row] = _pack({"list": lists[row]})
-            elif not is_blank(lists[row]):
-                self._reject([row], "list is no id")
-
-    def _names(self) -> Names:
-        """The ids of the chunk's items, and the names of the categories that ITEM rows mention."""
-        ids = self._texts("item")
-        item, at = np.unique(self.item * self.good, return_index=True)
-        words = [ids[row] for row in at[item > 0].tolist()]
-        categories = sorted(filter(id_text, self.attributes.categories))
-        return Names(
-            key=np.concatenate([item[item > 0], np.array(list(map(category_key, categories)), np.uint64)]),
-            text=Ragged.of_bytes(list(map(self.encoder.ids.__getitem__, [*words, *categories]))),
-        )
-
-
-def _names_nan(value: str | float) -> bool:
-    try:
-        return bool(np.isnan(float(value)))
-    except ValueError:
-        return False
+        return Encoded(events, passage.names(), chunk.rows_numbered()[row], derived, refused, chunk.source)

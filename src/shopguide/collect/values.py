@@ -1,20 +1,21 @@
 """Reading single values: ids, numbers, times, kinds, consent. Never raises: what cannot be read has a marker.
 
-A :class:`Cache` works each distinct text out once, so ``map(cache.__getitem__, column)`` does no Python work for
-values seen before.
+A :class:`Cache` works each distinct text out once, so a column that is looked up in it costs no Python work for values
+seen before.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from shopguide._core import is_text
 from shopguide.collect.chunk import Column
-from shopguide.records import F64, U64, Kind
+from shopguide.records import F64, Kind
 
 V = TypeVar("V")
 
@@ -64,10 +65,10 @@ class Cache(dict[Any, V], Generic[V]):
         return value
 
 
-def texts(column: Column) -> Sequence[str | None]:
+def texts(column: Column) -> list[str | None]:
     """A column of ids or words as text or None; numbers as they are written, NO_ID for anything else."""
-    if set(map(type, column)) <= {str, type(None)}:
-        return column  # type: ignore[return-value]
+    if isinstance(column, list) and is_text(column):
+        return column
     return [value if value is None or type(value) is str else _text_of(value) for value in column]
 
 
@@ -83,13 +84,6 @@ def id_text(text: str | None) -> str:
     return stripped if len(stripped) <= MAX_ID and (stripped.isascii() or _is_utf8(stripped)) else ""
 
 
-def id_texts(column: Sequence[str | None]) -> list[str]:
-    """The id in each text of a column."""
-    ids = [text.strip() if text else "" for text in column]
-    usable = "".join(ids).isascii() and max(map(len, ids), default=0) <= MAX_ID
-    return ids if usable else list(map(id_text, ids))
-
-
 def _is_utf8(text: str) -> bool:
     try:
         text.encode()
@@ -101,11 +95,6 @@ def _is_utf8(text: str) -> bool:
 def is_blank(value: Any) -> bool:
     """Whether a row says nothing here."""
     return value is None or (isinstance(value, str) and not value.strip())
-
-
-def keys(column: Sequence[str | None], cache: Cache[int]) -> U64:
-    """The keys of a column of ids; 0 where there is no usable one."""
-    return np.fromiter(map(cache.__getitem__, column), np.uint64, len(column))
 
 
 def floats(column: Column, cache: Cache[float]) -> F64:
