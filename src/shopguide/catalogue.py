@@ -21,6 +21,7 @@ from shopguide.records import Batch, Events, Kind, Names
 
 OWN = np.isin(np.arange(256), (Kind.ITEM, Kind.PICK, Kind.LOOKUP, Kind.FORGET))
 ATTRIBUTES = ("title", "category", "brand", "price", "image", "url")
+NO_EVENTS = Events()  # what most batches have of a catalogue's own rows
 
 
 def concerns(batch: Batch) -> bool:
@@ -30,7 +31,9 @@ def concerns(batch: Batch) -> bool:
 
 def extract(batch: Batch) -> Batch:
     """The part of a batch that catalogues learn from."""
-    return Batch(batch.partition, batch.first, batch.last, batch.events.take(_own_rows(batch.events)), batch.names)
+    own = np.flatnonzero(_own_rows(batch.events))
+    events = batch.events.take(own) if len(own) else NO_EVENTS
+    return Batch(batch.partition, batch.first, batch.last, events, batch.names)
 
 
 def items(events: Events) -> Iterator[tuple[int, int, dict[str, Any]]]:

@@ -35,9 +35,9 @@ class Outcomes:
     def note(self, rows: Iterable[dict[str, Any]]) -> None:
         """Take in rows as the collector gets them."""
         signals: dict[int, dict[str, str]] = {}
-        rows = list(rows)
-        kinds = map(self._kinds.__getitem__, [str(row.get("kind", "")) for row in rows])
-        for row, kind in zip(rows, kinds, strict=True):
+        for row in rows:
+            said = row.get("kind")
+            kind = self._kinds[said] if type(said) is str else None
             if kind not in NOTED:
                 continue
             item = row.get("item")
