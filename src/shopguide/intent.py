@@ -1,12 +1,13 @@
 """What a live visit shows of purchase intent, as numbers in 0..1: the visible units of a belief network.
 
 A visit begins anew with each purchase: nothing of it, nor of what came before it, is in a feature. All of them are
-functions of the events so far, in order; sums are of whole numbers, so that a visit's features are the same in whatever
-company they are computed.
+functions of the events so far, in order: one by one for a live visit, all prefixes of many at once to train on. Both
+count in whole numbers (times in ms), so that they agree.
 """
 
 from __future__ import annotations
 
+from collections import Counter, deque
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,12 +19,17 @@ SEEN = (Kind.VIEW, Kind.SEARCH, Kind.CART, Kind.FAVOURITE, Kind.CLICK, Kind.DISM
 PAUSE = 1800.0  # seconds at most that pass between two events: who comes back later did not look all the time
 LATELY = 5  # events
 
-FEATURES = (
-    "events", "items", "repeats", "returns", "searches", "carts", "favourites", "clicks", "dismissals", "in cart",
-    "any cart", "last searched", "last carted", "last new", "last back", "last in cart", "run", "on last", "on one",
-    "new lately", "since cart", "seconds", "gap", "gap before", "mean gap", "longest gap", "time on last",
-    "time on one",
-)  # fmt: skip
+# Each feature's amount from which on it is 1, its logarithm counting; None: it is a share already.
+_MOST = {
+    "events": 100, "items": 50, "repeats": 50, "returns": 30, "searches": 10, "carts": 10, "favourites": 10,
+    "clicks": 10, "dismissals": 10, "in cart": 5, "any cart": None, "last searched": None, "last carted": None,
+    "last new": None, "last back": None, "last in cart": None, "run": 10, "on last": 20, "on one": 20,
+    "new lately": None, "since cart": None, "seconds": 7200, "gap": PAUSE, "gap before": PAUSE, "mean gap": PAUSE,
+    "longest gap": PAUSE, "time on last": None, "time on one": None,
+}  # fmt: skip
+FEATURES = tuple(_MOST)
+_LOGS = np.array([most is not None for most in _MOST.values()])
+_SCALE = np.log1p([most for most in _MOST.values() if most is not None])
 
 F32 = NDArray[np.float32]
 
@@ -40,12 +46,74 @@ class Prefixes(NamedTuple):
 def features(kind: U8, item: U64, time: F64) -> F32:
     """Those of a visit after the events given, in order: float32[len(FEATURES)]; ``time`` in epoch s. All 0 where
     nothing has happened since its newest purchase."""
+    visit = _Visit()
     begin = max(np.flatnonzero(kind == Kind.PURCHASE) + 1, default=0)
-    seen = begin + np.flatnonzero(np.isin(kind[begin:], SEEN))
-    if not len(seen):
-        return np.zeros(len(FEATURES), np.float32)
-    found: F32 = _after_each(kind[seen], item[seen], time[seen], np.zeros(len(seen), np.int64))[-1]
-    return found
+    moments = np.round((time - time[:1]) * 1000).astype(np.int64)
+    for event in zip(kind[begin:].tolist(), item[begin:].tolist(), moments[begin:].tolist(), strict=True):
+        if event[0] in SEEN:
+            visit.see(*event)
+    return _squashed(np.array(visit.amounts() if visit.events else [0.0] * len(FEATURES)))
+
+
+class _Visit:
+    """What happened so far."""
+
+    def __init__(self) -> None:
+        self.events = self.new = self.returns = self.run = self.since_cart = 0
+        self.last = (0, 0, 0)
+        self.was_new = self.was_back = False
+        self.gap = self.gap_before = self.longest = self.passed = 0  # ms
+        self.kinds: Counter[int] = Counter()
+        self.looks: Counter[int] = Counter()
+        self.spent: Counter[int] = Counter()  # ms on each item
+        self.carted: set[int] = set()
+        self.lately: deque[bool] = deque(maxlen=LATELY)
+
+    def see(self, kind: int, item: int, moment: int) -> None:
+        before_kind, before_item, before = self.last
+        self.gap_before = self.gap
+        if self.events:
+            self.gap = min(max(moment - before, 0), int(PAUSE * 1000))
+            self.passed += self.gap
+            self.longest = max(self.longest, self.gap)
+            self.spent[before_item] += self.gap
+        looking = kind != Kind.SEARCH
+        same = self.events > 0 and looking and before_kind != Kind.SEARCH and before_item == item
+        self.was_new = looking and not self.looks[item]
+        self.was_back = looking and not self.was_new and not same
+        self.run = self.run + 1 if same else 1
+        self.new += self.was_new
+        self.returns += self.was_back
+        self.lately.append(self.was_new)
+        self.looks[item] += looking
+        self.kinds[kind] += 1
+        self.events += 1
+        if kind == Kind.CART:
+            self.carted.add(item)
+            self.since_cart = 0
+        self.since_cart += 1
+        self.last = kind, item, moment
+
+    def amounts(self) -> list[float]:
+        """In the order of FEATURES."""
+        kind, item, _ = self.last
+        passed = max(self.passed, 1)
+        counted = (Kind.SEARCH, Kind.CART, Kind.FAVOURITE, Kind.CLICK, Kind.DISMISS)
+        return [
+            self.events, self.new, self.looks.total() - self.new, self.returns, *(self.kinds[k] for k in counted),
+            len(self.carted), bool(self.carted), kind == Kind.SEARCH, kind == Kind.CART,
+            self.was_new, self.was_back, item in self.carted, self.run, self.looks[item], max(self.looks.values()),
+            sum(self.lately) / len(self.lately), 1 / self.since_cart if self.carted else 0,
+            self.passed / 1000, self.gap / 1000, self.gap_before / 1000, self.passed / 1000 / max(self.events - 1, 1),
+            self.longest / 1000, self.spent[item] / passed, max(self.spent.values(), default=0) / passed,
+        ]  # fmt: skip
+
+
+def _squashed(amounts: NDArray[Any]) -> F32:
+    """Amounts [..., len(FEATURES)] as 0..1, each doubling of what is counted about as much."""
+    found = amounts.astype(np.float64)
+    found[..., _LOGS] = np.minimum(np.log1p(found[..., _LOGS]) / _SCALE, 1)
+    return found.astype(np.float32)
 
 
 def prefixes(kind: U8, item: U64, time: F64, session: U64) -> Prefixes:
@@ -123,38 +191,33 @@ def _after_each(kind: U8, item: U64, time: F64, visit: I64) -> F32:
     seconds, spent = visits.sums(gap), items.sums(dwell)
     found = visits.sums(new)
     columns = {
-        "events": _log(count, 100),
-        "items": _log(found, 50),
-        "repeats": _log(visits.sums(looked - new), 50),
-        "returns": _log(visits.sums(back), 30),
-        "searches": _log(visits.sums(is_[Kind.SEARCH]), 10),
-        "carts": _log(visits.sums(is_[Kind.CART]), 10),
-        "favourites": _log(visits.sums(is_[Kind.FAVOURITE]), 10),
-        "clicks": _log(visits.sums(is_[Kind.CLICK]), 10),
-        "dismissals": _log(visits.sums(is_[Kind.DISMISS]), 10),
-        "in cart": _log(cart, 5),
+        "events": count,
+        "items": found,
+        "repeats": visits.sums(looked - new),
+        "returns": visits.sums(back),
+        "searches": visits.sums(is_[Kind.SEARCH]),
+        "carts": visits.sums(is_[Kind.CART]),
+        "favourites": visits.sums(is_[Kind.FAVOURITE]),
+        "clicks": visits.sums(is_[Kind.CLICK]),
+        "dismissals": visits.sums(is_[Kind.DISMISS]),
+        "in cart": cart,
         "any cart": cart > 0,
         "last searched": is_[Kind.SEARCH],
         "last carted": is_[Kind.CART],
         "last new": new,
         "last back": back,
         "last in cart": carts_of > 0,
-        "run": _log(run, 10),
-        "on last": _log(on_last, 20),
-        "on one": _log(visits.largest(on_last), 20),
+        "run": run,
+        "on last": on_last,
+        "on one": visits.largest(on_last),
         "new lately": (found - visits.back(found, LATELY)) / np.minimum(count, LATELY),
         "since cart": np.where(last_cart > 0, 1 / (1.0 + count - last_cart), 0),
-        "seconds": _log(seconds / 1000, 7200),
-        "gap": _log(gap / 1000, PAUSE),
-        "gap before": _log(visits.back(gap, 1) / 1000, PAUSE),
-        "mean gap": _log(seconds / 1000 / np.maximum(visits.place, 1), PAUSE),
-        "longest gap": _log(visits.largest(gap) / 1000, PAUSE),
+        "seconds": seconds / 1000,
+        "gap": gap / 1000,
+        "gap before": visits.back(gap, 1) / 1000,
+        "mean gap": seconds / 1000 / np.maximum(visits.place, 1),
+        "longest gap": visits.largest(gap) / 1000,
         "time on last": (spent - dwell) / np.maximum(seconds, 1),
         "time on one": visits.largest(visits.back(spent, 1)) / np.maximum(seconds, 1),
     }
-    return np.stack([columns[name] for name in FEATURES], 1).astype(np.float32)
-
-
-def _log(amounts: NDArray[Any], most: float) -> F64:
-    """0 for none, 1 from ``most`` on, each doubling about as much in between."""
-    return np.asarray(np.minimum(np.log1p(amounts) / np.log1p(most), 1))
+    return _squashed(np.stack([columns[name] for name in FEATURES], 1))

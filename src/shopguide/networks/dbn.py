@@ -230,9 +230,11 @@ def export(layers: Layers) -> bytes:
 
 
 def _keras() -> ModuleType:
-    """Keras on JAX, unless KERAS_BACKEND names another backend. Raises SettingError where it is not installed."""
+    """Keras on JAX, unless KERAS_BACKEND names another backend. Raises SettingError where it is not installed, or what
+    the graph is written with."""
     os.environ.setdefault("KERAS_BACKEND", "jax")
     try:
+        importlib.import_module("onnx")
         keras = importlib.import_module("keras")
     except ImportError:
         raise SettingError("training needs Keras: pip install 'shopguide[train]'") from None
