@@ -12,16 +12,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import lightgbm
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 from table import machine
 
 from shopguide.evaluate.data import in_time, open_dataset
@@ -32,6 +30,14 @@ from shopguide.featurize.looks import intent
 from shopguide.intent import Prefixes, prefixes
 from shopguide.networks.dbn import INPUT, slices, train
 from shopguide.records import Events, Kind
+
+try:
+    import lightgbm
+    import onnxruntime
+    from sklearn.linear_model import LogisticRegression
+except ImportError as missing:
+    print(f"purchase intent: not run: {missing}")
+    sys.exit()
 
 DATA = Path(os.environ.get("SHOPGUIDE_DATA", "../shared/data"))
 SETS = ("jd_appliances", "rees46_2019oct_3h")
