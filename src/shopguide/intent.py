@@ -171,7 +171,8 @@ class _ByItem(_Groups):
 
 
 def _after_each(kind: U8, item: U64, time: F64, visit: I64) -> F32:
-    """After each event of visits that stand together, each in order: float32[events, len(FEATURES)]."""
+    """After each event of visits that stand together, each in order, what _Visit has: float32[events,
+    len(FEATURES)]."""
     visits, items = _Groups(visit), _ByItem(visit, item)
     one = np.ones(len(kind), np.int64)
     is_ = {k: (kind == k).astype(np.int64) for k in SEEN}
@@ -188,36 +189,17 @@ def _after_each(kind: U8, item: U64, time: F64, visit: I64) -> F32:
     carts_of = items.sums(is_[Kind.CART])
     cart = visits.sums(is_[Kind.CART] * (carts_of == 1))
     last_cart = visits.largest(is_[Kind.CART] * count)
-    seconds, spent = visits.sums(gap), items.sums(dwell)
+    seconds, spent = visits.sums(gap), items.sums(dwell)  # ms
     found = visits.sums(new)
-    columns = {
-        "events": count,
-        "items": found,
-        "repeats": visits.sums(looked - new),
-        "returns": visits.sums(back),
-        "searches": visits.sums(is_[Kind.SEARCH]),
-        "carts": visits.sums(is_[Kind.CART]),
-        "favourites": visits.sums(is_[Kind.FAVOURITE]),
-        "clicks": visits.sums(is_[Kind.CLICK]),
-        "dismissals": visits.sums(is_[Kind.DISMISS]),
-        "in cart": cart,
-        "any cart": cart > 0,
-        "last searched": is_[Kind.SEARCH],
-        "last carted": is_[Kind.CART],
-        "last new": new,
-        "last back": back,
-        "last in cart": carts_of > 0,
-        "run": run,
-        "on last": on_last,
-        "on one": visits.largest(on_last),
-        "new lately": (found - visits.back(found, LATELY)) / np.minimum(count, LATELY),
-        "since cart": np.where(last_cart > 0, 1 / (1.0 + count - last_cart), 0),
-        "seconds": seconds / 1000,
-        "gap": gap / 1000,
-        "gap before": visits.back(gap, 1) / 1000,
-        "mean gap": seconds / 1000 / np.maximum(visits.place, 1),
-        "longest gap": visits.largest(gap) / 1000,
-        "time on last": (spent - dwell) / np.maximum(seconds, 1),
-        "time on one": visits.largest(visits.back(spent, 1)) / np.maximum(seconds, 1),
-    }
-    return _squashed(np.stack([columns[name] for name in FEATURES], 1))
+    passed = np.maximum(seconds, 1)
+    counted = (Kind.SEARCH, Kind.CART, Kind.FAVOURITE, Kind.CLICK, Kind.DISMISS)
+    amounts = [
+        count, found, visits.sums(looked - new), visits.sums(back), *(visits.sums(is_[k]) for k in counted),
+        cart, cart > 0, is_[Kind.SEARCH], is_[Kind.CART],
+        new, back, carts_of > 0, run, on_last, visits.largest(on_last),
+        (found - visits.back(found, LATELY)) / np.minimum(count, LATELY),
+        np.where(last_cart > 0, 1 / (1.0 + count - last_cart), 0),
+        seconds / 1000, gap / 1000, visits.back(gap, 1) / 1000, seconds / 1000 / np.maximum(visits.place, 1),
+        visits.largest(gap) / 1000, (spent - dwell) / passed, visits.largest(visits.back(spent, 1)) / passed,
+    ]  # fmt: skip
+    return _squashed(np.stack(amounts, 1))
