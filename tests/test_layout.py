@@ -21,6 +21,7 @@ NOUNS = {
     "settings",
     "keys",
     "frontier",
+    "intent",
     "catalogue",
     "picks",
     "profile",

@@ -8,6 +8,7 @@ MRR (Shani, Gunawardana, "Evaluating recommendation systems", 2011).
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,6 +110,11 @@ class Bootstrap:
         0 where there is nothing to divide by."""
         above, below = (self._times @ np.bincount(self._of, rows, self._times.shape[1]) for rows in (part, whole))
         return np.divide(above, below, out=np.zeros(DRAWS), where=below > 0)
+
+    def interval_of(self, measure: Callable[[F64], float]) -> list[float]:
+        """The 95 % percentile interval of a measure that is told how often each row was drawn."""
+        low, high = np.percentile([measure(times[self._of]) for times in self._times], (2.5, 97.5))
+        return [float(low), float(high)]
 
     def interval(self, part: NDArray[Any], whole: NDArray[Any] | None = None) -> list[float]:
         """The 95 % percentile interval of the ratio (Efron, Tibshirani, 1993); whole None: of the mean."""
