@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.built
 PEERS := $(VENV)/.peers
+BACKENDS := $(VENV)/.backends
 FUZZER := $(VENV)/.fuzzer
 SECONDS ?= 60
 CORE := $(wildcard csrc/*.[ch] src/shopguide/*.pyx src/shopguide/*.pxi src/shopguide/*.pxd)
@@ -30,9 +31,15 @@ $(PEERS): pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[bench]'
 	@touch $@
 
+$(BACKENDS): pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[backends]'
+	@touch $@
+
 test: build ## everything: unit, property, C under sanitizers, the whole line, a real browser
 	@sh tests/browser.sh
-	@$(BIN)/python -m pytest
+	@$(MAKE) --no-print-directory $(BACKENDS) || echo "test: tensorflow does not install; its test says so"
+	@$(BIN)/python -m pytest -n auto --dist loadfile tests/test_*.py
+	@$(BIN)/python -m pytest tests/chaos tests/e2e tests/kafka tests/storm
 
 $(FUZZER): pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[fuzz]'

@@ -24,11 +24,11 @@ from table import machine
 
 from shopguide.evaluate.data import in_time, open_dataset
 from shopguide.evaluate.metrics import Bootstrap
-from shopguide.evaluate.probabilities import auc, calibration_error, losses, reliability
 from shopguide.evaluate.protocols import by_session
 from shopguide.featurize.looks import intent
 from shopguide.intent import Prefixes, prefixes
 from shopguide.networks.dbn import INPUT, slices, train
+from shopguide.probabilities import auc, calibration_error, losses, reliability
 from shopguide.records import Events, Kind
 
 try:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from shopguide.errors import SettingError
-from shopguide.evaluate.probabilities import auc, calibration_error, losses
 from shopguide.networks.dbn import INPUT, OUTPUT, Trained, centred, export, logits, platt, scaled, slices, train
 from shopguide.networks.rbm import sigmoid
+from shopguide.probabilities import auc, calibration_error, losses
 
 ort = pytest.importorskip("onnxruntime")
 os.environ.setdefault("KERAS_BACKEND", "jax")

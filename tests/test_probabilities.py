@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shopguide.evaluate.metrics import Bootstrap
-from shopguide.evaluate.probabilities import Bin, auc, calibration_error, losses, reliability
+from shopguide.probabilities import Bin, auc, calibration_error, losses, reliability
 
 ROWS = st.lists(st.tuples(st.sampled_from([0.1, 0.2, 0.5, 0.9]), st.booleans(), st.integers(0, 3)), min_size=1)
 

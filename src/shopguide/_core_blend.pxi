@@ -116,6 +116,15 @@ cdef class Blend:
         self.best_len = 0
         return check(sg_blend_put(self.blend, signal, items, because, amounts, n))
 
+    def items(self):
+        """The items of all rows so far, each once: uint64[n]."""
+        cdef size_t x
+        found = np.empty(self.blend.places, np.uint64)
+        cdef uint64_t[::1] i = found
+        for x in range(self.blend.places):
+            i[x] = self.blend.items[x]
+        return found
+
     def rows(self):
         """All rows in the order they were put: (signal uint32[n], items, because, amounts)."""
         cdef size_t x, n = self.blend.rows_len

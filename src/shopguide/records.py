@@ -21,7 +21,19 @@ from numpy.typing import NDArray
 from shopguide.columns import Ragged, Table, pack_table, unpack_table
 from shopguide.errors import PackingError
 
-__all__ = ["SIGNALS", "SIMILAR", "TRENDING", "Batch", "Candidates", "Events", "Kind", "Lessons", "Looks", "Moved"]
+__all__ = [
+    "LEARNED",
+    "SIGNALS",
+    "SIMILAR",
+    "TRENDING",
+    "Batch",
+    "Candidates",
+    "Events",
+    "Kind",
+    "Lessons",
+    "Looks",
+    "Moved",
+]
 __all__ += ["Names", "Ragged", "Record", "Slate", "Table", "Update", "pack", "unpack"]
 
 MAGIC = b"SG"
@@ -54,7 +66,7 @@ class Kind(IntEnum):
     WATCH = 11  # data: {"expires": float, "slot": str, "n": int}; see Looks; expires 0: answer once
     UNWATCH = 12
     PICK = 13  # data: {"action": "pin" | "boost" | "bury" | "block" | "undo", "id", "by", "why", ...}; see picks
-    ACTIVATE = 14  # data: {"model": str, "version": str}; reserved: clean rejects it
+    ACTIVATE = 14  # data: {"version": str, "models": [str]}; see artefacts
     FORGET = 15  # data: {"by": int}: the account whose visitor this was; nothing: by themselves
     RETRACT = 16  # data: {"target": int}: the key of the event id to take out
     ALIAS = 17  # data: {"account": int}: the user key that this visitor is
@@ -62,6 +74,9 @@ class Kind(IntEnum):
     ERASED = 19  # what is left of a forgotten row: what its event's id is known by, so that a late retry is a double
     LOOKUP = 20  # data: {"by": str, "why": str}: an expert looked at what is held of the user
     PROFILE = 21  # data: {"attributes": {str: str}, "interests": [str], "beneath": bool}; see profile
+
+
+LEARNED = (Kind.VIEW, Kind.CART, Kind.FAVOURITE, Kind.PURCHASE, Kind.CLICK)  # what a model learns from
 
 
 class Events(Table):
@@ -171,6 +186,9 @@ class Looks(Table):
         "recent_kind": "u1[]",  # strongest kind seen for each
         "recent_time": "<f8[]",
         "here": "u1[]",  # events of each in the live session; 0: it is not in it
+        "visit": "<u8[]",  # items of the unit's newest events, oldest first: of the live session, or the user
+        "visit_kind": "u1[]",
+        "visit_time": "<f8[]",
         "query": "u1[]",  # what was searched for last in the live session, UTF-8; empty: nothing
         "since_query": "<u2",  # signs of interest in the live session after that search
         "bought": "<u8[]",
@@ -191,6 +209,9 @@ class Looks(Table):
     recent_kind: Ragged[np.uint8]
     recent_time: Ragged[np.float64]
     here: Ragged[np.uint8]
+    visit: Ragged[np.uint64]
+    visit_kind: Ragged[np.uint8]
+    visit_time: Ragged[np.float64]
     query: Ragged[np.uint8]
     since_query: NDArray[np.uint16]
     bought: Ragged[np.uint64]
@@ -201,7 +222,7 @@ class Looks(Table):
 SIGNALS: tuple[str, ...] = ("items", "rule", "second", "next", "hops", "sessions", "users")
 SIGNALS += ("current", "previous", "steps", "repeats", "popular")
 SIGNALS += (SIMILAR.decode(), TRENDING.decode(), BASE)
-SIGNALS += ("content", "search", "beside")
+SIGNALS += ("content", "search", "beside", "rnn", "cnn")
 
 
 class Candidates(Table):

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shopguide.featurize.shoppers import LEARNED, Shoppers
+from shopguide.featurize.shoppers import Shoppers
 from shopguide.profile import Profile
-from shopguide.records import SIMILAR, TRENDING, Batch, Events, Kind, Looks, Ragged
+from shopguide.records import LEARNED, SIMILAR, TRENDING, Batch, Events, Kind, Looks, Ragged
 
 STRENGTH = np.zeros(max(Kind) + 1, np.uint8)  # of a sign of interest, to name the strongest for an item
 STRENGTH[[Kind.VIEW, Kind.CLICK, Kind.FAVOURITE, Kind.CART, Kind.PURCHASE]] = 1, 2, 3, 4, 5
 _KIND_OF_STRENGTH = np.array([0, Kind.VIEW, Kind.CLICK, Kind.FAVOURITE, Kind.CART, Kind.PURCHASE], np.uint8)
 _LEARNED = np.isin(np.arange(256), LEARNED)
+VISIT = 200  # newest events of a unit that an answer looks at one by one
 _CHANGES_LISTS = ~np.isin(np.arange(256), (Kind.LOOKUP, Kind.IMPRESSION))
 
 
@@ -146,6 +147,7 @@ class Watches:
         searches = np.flatnonzero(live & (kind == Kind.SEARCH))
         query = shoppers.queries.text(int(item[searches[-1]])) if len(searches) else ""
         since = int((live & _LEARNED[kind])[searches[-1] :].sum()) if len(searches) else 0
+        visit = np.flatnonzero(live)[-VISIT:] if self._by_session else np.arange(len(item))[-VISIT:]
         unit = int(session[-1]) ^ user if self._by_session and len(session) else user
         return Looks(
             user=np.array([user], np.uint64),
@@ -160,6 +162,9 @@ class Watches:
             recent_kind=Ragged.of([strongest], "u1"),
             recent_time=Ragged.of([times], "<f8"),
             here=Ragged.of([here], "u1"),
+            visit=Ragged.of([item[visit]], "<u8"),
+            visit_kind=Ragged.of([kind[visit]], "u1"),
+            visit_time=Ragged.of([events["time"][visit]], "<f8"),
             query=Ragged.of_bytes([query.encode("utf-8", "replace")]),
             since_query=[since],
             bought=Ragged.of([np.unique(item[kind == Kind.PURCHASE])], "<u8"),

@@ -21,10 +21,9 @@ from shopguide.featurize.profiles import Profiles
 from shopguide.featurize.queries import Queries
 from shopguide.featurize.retention import Bounds
 from shopguide.keys import relay_key
-from shopguide.records import Events, Kind, Lessons, Moved, Ragged
+from shopguide.records import LEARNED, Events, Kind, Lessons, Moved, Ragged
 from shopguide.settings import LearnSettings
 
-LEARNED = (Kind.VIEW, Kind.CART, Kind.FAVOURITE, Kind.PURCHASE, Kind.CLICK)
 KEPT = (*LEARNED, Kind.SEARCH, Kind.DISMISS)
 _LEARNED = np.isin(np.arange(256), LEARNED)
 _KEPT = np.isin(np.arange(256), KEPT)

@@ -9,8 +9,6 @@ its shift is such that all rows have their rate on average, as the rate of a sli
 
 from __future__ import annotations
 
-import importlib
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,8 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopguide.errors import SettingError
-from shopguide.evaluate.probabilities import auc, calibration_error, losses
+from shopguide.networks.graph import Graph
 from shopguide.networks.rbm import F64, RBM, fit, sigmoid
+from shopguide.networks.training import keras
+from shopguide.probabilities import auc, calibration_error, losses
 
 HIDDEN = (32, 16)  # units
 PRETRAINING = 5  # epochs of each RBM
@@ -31,7 +31,6 @@ HELD_OUT, SLICES = 0.5, 4  # of the groups, the newest
 MOST_EPOCHS, PATIENCE = 60, 6
 BATCH = 256
 RATE = 1e-3
-OPSET, IR = 17, 8  # old enough for any ONNX Runtime of the last years
 INPUT, OUTPUT = "features", "intent"
 NEWTON = 50  # steps
 SEED = 7
@@ -56,9 +55,9 @@ def train(rows: F32, label: Labels, group: Groups, seed: int = SEED, told: Told 
     """``rows`` float32[n, F] in 0..1, each with its label and the visit that it belongs to, visits numbered in order
     of time. The same seed gives the same graph on the same machine. Raises SettingError where Keras is not installed
     or there is nothing to tell apart."""
-    begin, keras, parted = time.monotonic(), _keras(), slices(label, group)
+    begin, framework, parted = time.monotonic(), keras(), slices(label, group)
     told("pre-training")
-    network = _Network(keras, pretrain(rows.astype(np.float64), seed))
+    network = _Network(framework, pretrain(rows.astype(np.float64), seed))
     parts = [_Tuning(network, rows[before], label[before], seed) for before, _ in parted]
     true = np.concatenate([label[after] for _, after in parted])
     best, epochs, found = np.inf, 0, np.zeros(len(true))
@@ -211,31 +210,12 @@ def scaled(layers: Layers, slope: float, shift: float) -> Layers:
 
 def export(layers: Layers) -> bytes:
     """The network as an ONNX graph of Gemm and Sigmoid."""
-    from onnx import TensorProto, checker, helper, numpy_helper  # noqa: PLC0415  an extra
-
-    nodes, given, name = [], [], INPUT
+    graph, name = Graph(), INPUT
     for at, (kernel, bias) in enumerate(zip(layers[::2], layers[1::2], strict=True)):
-        for part, array in (("kernel", kernel), ("bias", bias)):
-            given.append(numpy_helper.from_array(np.ascontiguousarray(array, np.float32), f"{part} {at}"))
-        nodes.append(helper.make_node("Gemm", [name, f"kernel {at}", f"bias {at}"], [f"sum {at}"]))
-        nodes.append(helper.make_node("Sigmoid", [f"sum {at}"], [name := f"layer {at}"]))
-    given.append(numpy_helper.from_array(np.array([1], np.int64), "units"))
-    nodes.append(helper.make_node("Squeeze", [name, "units"], [OUTPUT]))
-    inputs = [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["batch", len(layers[0])])]
-    outputs = [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["batch"])]
-    graph = helper.make_graph(nodes, "shopguide intent", inputs, outputs, given)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
-    checker.check_model(model)
-    return bytes(model.SerializeToString())
-
-
-def _keras() -> ModuleType:
-    """Keras on JAX, unless KERAS_BACKEND names another backend. Raises SettingError where it is not installed, or what
-    the graph is written with."""
-    os.environ.setdefault("KERAS_BACKEND", "jax")
-    try:
-        importlib.import_module("onnx")
-        keras = importlib.import_module("keras")
-    except ImportError:
-        raise SettingError("training needs Keras: pip install 'shopguide[train]'") from None
-    return keras
+        graph.given(f"kernel {at}", kernel.astype(np.float32))
+        graph.given(f"bias {at}", bias.astype(np.float32))
+        graph.node("Gemm", [name, f"kernel {at}", f"bias {at}"], f"sum {at}")
+        name = graph.node("Sigmoid", [f"sum {at}"], f"layer {at}")
+    graph.given("units", np.array([1], np.int64))
+    graph.node("Squeeze", [name, "units"], OUTPUT)
+    return graph.bytes({INPUT: (np.float32, ("batch", len(layers[0])))}, {OUTPUT: (np.float32, ("batch",))})

@@ -62,6 +62,10 @@ WORDS: dict[str, Callable[[Cause, int], str]] = {
     TRENDING.decode(): lambda cause, shared: "trending now",
     "content": lambda cause, shared: f"resembles {cause.title}" if cause.title else "fits your interests",
     "search": lambda cause, shared: "matches what you searched for",
+    **dict.fromkeys(
+        ("rnn", "cnn"),
+        lambda cause, shared: f"the sequence model expects it next, most of all because you {cause.did}",
+    ),
     BASE: lambda cause, shared: "what every candidate begins with",
 }
 # The same where too few shoppers link the two to name the cause, for signals that come from other shoppers' pairs.
@@ -70,6 +74,7 @@ UNNAMED = {
     "rule": "goes with other things you looked at",
     "next": "often comes next",
     SIMILAR.decode(): "goes with it",
+    **dict.fromkeys(("rnn", "cnn"), "the sequence model expects it next"),
 }
 
 

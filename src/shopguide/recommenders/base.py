@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from shopguide._core import Blend, Query
 from shopguide.records import SIGNALS, Batch, Lessons
 
+NO_ITEMS = np.zeros(0, np.uint64)
 PLACE = {name: at for at, name in enumerate(SIGNALS)}  # a signal's number in a blend
 
 
@@ -18,7 +19,7 @@ class Context(NamedTuple):
     """Who asks: what the list is made from, the user's newest items, each next older one counting less; distinct items
     of the user, newest first; of each the strongest kind, the time, how many events of the live session it has; the
     unit that the live session is in the model, and the user (0: none); what they searched for last in it (empty:
-    nothing); what an imported profile says that they like."""
+    nothing); what an imported profile says that they like; the items of the unit's newest events, oldest first."""
 
     asked: Query
     recent: NDArray[np.uint64]
@@ -30,6 +31,7 @@ class Context(NamedTuple):
     now: float
     query: str = ""
     interests: tuple[str, ...] = ()
+    visit: NDArray[np.uint64] = NO_ITEMS
 
 
 class Recommender(Protocol):

@@ -134,6 +134,8 @@ class ScoreSettings(Section):
     repeats: float = Field(0.1, description="weight of coming back to an item")
     popular: float = Field(0.01, description="weight of what is popular now")
     content: float = Field(0.3, description="weight of what resembles the newest items, by what the catalogue says")
+    rnn: float = Field(0.2, description="weight of the recurrent network, where `shopguide train` made one")
+    cnn: float = Field(0.1, description="weight of the convolutional network, where `shopguide train` made one")
     search: float = Field(0.5, description="weight of what the words of the visit's last search match")
 
     @field_validator("weights")
