@@ -89,8 +89,9 @@ def test_times(time: float, why: str) -> None:
 
 
 def test_kinds_need_what_they_need() -> None:
-    for kind in set(Kind) - {Kind.ACTIVATE}:
+    for kind in Kind:
         data = {"query": "q", "action": "pin", "target": 1, "account": 2, "path": [3], "events": pack_table(Moved())}
+        data |= {"version": "9f", "models": ["rnn"]} if kind == Kind.ACTIVATE else {}
         data |= {"by": "Ada", "why": "a call"} if kind == Kind.LOOKUP else {}
         data |= {"attributes": {"age": "30-39"}, "interests": ["tea"]} if kind == Kind.PROFILE else {}
         assert reason(data, kind=kind) == ("malformed" if kind == Kind.MALFORMED else "")
@@ -167,7 +168,8 @@ def test_kinds_need_what_they_need() -> None:
         (Kind.ADOPT, {"path": [1], "events": pack_table(Moved()), "queries": ["tea"]}, ""),
         (Kind.ADOPT, {"path": [1], "events": pack_table(Moved()), "queries": [1]}, "queries makes no sense"),
         (Kind.ADOPT, {"path": [1], "events": pack_table(Moved()), "queries": "tea"}, "queries makes no sense"),
-        (Kind.ACTIVATE, {"model": "blend", "version": "1"}, "kind is not served by this version"),
+        (Kind.ACTIVATE, {"models": ["blend"]}, "no version"),
+        (Kind.ACTIVATE, {"models": "blend", "version": "1"}, "models makes no sense"),
     ],
 )
 def test_data_of_kinds(kind: Kind, data: dict[str, Any], why: str) -> None:

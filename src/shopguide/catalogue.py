@@ -20,18 +20,19 @@ from shopguide.picks import Lookups, Picks
 from shopguide.records import Batch, Events, Kind, Names
 
 OWN = np.isin(np.arange(256), (Kind.ITEM, Kind.PICK, Kind.LOOKUP, Kind.FORGET))
+TOLD = OWN | np.isin(np.arange(256), (Kind.ACTIVATE,))  # to all who keep a catalogue
 ATTRIBUTES = ("title", "category", "brand", "price", "image", "url")
 NO_EVENTS = Events()  # what most batches have of a catalogue's own rows
 
 
 def concerns(batch: Batch) -> bool:
     """Whether a catalogue has anything to learn from the batch."""
-    return bool(len(batch.names)) or bool(_own_rows(batch.events).any())
+    return bool(len(batch.names)) or bool(TOLD[batch.events.kind].any())
 
 
 def extract(batch: Batch) -> Batch:
     """The part of a batch that catalogues learn from."""
-    own = np.flatnonzero(_own_rows(batch.events))
+    own = np.flatnonzero(TOLD[batch.events.kind])
     events = batch.events.take(own) if len(own) else NO_EVENTS
     return Batch(batch.partition, batch.first, batch.last, events, batch.names)
 
@@ -47,10 +48,6 @@ def categories(events: Events) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     rows = [(item, d["category"]) for item, _, d in items(events) if _is_upsert(d) and d.get("category")]
     keys = [category_key(str(category)) for _, category in rows]
     return np.array([item for item, _ in rows], np.uint64), np.array(keys, np.uint64)
-
-
-def _own_rows(events: Events) -> NDArray[np.bool_]:
-    return OWN[events.kind]
 
 
 def _is_upsert(details: dict[str, Any]) -> bool:
@@ -73,7 +70,7 @@ class Catalogue:
         self._learn_names(batch.names)
         events = batch.events
         offered = [item for item in set(events.item[events.kind == Kind.ITEM].tolist()) if self.available(item)]
-        for row in np.flatnonzero(_own_rows(events)).tolist():
+        for row in np.flatnonzero(OWN[events.kind]).tolist():
             kind, details, time = int(events.kind[row]), events.details(row), float(events.time[row])
             if kind == Kind.FORGET:
                 self.lookups.forget(int(events.user[row]))

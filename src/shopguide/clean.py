@@ -86,6 +86,7 @@ REQUIRED: dict[int, dict[str, Check]] = {
     Kind.SEARCH: {"query": _is_text},
     Kind.PICK: {"action": _one_of(*ACTIONS, UNDO, "clear")},
     Kind.LOOKUP: {"by": _is_word, "why": _is_word},
+    Kind.ACTIVATE: {"version": _is_word, "models": _are_texts},
     Kind.RETRACT: {"target": _is_key},
     Kind.ALIAS: {"account": _is_key},
     Kind.ADOPT: {"path": _is_path, "events": _is_moved},
@@ -113,7 +114,6 @@ def _kinds(*kinds: Kind) -> Bools:
 
 
 _KNOWN = _kinds(*Kind)
-_NOT_YET = _kinds(Kind.ACTIVATE)
 _NEED_ITEM = _kinds(*(kind for kind in _SHOPPERS if kind != Kind.SEARCH), Kind.ITEM, Kind.PICK)
 _NEED_USER = _kinds(
     *_SHOPPERS, *(Kind.UNWATCH, Kind.FORGET, Kind.RETRACT, Kind.ALIAS, Kind.ADOPT, Kind.LOOKUP, Kind.PROFILE)
@@ -165,7 +165,6 @@ def _judged(batch: Batch) -> tuple[Batch, Rejects]:
 
     reject(events.kind == Kind.MALFORMED, "malformed")
     reject(~_KNOWN[events.kind], "unknown kind")
-    reject(_NOT_YET[events.kind], "kind is not served by this version")
     reject(~np.isfinite(events.time), "time is not finite")
     reject(events.time > events.arrived + AHEAD, "time is in the future")
     reject(events.time < EARLIEST, "time is too long ago")

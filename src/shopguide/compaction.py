@@ -241,8 +241,8 @@ def _blanked(events: Events, gone: Offsets) -> Events:
 
 
 def _newest(log: Log, partition: int, end: int, keeps: Kept) -> Offsets:
-    """The rows that stay beyond retention: picks; of items, aliases and profiles each that no later one says all of
-    again. What was said of a user before a FORGET row does not."""
+    """The rows that stay beyond retention: picks, and which models are in force; of items, aliases and profiles each
+    that no later one says all of again. What was said of a user before a FORGET row does not."""
     rows = [clean(_lasting(batch, keeps))[0].events for _, batch in log.frames(partition, 0, end)]
     stays: list[int] = []
     said: dict[tuple[int, int], set[str]] = {}  # of whom and which kind: what the later rows say
@@ -254,7 +254,7 @@ def _newest(log: Log, partition: int, end: int, keeps: Kept) -> Offsets:
                 forgotten.add(int(events.user[row]))
             if kind == Kind.FORGET or (kind == Kind.PROFILE and int(events.user[row]) in forgotten):
                 continue
-            if kind == Kind.PICK and "id" in details:
+            if kind == Kind.ACTIVATE or (kind == Kind.PICK and "id" in details):
                 stays.append(int(events.offset[row]))
                 continue
             key = int(events.item[row] if kind in (Kind.ITEM, Kind.PICK) else events.user[row]), kind
@@ -281,7 +281,8 @@ def _says(kind: int, details: dict[str, Any]) -> tuple[set[str], set[str]]:
 def _lasting(batch: Batch, keeps: Kept) -> Batch:
     """The rows of a batch that may stay: what catalogues learn from and know, who is whose visitor, and profiles; and
     what ends these."""
-    learned = batch.events.take(np.isin(batch.events.kind, (Kind.ITEM, Kind.PICK)) & keeps.knows(batch.events.item))
+    of_items = np.isin(batch.events.kind, (Kind.ITEM, Kind.PICK)) & keeps.knows(batch.events.item)
+    learned = batch.events.take(of_items | (batch.events.kind == Kind.ACTIVATE))
     aliases = batch.events.take((batch.events.kind == Kind.ALIAS) & np.isin(batch.events.user, keeps.visitors))
     of_profiles = np.isin(batch.events.kind, (Kind.PROFILE, Kind.FORGET)) & np.isin(batch.events.user, keeps.profiled)
     events = Events.join([learned, aliases, batch.events.take(of_profiles)])

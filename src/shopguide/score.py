@@ -8,37 +8,52 @@ shopper is that sum and nothing else.
 from __future__ import annotations
 
 import json
+import logging
 import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shopguide._core import Audience, Query
+from shopguide.artefacts import OFF, Artefact, Artefacts, InForce
 from shopguide.blend import Blender, Scored
-from shopguide.errors import CoreError, LostError, StateError
+from shopguide.errors import CoreError, LostError, ShopguideError, StateError
 from shopguide.frontier import Frontier
+from shopguide.intent import features
+from shopguide.networks.loading import load
+from shopguide.networks.serving import SEQUENTIAL, Intent, Sequential
 from shopguide.recommenders.base import PLACE, Context, Recommender
 from shopguide.recommenders.content import Content
 from shopguide.recommenders.items import ItemBased
+from shopguide.recommenders.network import Network
 from shopguide.recommenders.popular import Popular
 from shopguide.recommenders.sequence import Sequence
 from shopguide.recommenders.sessions import NearestSessions, NearestUsers
 from shopguide.recommenders.visit import Visit
-from shopguide.records import SIMILAR, TRENDING, Batch, Candidates, Lessons, Looks, Ragged, Slate, Update
+from shopguide.records import LEARNED, SIMILAR, TRENDING, Batch, Candidates, Lessons, Looks, Ragged, Slate, Update
 from shopguide.settings import Settings
 from shopguide.weights import Weights
 
+logger = logging.getLogger(__name__)
+
 SPARE = 10  # candidates beyond the list's length, for what rank may not show
 SEARCHED_FOR = 5  # looks after which a search counts half
+_LEARNED = np.isin(np.arange(256), LEARNED)
 EXPLAINED = 3  # strongest causes of a candidate, whose shoppers are counted
 
 
 class Scorer:
     """The model. Every replica learns everything and answers for its share of the users."""
 
-    def __init__(self, settings: Settings, replica: int = 0, replicas: int = 1) -> None:
+    def __init__(self, settings: Settings, replica: int = 0, replicas: int = 1, models: Path | None = None) -> None:
+        """``models``: where trained models lie that ACTIVATE rows name; None: nowhere, and such rows say nothing."""
         self._replica, self._replicas = replica, replicas
+        self._models, self.in_force = models, InForce()
+        self._intent: Intent | None = None  # None: as featurize says
+        self._gap = settings.learn.session_gap
         learn, score = settings.learn, settings.score
         self._limit = score.neighbours
         self._decay = np.power(score.decay, np.arange(score.recent), dtype=np.float64)
@@ -46,6 +61,7 @@ class Scorer:
         self.popular = Popular(learn)
         self.content = Content(score)
         self.audience = Audience()
+        self._networks = {name: Network(name) for name in SEQUENTIAL}
         self._recommenders: dict[str, Recommender] = {
             "items": self.items,
             "sequence": Sequence(learn, score),
@@ -53,15 +69,23 @@ class Scorer:
             **({"users": NearestUsers(learn)} if learn.users else {}),
             "visit": Visit(),
             "content": self.content,
+            **self._networks,
             "popular": self.popular,  # the last: of all that the others found
         }
-        self.blender = Blender(Weights.of(score))
+        self._own = Weights.of(score)
+        self.blender = Blender(self._own)
         self.frontier = Frontier()
 
+    def use(self, networks: Mapping[str, Sequential]) -> None:
+        """Ask these networks from now on, each in the place of the one of its kind."""
+        for name, network in networks.items():
+            self._networks[name].network = network
+
     def learn_catalogue(self, batch: Batch) -> None:
-        """What ITEM and PICK rows say; any number of times, in any interleaving."""
+        """What ITEM, PICK and ACTIVATE rows say; any number of times, in any interleaving."""
         for recommender in self._recommenders.values():
             recommender.learn_catalogue(batch)
+        self._activate(self.in_force.learn(batch.events))
 
     def forget(self, items: NDArray[np.uint64]) -> None:
         """These items have gone from the catalogue."""
@@ -104,6 +128,10 @@ class Scorer:
         mine = looks
         if self._replicas > 1:
             mine = looks.take((looks.user & 0xFFFFFFFF) % self._replicas == self._replica)
+        if self._intent is not None and len(mine):
+            shown = _shown(mine, self._gap)
+            probably = np.where(shown.any(axis=1), self._intent.of(shown), mine.intent)
+            mine = mine.of({**mine.columns(), "intent": probably})
         found = []
         for row in range(len(mine)):
             hidden = len(mine.bought[row]) + len(mine.dismissed[row])
@@ -138,6 +166,7 @@ class Scorer:
                 now,
                 looks.query.bytes_at(row).decode("utf-8", "replace"),
                 tuple(looks.interests.bytes_at(row).decode("utf-8", "replace").splitlines()),
+                looks.visit[row][_LEARNED[looks.visit_kind[row]]],
             )
             for recommender in self._recommenders.values():
                 recommender.score(context, self._limit, rows)
@@ -151,7 +180,8 @@ class Scorer:
         state: dict[str, NDArray[Any]] = {"audience.items": items, "audience.users": users, "audience.counts": counts}
         for name, recommender in self._recommenders.items():
             state |= {f"{name}.{column}": array for column, array in recommender.dump().items()}
-        meta = json.dumps({"frontier": list(self.frontier.reached.items())}).encode()
+        said = {"frontier": list(self.frontier.reached.items()), "in_force": self.in_force.dump()}
+        meta = json.dumps(said).encode()
         return {**state, "meta": np.frombuffer(meta, np.uint8)}
 
     def load(self, state: dict[str, NDArray[Any]]) -> None:
@@ -160,15 +190,39 @@ class Scorer:
             for name, recommender in self._recommenders.items():
                 recommender.load(_part(state, name), kept)
             self.audience.load(state["audience.items"], state["audience.users"], state["audience.counts"])
-            self.frontier = Frontier(dict(json.loads(state["meta"].tobytes())["frontier"]))
+            said = json.loads(state["meta"].tobytes())
+            self.frontier = Frontier(dict(said["frontier"]))
+            self.in_force.load(said["in_force"])
         except (CoreError, KeyError, ValueError, TypeError) as e:
             raise StateError(f"score's snapshot is broken: {e}") from None
+        self._activate(list(self.in_force.versions))
 
     def check(self) -> None:
         """Raises CoreError where an invariant of the core does not hold."""
         self.audience.check()
         for recommender in self._recommenders.values():
             recommender.check()
+
+    def _activate(self, models: list[str]) -> None:
+        """Load models whose version has changed. One that cannot be loaded stays as it was, with a warning."""
+        if self._models is None:
+            return
+        artefacts = Artefacts(self._models)
+        for model in models:
+            version = self.in_force.versions[model]
+            try:
+                self._put_in_force(model, None if version == OFF else artefacts.open(version))
+            except ShopguideError as e:
+                logger.warning("model %s stays as it was: %s", model, e)
+
+    def _put_in_force(self, model: str, artefact: Artefact | None) -> None:
+        """None: what there is without training."""
+        if model == "blend":
+            self.blender = self.blender.under(self._own if artefact is None else weights_of(artefact))
+        elif model == "dbn":
+            self._intent = None if artefact is None else Intent(artefact.files["dbn.onnx"])
+        elif model in self._networks:
+            self._networks[model].network = None if artefact is None else load(model, artefact.files)
 
     def _learn(self, lessons: Lessons) -> None:
         turns = np.flatnonzero(np.diff(lessons.sign)) + 1
@@ -201,6 +255,31 @@ class Scorer:
             "shared": Ragged(all_.starts, shared),
         }
         return Candidates.of(columns)
+
+
+def _shown(looks: Looks, gap: float) -> NDArray[np.float32]:
+    """What looks show of intent, float32[looks, FEATURES]: the newest events without a pause of ``gap`` seconds."""
+    rows = []
+    for kind, item, times in zip(looks.visit_kind, looks.visit, looks.visit_time, strict=True):
+        begin = max(np.flatnonzero(np.diff(times) > gap) + 1, default=0)
+        rows.append(features(kind[begin:], item[begin:], times[begin:]))
+    return np.stack(rows)
+
+
+def weights_of(artefact: Artefact) -> Weights:
+    """Those of its blend. Raises SettingError where they are broken."""
+    return Weights.load(artefact.files["blend.json"])
+
+
+def can_serve(artefact: Artefact, models: Iterable[str]) -> None:
+    """Raises ShopguideError where these models of an artefact cannot be served."""
+    for model in models:
+        if model == "blend":
+            Blender(weights_of(artefact))
+        elif model == "dbn":
+            Intent(artefact.files["dbn.onnx"])
+        elif model in SEQUENTIAL:
+            load(model, artefact.files)
 
 
 def _part(state: dict[str, NDArray[Any]], name: str) -> dict[str, NDArray[Any]]:

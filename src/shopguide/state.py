@@ -7,6 +7,7 @@
     DIR/rejects/                 see shopguide.rejects
     DIR/forgetting.json          users whom a crash kept from being forgotten wholly: done at the next start
     DIR/snapshots/00000042/      its parts (shopguide.snapshot), and manifest.json, written last
+    DIR/models/                  see shopguide.artefacts
     DIR/tasks/                   see shopguide.tasks
 
 A snapshot is whole or not there: it is written under another name, made durable, and renamed. The manifest names the
@@ -42,6 +43,7 @@ class StateDir:
         self.path = path
         self.log = path / "log"
         self.rejects = path / "rejects"
+        self.models = path / "models"
         self._snapshots = path / "snapshots"
         self._lock: int | None = None
         self._where: dict[str, Any] = {}

@@ -38,7 +38,7 @@ class AtRest:
         self.topic = bound(path)
         self.log = None if self.topic else self._open_log()
         self.featurizer = Featurizer(self.settings)
-        self.scorer = Scorer(self.settings)
+        self.scorer = Scorer(self.settings, models=self.state.models)
         self.ranker = Ranker(self.settings)
         positions = self._restore()
         if self.log is not None:

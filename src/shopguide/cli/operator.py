@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from shopguide import receipts
+from shopguide.artefacts import OFF, Artefacts
 from shopguide.cli.control import Control, Verbs
 from shopguide.cli.door import Line
 from shopguide.cli.tally import Tally
@@ -18,11 +19,12 @@ from shopguide.collect.encode import Encoder
 from shopguide.collect.imports import MappedFiles
 from shopguide.collect.mapping import load_mapping
 from shopguide.compaction import Found, erase, find, naming
-from shopguide.errors import SourceError, StateError
+from shopguide.errors import RefusedError, SourceError, StateError
 from shopguide.keys import event_key, partition_of
 from shopguide.log import Log
 from shopguide.records import Kind
 from shopguide.rejects import raw
+from shopguide.score import can_serve
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +74,7 @@ class Operator:
             "kinds": dict(sorted(found.kinds.items())),
             "sha256": found.digest,
             "offsets": {str(p): int(offsets[-1]) for p, offsets in found.offsets.items() if len(offsets)},
-            "learned_models": [],
+            "learned_models": Artefacts(line.state.models).note_forgotten(found.offsets),
             **self._kept_by(),
         }
 
@@ -124,6 +126,25 @@ class Operator:
             line.learn_all()
         return {"event": event, "found": owner is not None}
 
+    def activate(self, version: str, models: list[str]) -> dict[str, str]:
+        """Put models of a trained version in force (none named: all that it has), or switch them off; which version
+        each is of then. Raises RefusedError for a version that cannot be served."""
+        line = self._line
+        if version == OFF:
+            named = models or list(line.stage("score").in_force.versions)
+        else:
+            artefact = Artefacts(line.state.models).open(version)
+            named = models or list(artefact.models)
+            if lacking := set(named) - set(artefact.models):
+                raise RefusedError(
+                    f"version {version} has no {', '.join(sorted(lacking))}: it has {', '.join(artefact.models)}"
+                )
+            can_serve(artefact, named)
+        line.collector.control(Kind.ACTIVATE, 0, partition=0, version=version, models=named)
+        line.collector.commit()
+        line.learn_all()
+        return dict(line.call(lambda: line.stage("score").in_force.versions))
+
     def take_in(self, paths: list[str], mapping: str) -> Generator[dict[str, Any], None, dict[str, Any]]:
         """Import files by a mapping file, saying how far it is; what became of their rows, once they are learned."""
         line, tally = self._line, Tally()
@@ -159,7 +180,12 @@ def operated(line: Line) -> Iterator[Operator]:
     operator = Operator(line)
     try:
         operator.resume()
-        verbs: Verbs = {"forget": operator.forget, "retract": operator.retract, "take_in": operator.take_in}
+        verbs: Verbs = {
+            "forget": operator.forget,
+            "retract": operator.retract,
+            "take_in": operator.take_in,
+            "activate": operator.activate,
+        }
         with Control(line.state.path, verbs):
             yield operator
     finally:

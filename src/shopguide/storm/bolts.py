@@ -83,7 +83,8 @@ class ScoreBolt(ModelBolt):
     outputs = ["partition", "slate"]
 
     def make(self) -> Scorer:
-        return Scorer(self.deployment.settings, self.deployment.index, self.deployment.width)
+        deployment = self.deployment
+        return Scorer(deployment.settings, deployment.index, deployment.width, deployment.state.models)
 
     def handle(self, tup: Any) -> None:
         if tup.stream == CATALOGUE:

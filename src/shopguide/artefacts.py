@@ -1,0 +1,167 @@
+"""Artefacts of training: versioned folders, each whole or not there, and which of their models are in force.
+
+    DIR/models/VERSION/manifest.json    {"format": 1, "version": "9f2c…", "made": epoch s, "models": {"rnn": {…}, …},
+                                         "read": {partition: offset after the last row read}, "run": {…},
+                                         "files": {name: hash}}
+    DIR/models/VERSION/blend.json       of shopguide.weights; and rnn.onnx, rnn.npz, … of shopguide.networks
+
+The version is a hash of the files, so equal trainings have equal versions. What is in force is a function of the log:
+ACTIVATE rows name a version and the models that it is of from then on; an earlier version's row again is the way back.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xxhash
+
+from shopguide import durable
+from shopguide.errors import StateError
+from shopguide.records import Events, Kind
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+OFF = "off"  # the version that switches a model off
+FORGOTTEN = "holds-forgotten"  # marks a version whose training read somebody who is forgotten since
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """``models``: what each is made from and how well it did; ``read``: of a log's partitions, the offsets up to which
+    it was; empty: files were read. ``run``: what the training was like."""
+
+    path: Path
+    version: str
+    made: float
+    models: Mapping[str, Any]
+    read: Mapping[int, int]
+    run: Mapping[str, Any]
+    files: Mapping[str, Path]
+
+    @property
+    def holds_forgotten(self) -> bool:
+        return (self.path / FORGOTTEN).exists()
+
+
+class Artefacts:
+    """The artefacts in a folder, which need not be there yet."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def write(
+        self, files: Mapping[str, bytes], models: Mapping[str, Any], read: Mapping[int, int], run: Mapping[str, Any]
+    ) -> Artefact:
+        """A new version. Raises StateError, and leaves nothing behind, where the disk refuses."""
+        hashes = {name: xxhash.xxh3_64_hexdigest(files[name]) for name in sorted(files)}
+        version = xxhash.xxh3_64_hexdigest(json.dumps(hashes).encode())
+        manifest = {"format": FORMAT, "version": version, "made": time.time(), "models": dict(models), "files": hashes}
+        manifest["run"], manifest["read"] = dict(run), {str(partition): end for partition, end in read.items()}
+        begun = self.folder / f".{version}.{os.getpid()}"
+        try:
+            begun.mkdir(mode=0o700, parents=True)
+            for name, data in files.items():
+                durable.write(begun / name, data)
+            durable.write(begun / "manifest.json", json.dumps(manifest, indent=1).encode())
+            durable.sync(begun)
+            with suppress(FileNotFoundError):  # trained before: equal, but for when it was made and what it read
+                shutil.rmtree(self.folder / version)
+            begun.rename(self.folder / version)
+            durable.sync(self.folder)
+        except OSError as e:
+            raise StateError(f"cannot write {self.folder / version}: {e.strerror}") from None
+        finally:
+            shutil.rmtree(begun, ignore_errors=True)
+        return self.open(version)
+
+    def open(self, version: str) -> Artefact:
+        """Raises StateError where there is no such version, or one of its files is not as it was written."""
+        path = self.folder / version
+        try:
+            found = json.loads((path / "manifest.json").read_bytes())
+            if found["format"] != FORMAT:
+                raise ValueError(f"format {found['format']}; this program reads {FORMAT}")
+            for name, written in found["files"].items():
+                if xxhash.xxh3_64_hexdigest((path / name).read_bytes()) != written:
+                    raise ValueError(f"{name} is not as it was written")
+            files = {name: path / name for name in found["files"]}
+            read = {int(partition): int(end) for partition, end in found["read"].items()}
+            return Artefact(
+                path,
+                str(found["version"]),
+                float(found["made"]),
+                dict(found["models"]),
+                read,
+                dict(found["run"]),
+                files,
+            )
+        except OSError as e:
+            raise StateError(f"there is no version {version!r} in {self.folder}: {e.strerror}") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as e:
+            raise StateError(f"{path} is no artefact of `shopguide train`: {e}") from None
+
+    def all(self) -> list[Artefact]:
+        """The oldest first; what is broken is passed over with a warning."""
+        return sorted(self._whole(), key=lambda artefact: artefact.made)
+
+    def _whole(self) -> Iterator[Artefact]:
+        for path in self.folder.iterdir() if self.folder.is_dir() else ():
+            if not path.name.startswith("."):
+                try:
+                    yield self.open(path.name)
+                except StateError as e:
+                    logger.warning("%s", e)
+
+    def note_forgotten(self, offsets: Mapping[int, Any]) -> list[str]:
+        """The versions whose training read one of these rows, by partition: marked, so that the next training replaces
+        them."""
+        found = []
+        for artefact in self.all():
+            if any((np.asarray(rows) < artefact.read.get(partition, 0)).any() for partition, rows in offsets.items()):
+                durable.write(artefact.path / FORGOTTEN, b"")
+                found.append(artefact.version)
+        return found
+
+    def drop_forgotten(self, but: set[str]) -> list[str]:
+        """Remove the marked versions, but for these; those that went."""
+        gone = [artefact for artefact in self.all() if artefact.holds_forgotten and artefact.version not in but]
+        for artefact in gone:
+            shutil.rmtree(artefact.path)
+        return [artefact.version for artefact in gone]
+
+
+class InForce:
+    """Which version each model is of, by what ACTIVATE rows say: in any order and any number of times."""
+
+    def __init__(self) -> None:
+        self.versions: dict[str, str] = {}
+        self._since: dict[str, tuple[float, str]] = {}
+
+    def learn(self, events: Events) -> list[str]:
+        """Take rows in; the models whose version is another now."""
+        before = dict(self.versions)
+        for row in np.flatnonzero(events.kind == Kind.ACTIVATE).tolist():
+            said = events.details(row)
+            for model in said["models"]:
+                newer = float(events.arrived[row]), str(said["version"])
+                if newer > self._since.get(model, (0.0, "")):
+                    self._since[model], self.versions[model] = newer, newer[1]
+        return [model for model, version in self.versions.items() if before.get(model) != version]
+
+    def dump(self) -> list[tuple[str, float, str]]:
+        return [(model, *since) for model, since in self._since.items()]
+
+    def load(self, state: list[tuple[str, float, str]]) -> None:
+        self._since = {model: (since, version) for model, since, version in state}
+        self.versions = {model: version for model, _, version in state}
