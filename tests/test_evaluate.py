@@ -27,7 +27,7 @@ from shopguide.evaluate.metrics import Bootstrap, Ranks, beyond, measures, rank_
 from shopguide.evaluate.protocols import by_session, follows, learned, reveal
 from shopguide.evaluate.rates import rates
 from shopguide.evaluate.store import Store
-from shopguide.evaluate.training import HeldOut, Queries, ascend, hits_and_mrr, train
+from shopguide.evaluate.training import HeldOut, Queries, ascend, hits_and_mrr
 from shopguide.records import Events, Kind, Ragged
 from shopguide.settings import load
 from shopguide.weights import Weights
@@ -189,7 +189,10 @@ def test_of_a_single_stream_weights_see_the_warm_up_only() -> None:
     other.item[cut:] = 999
     one, two = (learned(Dataset("d", NEXT_ITEM, part, None, 0), 0.8) for part in (stream, other))
     assert one.train == two.train and len(one.train) == cut
-    assert train(one, SETTINGS, "linear", "keep").version == train(two, SETTINGS, "linear", "keep").version
+    assert (
+        HeldOut.of(one, SETTINGS, "keep").train("linear").version
+        == HeldOut.of(two, SETTINGS, "keep").train("linear").version
+    )
     whole = Dataset("d", NEXT_ITEM, stream, other, 0)
     assert learned(whole, 0.8) is whole
 
@@ -292,7 +295,7 @@ def test_training_on_a_shop_beats_its_start_and_trees_can_be_served(tmp_path: Pa
     bad = load("shop", flags={"score.steps": 3, "score.next": 0.0, "score.popular": 2})
     arms = [Arm("blend", "untrained", Weights.of(bad.score))]
     for kind in ("linear", "trees"):
-        weights = train(Dataset("d", NEXT_ITEM, data.train, None, 0), bad, kind, "keep")
+        weights = HeldOut.of(Dataset("d", NEXT_ITEM, data.train, None, 0), bad, "keep").train(kind)
         weights.save(tmp_path / f"{kind}.json")
         arms.append(Arm("blend", kind, Weights.load(tmp_path / f"{kind}.json")))
     contest = Contest(data, bad, STATIC, 5, "keep", arms)
@@ -300,7 +303,7 @@ def test_training_on_a_shop_beats_its_start_and_trees_can_be_served(tmp_path: Pa
     start, linear, trees = (measures(arm.ranks)["mrr"] for arm in contest.arms)
     assert linear > start + 0.05 and trees > start + 0.05
     with pytest.raises(SettingError, match="too little"):
-        train(Dataset("d", NEXT_ITEM, shop(1), None, 0), bad, "linear", "keep")
+        HeldOut.of(Dataset("d", NEXT_ITEM, shop(1), None, 0), bad, "keep")
 
 
 def test_an_ablation_trains_without_each_signal(tmp_path: Path) -> None:

@@ -70,7 +70,10 @@ class Weights:
         except (ValueError, KeyError, TypeError, AttributeError) as e:
             raise SettingError(f"score.weights = {str(path)!r}: no file of `shopguide train`: {e}") from None
 
+    def packed(self) -> bytes:
+        """What :meth:`load` reads."""
+        return json.dumps({"format": FORMAT, "version": self.version, **vars(self)}).encode()
+
     def save(self, path: Path) -> None:
         """Written whole or not at all."""
-        said = {"format": FORMAT, "version": self.version, **vars(self)}
-        durable.replace(path, json.dumps(said).encode())
+        durable.replace(path, self.packed())

@@ -20,7 +20,7 @@ from shopguide.cli.state import state
 from shopguide.cli.storm import storm
 from shopguide.cli.takeback import export, forget, retract
 from shopguide.cli.token import token
-from shopguide.cli.train import train
+from shopguide.cli.train import activate, train
 from shopguide.cli.watch import watch
 from shopguide.errors import ShopguideError
 
@@ -35,7 +35,7 @@ def cli() -> None:
 
 
 QUESTIONS = (watch, recommend, similar, trending, why)
-MODEL = (batch, train, evaluate, simulate)
+MODEL = (batch, train, activate, evaluate, simulate)
 for command in (demo, run, *MODEL, *QUESTIONS, token, import_, forget, retract, export, state, storm, config):
     cli.add_command(command)
 

@@ -18,6 +18,8 @@ from shopguide.evaluate.data import LEAVE_ONE_OUT, NEXT_ITEM, PREQUENTIAL, STATI
 from shopguide.evaluate.protocols import WARM_UP, learned
 from shopguide.evaluate.rates import rates
 from shopguide.evaluate.training import HeldOut
+from shopguide.networks.learning import Learner
+from shopguide.networks.training import KINDS
 from shopguide.settings import Settings
 from shopguide.weights import BLENDED, Weights
 
@@ -39,6 +41,7 @@ from shopguide.weights import BLENDED, Weights
 @click.option("--recommender", default="blend", show_default=True, help=f"blend, all, or of {', '.join(BLENDED)}.")
 @click.option("--blend", "learner", type=click.Choice(("linear", "trees")), default="linear", show_default=True)
 @click.option("--weights", type=click.Path(path_type=Path), help="Trained weights; none: trained on the learned part.")
+@click.option("--networks", default="", help="Trained on the learned part and asked too: rnn, cnn or rnn,cnn.")
 @click.option("--untrained", is_flag=True, help="The settings' own weights.")
 @click.option("--ablate", is_flag=True, help="The blend without each signal in turn too, its weights trained anew.")
 @click.option("-k", default=None, type=click.IntRange(1, 100), help="Length of a list; none: 20, or 10 a user.")
@@ -74,6 +77,7 @@ def _run(
     recommender: str,
     learner: str,
     weights: Path | None,
+    networks: str,
     untrained: bool,
     ablate: bool,
     k: int | None,
@@ -94,15 +98,18 @@ def _run(
         late = [seconds(part) for part in freshness.split(",")] if freshness else [0.0]
         if freshness and mode != PREQUENTIAL:
             raise SettingError(f"--freshness {freshness!r}: in mode {mode} no model learns; add --mode {PREQUENTIAL}")
+        asked = _networks(networks, recommender, bar)
         arms: list[Arm] = []
         if recommender in ("blend", "all"):
-            arms += _blends(learned(dataset, warm_up), settings, learner, weights, untrained, ablate, seen, bar)
+            held = learned(dataset, warm_up)
+            arms += _blends(held, settings, learner, weights, untrained, ablate, seen, bar, asked)
         if recommender != "blend":
-            names = BLENDED if recommender == "all" else (recommender,)
-            arms += [Arm(name, "", alone(name)) for name in names if name != "users" or settings.learn.users]
+            silent = {*KINDS, *(() if settings.learn.users else ("users",))} - {*(asked.kinds if asked else ())}
+            names = [name for name in BLENDED if name not in silent] if recommender == "all" else [recommender]
+            arms += [Arm(name, "", alone(name)) for name in names]
         arms = [Arm(arm.recommender, arm.learner, arm.weights, each) for arm in arms for each in late]
         asking = bar.add_task("asking", total=None, rows=0)
-        contest = Contest(dataset, settings, mode, k, seen, arms, warm_up, lambda n: bar.update(asking, rows=n))
+        contest = Contest(dataset, settings, mode, k, seen, arms, warm_up, lambda n: bar.update(asking, rows=n), asked)
         contest.run()
     if not contest.arms[0].ranks.rank:
         raise SettingError(f"{path}: there is no question to ask: no session or user goes on after the learned part")
@@ -119,6 +126,7 @@ def _blends(
     ablate: bool,
     seen: str,
     bar: Progress,
+    networks: Learner | None,
 ) -> list[Arm]:
     if ablate and (untrained or weights is not None):
         raise SettingError("--ablate: trains weights anew, so it goes with neither --weights nor --untrained")
@@ -132,10 +140,28 @@ def _blends(
     def told(stage: str) -> None:
         bar.update(task, description=f"training: {stage}")
 
-    held = HeldOut.of(dataset, settings, seen, told)
+    held = HeldOut.of(dataset, settings, seen, told, networks)
     arms = [Arm("blend", learner, held.train(learner, told))]
-    for name in held.signals if ablate else ():
-        told(f"without {name}")
-        arms.append(Arm(f"without {name}", learner, held.without(name).train(learner)))
+    for names in _left_out(held.signals, ablate, networks):
+        told(f"without {', '.join(names)}")
+        arms.append(Arm(f"without {', '.join(names)}", learner, held.without(*names).train(learner)))
     bar.update(task, visible=False)
     return arms
+
+
+def _left_out(signals: list[str], ablate: bool, networks: Learner | None) -> list[tuple[str, ...]]:
+    """What blends do without, to see what it is worth: all networks together, and each signal by itself."""
+    together = [networks.kinds] if networks else []
+    each = [(name,) for name in signals] if ablate else []
+    return together + [names for names in each if names not in together]
+
+
+def _networks(given: str, recommender: str, bar: Progress) -> Learner | None:
+    """What trains the networks that are asked for, by name or as the recommender; None: nothing."""
+    kinds = dict.fromkeys([*filter(None, given.split(",")), *([recommender] if recommender in KINDS else [])])
+    if unknown := kinds.keys() - set(KINDS):
+        raise SettingError(f"--networks {given!r}: should be of {', '.join(KINDS)}, not {', '.join(sorted(unknown))}")
+    if not kinds:
+        return None
+    task = bar.add_task("networks", total=None, rows=0)
+    return Learner(kinds, lambda stage: bar.update(task, description=stage))

@@ -1,33 +1,42 @@
-"""``shopguide train``: weights of the blend, learned from history, into a file that the line can be given."""
+"""``shopguide train | activate``: models learned from history, into a version that lists are made with from then on."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
-from shopguide.cli.options import examples, json_option, settings_options
+from shopguide.artefacts import OFF, Artefact, Artefacts
+from shopguide.cli.options import examples, json_option, settings_options, state_option
 from shopguide.cli.sources import progress
+from shopguide.cli.takeback import done
 from shopguide.errors import SettingError
-from shopguide.evaluate.data import LEAVE_ONE_OUT, open_dataset, open_log
-from shopguide.evaluate.training import train as train_weights
+from shopguide.evaluate.data import Dataset, is_shoppers, open_dataset, open_log
+from shopguide.evaluate.models import MODELS, Trained
+from shopguide.evaluate.models import train as train_models
+from shopguide.log import Log
+from shopguide.state import StateDir
 
 
 @click.command(
     epilog=examples(
-        "shopguide train --state DIR        (from what is in its log, into DIR/weights-VERSION.json)",
-        "shopguide train events.csv --blend trees --out weights.json",
-        "SHOPGUIDE_SCORE_WEIGHTS=weights.json shopguide run --source http:",
+        "shopguide train --state DIR --model all        (from its log; lists are made with it from now on)",
+        "shopguide train events.csv --model blend --blend trees --out models",
+        "shopguide activate --state DIR        (which versions there are; and the way back: activate VERSION)",
     )
 )
 @click.argument("path", required=False, type=click.Path(path_type=Path, exists=True))
 @click.option("--state", "state_path", type=click.Path(path_type=Path, file_okay=False), help="State directory.")
-@click.option("--model", type=click.Choice(("blend",)), default="blend", show_default=True, help="What to train.")
+@click.option("--model", type=click.Choice((*MODELS, "all")), default="blend", show_default=True, help="What to train.")
 @click.option("--blend", "learner", type=click.Choice(("linear", "trees")), default="linear", show_default=True)
 @click.option("--format", "format_", help="Of the files; none: found out.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of versions; none: DIR/models or models."
+)
+@click.option("--activate/--no-activate", "activates", default=True, help="With --state: put it in force.")
 @settings_options
 @json_option
 def train(
@@ -37,33 +46,96 @@ def train(
     learner: str,
     format_: str | None,
     out: Path | None,
+    activates: bool,
     preset: str,
     config_path: Path | None,
     as_json: bool,
 ) -> None:
-    """Learn how much each signal counts. The newest sessions are asked for by a model of all before them."""
+    """Learn how much each signal counts, and networks, from history. The newest sessions are held out to judge by.
+
+    Interrupted, it has changed nothing, and begun again it goes on after the last whole epoch.
+    """
     if (path is None) == (state_path is None):
         raise SettingError("give PATH or --state: what to learn from")
-    place = state_path or Path()
+    artefacts = Artefacts(out or (StateDir(state_path).models if state_path else Path("models")))
     with progress() as bar:
         task = bar.add_task("reading", total=None, rows=0)
-        if path is not None:
-            found = open_dataset(path, format_, told=lambda rows: bar.update(task, rows=rows))
-        else:
-            found = open_log(place, lambda rows: bar.update(task, rows=rows))
-        settings = found.settings(preset, config_path)
-        seen = "drop" if found.protocol == LEAVE_ONE_OUT else settings.rank.seen
-        weights = train_weights(
-            replace(found, test=None), settings, learner, seen, lambda stage: bar.update(task, description=stage)
+        found = _read(path, state_path, format_, lambda rows: bar.update(task, rows=rows))
+        settings = StateDir(state_path).settings() if state_path else found.settings(preset, config_path)
+        models = MODELS if model == "all" else (model,)
+        trained = train_models(
+            found, settings, models, learner, lambda stage: bar.update(task, description=stage), artefacts.folder
         )
-    target = out or place / f"weights-{weights.version}.json"
-    weights.save(target)
-    report = {"file": str(target), "version": weights.version, "linear": weights.linear, **weights.trained}
-    if as_json:
-        click.echo(json.dumps(report))
+    made = artefacts.write(trained.files, trained.models, _ends(state_path) if state_path else {}, trained.run)
+    if state_path and activates and out is None:
+        in_force = done(state_path, "activate", version=made.version, models=list(made.models))
+        artefacts.drop_forgotten(set(in_force.values()))
+    _say(made, trained, as_json)
+
+
+@click.command(
+    epilog=examples(
+        "shopguide activate --state DIR        (which versions there are, and what is in force)",
+        "shopguide activate 9f2c64c0f1d2a7b3 --state DIR",
+        "shopguide activate off --model rnn --state DIR",
+    )
+)
+@click.argument("version", required=False)
+@click.option("--model", "models", multiple=True, type=click.Choice(MODELS), help="Only this of it (repeatable).")
+@state_option
+@json_option
+def activate(version: str | None, models: tuple[str, ...], state_path: Path, as_json: bool) -> None:
+    """Put a version of trained models in force, an older one again, or none (off)."""
+    if version is not None:
+        in_force = done(state_path, "activate", version=version, models=list(models))
+        click.echo(json.dumps(in_force) if as_json else "in force: " + (_in_words(in_force) or "nothing"))
         return
-    click.echo(f"{target}: {learner}, {report['questions']:,} questions; HR@{report['k']} {report['hr']:.4f}")
-    click.echo(f"MRR@{report['k']} {report['mrr']:.4f} of the linear weights, on what they were fitted to")
-    for name, weight in sorted(weights.linear.items(), key=lambda w: -abs(w[1])):
-        click.echo(f"  {name:10} {weight:8.4f}")
-    click.echo(f"in force with: score.weights = {str(target)!r}")
+    versions = [
+        {"version": one.version, "made": one.made, "models": sorted(one.models), "holds_forgotten": one.holds_forgotten}
+        for one in Artefacts(StateDir(state_path).models).all()
+    ]
+    if as_json:
+        click.echo(json.dumps({"versions": versions}))
+        return
+    for one in versions:
+        at = datetime.fromtimestamp(float(str(one["made"])), UTC).isoformat(timespec="seconds")
+        click.echo(f"{one['version']}  {at}  {', '.join(map(str, one['models']))}")  # type: ignore[call-overload]
+    if not versions:
+        click.echo("no models yet: `shopguide train --state DIR` makes some")
+
+
+def _read(path: Path | None, state: Path | None, format_: str | None, told: Any) -> Dataset:
+    """What to learn from: a data set's training part alone, or a log."""
+    if path is not None:
+        return open_dataset(path, format_, told=told).without_test()
+    found = open_log(state or Path(), told)
+    if not is_shoppers(found.train).any():
+        raise SettingError(f"{state}: its log holds no shopper's event to learn from")
+    return found
+
+
+def _ends(state: Path) -> dict[int, int]:
+    """What a training read of a log, at most."""
+    directory = StateDir(state)
+    log = Log(directory.log, Log.partitions_of(directory.log, directory.settings().log.partitions), readonly=True)
+    return {partition: log.end(partition) for partition in range(log.partitions)}
+
+
+def _in_words(in_force: dict[str, str]) -> str:
+    return ", ".join(f"{model} {version}" for model, version in sorted(in_force.items()) if version != OFF)
+
+
+def _say(made: Artefact, trained: Trained, as_json: bool) -> None:
+    said = {"version": made.version, "path": str(made.path), "models": trained.models, "run": trained.run}
+    if as_json:
+        click.echo(json.dumps(said))
+        return
+    run = trained.run
+    click.echo(f"{made.path}: {run['events']:,} events, {run['first'][:10]} to {run['last'][:10]}")
+    for model, one in trained.models.items():
+        measures = {"HR": one.get("hr"), "MRR": one.get("mrr"), "AUC": one.get("auc"), "log-loss": one.get("log_loss")}
+        judged = "  ".join(f"{name} {value:.4f}" for name, value in measures.items() if value is not None)
+        click.echo(f"  {model:6} {judged}")
+    for model, why in run.get("left_out", {}).items():
+        click.echo(f"  {model:6} left out: {why}")
+    click.echo(f"{run['seconds']:.0f} s, {run['memory_mb']:,} MB of memory at most")

@@ -25,6 +25,8 @@ from shopguide.evaluate.protocols import (
     without_newest,
 )
 from shopguide.evaluate.store import Store, joined
+from shopguide.networks.learning import Learner
+from shopguide.networks.loading import load
 from shopguide.records import Update
 from shopguide.score import Scorer
 from shopguide.settings import Settings
@@ -76,7 +78,9 @@ class Contest:
         arms: list[Arm],
         warm_up: float = WARM_UP,
         told: Callable[[int], object] = lambda questions: None,
+        networks: Learner | None = None,
     ) -> None:
+        self._networks = networks
         self._dataset, self._settings, self._mode = dataset, settings, mode
         self._k, self._drop = k, seen == "drop"
         self._told, self._warm_up = told, warm_up
@@ -104,6 +108,7 @@ class Contest:
             train, test = divided(in_time(train), self._warm_up)
         store = Store(self._settings)
         store.bulk(in_time(train))
+        self._train(store, [store.scorer])
         asked = self._asked_of(store.scorer, self.arms)
         for question in reveal(store, by_session(test), self._k):
             asked(question)
@@ -113,6 +118,7 @@ class Contest:
         users = [events for events in by_session(self._dataset.train) if len(events) > 2]
         store = Store(self._settings)
         store.bulk(without_newest(users, 2))
+        self._train(store, [store.scorer])
         asked = self._asked_of(store.scorer, self.arms)
         for question in last_of_each(store.stranger(), users, self._k):
             asked(question)
@@ -128,6 +134,7 @@ class Contest:
         store = Store(self._settings)
         models = {arm.freshness: _Late(Scorer(self._settings), arm.freshness) for arm in self.arms}
         store.bulk(history, [late.scorer for late in models.values()])
+        self._train(store, [late.scorer for late in models.values()])
         asked = [self._asked_of(m.scorer, [a for a in self.arms if a.freshness == f]) for f, m in models.items()]
         goes_on = follows(stream, self._settings.learn.session_gap)
         newest: dict[int, float] = {}
@@ -144,6 +151,14 @@ class Contest:
                 late.hear(update)
             newest[user] = now
         return next(iter(models.values())).scorer
+
+    def _train(self, store: Store, scorers: list[Scorer]) -> None:
+        """Networks of what is learned before the first question, the same for every model."""
+        if self._networks is None:
+            return
+        files = self._networks.learn(store.featurizer.lessons())
+        for scorer in scorers:
+            scorer.use({kind: load(kind, files) for kind in self._networks.kinds})
 
     def _asked_of(self, scorer: Scorer, arms: list[Arm]) -> Callable[[Question], None]:
         """What asks a model's arms a question."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +42,10 @@ class Dataset:
     train: Events
     test: Events | None
     rejected: int
+
+    def without_test(self) -> Dataset:
+        """Its training part alone."""
+        return replace(self, test=None)
 
     def settings(self, preset: str, path: Path | None) -> Settings:
         """Those to ask it under: where each user's last item is asked for, units are users."""

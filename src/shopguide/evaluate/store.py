@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from shopguide.featurize import Featurizer
+from shopguide.networks.learning import Learner
 from shopguide.records import Batch, Events, Lessons, Looks, Names, Update
 from shopguide.score import Scorer
 from shopguide.settings import Settings
@@ -33,6 +34,11 @@ class Store:
         lessons = self.featurizer.lessons()
         for scorer in scorers or [self.scorer]:
             scorer.bulk(lessons, self.featurizer.frontier)
+
+    def rehearse(self, networks: Learner | None) -> None:
+        """Ask networks too, of what was learned so far."""
+        if networks is not None:
+            self.scorer.use(networks.rehearse(self.featurizer.lessons()))
 
     def see(self, events: Events, scorers: Sequence[Scorer] = ()) -> Update:
         """Take events in, but for the model: what it would learn. The catalogue is told to these scorers (none: its

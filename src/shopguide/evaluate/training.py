@@ -20,6 +20,7 @@ from shopguide.errors import SettingError
 from shopguide.evaluate.data import LEAVE_ONE_OUT, Dataset, in_time
 from shopguide.evaluate.protocols import Question, by_session, last_of_each, reveal, without_newest
 from shopguide.evaluate.store import Store
+from shopguide.networks.learning import Learner
 from shopguide.records import Events
 from shopguide.settings import Settings
 from shopguide.trees import from_lightgbm
@@ -133,10 +134,13 @@ class HeldOut:
     start: dict[str, float]
 
     @classmethod
-    def of(cls, dataset: Dataset, settings: Settings, seen: str, told: Told = _told_nobody) -> HeldOut:
-        """From a data set's training part. Raises SettingError where there is too little to learn from."""
+    def of(
+        cls, dataset: Dataset, settings: Settings, seen: str, told: Told = _told_nobody, networks: Learner | None = None
+    ) -> HeldOut:
+        """From a data set's training part; with ``networks`` that know only what is older than all questions. Raises
+        SettingError where there is too little to learn from."""
         start = Weights.of(settings.score)
-        slices = [queries for queries in _slices(dataset, settings, seen, told) if len(queries.right)]
+        slices = [queries for queries in _slices(dataset, settings, seen, told, networks) if len(queries.right)]
         if not any((queries.right >= 0).any() for queries in slices):
             raise SettingError("too little to train weights on: no question of the held-out sessions has an answer")
         return cls(dataset.name, slices, start.linear)
@@ -147,15 +151,15 @@ class HeldOut:
         shares = [queries.features[:, : len(BLENDED)].any(axis=0) for queries in self.slices]
         return [name for name, has in zip(BLENDED, np.any(shares, axis=0), strict=True) if has]
 
-    def without(self, name: str) -> HeldOut:
-        """The same, had there never been this signal."""
-        lacking = [at for at, feature in enumerate(FEATURES) if feature.split()[0] == name]
+    def without(self, *names: str) -> HeldOut:
+        """The same, had there never been these signals."""
+        lacking = [at for at, feature in enumerate(FEATURES) if feature.split()[0] in names]
         slices = []
         for queries in self.slices:
             features = queries.features.copy()
             features[:, lacking] = 0
             slices.append(replace(queries, features=features))
-        return HeldOut(self.name, slices, {**self.start, name: 0.0})
+        return HeldOut(self.name, slices, {**self.start, **dict.fromkeys(names, 0.0)})
 
     def train(self, kind: str, told: Told = _told_nobody) -> Weights:
         """``kind``: linear or trees. Raises SettingError where these need LightGBM and it is not installed."""
@@ -168,11 +172,6 @@ class HeldOut:
         said["hr"], said["mrr"] = hits_and_mrr(queries.ranks(shares @ weights))
         trees = _trees(self.slices, weights, told) if kind == "trees" else None
         return Weights(linear, trees, said)
-
-
-def train(dataset: Dataset, settings: Settings, kind: str, seen: str, told: Told = _told_nobody) -> Weights:
-    """Weights for a data set, learned from its training part. Raises as HeldOut does."""
-    return HeldOut.of(dataset, settings, seen, told).train(kind, told)
 
 
 def ascend(queries: Queries, start: dict[str, float]) -> dict[str, float]:
@@ -200,11 +199,12 @@ def ascend(queries: Queries, start: dict[str, float]) -> dict[str, float]:
     return dict(zip(BLENDED, weights.round(6).tolist(), strict=True))
 
 
-def _slices(dataset: Dataset, settings: Settings, seen: str, told: Told) -> Iterator[Queries]:
+def _slices(dataset: Dataset, settings: Settings, seen: str, told: Told, networks: Learner | None) -> Iterator[Queries]:
     store = Store(settings)
     if dataset.protocol == LEAVE_ONE_OUT:
         users = [events for events in by_session(dataset.train) if len(events) > 3]
         store.bulk(without_newest(users, 2))
+        store.rehearse(networks)
         told("questions")
         known = [events.slice(0, len(events) - 1) for events in _sample(users, QUESTIONS, 1)]
         yield Queries.of(store, last_of_each(store.stranger(), known, K), seen)
@@ -213,6 +213,7 @@ def _slices(dataset: Dataset, settings: Settings, seen: str, told: Told) -> Iter
     held = int(len(sessions) * (1 - HELD_OUT))
     bounds = np.linspace(held, len(sessions), SLICES + 1).astype(int)
     store.bulk(Events.join(sessions[:held]))
+    store.rehearse(networks)
     for number, (first, last) in enumerate(pairwise(bounds.tolist()), 1):
         told(f"questions {number}/{SLICES}")
         part = sessions[first:last]
