@@ -57,7 +57,7 @@ def table(rows: list[Row]) -> Events:
         **columns,
         offset=[row.get("offset", 0) for row in rows],
         kind=[row["kind"] for row in rows],
-        time=[NOW] * len(rows),
+        time=[row.get("time", NOW) for row in rows],
         arrived=[NOW] * len(rows),
         data=Ragged.of_bytes(data),
     )
@@ -338,13 +338,26 @@ def test_beyond_retention_the_catalogue_stays_and_the_rest_goes(
     kept.log.close()
 
 
-def test_of_an_item_whose_stock_changes_all_day_the_last_row_stays(tmp_path: Path) -> None:
+def test_of_an_item_whose_stock_changes_all_day_the_first_and_the_last_row_stay(tmp_path: Path) -> None:
     kept = Kept(tmp_path, 1 << 20)
     for stock in range(50):
         kept.append(0, [{"kind": Kind.ITEM, "item": 11, "data": {"op": "stock", "stock": stock}}], [], 0)
     kept.log.roll(0)
     retained(kept.log, {0: 50}, {})
-    assert read(kept.log)[0].offset.tolist() == [49]
+    assert read(kept.log)[0].offset.tolist() == [0, 49]
+    kept.log.close()
+
+
+def test_since_when_an_item_is_there_is_not_forgotten(tmp_path: Path) -> None:
+    kept = Kept(tmp_path, 1 << 20)
+    for hour in range(5):
+        said = {"kind": Kind.ITEM, "item": 11, "time": NOW + hour * 3600.0, "data": {"title": "tea"}}
+        kept.append(0, [said], [], 0)
+    kept.log.roll(0)
+    before = learned(kept.path, 0)
+    retained(kept.log, {0: 5}, {})
+    assert learned(kept.path, 0) == before and before[0][11]["since"] == NOW
+    assert read(kept.log)[0].offset.tolist() == [0, 4]
     kept.log.close()
 
 
@@ -517,7 +530,7 @@ def test_what_a_later_segment_says_is_not_kept_in_an_older_one(tmp_path: Path) -
     kept.log.roll(0)
     assert len(kept.log.complete(0)) > 10
     retained(kept.log, {0: 60}, {})
-    assert read(kept.log)[0].offset.tolist() == [59]
+    assert read(kept.log)[0].offset.tolist() == [0, 59]
     assert sum(data.count(b"eleven" * 20) for data in content(tmp_path).values()) == 1
     kept.log.close()
 

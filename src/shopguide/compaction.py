@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shopguide import catalogue
 from shopguide.catalogue import ATTRIBUTES
 from shopguide.clean import clean
 from shopguide.keys import own_event_key
@@ -242,9 +243,10 @@ def _blanked(events: Events, gone: Offsets) -> Events:
 
 def _newest(log: Log, partition: int, end: int, keeps: Kept) -> Offsets:
     """The rows that stay beyond retention: picks, and which models are in force; of items, aliases and profiles each
-    that no later one says all of again. What was said of a user before a FORGET row does not."""
+    that no later one says all of again, and an item's first, which says since when it is there. What was said of a user
+    before a FORGET row does not."""
     rows = [clean(_lasting(batch, keeps))[0].events for _, batch in log.frames(partition, 0, end)]
-    stays: list[int] = []
+    stays = list(_first_words(rows).values())
     said: dict[tuple[int, int], set[str]] = {}  # of whom and which kind: what the later rows say
     forgotten: set[int] = set()
     for events in reversed(rows):
@@ -262,7 +264,17 @@ def _newest(log: Log, partition: int, end: int, keeps: Kept) -> Offsets:
             if key not in said or not says <= said[key]:
                 stays.append(int(events.offset[row]))
             said.setdefault(key, set()).update(settles)
-    return np.array(sorted(stays), np.int64)
+    return np.array(sorted(set(stays)), np.int64)
+
+
+def _first_words(rows: list[Events]) -> dict[int, int]:
+    """The offset of each item's first row that says anything of it."""
+    found: dict[int, int] = {}
+    for events in rows:
+        for item, offset, details in catalogue.items(events):
+            if details.get("op") != "delete":
+                found.setdefault(item, offset)
+    return found
 
 
 def _says(kind: int, details: dict[str, Any]) -> tuple[set[str], set[str]]:
