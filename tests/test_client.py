@@ -243,7 +243,11 @@ class TestSubscriber:
             line.send(ANN, "cd")
             assert len(until(lists, "cd")) == 1 and line.unwatched == []
 
-    @pytest.mark.parametrize("token", ["", "x", mint(KEYS, ANN, 60)[:-1], mint(KEYS, ANN, -5), mint(KEYS, ANN, 60) * 2])
+    @pytest.mark.parametrize(
+        "token",
+        ["", "x", mint(KEYS, ANN, 60)[:-1], mint(KEYS, ANN, -5), mint(KEYS, ANN, 60) * 2],
+        ids=["none", "no token", "cut", "expired", "twice"],
+    )
     def test_a_refused_token_is_said(self, line, token):
         with Subscriber(token, line.server.endpoint) as lists, pytest.raises(TokenError, match="the token"):
             lists.receive(5)

@@ -208,7 +208,7 @@ for kind in training.KINDS:
 
 def test_the_same_code_trains_on_tensorflow() -> None:
     if importlib.util.find_spec("tensorflow") is None:
-        pytest.skip("no tensorflow: pip install 'shopguide[backends]'")
+        pytest.skip("no tensorflow: `make test` installs it")
     paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
     told = {**os.environ, "KERAS_BACKEND": "tensorflow", "PYTHONPATH": os.pathsep.join(paths)}
     done = subprocess.run(
