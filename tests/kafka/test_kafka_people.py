@@ -109,8 +109,8 @@ def logins(seed: int) -> Sent:
 
 
 def settle(*guides: Guide) -> None:
-    """Wait until each has learned what the topic holds, and what that causes."""
-    for guide in guides:
+    """Wait until each has learned what the topic holds, and what that causes: of the others too."""
+    for guide in guides * 2:
         assert not ask(guide.state, "retract", event="of nobody")["found"]
 
 
