@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from shopguide.artefacts import OFF, Artefact, Artefacts
+from shopguide.cli.at_rest import AtRest
 from shopguide.cli.options import examples, json_option, settings_options, state_option
 from shopguide.cli.sources import progress
 from shopguide.cli.takeback import done
@@ -90,17 +91,18 @@ def activate(version: str | None, models: tuple[str, ...], state_path: Path, as_
         in_force = done(state_path, "activate", version=version, models=list(models))
         click.echo(json.dumps(in_force) if as_json else "in force: " + (_in_words(in_force) or "nothing"))
         return
-    versions = [
-        {"version": one.version, "made": one.made, "models": sorted(one.models), "holds_forgotten": one.holds_forgotten}
-        for one in Artefacts(StateDir(state_path).models).all()
-    ]
+    found = Artefacts(StateDir(state_path).models).all()
+    in_force = AtRest(state_path).scorer.in_force.versions
     if as_json:
-        click.echo(json.dumps({"versions": versions}))
+        said = ("version", "made", "holds_forgotten")
+        versions = [{name: getattr(one, name) for name in said} | {"models": sorted(one.models)} for one in found]
+        click.echo(json.dumps({"versions": versions, "in_force": in_force}))
         return
-    for one in versions:
-        at = datetime.fromtimestamp(float(str(one["made"])), UTC).isoformat(timespec="seconds")
-        click.echo(f"{one['version']}  {at}  {', '.join(map(str, one['models']))}")  # type: ignore[call-overload]
-    if not versions:
+    for one in found:
+        at = datetime.fromtimestamp(one.made, UTC).isoformat(timespec="seconds")
+        listed = [model + " (in force)" * (in_force.get(model) == one.version) for model in sorted(one.models)]
+        click.echo(f"{one.version}  {at}  {', '.join(listed)}")
+    if not found:
         click.echo("no models yet: `shopguide train --state DIR` makes some")
 
 
