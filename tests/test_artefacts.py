@@ -37,6 +37,10 @@ def test_what_is_written_is_found_again(tmp_path: Path) -> None:
     assert {name: path.read_bytes() for name, path in made.files.items()} == FILES
     again = artefacts.write(FILES, {"blend": {}}, {}, {})
     assert again.version == made.version and len(artefacts.all()) == 1, "equal files, equal version"
+    artefacts.write(FILES, {}, {0: 5}, {})
+    assert artefacts.note_forgotten({0: np.array([0])}) == [made.version]
+    again = artefacts.write(FILES, {}, {0: 5}, {})
+    assert not again.holds_forgotten, "what is trained anew read the purged log"
     other = artefacts.write({**FILES, "rnn.onnx": b"another"}, {}, {}, {})
     assert other.version != made.version and artefacts.all() == [again, other]
 

@@ -75,15 +75,23 @@ class Artefacts:
                 durable.write(begun / name, data)
             durable.write(begun / "manifest.json", json.dumps(manifest, indent=1).encode())
             durable.sync(begun)
-            with suppress(FileNotFoundError):  # trained before: equal, but for when it was made and what it read
-                shutil.rmtree(self.folder / version)
-            begun.rename(self.folder / version)
+            self._put(begun, self.folder / version)
             durable.sync(self.folder)
         except OSError as e:
             raise StateError(f"cannot write {self.folder / version}: {e.strerror}") from None
         finally:
             shutil.rmtree(begun, ignore_errors=True)
         return self.open(version)
+
+    def _put(self, begun: Path, final: Path) -> None:
+        """In the place of an equal one, which may be in force, only when it was made and what it read are new."""
+        with suppress(StateError):
+            self.open(final.name)
+            durable.replace(final / "manifest.json", (begun / "manifest.json").read_bytes())
+            (final / FORGOTTEN).unlink(missing_ok=True)
+            return
+        shutil.rmtree(final, ignore_errors=True)
+        begun.rename(final)
 
     def open(self, version: str) -> Artefact:
         """Raises StateError where there is no such version, or one of its files is not as it was written."""
@@ -125,11 +133,14 @@ class Artefacts:
 
     def note_forgotten(self, offsets: Mapping[int, Any]) -> list[str]:
         """The versions whose training read one of these rows, by partition: marked, so that the next training replaces
-        them."""
+        them. Raises StateError where the disk refuses."""
         found = []
         for artefact in self.all():
             if any((np.asarray(rows) < artefact.read.get(partition, 0)).any() for partition, rows in offsets.items()):
-                durable.write(artefact.path / FORGOTTEN, b"")
+                try:
+                    durable.write(artefact.path / FORGOTTEN, b"")
+                except OSError as e:
+                    raise StateError(f"cannot mark {artefact.path}: {e.strerror}") from None
                 found.append(artefact.version)
         return found
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -192,7 +192,7 @@ class Scorer:
             self.audience.load(state["audience.items"], state["audience.users"], state["audience.counts"])
             said = json.loads(state["meta"].tobytes())
             self.frontier = Frontier(dict(said["frontier"]))
-            self.in_force.load(said["in_force"])
+            self.in_force.load(said.get("in_force", []))  # none: of a version without trained models
         except (CoreError, KeyError, ValueError, TypeError) as e:
             raise StateError(f"score's snapshot is broken: {e}") from None
         self._activate(list(self.in_force.versions))
@@ -217,12 +217,13 @@ class Scorer:
 
     def _put_in_force(self, model: str, artefact: Artefact | None) -> None:
         """None: what there is without training."""
+        found = served(artefact, model) if artefact else None
         if model == "blend":
-            self.blender = self.blender.under(self._own if artefact is None else weights_of(artefact))
+            self.blender = self.blender.under(found or self._own)
         elif model == "dbn":
-            self._intent = None if artefact is None else Intent(artefact.files["dbn.onnx"])
+            self._intent = found
         elif model in self._networks:
-            self._networks[model].network = None if artefact is None else load(model, artefact.files)
+            self._networks[model].network = found
 
     def _learn(self, lessons: Lessons) -> None:
         turns = np.flatnonzero(np.diff(lessons.sign)) + 1
@@ -266,20 +267,18 @@ def _shown(looks: Looks, gap: float) -> NDArray[np.float32]:
     return np.stack(rows)
 
 
-def weights_of(artefact: Artefact) -> Weights:
-    """Those of its blend. Raises SettingError where they are broken."""
-    return Weights.load(artefact.files["blend.json"])
-
-
-def can_serve(artefact: Artefact, models: Iterable[str]) -> None:
-    """Raises ShopguideError where these models of an artefact cannot be served."""
-    for model in models:
-        if model == "blend":
-            Blender(weights_of(artefact))
-        elif model == "dbn":
-            Intent(artefact.files["dbn.onnx"])
-        elif model in SEQUENTIAL:
-            load(model, artefact.files)
+def served(artefact: Artefact, model: str) -> Any:
+    """A model of an artefact, to be asked: Weights, Intent, or a sequence network. Raises ShopguideError where it
+    cannot be."""
+    if model == "blend":
+        weights = Weights.load(artefact.files["blend.json"])
+        Blender(weights)  # refuses trees that are none
+        return weights
+    if model == "dbn":
+        return Intent(artefact.files["dbn.onnx"])
+    if model in SEQUENTIAL:
+        return load(model, artefact.files)
+    raise StateError(f"{artefact.path} has a model {model!r}, which this version does not know")
 
 
 def _part(state: dict[str, NDArray[Any]], name: str) -> dict[str, NDArray[Any]]:

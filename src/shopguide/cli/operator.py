@@ -24,7 +24,7 @@ from shopguide.keys import event_key, partition_of
 from shopguide.log import Log
 from shopguide.records import Kind
 from shopguide.rejects import raw
-from shopguide.score import can_serve
+from shopguide.score import served
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Operator:
             person = line.call(lambda: self._whereabouts(keys))
             line.state.note_forgets([*line.state.forgets(), *person])  # what links them is about to be forgotten
             self._let_go(person)
-            found = self._purge(list(person), ids)
+            found, learned_models = self._purge(list(person), ids)
             if line.push is not None:
                 for one in person:
                     line.push.revoke(one)
@@ -74,7 +74,7 @@ class Operator:
             "kinds": dict(sorted(found.kinds.items())),
             "sha256": found.digest,
             "offsets": {str(p): int(offsets[-1]) for p, offsets in found.offsets.items() if len(offsets)},
-            "learned_models": Artefacts(line.state.models).note_forgotten(found.offsets),
+            "learned_models": learned_models,
             **self._kept_by(),
         }
 
@@ -93,11 +93,13 @@ class Operator:
         line.collector.commit()
         line.learn_all()
 
-    def _purge(self, person: list[int], ids: list[str]) -> Found:
-        """All files without a person whom the model has forgotten. A topic keeps its rows as long as it keeps any."""
+    def _purge(self, person: list[int], ids: list[str]) -> tuple[Found, list[str]]:
+        """All files without a person whom the model has forgotten; what went, and which trained versions read it. A
+        topic keeps its rows as long as it keeps any."""
         line = self._line
         log = line.log if isinstance(line.log, Log) else None
         found = find(log, person, ids) if log else Found()
+        learned_models = Artefacts(line.state.models).note_forgotten(found.offsets)  # while it is known which rows
         line.snapshot(only=True)
         names = naming(person, ids)
         line.call(
@@ -107,7 +109,7 @@ class Operator:
         )
         if log:
             erase(log, found.offsets)
-        return found
+        return found, learned_models
 
     def _kept_by(self) -> dict[str, str]:
         """Who keeps copies that are not ours to erase."""
@@ -139,7 +141,8 @@ class Operator:
                 raise RefusedError(
                     f"version {version} has no {', '.join(sorted(lacking))}: it has {', '.join(artefact.models)}"
                 )
-            can_serve(artefact, named)
+            for model in named:
+                served(artefact, model)
         line.collector.control(Kind.ACTIVATE, 0, partition=0, version=version, models=named)
         line.collector.commit()
         line.learn_all()
