@@ -68,10 +68,11 @@ def train(
             found, settings, models, learner, lambda stage: bar.update(task, description=stage), artefacts.folder
         )
     made = artefacts.write(trained.files, trained.models, _ends(state_path) if state_path else {}, trained.run)
-    if state_path and activates and out is None:
+    put_in_force = state_path is not None and activates and out is None
+    if state_path and put_in_force:
         in_force = done(state_path, "activate", version=made.version, models=list(made.models))
         artefacts.drop_forgotten(set(in_force.values()))
-    _say(made, trained, as_json)
+    _say(made, trained, put_in_force, as_json)
 
 
 @click.command(
@@ -127,7 +128,7 @@ def _in_words(in_force: dict[str, str]) -> str:
     return ", ".join(f"{model} {version}" for model, version in sorted(in_force.items()) if version != OFF)
 
 
-def _say(made: Artefact, trained: Trained, as_json: bool) -> None:
+def _say(made: Artefact, trained: Trained, in_force: bool, as_json: bool) -> None:
     said = {"version": made.version, "path": str(made.path), "models": trained.models, "run": trained.run}
     if as_json:
         click.echo(json.dumps(said))
@@ -135,9 +136,17 @@ def _say(made: Artefact, trained: Trained, as_json: bool) -> None:
     run = trained.run
     click.echo(f"{made.path}: {run['events']:,} events, {run['first'][:10]} to {run['last'][:10]}")
     for model, one in trained.models.items():
-        measures = {"HR": one.get("hr"), "MRR": one.get("mrr"), "AUC": one.get("auc"), "log-loss": one.get("log_loss")}
+        k = one.get("k")
+        measures = {
+            f"HR@{k}": one.get("hr"),
+            f"MRR@{k}": one.get("mrr"),
+            "AUC": one.get("auc"),
+            "log-loss": one.get("log_loss"),
+        }
         judged = "  ".join(f"{name} {value:.4f}" for name, value in measures.items() if value is not None)
         click.echo(f"  {model:6} {judged}")
     for model, why in run.get("left_out", {}).items():
         click.echo(f"  {model:6} left out: {why}")
+    if in_force:
+        click.echo("in force: lists are made with it from now on")
     click.echo(f"{run['seconds']:.0f} s, {run['memory_mb']:,} MB of memory at most")
