@@ -125,7 +125,7 @@ class Artefacts:
 
     def _whole(self) -> Iterator[Artefact]:
         for path in self.folder.iterdir() if self.folder.is_dir() else ():
-            if not path.name.startswith("."):
+            if (path / "manifest.json").exists() and not path.name.startswith("."):
                 try:
                     yield self.open(path.name)
                 except StateError as e:

@@ -20,6 +20,7 @@ from shopguide.evaluate.rates import rates
 from shopguide.evaluate.training import HeldOut
 from shopguide.networks.learning import Learner
 from shopguide.networks.training import KINDS
+from shopguide.report import figures
 from shopguide.settings import Settings
 from shopguide.weights import BLENDED, Weights
 
@@ -66,7 +67,7 @@ def evaluate(paths: tuple[Path, ...], plot: Path | None, as_json: bool, **asked:
         for run in runs:
             report.print_run(run)
     if plot is not None:
-        report.plot(runs, plot)
+        figures.save(figures.hit_rates(runs), plot)
 
 
 def _run(

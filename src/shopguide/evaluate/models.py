@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
+from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,7 +30,8 @@ MODELS = ("blend", *KINDS, "dbn")
 @dataclass(frozen=True)
 class Trained:
     """An artefact's ``files``, what is said of each of its ``models``, and of the ``run``: events, their first and last
-    day, seconds, the most memory (MB) that the process had, and what was left out, and why, where all was asked for."""
+    day, seconds, in all and ``spent`` on each stage, the most memory (MB) that the process had, and what was left out,
+    and why, where all was asked for."""
 
     files: dict[str, bytes]
     models: dict[str, Any]
@@ -41,7 +43,8 @@ def train(
 ) -> Trained:
     """``models``: of MODELS; ``kind``: of the blend, linear or trees. Raises SettingError where there is too little to
     learn from, or an extra is not installed."""
-    began = time.perf_counter()
+    clock = _Clock(told)
+    told = clock.told
     networks = Learner([one for one in KINDS if one in models], told, checkpoints)
     files: dict[str, bytes] = {}
     said: dict[str, Any] = {}
@@ -65,7 +68,7 @@ def train(
         store = Store(settings)
         store.bulk(in_time(dataset.train))
         files |= networks.learn(store.featurizer.lessons())
-    run = _run(dataset, time.perf_counter() - began)
+    run = _run(dataset, clock.spent())
     return Trained(files, {**said, **networks.said}, run | ({"left_out": left_out} if left_out else {}))
 
 
@@ -81,11 +84,34 @@ def _visits(events: Events, gap: float) -> Prefixes:
     return prefixes(events.kind, events.item, events.time, session)
 
 
-def _run(dataset: Dataset, seconds: float) -> dict[str, Any]:
+class _Clock:
+    """Hears at which stage the work is, tells it on, and adds up how long each took."""
+
+    def __init__(self, told: Told) -> None:
+        self._told, self._spent = told, defaultdict[str, float](float)
+        self._stage, self._since = "history", time.perf_counter()
+
+    def told(self, stage: str) -> None:
+        self._turn(stage.partition(":")[0].rstrip(" 0123456789/"))
+        self._told(stage)
+
+    def spent(self) -> dict[str, float]:
+        """Seconds, by stage."""
+        self._turn("")
+        return {stage: round(seconds, 1) for stage, seconds in self._spent.items()}
+
+    def _turn(self, stage: str) -> None:
+        now = time.perf_counter()
+        self._spent[self._stage] += now - self._since
+        self._stage, self._since = stage, now
+
+
+def _run(dataset: Dataset, spent: dict[str, float]) -> dict[str, Any]:
     times = dataset.train.time[is_shoppers(dataset.train)]
     first, last = (datetime.fromtimestamp(float(at), UTC).isoformat() for at in (times.min(), times.max()))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"on": dataset.name, "events": len(times), "first": first, "last": last} | {
-        "seconds": round(seconds, 1),
+        "seconds": round(sum(spent.values()), 1),
+        "spent": spent,
         "memory_mb": round(memory),
     }

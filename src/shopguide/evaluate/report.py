@@ -1,18 +1,17 @@
-"""What a contest comes to: numbers for machines, a table and a picture for people."""
+"""What a contest comes to: numbers for machines, a table for people."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from shopguide.errors import SettingError
 from shopguide.evaluate.arms import NEVER, Arm, Contest
 from shopguide.evaluate.data import Dataset
 from shopguide.evaluate.metrics import Bootstrap, beyond, measures
+from shopguide.report.figures import label
 
 INTERVALS = ("hr", "mrr", "ndcg")
 SIGNIFICANT = 0.05
@@ -32,12 +31,6 @@ def result(dataset: Dataset, mode: str, k: int, contest: Contest) -> dict[str, A
         "results": [_result(arm, bootstrap, contest) for arm in arms],
         "comparisons": [_comparison(arms[0], other, bootstrap) for other in arms[1:]],
     }
-
-
-def label(arm: dict[str, Any]) -> str:
-    """A recommender in a word or two."""
-    learner = f" {arm['learner']}" if arm["learner"] else ""
-    return str(arm["recommender"]) + learner + (f", {arm['freshness']}" if arm["freshness"] != "each event" else "")
 
 
 def freshness(seconds: float) -> str:
@@ -73,35 +66,6 @@ def print_run(run: dict[str, Any]) -> None:
             console.print(f"{pair['one']} less {pair['other']}: {changes}", highlight=False)
     for name, rate in run.get("rates", {}).items():
         console.print(f"{name.upper()} {rate['rate']:.4f} ({rate['ci95'][0]:.4f}–{rate['ci95'][1]:.4f})")
-
-
-def plot(runs: list[dict[str, Any]], path: Path) -> None:
-    """Hit rates with their intervals, a panel a data set. Raises SettingError without Matplotlib."""
-    try:
-        from matplotlib.figure import Figure  # noqa: PLC0415  an extra
-    except ImportError:
-        raise SettingError("--plot needs Matplotlib: pip install 'shopguide[plot]'") from None
-    figure = Figure(figsize=(1 + 4 * len(runs), 1.2 + 0.34 * max(len(run["results"]) for run in runs)))
-    panels = figure.subplots(1, len(runs), squeeze=False)[0]
-    for panel, run in zip(panels, runs, strict=True):
-        results = run["results"]
-        value = np.array([r["hr"] for r in results])
-        bounds = np.array([r["ci95"]["hr"] for r in results])
-        panel.errorbar(
-            value, range(len(results)), xerr=np.abs(bounds.T - value), fmt="o", capsize=3, color="#345b8c", markersize=5
-        )
-        panel.set_yticks(range(len(results)), [label(r) for r in results])
-        panel.invert_yaxis()
-        panel.margins(y=0.15)
-        panel.set_title(f"{run['dataset']}\n{run['mode']}", fontsize=10)
-        panel.set_xlabel(f"HR@{run['k']}, 95 % interval")
-        panel.grid(axis="x", alpha=0.3)
-        panel.spines[["top", "right"]].set_visible(False)
-    figure.tight_layout()
-    try:
-        figure.savefig(path, dpi=150)
-    except (OSError, ValueError) as e:
-        raise SettingError(f"--plot {str(path)!r}: cannot be written: {e}") from None
 
 
 def _result(arm: Arm, bootstrap: Bootstrap, contest: Contest) -> dict[str, Any]:

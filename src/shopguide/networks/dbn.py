@@ -23,7 +23,7 @@ from shopguide.errors import SettingError
 from shopguide.networks.graph import Graph
 from shopguide.networks.rbm import F64, RBM, fit, sigmoid
 from shopguide.networks.training import keras
-from shopguide.probabilities import auc, calibration_error, losses
+from shopguide.probabilities import auc, calibration_error, losses, reliability
 
 HIDDEN = (32, 16)  # units
 PRETRAINING = 5  # epochs of each RBM
@@ -79,12 +79,13 @@ def train(rows: F32, label: Labels, group: Groups, seed: int = SEED, told: Told 
     return Trained(export(scaled(whole.layers, slope, shift)), how | _measured(sigmoid(slope * found + apart), true))
 
 
-def _measured(said: F64, true: Labels) -> dict[str, float]:
+def _measured(said: F64, true: Labels) -> dict[str, Any]:
     return {
         "auc": auc(said, true),
         "log_loss": float(losses(said, true).mean()),
         "log_loss_of_rate": float(losses(np.full(len(true), true.mean()), true).mean()),
         "calibration_error": calibration_error(said, true),
+        "reliability": [tuple(found) for found in reliability(said, true)],
     }
 
 

@@ -45,7 +45,7 @@ Told = Callable[[str], object]
 @dataclass(frozen=True)
 class Fitted:
     """``weights``: of the layers, by name. ``said``: epochs, and HR and MRR at K on visits that were held out, newer
-    than all that was learned."""
+    than all that was learned; and the ``history`` of both, epoch by epoch."""
 
     weights: dict[str, F32]
     said: dict[str, Any] = field(default_factory=dict)
@@ -74,6 +74,7 @@ def fit(
     """A network of one of KINDS. ``newest``: visits of the same vocabulary that say when to stop, and which epoch was
     the best; without them all of ``epochs`` are. ``checkpoints``: a folder in which an interrupted training is found
     again. Equal data give equal weights on one machine."""
+    told(f"{kind}: {len(visits):,} visits")
     framework = keras()
     framework.utils.set_random_seed(SEED)
     model = _model(framework, kind, len(visits.items))
@@ -102,9 +103,11 @@ def _epoch(model: Any, data: Any, so_far: Progress, newest: Visits | None) -> Pr
     if newest is None:
         return Progress(epoch, 0, {"epochs": epoch}, model.get_weights())
     hr, mrr = _measured(model, newest)
+    history = [*so_far.said.get("history", ()), (hr, mrr)]
     if hr + mrr > so_far.said.get("hr", 0) + so_far.said.get("mrr", 0):
-        return Progress(epoch, 0, {"epochs": epoch, "hr": hr, "mrr": mrr, "k": K}, model.get_weights())
-    return so_far._replace(epoch=epoch, since=so_far.since + 1)
+        said = {"epochs": epoch, "hr": hr, "mrr": mrr, "k": K, "history": history}
+        return Progress(epoch, 0, said, model.get_weights())
+    return Progress(epoch, so_far.since + 1, {**so_far.said, "history": history}, so_far.best)
 
 
 def _hash(visits: Visits, newest: Visits | None, epochs: int) -> str:
