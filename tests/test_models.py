@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 from pathlib import Path
@@ -110,6 +111,28 @@ def test_a_broken_version_is_refused_and_the_old_one_stays(state: Path) -> None:
         scorer.blender.weights.version
         == json.loads((state / "models" / made["version"] / "blend.json").read_text())["version"]
     )
+
+
+def test_a_person_who_is_forgotten_while_models_are_trained_is_in_them(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = tmp_path / "state"
+    shutil.copytree(state, directory)
+    shutil.rmtree(directory / "models")
+
+    def meanwhile(*given: Any) -> Any:
+        told("forget", "--state", str(directory), "--user", json.loads(events_of(state)[0])["user"])
+        return train_models(*given)
+
+    cli_train = importlib.import_module("shopguide.cli.train")  # not the command of that name
+    train_models = cli_train.train_models
+    monkeypatch.setattr(cli_train, "train_models", meanwhile)
+    made = json.loads(told("train", "--state", str(directory), "--json"))["version"]
+    assert {one["version"] for one in versions(directory) if one["holds_forgotten"]} >= {made}
+    monkeypatch.undo()
+    again = json.loads(told("train", "--state", str(directory), "--json"))["version"]
+    (one,) = [one for one in versions(directory) if one["version"] == again]
+    assert not one["holds_forgotten"]
 
 
 def test_versions_change_while_events_come(state: Path, tmp_path: Path) -> None:

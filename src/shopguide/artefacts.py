@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 FORMAT = 1
 OFF = "off"  # the version that switches a model off
+NEWEST_FORGET = ".forgotten"  # when somebody was forgotten last (epoch s)
 FORGOTTEN = "holds-forgotten"  # marks a version whose training read somebody who is forgotten since
 
 
@@ -53,12 +54,25 @@ class Artefact:
     def holds_forgotten(self) -> bool:
         return (self.path / FORGOTTEN).exists()
 
+    def mark(self) -> None:
+        """It holds somebody who is forgotten. Raises StateError where the disk refuses."""
+        _write(self.path / FORGOTTEN, b"")
+
 
 class Artefacts:
     """The artefacts in a folder, which need not be there yet."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+
+    def begin(self) -> float:
+        """The moment (epoch s) that a training begins; from then on a forget is noted here. Raises StateError where
+        the disk refuses."""
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as e:
+            raise StateError(f"cannot make {self.folder}: {e.strerror}") from None
+        return time.time()
 
     def write(
         self, files: Mapping[str, bytes], models: Mapping[str, Any], read: Mapping[int, int], run: Mapping[str, Any]
@@ -133,16 +147,20 @@ class Artefacts:
 
     def note_forgotten(self, offsets: Mapping[int, Any]) -> list[str]:
         """The versions whose training read one of these rows, by partition: marked, so that the next training replaces
-        them. Raises StateError where the disk refuses."""
+        them; and the moment, for trainings that are under way. Raises StateError where the disk refuses."""
+        if self.folder.is_dir():
+            _write(self.folder / NEWEST_FORGET, json.dumps(time.time()).encode())
         found = []
         for artefact in self.all():
             if any((np.asarray(rows) < artefact.read.get(partition, 0)).any() for partition, rows in offsets.items()):
-                try:
-                    durable.write(artefact.path / FORGOTTEN, b"")
-                except OSError as e:
-                    raise StateError(f"cannot mark {artefact.path}: {e.strerror}") from None
+                artefact.mark()
                 found.append(artefact.version)
         return found
+
+    def forgotten_since(self, moment: float) -> bool:
+        """Whether somebody was forgotten after that (epoch s)."""
+        path = self.folder / NEWEST_FORGET
+        return path.exists() and float(json.loads(path.read_bytes())) >= moment
 
     def drop_forgotten(self, but: set[str]) -> list[str]:
         """Remove the marked versions, but for these; those that went."""
@@ -150,6 +168,13 @@ class Artefacts:
         for artefact in gone:
             shutil.rmtree(artefact.path)
         return [artefact.version for artefact in gone]
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        durable.replace(path, data)
+    except OSError as e:
+        raise StateError(f"cannot write {path}: {e.strerror}") from None
 
 
 class InForce:

@@ -59,6 +59,7 @@ def train(
     if (path is None) == (state_path is None):
         raise SettingError("give PATH or --state: what to learn from")
     artefacts = Artefacts(out or (StateDir(state_path).models if state_path else Path("models")))
+    began = artefacts.begin()
     with progress() as bar:
         task = bar.add_task("reading", total=None, rows=0)
         found = _read(path, state_path, format_, lambda rows: bar.update(task, rows=rows))
@@ -68,6 +69,8 @@ def train(
             found, settings, models, learner, lambda stage: bar.update(task, description=stage), artefacts.folder
         )
     made = artefacts.write(trained.files, trained.models, _ends(state_path) if state_path else {}, trained.run)
+    if artefacts.forgotten_since(began):
+        made.mark()
     put_in_force = state_path is not None and activates and out is None
     if state_path and put_in_force:
         in_force = done(state_path, "activate", version=made.version, models=list(made.models))
