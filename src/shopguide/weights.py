@@ -50,11 +50,12 @@ class Weights:
         """Those in force. Raises SettingError where ``score.weights`` is no file of weights."""
         if score.weights is None:
             return cls({name: float(getattr(score, name)) for name in BLENDED})
-        return cls.load(score.weights)
+        return cls.load(score.weights, "score.weights")
 
     @classmethod
-    def load(cls, path: Path) -> Weights:
-        """Raises SettingError naming the file and what is wrong with it."""
+    def load(cls, path: Path, given: str = "") -> Weights:
+        """Raises SettingError naming the file, what it was ``given`` as, and what is wrong with it."""
+        named = f"{given} = {str(path)!r}" if given else str(path)
         try:
             found = json.loads(path.read_text())
             if found["format"] != FORMAT:
@@ -66,9 +67,9 @@ class Weights:
                 raise ValueError("a weight is not finite")
             return cls(linear, found["trees"], found["trained"])
         except OSError as e:
-            raise SettingError(f"score.weights = {str(path)!r}: cannot be read: {e.strerror}") from None
+            raise SettingError(f"{named}: cannot be read: {e.strerror}") from None
         except (ValueError, KeyError, TypeError, AttributeError) as e:
-            raise SettingError(f"score.weights = {str(path)!r}: no file of `shopguide train`: {e}") from None
+            raise SettingError(f"{named}: no file of `shopguide train`: {e}") from None
 
     def packed(self) -> bytes:
         """What :meth:`load` reads."""

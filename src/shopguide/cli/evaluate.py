@@ -134,7 +134,7 @@ def _blends(
     if untrained:
         return [Arm("blend", "untrained", Weights.of(settings.score))]
     if weights is not None:
-        found = Weights.load(weights)
+        found = Weights.load(weights, "--weights")
         return [Arm("blend", "linear" if found.trees is None else "trees", found)]
     task = bar.add_task("training", total=None, rows=0)
 
