@@ -148,10 +148,11 @@ class UsersMachine(RuleBasedStateMachine):
                 "kind": random.choice([0, 1, 2, 31, 32, 255]),
                 "offset": random.randrange(-3, 4),
                 "event": random.randrange(3),
+                "context": random.choice([0, 1, 2**32 - 1]),
             }
             for _ in range(random.randrange(few))
         ]
-        names = ("user", "item", "time", "given", "kind", "offset", "event")
+        names = ("user", "item", "time", "given", "kind", "offset", "event", "context")
         resolved = self.real.observe(*([row[name] for row in rows] for name in names))
         expected = []
         for row in rows:
@@ -199,7 +200,7 @@ class UsersMachine(RuleBasedStateMachine):
             for e, n in zip(was, now, strict=True):
                 units = {e["session"], n} if by_session else {0}
                 if not n or units & again:
-                    expected.append((user, e["item"], e["time"], e["session"], n, e["kind"]))
+                    expected.append((user, e["item"], e["time"], e["session"], n, e["kind"], e["context"]))
             if not self.kept[user]:
                 del self.kept[user]
         assert moved(self.real.expire(users, before, since, by_session)) == expected
@@ -244,7 +245,7 @@ def session_key(user: int, time: float) -> int:
     return (key ^ key >> 31) or 1
 
 
-NAMES = ("item", "time", "session", "kind", "offset", "event", "derived")
+NAMES = ("item", "time", "session", "kind", "offset", "event", "derived", "context")
 ROW = itemgetter(*NAMES)
 
 
@@ -255,7 +256,7 @@ def unpacked(events: Any) -> list[tuple[Any, ...]]:
 
 
 def moved(moves: dict[str, Any]) -> list[tuple[Any, ...]]:
-    names = ("user", "item", "time", "session", "now", "kind")
+    names = ("user", "item", "time", "session", "now", "kind", "context")
     assert sorted(moves) == sorted(names)
     return list(zip(*(moves[name].tolist() for name in names), strict=True))
 
@@ -497,6 +498,13 @@ def test_long_and_many_rows_come_back_whole() -> None:
     assert (len(users), users.total) == (0, 0)
 
 
+def test_a_snapshot_of_a_version_without_contexts_has_none() -> None:
+    users, state = Users(30.0), a_users().dump()
+    del state["context"]
+    users.load(state)
+    assert users.events(7)["context"].tolist() == [0, 0, 0]
+
+
 def test_what_goes_and_what_moves_are_told_user_by_user() -> None:
     users, one = Users(30.0), session_key(7, 100.0)
     one_user(users, [100.0, 125.0, 150.0, 300.0])
@@ -554,6 +562,8 @@ def test_a_time_that_is_not_finite_applies_nothing(time: float) -> None:
         one_user(users, [1.0, time])
     with pytest.raises(ValueError, match="length"):
         users.observe([1], [1, 2], [1.0], [0], [0], [0], [0])
+    with pytest.raises(ValueError, match="length"):
+        users.observe([1], [1], [1.0], [0], [0], [0], [0], [1, 2])
     with pytest.raises(ValueError, match="limit"):
         users.recent(7, -1)
     assert (len(users), users.total) == (0, 0)

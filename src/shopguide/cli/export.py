@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from shopguide.cli.at_rest import READ, AtRest
-from shopguide.columns import unpack_table
 from shopguide.compaction import naming
 from shopguide.keys import Secret, query_key
 from shopguide.log import Log
@@ -58,7 +57,7 @@ def _row(found: AtRest, partition: int, events: Events, row: int) -> dict[str, A
     if events.kind[row] == Kind.MALFORMED:
         details = {"reason": details.get("reason"), "raw": bytes(details.get("raw", b"")).decode("utf-8", "replace")}
     elif events.kind[row] == Kind.ADOPT:
-        moved = unpack_table(Moved, details["events"])
+        moved = Moved.unpacked(details["events"])
         queries = {query_key(text): text for text in details.get("queries", ())}
         theirs = zip(moved.kind, moved.item, moved.time, strict=True)
         details = {"events": [_event(found, event, queries) for event in theirs]}

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from shopguide.errors import SettingError
 from shopguide.settings.sections import PolicySettings, RuleSettings, Settings
+from shopguide.settings.welcome import WelcomeSettings
 
 PRESETS = ("shop", "news", "live")
 ENVIRONMENT = "SHOPGUIDE_"
@@ -70,6 +71,8 @@ def _line(error: Any) -> str:
         return f"{key} is missing"
     if error["type"] == "extra_forbidden" and error["loc"][:2] == ("collect", "rules"):
         return f"{said}: no such setting of a rule; it has {', '.join(RuleSettings.model_fields)}"
+    if error["type"] == "extra_forbidden" and error["loc"][:2] == ("score", "rules"):
+        return f"{said}: no such setting of a rule; it has {', '.join(WelcomeSettings.model_fields)}"
     if error["type"] == "extra_forbidden":
         return f"{said}: no such setting; `shopguide config show` lists all"
     if error["type"] in ("dict_type", "model_type"):
