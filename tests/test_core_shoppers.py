@@ -498,13 +498,6 @@ def test_long_and_many_rows_come_back_whole() -> None:
     assert (len(users), users.total) == (0, 0)
 
 
-def test_a_snapshot_of_a_version_without_contexts_has_none() -> None:
-    users, state = Users(30.0), a_users().dump()
-    del state["context"]
-    users.load(state)
-    assert users.events(7)["context"].tolist() == [0, 0, 0]
-
-
 def test_what_goes_and_what_moves_are_told_user_by_user() -> None:
     users, one = Users(30.0), session_key(7, 100.0)
     one_user(users, [100.0, 125.0, 150.0, 300.0])
@@ -517,13 +510,14 @@ def test_what_goes_and_what_moves_are_told_user_by_user() -> None:
         "session": "<u8",
         "now": "<u8",
         "kind": "|u1",
+        "context": "<u4",
     }
     left = session_key(7, 125.0)
     assert moved(moves) == [
-        (8, 1, 5.0, 9, 0, 3),
-        (7, 0, 100.0, one, 0, 1),
-        (7, 1, 125.0, one, left, 1),
-        (7, 2, 150.0, one, left, 1),
+        (8, 1, 5.0, 9, 0, 3, 0),
+        (7, 0, 100.0, one, 0, 1, 0),
+        (7, 1, 125.0, one, left, 1, 0),
+        (7, 2, 150.0, one, left, 1, 0),
     ]
     assert moved(users.expire([7, 8], 1)) == moved(users.expire([], 9)) == []
     assert len(moved(users.expire(users.users(), 2**63 - 1))) == 4

@@ -377,8 +377,6 @@ cdef class Users:
         """Become what ``dump`` gave. Raises ValueError, and stays as it was, on anything inconsistent."""
         _of_setting(state, "session_gap", self.session_gap)
         users, starts = _column(state, "users", np.uint64), _column(state, "starts", np.uint64)
-        without = np.zeros(len(_column(state, "item", np.uint64)), np.uint32)
-        state = {"context": without, **state}  # where it has none it is of a version that knew none
         e = {name: _column(state, name, dtype) for name, (dtype, _) in _EVENT.fields.items()}
         n = _of_one_length(len(e["item"]), min(map(len, e.values())), max(map(len, e.values())))
         last = len(users)

@@ -58,7 +58,7 @@ def canonical(field: str, text: str) -> str | None:
     if len(text) > LONGEST or not text.isprintable():
         return None
     if field == "campaign":
-        return text.casefold()
+        return text.casefold()[:LONGEST].strip()
     if field == "device":
         word = {"mobile": "phone", "smartphone": "phone"}.get(text.lower(), text.lower())
         return word if word in DEVICES else ""

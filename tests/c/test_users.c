@@ -169,10 +169,10 @@ static void test_what_goes_and_what_moves_are_told_in_order(void) {
     observe_some(u, 4, (double[]){100, 120, 151, 160}, (int64_t[]){1, 5, 2, 6});
     CHECK(expire(u, &user, 1, 1, &moves) == 0);
     CHECK(expire(u, &user, 1, 3, &moves) == 4);
-    CHECK(is_same(&moves[0], &(sg_move){7, 0, 100, first, 0, 10}) &&
-          is_same(&moves[1], &(sg_move){7, 1, 120, first, sg_users_session_key(7, 120), 11}));
-    CHECK(is_same(&moves[2], &(sg_move){7, 2, 151, second, 0, 12}));
-    CHECK(is_same(&moves[3], &(sg_move){7, 3, 160, second, sg_users_session_key(7, 160), 13}));
+    CHECK(is_same(&moves[0], &(sg_move){7, 0, 100, first, 0, 10, 0}) &&
+          is_same(&moves[1], &(sg_move){7, 1, 120, first, sg_users_session_key(7, 120), 11, 0}));
+    CHECK(is_same(&moves[2], &(sg_move){7, 2, 151, second, 0, 12, 0}));
+    CHECK(is_same(&moves[3], &(sg_move){7, 3, 160, second, sg_users_session_key(7, 160), 13, 0}));
     SOUND(sg_users, u);
     CHECK(sg_users_events(u, 7, &n) != NULL && n == 2 && sg_users_total(u) == 2);
     CHECK(expire(u, &user, 1, INT64_MAX, &moves) == 2 && moves[0].now == 0 && moves[1].now == 0);

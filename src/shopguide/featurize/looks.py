@@ -107,7 +107,7 @@ class Watches:
         return [(user, w.expires, w.slot, w.n, w.context) for user, w in said]
 
     def load(self, partition: int, state: list[tuple[int, float, str, int, int]]) -> None:
-        """Take in what rows of a partition said, beside those of others. A version without contexts wrote none."""
+        """Take in what rows of a partition said, beside those of others."""
         self._watches |= {user: Watch(partition, *said) for user, *said in state}
 
     def _watch(self, partition: int, events: Events, row: int) -> None:

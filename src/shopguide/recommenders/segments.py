@@ -91,17 +91,15 @@ class Segments(Recommender):
         return {**models, **{f"totals.{name}": column for name, column in self._totals.dump().items()}}
 
     def load(self, state: dict[str, NDArray[Any]], kept: dict[str, NDArray[Any]]) -> None:
-        """Nothing at all: of a version that knew no contexts."""
         found: dict[str, dict[str, NDArray[Any]]] = {}
         for name, column in state.items():
             segment, _, of = name.partition(".")
             found.setdefault(segment, {})[of] = column
-        totals = found.pop("totals", None)
+        totals = found.pop("totals")
         self._models = {int(segment): Recent(self._half_life) for segment in found}
         for segment, columns in found.items():
             self._models[int(segment)].load(columns)
-        if totals is not None:
-            self._totals.load(totals)
+        self._totals.load(totals)
         self.check()
 
     def check(self) -> None:
