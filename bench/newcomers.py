@@ -1,5 +1,5 @@
-"""What a customer whom nobody knows is shown: popular, popular in their country, content, and the blend without and with
-the signal ``segment``. Needs online_retail (its Country is the region).
+"""What a customer whom nobody knows is shown: popular, popular in their country, content, and the blend without and
+with the signal ``segment``. Needs online_retail (its Country is the region).
 
     python bench/newcomers.py DATA/online_retail [--from 0.6] [--to 1.0] [--weights 0.1,0.2] [--half-life DAYS]
 
@@ -39,7 +39,7 @@ CODES = {
 
 
 def read(folder: Path) -> tuple[Events, list[str]]:
-    """Purchases in order of time, with the region in their data, an ITEM row before each item's first; and countries."""
+    """Purchases in order of time, the region in their data, an ITEM row before each item's first; and countries."""
     rows: list[tuple[float, int, int, int, int, bytes]] = []
     countries, known = [], set()
     for path in sorted(folder.glob("*.csv.gz")):
@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--from", dest="begin", type=float, default=0.6)
     parser.add_argument("--to", dest="end", type=float, default=1.0)
-    parser.add_argument("--weights", default="0.1")
+    parser.add_argument("--weights", default="0.01")
     parser.add_argument("--half-life", type=float, default=1.0)
     asked = parser.parse_args()
     settings = load("shop", flags={"learn.trend_half_life": asked.half_life * DAY})

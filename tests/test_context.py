@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from shopguide import context
 from shopguide.context import DEVICES, EVERYONE, FIELDS, REFERRERS, Clock, canonical, is_canonical, packed, segments
 
-WORDS = st.one_of(st.text(), st.sampled_from(["de", "en-GB", "phone", "https://www.google.com/", "Spring 2026", "ẞ" * 64]))
+WORDS = st.one_of(
+    st.text(), st.sampled_from(["de", "en-GB", "phone", "https://www.google.com/", "Spring 2026", "ẞ" * 64])
+)
 
 
 @pytest.mark.parametrize(

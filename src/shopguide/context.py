@@ -25,7 +25,8 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from shopguide.records import F64, I64, U64
+from shopguide.columns import unpack_table
+from shopguide.records import F64, I64, U64, Moved
 
 DEVICES = ("phone", "tablet", "desktop")
 REFERRERS = ("direct", "search", "social", "mail", "other")
@@ -38,8 +39,10 @@ _LETTERS = re.compile(r"(?:[A-Za-z]{2,3}[-_](?:[A-Za-z]{4}[-_])?)?([A-Za-z]{2})"
 _SITES = {  # by a name in the host, the first that fits
     "mail": ("mail", "outlook"),
     "search": ("google", "bing", "duckduckgo", "yahoo", "yandex", "baidu", "ecosia", "qwant", "sogou", "so", "naver"),
-    "social": ("facebook", "instagram", "pinterest", "reddit", "tiktok", "twitter", "x", "t", "linkedin", "youtube")
-    + ("weibo", "xiaohongshu", "douyin", "weixin", "vk", "whatsapp", "telegram"),
+    "social": (
+        *("facebook", "instagram", "pinterest", "reddit", "tiktok", "twitter", "x", "t", "linkedin", "youtube"),
+        *("weibo", "xiaohongshu", "douyin", "weixin", "vk", "whatsapp", "telegram"),
+    ),
 }
 _DEVICE, _REFERRER, _REGION, _CAMPAIGN, _DAY, _WELCOME, _EVERYONE = range(1, 8)
 _FIRST = 1 << 48  # segments are keys among those of items, of which hardly any lies here
@@ -81,6 +84,12 @@ def packed(said: Mapping[str, Any]) -> int:
         | place << 6
         | (xxhash.xxh3_64_intdigest(campaign.encode()) % 0xFFFF + 1 if campaign else 0) << 16
     )
+
+
+def unpack_moved(packed: dict[str, Any]) -> Moved:
+    """Events on their way to an account, of a row's bytes: of before there were contexts they have none. Raises as
+    unpack_table does."""
+    return unpack_table(Moved, {"context": bytes(4 * packed["rows"]), **packed})
 
 
 class Clock:

@@ -165,11 +165,6 @@ class Moved(Table):
     event: U64
     context: NDArray[np.uint32]
 
-    @classmethod
-    def unpacked(cls, packed: dict[str, Any]) -> Moved:
-        """The table back; a version without contexts has written none. Raises as unpack_table does."""
-        return unpack_table(cls, {"context": bytes(4 * packed["rows"]), **packed})
-
 
 SIMILAR = b"similar"
 TRENDING = b"trending"
@@ -232,8 +227,7 @@ class Looks(Table):
 SIGNALS: tuple[str, ...] = ("items", "rule", "second", "next", "hops", "sessions", "users")
 SIGNALS += ("current", "previous", "steps", "repeats", "popular")
 SIGNALS += (SIMILAR.decode(), TRENDING.decode(), BASE)
-SIGNALS += ("content", "search", "beside", "rnn", "cnn")
-SIGNALS += ("segment", "welcome")
+SIGNALS += ("content", "search", "beside", "rnn", "cnn", "segment", "welcome")
 
 
 class Candidates(Table):

@@ -90,8 +90,8 @@ class ServedLine:
         user = self.verify(token)
         newest = self._push.latest(user)
         if context or newest is None or newest["slot"] != slot or len(newest["items"]) < n:
-            expires = time.time() + PULLED_FOR
-            await self._ask(user, timeout, expires=expires, slot=slot, n=n, **context)
+            wanted: dict[str, Any] = {"expires": time.time() + PULLED_FOR, "slot": slot, "n": n, **context}
+            await self._ask(user, timeout, **wanted)
         message = self._push.snapshot(user)
         return {**message, "items": message["items"][:n]} if message else None
 
@@ -134,7 +134,7 @@ class ServedLine:
                 if stands is None:
                     stands = orjson.loads(text)["slot"]
                     if context or stands != slot:
-                        wanted = {"expires": claims.expires, "slot": slot or stands, **context}
+                        wanted: dict[str, Any] = {"expires": claims.expires, "slot": slot or stands, **context}
                         self._line.collector.control(Kind.WATCH, claims.user, **wanted)
                 yield number, text
 

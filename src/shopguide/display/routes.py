@@ -63,7 +63,9 @@ class Api:
         if request.method == "HEAD":
             return Response(headers=headers, media_type="text/event-stream")
         frames = self.streams.frames(
-            self.line.subscribe(token, slot, context_of(request)), request.headers.get("last-event-id"), self.settings.push.heartbeat
+            self.line.subscribe(token, slot, context_of(request)),
+            request.headers.get("last-event-id"),
+            self.settings.push.heartbeat,
         )
         return StreamingResponse(frames, headers=headers, media_type="text/event-stream")
 

@@ -108,7 +108,8 @@ class Watches:
 
     def load(self, partition: int, state: list[tuple[int, float, str, int, int]]) -> None:
         """Take in what rows of a partition said, beside those of others."""
-        self._watches |= {user: Watch(partition, *said) for user, *said in state}
+        for user, expires, slot, n, context in state:
+            self._watches[user] = Watch(partition, expires, slot, n, context)
 
     def _watch(self, partition: int, events: Events, row: int) -> None:
         user, watch = int(events.user[row]), self._watch_of(partition, events, row)

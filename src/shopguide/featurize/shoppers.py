@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from shopguide._core import Users
 from shopguide.columns import pack_table
+from shopguide.context import unpack_moved
 from shopguide.featurize.accounts import Accounts
 from shopguide.featurize.contexts import Contexts
 from shopguide.featurize.histories import common, merged
@@ -237,19 +238,19 @@ class Shoppers:
         user, offset, details = int(events.user[row]), int(events.offset[row]), events.details(row)
         self.accounts.adopt(user, details["path"][-1], offset, float(events.time[row]))
         self.queries.note(details.get("queries", ()))
-        moved = Moved.unpacked(details["events"])
+        came = unpack_moved(details["events"])
         before = self._users.events(user)
-        order = merged(moved.time, before["time"])
+        order = merged(came.time, before["time"])
         given = np.where(before["derived"] == 1, np.uint64(0), before["session"])
-        columns = {n: np.concatenate([getattr(moved, n), before[n]])[order] for n in _MOVED}
+        columns = {n: np.concatenate([getattr(came, n), before[n]])[order] for n in _MOVED}
         self._users.drop(user)
         self._users.observe(
             np.full(len(order), user, np.uint64),
             columns["item"],
             columns["time"],
-            np.concatenate([moved.session, given])[order],
+            np.concatenate([came.session, given])[order],
             columns["kind"],
-            np.concatenate([np.full(len(moved), offset), before["offset"]])[order],
+            np.concatenate([np.full(len(came), offset), before["offset"]])[order],
             columns["event"],
             columns["context"],
         )

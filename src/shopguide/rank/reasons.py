@@ -159,7 +159,8 @@ class Reasons:
             else (cause, catalogue.name(cause) or "", catalogue.title(cause), did.get(cause, int(Kind.VIEW)))
             for cause in parts.causes(rows)
         ]
-        """Key, id and title of each item, or who is in the segment, that speaks for the list's, and the strongest kind of event with it."""
+        """Key, id and title of each item that speaks for the list's, and the strongest kind of event with it; or a
+        segment's key, and who is in it."""
         self._named = _named(self.causes)
 
     def told(self, row: int | None, pinned: bool) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ from shopguide.recommenders.popular import WEIGHT
 from shopguide.records import U64, Lessons, Looks
 from shopguide.settings import LearnSettings
 
-PRIOR = 30.0  # views' worth of everybody's choices
+PRIOR = 300.0  # views' worth of everybody's choices
 ACQUAINTED = 10  # distinct items of a shopper that leave nothing of this
 
 
@@ -36,7 +36,7 @@ class Segments(Recommender):
     def __init__(self, learn: LearnSettings) -> None:
         self.clock = Clock(learn.time_zone)
         self._half_life = learn.trend_half_life
-        self._models: dict[int, Recent] = {}
+        self.models: dict[int, Recent] = {}
         self._totals = Recent(self._half_life)  # of all a segment chose, by its key
 
     def asked(self, looks: Looks, row: int) -> tuple[int, ...]:
@@ -58,36 +58,36 @@ class Segments(Recommender):
     def observe(self, lessons: Lessons) -> None:
         for segment, part in self._parts(lessons):
             weights = WEIGHT[part.kind]
-            if segment not in self._models:
-                self._models[segment] = Recent(self._half_life)
-            self._models[segment].observe(part.item, part.time, weights)
+            if segment not in self.models:
+                self.models[segment] = Recent(self._half_life)
+            self.models[segment].observe(part.item, part.time, weights)
             self._totals.observe(np.full(len(part), segment, np.uint64), part.time, weights)
 
     def retract(self, lessons: Lessons) -> None:
         for segment, part in self._parts(lessons):
-            if segment not in self._models:
+            if segment not in self.models:
                 continue
             weights = WEIGHT[part.kind]
-            self._models[segment].retract(part.item, part.time, weights)
+            self.models[segment].retract(part.item, part.time, weights)
             self._totals.retract(np.full(len(part), segment, np.uint64), part.time, weights)
-            if not len(self._models[segment]):
-                del self._models[segment]
+            if not len(self.models[segment]):
+                del self.models[segment]
 
     def score(self, context: Context, limit: int, blend: Blend) -> None:
-        asked = [segment for segment in context.segments if segment in self._models]
+        asked = [segment for segment in context.segments if segment in self.models]
         if not asked:
             return
         now = context.now
         of_all, *of_segment = self._totals.weight([EVERYONE, *asked], now).tolist()
         for segment, total in zip(asked, of_segment, strict=True):
-            items, weights = self._models[segment].top(limit, 0, now)
-            shares = self._models[EVERYONE].weight(items, now) / max(of_all, 1e-300)
+            items, weights = self.models[segment].top(limit, 0, now)
+            shares = self.models[EVERYONE].weight(items, now) / max(of_all, 1e-300)
             live = weights > 0
             amounts = (weights + PRIOR * shares)[live] / (total + PRIOR)
             blend.put(PLACE["segment"], items[live], amounts, np.full(len(amounts), segment, np.uint64))
 
     def dump(self) -> dict[str, NDArray[Any]]:
-        models = {f"{segment}.{name}": c for segment, m in self._models.items() for name, c in m.dump().items()}
+        models = {f"{segment}.{name}": c for segment, m in self.models.items() for name, c in m.dump().items()}
         return {**models, **{f"totals.{name}": column for name, column in self._totals.dump().items()}}
 
     def load(self, state: dict[str, NDArray[Any]], kept: dict[str, NDArray[Any]]) -> None:
@@ -96,15 +96,15 @@ class Segments(Recommender):
             segment, _, of = name.partition(".")
             found.setdefault(segment, {})[of] = column
         totals = found.pop("totals")
-        self._models = {int(segment): Recent(self._half_life) for segment in found}
+        self.models = {int(segment): Recent(self._half_life) for segment in found}
         for segment, columns in found.items():
-            self._models[int(segment)].load(columns)
+            self.models[int(segment)].load(columns)
         self._totals.load(totals)
         self.check()
 
     def check(self) -> None:
         self._totals.check()
-        for model in self._models.values():
+        for model in self.models.values():
             model.check()
 
     def _parts(self, lessons: Lessons) -> Iterator[tuple[int, Lessons]]:

@@ -13,9 +13,8 @@ from shopguide.recommenders.base import PLACE, Context, Recommender
 from shopguide.recommenders.content import Content
 from shopguide.recommenders.popular import Popular
 from shopguide.recommenders.segments import ACQUAINTED
-from shopguide.records import U64, Lessons
+from shopguide.records import Lessons
 from shopguide.settings import WelcomeSettings
-
 
 
 class Welcome(Recommender):
@@ -76,5 +75,6 @@ class Welcome(Recommender):
 def _segments(name: str, words: list[str]) -> list[int]:
     """The segments of those of whom one of the words is said."""
     contexts = np.array([packed({name: word}) for word in words], np.uint32)
-    found: U64 = segments(contexts, np.zeros(len(words)), Clock("UTC"))[:, :4].max(axis=1, initial=0)
-    return found.tolist()
+    keys = segments(contexts, np.zeros(len(words)), Clock("UTC"))[:, :4].max(axis=1, initial=0)
+    found: list[int] = keys.tolist()
+    return found

@@ -119,7 +119,7 @@ class LearnSettings(Section):
     def _a_zone(cls, zone: str) -> str:
         try:
             Clock(zone)
-        except (ValueError, OSError):
+        except (ValueError, KeyError, OSError):
             raise ValueError("a name of the tz database, as Europe/Berlin, or UTC") from None
         return zone
 
@@ -149,7 +149,7 @@ class ScoreSettings(Section):
     content: float = Field(0.3, description="weight of what resembles the newest items, by what the catalogue says")
     rnn: float = Field(0.2, description="weight of the recurrent network, where `shopguide train` made one")
     cnn: float = Field(0.1, description="weight of the convolutional network, where `shopguide train` made one")
-    segment: float = Field(0.1, description="weight of what is popular with visitors like a new one")
+    segment: float = Field(0.01, description="weight of what is popular with visitors like a new one")
     welcome: float = Field(1.0, description="weight of what score.rules say to a new visitor")
     search: float = Field(0.5, description="weight of what the words of the visit's last search match")
 
