@@ -73,6 +73,7 @@ def test_the_segments_of_a_visit_say_what_it_was(
     said = {"device": device, "referrer": referrer, "region": region, "campaign": campaign}
     time = datetime(2026, 3, 1, hour, 30, tzinfo=UTC).timestamp()
     keys = segments(np.array([packed(said)], np.uint32), np.array([time]), Clock("UTC"))[0]
+    assert context.segments_of(packed(said), time, Clock("UTC")) == tuple(keys[keys > 0].tolist())
     found = [context.words(int(key)) for key in keys if key]
     coming = {"direct": "by themselves", "search": "from a search", "social": "from social media"}
     coming |= {"mail": "from a mail", "other": "from other sites"}

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopguide._core import Blend, Recent
-from shopguide.context import EVERYONE, Clock, segments
+from shopguide.context import EVERYONE, Clock, segments, segments_of
 from shopguide.recommenders.base import PLACE, Context, Recommender
 from shopguide.recommenders.popular import WEIGHT
 from shopguide.records import U64, Lessons, Looks
@@ -41,10 +41,7 @@ class Segments(Recommender):
 
     def asked(self, looks: Looks, row: int) -> tuple[int, ...]:
         """The segments that a look's visit is in."""
-        if not looks.context[row]:
-            return ()
-        found = segments(looks.context[row : row + 1], looks.event_time[row : row + 1], self.clock)
-        return tuple(found[found > 0].tolist())
+        return segments_of(int(looks.context[row]), float(looks.event_time[row]), self.clock)
 
     def touches(self, lessons: Lessons) -> tuple[U64, U64]:
         """What lessons touch, uint64[m], and the user who did, uint64[m]: items, and as if they were such too, the

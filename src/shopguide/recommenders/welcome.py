@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopguide._core import Blend
-from shopguide.context import FIELDS, Clock, packed, segments, welcome
+from shopguide.context import FIELDS, Clock, packed, segments_of, welcome
 from shopguide.keys import category_key, item_key
 from shopguide.recommenders.base import PLACE, Context, Recommender
 from shopguide.recommenders.content import Content
@@ -38,7 +38,7 @@ class Welcome(Recommender):
         """The numbers of the rules that fit a visitor in these segments at a time."""
         if not self.rules:
             return []
-        hour = int(self._clock.hours(np.array([now]))[0])
+        hour = self._clock.hour(now)
         return [
             number
             for number, (rule, wanted) in enumerate(zip(self.rules, self._wanted, strict=True))
@@ -74,7 +74,4 @@ class Welcome(Recommender):
 
 def _segments(name: str, words: list[str]) -> list[int]:
     """The segments of those of whom one of the words is said."""
-    contexts = np.array([packed({name: word}) for word in words], np.uint32)
-    keys = segments(contexts, np.zeros(len(words)), Clock("UTC"))[:, :4].max(axis=1, initial=0)
-    found: list[int] = keys.tolist()
-    return found
+    return [segments_of(packed({name: word}), 0.0, Clock("UTC"))[0] for word in words]
