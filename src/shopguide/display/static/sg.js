@@ -97,7 +97,7 @@
     return Object.fromEntries(Object.entries(said).filter(([, word]) => word));
   };
   const campaign = () =>
-    new URLSearchParams(location.search).get("utm_campaign")?.replace(/[^\p{L}\p{N}\p{P}\p{S} ]/gu, "").slice(0, 64);
+    new URLSearchParams(location.search).get("utm_campaign")?.slice(0, 64).replace(/[^\p{L}\p{N}\p{P}\p{S} ]/gu, "");
 
   let count = 0;
   const keep = (event) => {
