@@ -127,11 +127,12 @@ static int observe(sg_users *u, uint64_t user, sg_event *event) {
 
 int sg_users_observe(sg_users *u, const uint64_t *users, const uint64_t *items, const double *times,
                      const uint64_t *sessions, const uint8_t *kinds, const int64_t *offsets, const uint64_t *events,
-                     size_t n, uint64_t *resolved) {
+                     const uint32_t *contexts, size_t n, uint64_t *resolved) {
     for (size_t i = 0; i < n; i++)
         if (!isfinite(times[i])) return SG_ERR_VALUE;
     for (size_t i = 0; i < n; i++) {
-        sg_event event = {items[i], times[i], sessions[i], offsets[i], events[i], kinds[i], 0};
+        uint32_t context = contexts ? contexts[i] : 0;
+        sg_event event = {items[i], times[i], sessions[i], offsets[i], events[i], kinds[i], 0, context};
         int rc = observe(u, users[i], &event);
         if (rc != SG_OK) return rc;
         resolved[i] = event.session;
@@ -239,7 +240,8 @@ static int expire(sg_users *u, uint64_t user, row *r, int64_t before, double sin
     for (size_t i = 0; i < r->len; i++) {
         sg_event e = r->events[i];
         bool again = by_session ? is_in(units, n, e.session) || is_in(units, n, now[i]) : n > 0;
-        if (now[i] == 0 || again) u->moves[u->moves_len++] = (sg_move){user, e.item, e.time, e.session, now[i], e.kind};
+        if (now[i] == 0 || again)
+            u->moves[u->moves_len++] = (sg_move){user, e.item, e.time, e.session, now[i], e.kind, e.context};
         if (now[i] == 0) continue;
         e.session = now[i];
         r->events[kept++] = e;

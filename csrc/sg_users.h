@@ -53,6 +53,7 @@ typedef struct {
     uint64_t event; /* the producer's key; 0 = none */
     uint8_t kind;
     uint8_t derived; /* 1: the session is derived, 0: it was given */
+    uint32_t context; /* of the visit; 0 = none */
 } sg_event;
 
 /* An event that is gone, or of a unit that has to be learned again: one of whose events is in another session now, or
@@ -63,6 +64,7 @@ typedef struct {
     uint64_t session; /* that it was in */
     uint64_t now;     /* that it is in; 0: the event is gone */
     uint8_t kind;
+    uint32_t context;
 } sg_move;
 
 typedef struct sg_users sg_users;
@@ -74,10 +76,10 @@ void sg_users_free(sg_users *u);
 /* h(user, time): the key of the derived session that begins so. */
 uint64_t sg_users_session_key(uint64_t user, double time);
 
-/* n events; sessions 0 = not given. resolved[n] gets each one's session. */
+/* n events; sessions 0 = not given, contexts NULL = none has one. resolved[n] gets each one's session. */
 int sg_users_observe(sg_users *u, const uint64_t *users, const uint64_t *items, const double *times,
                      const uint64_t *sessions, const uint8_t *kinds, const int64_t *offsets, const uint64_t *events,
-                     size_t n, uint64_t *resolved);
+                     const uint32_t *contexts, size_t n, uint64_t *resolved);
 
 /* A user's events, *n of them, oldest first; NULL and 0 for an unknown user. */
 const sg_event *sg_users_events(const sg_users *u, uint64_t user, size_t *n);

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
@@ -74,7 +74,9 @@ class MemoryLine:
             raise TokenError("the token has expired")
         return int.from_bytes(user.encode(), "little")
 
-    async def recommend(self, token: str, n: int, slot: str, timeout: float) -> dict | None:
+    async def recommend(
+        self, token: str, n: int, slot: str, timeout: float, context: Mapping[str, str] = {}
+    ) -> dict | None:
         return None if self.silent else {**LIST, "slot": slot, "items": [{"item": f"i{k}"} for k in range(n)]}
 
     async def similar(self, item: str, n: int) -> dict | None:
@@ -86,7 +88,9 @@ class MemoryLine:
     def why(self, token: str, item: str) -> dict | None:
         return {"item": item, "title": "One", "score": 1.0, "parts": []} if item == "i1" else None
 
-    async def subscribe(self, token: str, slot: str | None = None) -> AsyncGenerator[tuple[str, str], None]:
+    async def subscribe(
+        self, token: str, slot: str | None = None, context: Mapping[str, str] = {}
+    ) -> AsyncGenerator[tuple[str, str], None]:
         self.slots.append(slot)
         lists = self.lists[token] = asyncio.Queue()
         try:

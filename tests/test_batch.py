@@ -39,6 +39,8 @@ GAP = 100.0
 USERS, ITEMS = 4, 6
 ITEM_KEYS = np.array([item_key(f"i{i}") for i in range(ITEMS)], np.uint64)
 CATEGORIES = ("garden", "kitchen")
+SAID = ({"region": "DE", "device": "phone"}, {"region": "FR", "device": "phone"}, {"campaign": "spring"})
+CONTEXTS = [b"", b"", *map(msgpack.packb, SAID)]
 
 
 def with_settings(unit: str = "session", history: int = 2, partitions: int = 3) -> Settings:
@@ -46,10 +48,13 @@ def with_settings(unit: str = "session", history: int = 2, partitions: int = 3) 
     return load("shop", flags=flags)
 
 
-def event(kind: Kind, user: int, item: int, step: float, event: int = 0, session: int = 0) -> dict[str, Any]:
-    """``step``: seconds after the row before; ``event`` and ``session`` 0: none. A session is its user's own."""
+def event(
+    kind: Kind, user: int, item: int, step: float, event: int = 0, session: int = 0, context: int = 0
+) -> dict[str, Any]:
+    """``step``: seconds after the row before; ``event`` and ``session`` 0: none. A session is its user's own.
+    ``context``: of CONTEXTS."""
     return {
-        "kind": kind, "user": user + 1, "item": int(ITEM_KEYS[item]), "step": step, "data": b"",
+        "kind": kind, "user": user + 1, "item": int(ITEM_KEYS[item]), "step": step, "data": CONTEXTS[context],
         "event": event, "session": user * 100 + session if session else 0,
     }  # fmt: skip
 
@@ -68,8 +73,8 @@ USER, ITEM, IDS = st.integers(0, USERS - 1), st.integers(0, ITEMS - 1), st.integ
 STEP = st.sampled_from([0.0, 1.0, 60.0, 150.0, -30.0, -150.0])
 SIGNS = st.sampled_from([Kind.VIEW, Kind.VIEW, Kind.CART, Kind.PURCHASE, Kind.SEARCH, Kind.DISMISS, Kind.IMPRESSION])
 ROW = st.one_of(
-    st.builds(event, SIGNS, USER, ITEM, STEP, st.integers(0, 4), st.sampled_from([0, 0, 0, 1, 2])),
-    st.builds(event, SIGNS, USER, ITEM, STEP, st.integers(0, 4), st.sampled_from([0, 0, 0, 1, 2])),
+    st.builds(event, SIGNS, USER, ITEM, STEP, st.integers(0, 4), st.sampled_from([0, 0, 0, 1, 2]), st.integers(0, 4)),
+    st.builds(event, SIGNS, USER, ITEM, STEP, st.integers(0, 4), st.sampled_from([0, 0, 0, 1, 2]), st.integers(0, 4)),
     st.builds(event, st.just(Kind.REMOVE), USER, ITEM, STEP),
     st.builds(control, st.sampled_from([Kind.RETRACT, Kind.RETRACT, Kind.FORGET, Kind.WATCH, Kind.UNWATCH]), USER, IDS),
     st.builds(product, ITEM, st.sampled_from(CATEGORIES)),
@@ -185,7 +190,12 @@ def weights(stages: Stages) -> dict[str, Any]:
         for item, weight in zip(*map(np.ndarray.tolist, popular.top(50, category_key(name), now)), strict=True)
     }
     overall = dict(zip(ITEM_KEYS.tolist(), popular.weight(ITEM_KEYS, now).tolist(), strict=True))
-    return {**scores, **by_category, **overall}
+    segments = {
+        (segment, item): weight
+        for segment, model in stages.scorer.segments.models.items()
+        for item, weight in zip(*map(np.ndarray.tolist, model.top(50, 0, now)), strict=True)
+    }
+    return {**scores, **by_category, **overall, **segments}
 
 
 @settings(max_examples=200)

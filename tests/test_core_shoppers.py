@@ -148,10 +148,11 @@ class UsersMachine(RuleBasedStateMachine):
                 "kind": random.choice([0, 1, 2, 31, 32, 255]),
                 "offset": random.randrange(-3, 4),
                 "event": random.randrange(3),
+                "context": random.choice([0, 1, 2**32 - 1]),
             }
             for _ in range(random.randrange(few))
         ]
-        names = ("user", "item", "time", "given", "kind", "offset", "event")
+        names = ("user", "item", "time", "given", "kind", "offset", "event", "context")
         resolved = self.real.observe(*([row[name] for row in rows] for name in names))
         expected = []
         for row in rows:
@@ -199,7 +200,7 @@ class UsersMachine(RuleBasedStateMachine):
             for e, n in zip(was, now, strict=True):
                 units = {e["session"], n} if by_session else {0}
                 if not n or units & again:
-                    expected.append((user, e["item"], e["time"], e["session"], n, e["kind"]))
+                    expected.append((user, e["item"], e["time"], e["session"], n, e["kind"], e["context"]))
             if not self.kept[user]:
                 del self.kept[user]
         assert moved(self.real.expire(users, before, since, by_session)) == expected
@@ -244,7 +245,7 @@ def session_key(user: int, time: float) -> int:
     return (key ^ key >> 31) or 1
 
 
-NAMES = ("item", "time", "session", "kind", "offset", "event", "derived")
+NAMES = ("item", "time", "session", "kind", "offset", "event", "derived", "context")
 ROW = itemgetter(*NAMES)
 
 
@@ -255,7 +256,7 @@ def unpacked(events: Any) -> list[tuple[Any, ...]]:
 
 
 def moved(moves: dict[str, Any]) -> list[tuple[Any, ...]]:
-    names = ("user", "item", "time", "session", "now", "kind")
+    names = ("user", "item", "time", "session", "now", "kind", "context")
     assert sorted(moves) == sorted(names)
     return list(zip(*(moves[name].tolist() for name in names), strict=True))
 
@@ -509,13 +510,14 @@ def test_what_goes_and_what_moves_are_told_user_by_user() -> None:
         "session": "<u8",
         "now": "<u8",
         "kind": "|u1",
+        "context": "<u4",
     }
     left = session_key(7, 125.0)
     assert moved(moves) == [
-        (8, 1, 5.0, 9, 0, 3),
-        (7, 0, 100.0, one, 0, 1),
-        (7, 1, 125.0, one, left, 1),
-        (7, 2, 150.0, one, left, 1),
+        (8, 1, 5.0, 9, 0, 3, 0),
+        (7, 0, 100.0, one, 0, 1, 0),
+        (7, 1, 125.0, one, left, 1, 0),
+        (7, 2, 150.0, one, left, 1, 0),
     ]
     assert moved(users.expire([7, 8], 1)) == moved(users.expire([], 9)) == []
     assert len(moved(users.expire(users.users(), 2**63 - 1))) == 4
@@ -554,6 +556,8 @@ def test_a_time_that_is_not_finite_applies_nothing(time: float) -> None:
         one_user(users, [1.0, time])
     with pytest.raises(ValueError, match="length"):
         users.observe([1], [1, 2], [1.0], [0], [0], [0], [0])
+    with pytest.raises(ValueError, match="length"):
+        users.observe([1], [1], [1.0], [0], [0], [0], [0], [1, 2])
     with pytest.raises(ValueError, match="limit"):
         users.recent(7, -1)
     assert (len(users), users.total) == (0, 0)

@@ -55,6 +55,10 @@ VALUES = st.one_of(
     st.dictionaries(st.text(max_size=2), st.integers(), max_size=2),
 )
 FIELDS = [
+    "device",
+    "region",
+    "referrer",
+    "campaign",
     "kind",
     "user",
     "session",
@@ -255,6 +259,17 @@ def test_what_came_of_a_list_carries_which() -> None:
     assert one(user="u", item="i", time=5, kind="view", list="17-3")[1] == {}
     assert one(user="u", item="i", time=5, kind="click", list=" ")[1] == {}
     assert reason(kind="click", list="x" * 513) == "list is no id"
+
+
+def test_any_event_carries_the_context_of_its_visit() -> None:
+    said = {"device": "Mobile", "region": "en-GB", "referrer": "https://www.google.com/?q=tea", "campaign": "Spring"}
+    kept = {"device": "phone", "region": "GB", "referrer": "search", "campaign": "spring"}
+    for kind, more in (("view", {}), ("search", {"query": "tea"}), ("click", {"list": "1-2"})):
+        assert one(kind=kind, user="u", item="i", time=1e9, **said, **more)[1] == {**kept, **more}
+    assert one(user="u", item="i", time=1e9, region="Bavaria", device=None, campaign=" ")[1] == {}
+    assert reason(user="u", item="i", time=1e9, device=["phone"]) == "device makes no sense"
+    assert reason(user="u", item="i", time=1e9, campaign="x" * 65) == "campaign makes no sense"
+    assert one(kind="item", item="i", title="T", device="phone")[1] == {"op": "upsert", "title": "T"}
 
 
 def test_row_numbers_and_problems_of_a_chunk() -> None:

@@ -18,6 +18,7 @@ NOUNS = {
     "durable",
     "records",
     "columns",
+    "context",
     "errors",
     "settings",
     "intent",

@@ -14,17 +14,24 @@ from hypothesis import strategies as st
 from strategies import asked_for, rows_of
 
 from shopguide._core import Blend
+from shopguide.context import DEVICES, Clock, packed, segments, welcome
 from shopguide.recommenders.base import PLACE, Context, Recommender
 from shopguide.recommenders.content import Content
 from shopguide.recommenders.items import ItemBased
 from shopguide.recommenders.popular import Popular
+from shopguide.recommenders.segments import Segments
 from shopguide.recommenders.sequence import Sequence
 from shopguide.recommenders.sessions import HALF_LIFE, NearestSessions, NearestUsers
 from shopguide.recommenders.visit import Visit
+from shopguide.recommenders.welcome import Welcome
 from shopguide.records import SIGNALS, Batch, Events, Kind, Lessons, Names, Ragged
-from shopguide.settings import load
+from shopguide.settings import WelcomeSettings, load
 
 SETTINGS = load("shop")
+CLOCK = Clock("UTC")
+RULE = WelcomeSettings(campaign=["spring"], items=["a", "b", "a"], because="it is spring")  # type: ignore[call-arg]
+CONTEXTS = [0, *(packed({"device": device, "campaign": "spring"}) for device in DEVICES)]
+SEGMENTS = segments(np.array(CONTEXTS[1:2], np.uint32), np.zeros(1), CLOCK)[0]
 MAKE: dict[str, Callable[[], Recommender]] = {
     "items": lambda: ItemBased(SETTINGS.learn, SETTINGS.score),
     "sequence": lambda: Sequence(SETTINGS.learn, SETTINGS.score),
@@ -33,13 +40,15 @@ MAKE: dict[str, Callable[[], Recommender]] = {
     "visit": Visit,
     "popular": lambda: Popular(SETTINGS.learn),
     "content": lambda: Content(SETTINGS.score),
+    "segments": lambda: Segments(SETTINGS.learn),
+    "welcome": lambda: Welcome([RULE], CLOCK, Popular(SETTINGS.learn), Content(SETTINGS.score)),
 }
 EVENTS = st.lists(st.tuples(st.integers(1, 5), st.integers(1, 3), st.integers(10, 16)), max_size=40)
 every = pytest.mark.parametrize("name", MAKE)
 
 
 def lessons(rows: list[tuple[int, int, int]], sign: int = 1) -> Lessons:
-    """Rows of (unit, user, item), a second apart."""
+    """Rows of (unit, user, item), a second apart, a unit's context by its number."""
     return Lessons(
         offset=np.arange(len(rows)),
         sign=np.full(len(rows), sign),
@@ -48,6 +57,7 @@ def lessons(rows: list[tuple[int, int, int]], sign: int = 1) -> Lessons:
         user=np.array([r[1] for r in rows], np.uint64),
         item=np.array([r[2] for r in rows], np.uint64),
         time=np.arange(len(rows), dtype=np.float64),
+        context=[CONTEXTS[r[0] % len(CONTEXTS)] for r in rows],
     )
 
 
@@ -63,6 +73,7 @@ def context(recent: list[int], here: list[int] | None = None) -> Context:
         user=98,
         now=1000.0,
         query="green tea",
+        segments=tuple(SEGMENTS[SEGMENTS > 0].tolist()),
     )
 
 
@@ -101,7 +112,7 @@ def test_signals(name: str, rows: list[tuple[int, int, int]], recent: list[int],
     one.observe(lessons(rows))
     found = rows_of(one, context(recent), limit)
     assert {row.signal for row in found} <= set(one.signals) <= set(SIGNALS)
-    assert {row.because for row in found} <= {0, *recent}
+    assert {row.because for row in found} <= {0, *recent, *SEGMENTS.tolist(), welcome(0)}
     assert all(row.amount >= 0 and math.isfinite(row.amount) for row in found)
     assert len({row[:3] for row in found}) == len(found)
     for (_, because), n in Counter((row.signal, row.because) for row in found).items():

@@ -55,7 +55,8 @@ cdef extern from "sg_users.h":
     void sg_users_free(sg_users *u) noexcept nogil
     int sg_users_observe(sg_users *u, const uint64_t *users, const uint64_t *items, const double *times,
                          const uint64_t *sessions, const uint8_t *kinds, const int64_t *offsets,
-                         const uint64_t *events, size_t n, uint64_t *resolved) noexcept nogil
+                         const uint64_t *events, const uint32_t *contexts, size_t n,
+                         uint64_t *resolved) noexcept nogil
     const sg_event *sg_users_events(const sg_users *u, uint64_t user, size_t *n) noexcept nogil
     int64_t sg_users_newest(const sg_users *u, uint64_t user, uint64_t item, uint32_t kind_mask) noexcept nogil
     int64_t sg_users_find(const sg_users *u, uint64_t user, uint64_t event) noexcept nogil

@@ -205,6 +205,7 @@ _EVENT = np.dtype(
         ("event", np.uint64),
         ("kind", np.uint8),
         ("derived", np.uint8),
+        ("context", np.uint32),
     ],
     align=True,
 )
@@ -217,6 +218,7 @@ _MOVE = np.dtype(
         ("session", np.uint64),
         ("now", np.uint64),
         ("kind", np.uint8),
+        ("context", np.uint32),
     ],
     align=True,
 )
@@ -244,11 +246,11 @@ cdef class Users:
     def __dealloc__(self):
         sg_users_free(self.handle)
 
-    def observe(self, users, items, times, sessions, kinds, offsets, events):
+    def observe(self, users, items, times, sessions, kinds, offsets, events, contexts=None):
         """Keep n events; uint64[n], the session of each.
 
         users, items, sessions (0: not given), events (0: none) uint64[n]; times float64[n] in epoch s; kinds uint8[n];
-        offsets int64[n]. Raises ValueError, and nothing is applied, on unequal lengths or a time that is not finite.
+        offsets int64[n]; contexts uint32[n], None: all 0. Raises ValueError, and nothing is applied, on unequal lengths or a time that is not finite.
         """
         cdef const uint64_t[::1] u = np.ascontiguousarray(users, np.uint64)
         cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64)
@@ -259,11 +261,13 @@ cdef class Users:
         cdef const uint64_t[::1] e = np.ascontiguousarray(events, np.uint64)
         cdef size_t n = _of_one_length(u.shape[0], i.shape[0], t.shape[0], s.shape[0])
         _of_one_length(n, k.shape[0], o.shape[0], e.shape[0])
+        cdef const uint32_t[::1] c = np.ascontiguousarray(np.zeros(n) if contexts is None else contexts, np.uint32)
+        _of_one_length(n, c.shape[0])
         resolved = np.empty(n, np.uint64)
         cdef uint64_t[::1] r = resolved
         cdef int rc
         with nogil:
-            rc = sg_users_observe(self.handle, &u[0], &i[0], &t[0], &s[0], &k[0], &o[0], &e[0], n, &r[0])
+            rc = sg_users_observe(self.handle, &u[0], &i[0], &t[0], &s[0], &k[0], &o[0], &e[0], &c[0], n, &r[0])
         check(rc)
         return resolved
 
@@ -280,7 +284,8 @@ cdef class Users:
     def events(self, uint64_t user):
         """A user's events, oldest first; empty arrays for an unknown user.
 
-        item uint64, time float64, session uint64, offset int64, event uint64, kind uint8, derived uint8 (0: given).
+        item uint64, time float64, session uint64, offset int64, event uint64, kind uint8, derived uint8 (0: given),
+        context uint32.
         """
         return self._newest(user, <size_t>-1)
 
@@ -312,7 +317,7 @@ cdef class Users:
 
         The events that are gone, and those that a model has to learn again (see csrc/sg_users.h; ``by_session``: its
         units are sessions), user by user, the oldest first: user uint64, item uint64, time float64, session uint64
-        (that it was in), now uint64 (that it is in; 0: gone), kind uint8.
+        (that it was in), now uint64 (that it is in; 0: gone), kind uint8, context uint32.
         """
         cdef const uint64_t[::1] u = np.ascontiguousarray(users, np.uint64)
         cdef const sg_move *moves
@@ -381,7 +386,7 @@ cdef class Users:
         given = np.where(e["derived"] == 1, np.uint64(0), e["session"])
         rows = np.repeat(users, lengths)
         cdef Users fresh = Users(self.session_gap)
-        sessions = fresh.observe(rows, e["item"], e["time"], given, e["kind"], e["offset"], e["event"])
+        sessions = fresh.observe(rows, e["item"], e["time"], given, e["kind"], e["offset"], e["event"], e["context"])
         if len(fresh) != len(users) or (sessions != e["session"]).any() or (e["derived"] > 1).any():
             raise ValueError("the snapshot's users are doubled, or its sessions are not those of its events")
         self.handle, fresh.handle = fresh.handle, self.handle

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgpack
@@ -12,11 +13,11 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from shopguide.columns import unpack_table
+from shopguide.context import FIELDS, is_canonical, unpack_moved
 from shopguide.errors import PackingError
 from shopguide.picks import ACTIONS, SEGMENTS, UNDO
 from shopguide.profile import are_attributes, are_interests
-from shopguide.records import AHEAD, EARLIEST, I64, SIMILAR, TRENDING, Batch, Events, Kind, Moved
+from shopguide.records import AHEAD, EARLIEST, I64, SIMILAR, TRENDING, Batch, Events, Kind
 
 MOST = 100  # items in a list
 
@@ -67,10 +68,10 @@ def _is_path(value: Any) -> bool:
 def _is_moved(value: Any) -> bool:
     """Whether this is a packed table of events that a shopper can have done."""
     try:
-        moved = unpack_table(Moved, value)
+        events = unpack_moved(value)
     except (PackingError, ValueError, KeyError, TypeError, IndexError):
         return False
-    return bool(np.isfinite(moved.time).all() and np.isin(moved.kind, _SHOPPERS).all())
+    return bool(np.isfinite(events.time).all() and np.isin(events.kind, _SHOPPERS).all())
 
 
 def _one_of(*words: str) -> Check:
@@ -107,6 +108,9 @@ OPTIONAL: dict[int, dict[str, Check]] = {
     Kind.ADOPT: {"queries": _are_texts},
     Kind.PROFILE: {"beneath": lambda value: isinstance(value, bool)},
 }
+_CONTEXT: dict[str, Check] = {name: partial(is_canonical, name) for name in FIELDS}
+for _kind in (*_SHOPPERS, Kind.WATCH):
+    OPTIONAL[_kind] = {**OPTIONAL.get(_kind, {}), **_CONTEXT}
 
 
 def _kinds(*kinds: Kind) -> Bools:

@@ -142,6 +142,7 @@ class Lessons(Table):
         "user": "<u8",
         "item": "<u8",
         "time": "<f8",
+        "context": "<u4",  # of the visit; see context
     }
     offset: I64
     sign: NDArray[np.int8]
@@ -150,17 +151,19 @@ class Lessons(Table):
     user: U64
     item: U64
     time: F64
+    context: NDArray[np.uint32]
 
 
 class Moved(Table):
     """Events on their way from a visitor to an account, in order. ``session`` 0: cut by inactivity."""
 
-    schema = {"item": "<u8", "time": "<f8", "session": "<u8", "kind": "u1", "event": "<u8"}
+    schema = {"item": "<u8", "time": "<f8", "session": "<u8", "kind": "u1", "event": "<u8", "context": "<u4"}
     item: U64
     time: F64
     session: U64
     kind: U8
     event: U64
+    context: NDArray[np.uint32]
 
 
 SIMILAR = b"similar"
@@ -194,6 +197,7 @@ class Looks(Table):
         "bought": "<u8[]",
         "dismissed": "<u8[]",
         "interests": "u1[]",  # of the imported profile, a line each, UTF-8
+        "context": "<u4",  # of the visit; see context
     }
     user: U64
     unit: U64
@@ -217,12 +221,13 @@ class Looks(Table):
     bought: Ragged[np.uint64]
     dismissed: Ragged[np.uint64]
     interests: Ragged[np.uint8]
+    context: NDArray[np.uint32]
 
 
 SIGNALS: tuple[str, ...] = ("items", "rule", "second", "next", "hops", "sessions", "users")
 SIGNALS += ("current", "previous", "steps", "repeats", "popular")
 SIGNALS += (SIMILAR.decode(), TRENDING.decode(), BASE)
-SIGNALS += ("content", "search", "beside", "rnn", "cnn")
+SIGNALS += ("content", "search", "beside", "rnn", "cnn", "segment", "welcome")
 
 
 class Candidates(Table):

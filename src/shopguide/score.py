@@ -30,9 +30,11 @@ from shopguide.recommenders.content import Content
 from shopguide.recommenders.items import ItemBased
 from shopguide.recommenders.network import Network
 from shopguide.recommenders.popular import Popular
+from shopguide.recommenders.segments import Segments
 from shopguide.recommenders.sequence import Sequence
 from shopguide.recommenders.sessions import NearestSessions, NearestUsers
 from shopguide.recommenders.visit import Visit
+from shopguide.recommenders.welcome import Welcome
 from shopguide.records import LEARNED, SIMILAR, TRENDING, Batch, Candidates, Lessons, Looks, Ragged, Slate, Update
 from shopguide.settings import Settings
 from shopguide.weights import Weights
@@ -60,6 +62,8 @@ class Scorer:
         self.items = ItemBased(learn, score)
         self.popular = Popular(learn)
         self.content = Content(score)
+        self.segments = Segments(learn)
+        self.welcome = Welcome(score.rules, self.segments.clock, self.popular, self.content)
         self.audience = Audience()
         self._networks = {name: Network(name) for name in SEQUENTIAL}
         self._recommenders: dict[str, Recommender] = {
@@ -70,6 +74,8 @@ class Scorer:
             "visit": Visit(),
             "content": self.content,
             **self._networks,
+            "segments": self.segments,
+            "welcome": self.welcome,
             "popular": self.popular,  # the last: of all that the others found
         }
         self._own = Weights.of(score)
@@ -120,7 +126,7 @@ class Scorer:
         """
         for recommender in self._recommenders.values():
             recommender.bulk(lessons)
-        self.audience.add(lessons.item, lessons.user)
+        self.audience.add(*self.segments.touches(lessons))
         self.frontier = Frontier(frontier.reached)
 
     def answer(self, looks: Looks, partition: int = 0, first: int = 0, last: int = -1) -> Slate:
@@ -142,7 +148,10 @@ class Scorer:
     def gather(self, looks: Looks, row: int) -> None:
         """Put the signals of a look into the blender's rows."""
         slot, now, rows = looks.slot.bytes_at(row), float(looks.event_time[row]), self.blender.rows
+        of = self.segments.asked(looks, row)
         faded = {"search": 0.5 ** (int(looks.since_query[row]) / SEARCHED_FOR)}
+        if of or self.welcome.rules:
+            faded |= self.welcome.faded(of, now, len(looks.recent[row]))
         self.blender.begin(trained=slot not in (SIMILAR, TRENDING), faded=faded)
         n = int(looks.n[row]) + SPARE
         if slot == SIMILAR:
@@ -167,6 +176,7 @@ class Scorer:
                 looks.query.bytes_at(row).decode("utf-8", "replace"),
                 tuple(looks.interests.bytes_at(row).decode("utf-8", "replace").splitlines()),
                 looks.visit[row][_LEARNED[looks.visit_kind[row]]],
+                of,
             )
             for recommender in self._recommenders.values():
                 recommender.score(context, self._limit, rows)
@@ -234,11 +244,11 @@ class Scorer:
             if run.sign[0] > 0:
                 for recommender in self._recommenders.values():
                     recommender.observe(run)
-                self.audience.add(run.item, run.user)
+                self.audience.add(*self.segments.touches(run))
             else:
                 for recommender in self._recommenders.values():
                     recommender.retract(run)
-                self.audience.sub(run.item, run.user)
+                self.audience.sub(*self.segments.touches(run))
 
     def _candidates(self, found: list[Scored]) -> Candidates:
         """All lists' candidates; of each the distinct shoppers behind its strongest causes are counted."""

@@ -27,7 +27,7 @@ static void compare(const sg_users *u) {
         for (size_t i = 0; i < n; i++) {
             const sg_event *e = &events[i], *k = &kept[user][i];
             CHECK(e->item == k->item && e->time == k->time && e->session == k->session && e->offset == k->offset);
-            CHECK(e->event == k->event && e->kind == k->kind && e->derived == k->derived);
+            CHECK(e->event == k->event && e->kind == k->kind && e->derived == k->derived && e->context == k->context);
         }
         total += n;
         users += n > 0;
@@ -47,10 +47,12 @@ static int64_t newest(uint64_t user, uint64_t item, uint32_t mask) {
 }
 
 static void observe_one(sg_users *u, uint64_t user, double clock, int64_t offset) {
-    sg_event e = {rand() % 4, clock + rand() % 30 - 10, rand() % 4 ? 0 : 1 + rand() % 2, offset, rand() % 3, 0, 0};
+    sg_event e = {rand() % 4, clock + rand() % 30 - 10, rand() % 4 ? 0 : 1 + rand() % 2, offset, rand() % 3, 0, 0, 0};
     e.kind = (uint8_t)(rand() % 8 ? rand() % 5 : 40);
+    e.context = (uint32_t)rand() % 3;
     uint64_t resolved;
-    CHECK(sg_users_observe(u, &user, &e.item, &e.time, &e.session, &e.kind, &offset, &e.event, 1, &resolved) == SG_OK);
+    CHECK(sg_users_observe(u, &user, &e.item, &e.time, &e.session, &e.kind, &offset, &e.event, &e.context, 1,
+                           &resolved) == SG_OK);
     e.derived = e.session == 0;
     kept[user][len[user]++] = e;
     derive_all(user);
@@ -95,14 +97,14 @@ static size_t expire_kept(uint64_t user, int64_t before, int by_session, sg_move
         int again = !by_session && touched > 0;
         for (size_t t = 0; by_session && t < touched; t++) again |= units[t] == was[i].session || units[t] == now[i];
         if (now[i] == 0 || again)
-            moves[n++] = (sg_move){user, was[i].item, was[i].time, was[i].session, now[i], was[i].kind};
+            moves[n++] = (sg_move){user, was[i].item, was[i].time, was[i].session, now[i], was[i].kind, was[i].context};
     }
     return n;
 }
 
 static int is_same(const sg_move *a, const sg_move *b) {
     return a->user == b->user && a->item == b->item && a->time == b->time && a->session == b->session &&
-           a->now == b->now && a->kind == b->kind;
+           a->now == b->now && a->kind == b->kind && a->context == b->context;
 }
 
 static size_t expire(sg_users *u, const uint64_t *users, size_t n, int64_t before, const sg_move **moves) {
@@ -154,7 +156,8 @@ static void observe_some(sg_users *u, size_t n, const double *times, const int64
     for (uint64_t i = 0; i < n; i++) {
         uint64_t user = 7, zero = 0, resolved;
         uint8_t kind = (uint8_t)(10 + i);
-        CHECK(sg_users_observe(u, &user, &i, &times[i], &zero, &kind, &offsets[i], &zero, 1, &resolved) == SG_OK);
+        CHECK(sg_users_observe(u, &user, &i, &times[i], &zero, &kind, &offsets[i], &zero, NULL, 1,
+                               &resolved) == SG_OK);
     }
 }
 
@@ -166,10 +169,10 @@ static void test_what_goes_and_what_moves_are_told_in_order(void) {
     observe_some(u, 4, (double[]){100, 120, 151, 160}, (int64_t[]){1, 5, 2, 6});
     CHECK(expire(u, &user, 1, 1, &moves) == 0);
     CHECK(expire(u, &user, 1, 3, &moves) == 4);
-    CHECK(is_same(&moves[0], &(sg_move){7, 0, 100, first, 0, 10}) &&
-          is_same(&moves[1], &(sg_move){7, 1, 120, first, sg_users_session_key(7, 120), 11}));
-    CHECK(is_same(&moves[2], &(sg_move){7, 2, 151, second, 0, 12}));
-    CHECK(is_same(&moves[3], &(sg_move){7, 3, 160, second, sg_users_session_key(7, 160), 13}));
+    CHECK(is_same(&moves[0], &(sg_move){7, 0, 100, first, 0, 10, 0}) &&
+          is_same(&moves[1], &(sg_move){7, 1, 120, first, sg_users_session_key(7, 120), 11, 0}));
+    CHECK(is_same(&moves[2], &(sg_move){7, 2, 151, second, 0, 12, 0}));
+    CHECK(is_same(&moves[3], &(sg_move){7, 3, 160, second, sg_users_session_key(7, 160), 13, 0}));
     SOUND(sg_users, u);
     CHECK(sg_users_events(u, 7, &n) != NULL && n == 2 && sg_users_total(u) == 2);
     CHECK(expire(u, &user, 1, INT64_MAX, &moves) == 2 && moves[0].now == 0 && moves[1].now == 0);
@@ -188,7 +191,7 @@ static void test_a_twin_makes_the_unit_learn_again(void) {
         const uint64_t sevens[] = {7, 7, 7, 7}, items[] = {1, 2, 1, 3}, given[] = {5, 5, 5, 6}, none[4] = {0};
         uint64_t resolved[4];
         CHECK(sg_users_observe(u, sevens, items, (double[]){1, 1, 1, 2}, given, (uint8_t[4]){0},
-                               (int64_t[]){0, 1, 2, 3}, none, 4, resolved) == SG_OK);
+                               (int64_t[]){0, 1, 2, 3}, none, NULL, 4, resolved) == SG_OK);
         CHECK(sg_users_expire(u, sevens, 1, 1, -INFINITY, by_session, &moves, &told) == SG_OK);
         CHECK(told == (by_session ? 3 : 4) && moves[0].now == 0 && moves[1].now == 5 && moves[2].now == 5);
         CHECK(sg_users_expire(u, sevens, 1, 0, 2, by_session, &moves, &told) == SG_OK && told == 2);
@@ -205,8 +208,8 @@ static void test_memory_is_that_of_what_is_kept(void) {
         for (uint64_t i = 0, user, resolved; i < 1000; i++, offset++) {
             user = round < 200 ? round * 10 + i % 10 : 1;
             double time = (double)offset;
-            CHECK(sg_users_observe(u, &user, &i, &time, &(uint64_t){0}, &(uint8_t){0}, &offset, &i, 1, &resolved) ==
-                  SG_OK);
+            CHECK(sg_users_observe(u, &user, &i, &time, &(uint64_t){0}, &(uint8_t){0}, &offset, &i, NULL, 1,
+                                   &resolved) == SG_OK);
             if (user == 1) CHECK(expire(u, &user, 1, offset - 9, &moves) <= 12);
         }
         for (uint64_t i = 0, user; i < 10 && round >= 10 && round < 210; i++) {
@@ -229,12 +232,12 @@ static void test_what_is_refused(void) {
     double times[2] = {0, NAN};
     uint8_t kinds[2] = {0};
     int64_t offsets[2] = {0};
-    CHECK(sg_users_observe(u, zeros, zeros, times, zeros, kinds, offsets, zeros, 2, resolved) == SG_ERR_VALUE);
+    CHECK(sg_users_observe(u, zeros, zeros, times, zeros, kinds, offsets, zeros, NULL, 2, resolved) == SG_ERR_VALUE);
     CHECK(sg_users_total(u) == 0 && sg_users_drop(u, 0) == 0);
     times[1] = -0.0;
     CHECK(sg_users_session_key(9, 0.0) == sg_users_session_key(9, -0.0));
     CHECK(sg_users_session_key(0, 0.0) != 0);
-    CHECK(sg_users_observe(u, zeros, zeros, times, zeros, kinds, offsets, zeros, 2, resolved) == SG_OK);
+    CHECK(sg_users_observe(u, zeros, zeros, times, zeros, kinds, offsets, zeros, NULL, 2, resolved) == SG_OK);
     CHECK(resolved[0] == resolved[1]);
     SOUND(sg_users, u);
     sg_users_free(u);
@@ -247,7 +250,7 @@ static void test_many_users(void) {
     int64_t offset = 0;
     double time = 1;
     for (uint64_t user = 0; user < 50000; user++)
-        CHECK(sg_users_observe(u, &user, &zero, &time, &zero, &kind, &offset, &zero, 1, &resolved) == SG_OK);
+        CHECK(sg_users_observe(u, &user, &zero, &time, &zero, &kind, &offset, &zero, NULL, 1, &resolved) == SG_OK);
     SOUND(sg_users, u);
     CHECK(sg_users_nbytes(u) < 50000 * (48 + 16 + 40) * 2);
     for (uint64_t user = 0; user < 50000; user++) CHECK(sg_users_drop(u, user) == 1);
@@ -266,13 +269,13 @@ static void test_out_of_memory_leaves_the_failing_row_out(void) {
             uint64_t user = (uint64_t)i % 90, zero = 0, resolved;
             double time = (double)i;
             uint8_t kind = 1;
-            int rc = sg_users_observe(u, &user, &zero, &time, &zero, &kind, &i, &zero, 1, &resolved);
+            int rc = sg_users_observe(u, &user, &zero, &time, &zero, &kind, &i, &zero, NULL, 1, &resolved);
             if (rc == SG_ERR_NOMEM) {
                 failed++;
                 SOUND(sg_users, u);
                 CHECK(sg_users_total(u) == (size_t)i);
                 CHECK(sg_users_count(u) == (size_t)(i < 90 ? i : 90));
-                rc = sg_users_observe(u, &user, &zero, &time, &zero, &kind, &i, &zero, 1, &resolved);
+                rc = sg_users_observe(u, &user, &zero, &time, &zero, &kind, &i, &zero, NULL, 1, &resolved);
             }
             CHECK(rc == SG_OK && failed <= 1);
         }

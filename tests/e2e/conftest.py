@@ -141,7 +141,7 @@ class ScriptedLine:
         items = self.lists.setdefault(user, self.list_of(user))
         return {"v": 1, "type": "snapshot", "seq": [1, self.seq[user]], "slot": "home", "items": items}
 
-    async def recommend(self, token: str, n: int, slot: str, timeout: float) -> dict | None:
+    async def recommend(self, token: str, n: int, slot: str, timeout: float, context: Any = ()) -> dict | None:
         return self._snapshot(self.verify(token))
 
     async def similar(self, item: str, n: int) -> dict | None:
@@ -167,7 +167,9 @@ class ScriptedLine:
         ]
         return {"item": item, "title": found["title"], "score": found["score"], "parts": parts}
 
-    async def subscribe(self, token: str, slot: str | None = None) -> AsyncGenerator[tuple[str, str], None]:
+    async def subscribe(
+        self, token: str, slot: str | None = None, context: Any = ()
+    ) -> AsyncGenerator[tuple[str, str], None]:
         user = self.verify(token)
         queue: asyncio.Queue = asyncio.Queue()
         self.watchers[user].add(queue)

@@ -88,6 +88,21 @@ def test_five_products_browsed_are_in_the_log_each_once(shop, open_page, site):
     assert kept and not [file for file in kept if addresses[0] in file.read_bytes() and "log" in file.parts]
 
 
+def test_a_visit_says_how_it_came_about(shop, open_page):
+    collector = shop()
+    page = open_page("p1.html?utm_campaign=Spring%20Sale&utm_medium=email")
+    user = until(page, VISITOR)
+    page.goto(page.url.partition("?")[0].replace("p1", "p2"))
+    until(page, "() => !!window.sg")
+    sent(page)
+    rows = [row for row in collector.held(user) if row["kind"] == "view"]
+    context = {"device": "desktop", "region": "US", "referrer": "mail", "campaign": "spring sale"}
+    assert [row["item"] for row in rows] == ["p1", "p2"]
+    assert all({name: row[name] for name in context} == context for row in rows), "the visit's, not the page's"
+    page.evaluate("() => sg.forgetMe()")
+    assert page.evaluate("() => sg.context.referrer") == "direct"
+
+
 def test_what_is_done_during_an_outage_arrives_once(shop, open_page):
     collector = shop()
     page = open_page()

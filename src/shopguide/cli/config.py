@@ -12,10 +12,11 @@ from pydantic import BaseModel
 
 from shopguide.cli.options import examples, json_option, settings_options
 from shopguide.errors import SettingError
-from shopguide.settings import ENVIRONMENT, RULES, PolicySettings, RuleSettings, Settings, load
+from shopguide.settings import ENVIRONMENT, RULES, PolicySettings, RuleSettings, Settings, WelcomeSettings, load
 
 TABLES: dict[str, tuple[str, type[BaseModel], str]] = {  # what one is called, what it has, the default
     "rank.slots": ("a slot", PolicySettings, "none"),
+    "score.rules": ("a rule", WelcomeSettings, "none"),
     "collect.rules": ("a rule", RuleSettings, f"{len(RULES)}: product pages, and searches; `shopguide config show`"),
 }
 SLOT = re.compile(r"rank\.slots\.[^.]+\.(\w+)")  # a setting of one slot's lists

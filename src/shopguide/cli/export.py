@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from shopguide.cli.at_rest import READ, AtRest
-from shopguide.columns import unpack_table
 from shopguide.compaction import naming
+from shopguide.context import unpack_moved
 from shopguide.keys import Secret, query_key
 from shopguide.log import Log
 from shopguide.profile import NOTHING
-from shopguide.records import Events, Kind, Moved
+from shopguide.records import Events, Kind
 from shopguide.rejects import raw
 
 
@@ -58,7 +58,7 @@ def _row(found: AtRest, partition: int, events: Events, row: int) -> dict[str, A
     if events.kind[row] == Kind.MALFORMED:
         details = {"reason": details.get("reason"), "raw": bytes(details.get("raw", b"")).decode("utf-8", "replace")}
     elif events.kind[row] == Kind.ADOPT:
-        moved = unpack_table(Moved, details["events"])
+        moved = unpack_moved(details["events"])
         queries = {query_key(text): text for text in details.get("queries", ())}
         theirs = zip(moved.kind, moved.item, moved.time, strict=True)
         details = {"events": [_event(found, event, queries) for event in theirs]}

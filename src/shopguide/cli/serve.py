@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from itertools import chain
 from typing import Any
@@ -19,6 +19,7 @@ from shopguide.cli.feed import Feed
 from shopguide.cli.operator import Operator
 from shopguide.cli.outcomes import Outcomes
 from shopguide.collect.collector import Receipt
+from shopguide.display.line import NOTHING
 from shopguide.keys import category_key, item_key
 from shopguide.rank import explain
 from shopguide.records import SIMILAR, TRENDING, Kind
@@ -83,12 +84,14 @@ class ServedLine:
     def verify(self, token: str) -> int:
         return self._push.verify(token).user
 
-    async def recommend(self, token: str, n: int, slot: str, timeout: float) -> dict[str, Any] | None:
+    async def recommend(
+        self, token: str, n: int, slot: str, timeout: float, context: Mapping[str, str] = NOTHING
+    ) -> dict[str, Any] | None:
         user = self.verify(token)
         newest = self._push.latest(user)
-        if newest is None or newest["slot"] != slot or len(newest["items"]) < n:
-            expires = time.time() + PULLED_FOR
-            await self._ask(user, timeout, expires=expires, slot=slot, n=n)
+        if context or newest is None or newest["slot"] != slot or len(newest["items"]) < n:
+            wanted: dict[str, Any] = {"expires": time.time() + PULLED_FOR, "slot": slot, "n": n, **context}
+            await self._ask(user, timeout, **wanted)
         message = self._push.snapshot(user)
         return {**message, "items": message["items"][:n]} if message else None
 
@@ -112,15 +115,17 @@ class ServedLine:
         key = self.verify(token)
         return await asyncio.to_thread(self._operator.forget_key, key)
 
-    def subscribe(self, token: str, slot: str | None = None) -> AsyncGenerator[tuple[str, str], None]:
+    def subscribe(
+        self, token: str, slot: str | None = None, context: Mapping[str, str] = NOTHING
+    ) -> AsyncGenerator[tuple[str, str], None]:
         claims = self._push.verify(token)
         if self._feed is None:
             self._feed = Feed(self._push.endpoint, self._push.gap_endpoint, self._push.server_key)
         lists = self._feed.lists(token, claims.expires)
-        return lists if slot is None else self._in_slot(slot, claims, lists)
+        return self._in_slot(slot, context, claims, lists) if slot or context else lists
 
     async def _in_slot(
-        self, slot: str, claims: Token, lists: AsyncGenerator[tuple[str, str], None]
+        self, slot: str | None, context: Mapping[str, str], claims: Token, lists: AsyncGenerator[tuple[str, str], None]
     ) -> AsyncGenerator[tuple[str, str], None]:
         """The lists; with the first one the subscription has begun, and its WATCH row is the one to replace."""
         stands = None
@@ -128,8 +133,9 @@ class ServedLine:
             async for number, text in lists:
                 if stands is None:
                     stands = orjson.loads(text)["slot"]
-                    if stands != slot:
-                        self._line.collector.control(Kind.WATCH, claims.user, expires=claims.expires, slot=slot)
+                    if context or stands != slot:
+                        wanted: dict[str, Any] = {"expires": claims.expires, "slot": slot or stands, **context}
+                        self._line.collector.control(Kind.WATCH, claims.user, **wanted)
                 yield number, text
 
     async def close(self) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopguide._core import gather
+from shopguide.context import FIELDS
 
 Column = Sequence[Any] | NDArray[np.float64]
 
@@ -26,6 +27,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "event": ("event", "id", "event_id"),
     "query": ("query", "search_query"),
     "list": ("list",),
+    **{name: (name,) for name in FIELDS},
     "account": ("account", "account_id"),
     "target": ("target",),
     "consent": ("consent",),

@@ -29,6 +29,7 @@ from shopguide.collect.values import (
     texts,
     times,
 )
+from shopguide.context import FIELDS, canonical
 from shopguide.keys import SEED_OF_EVENTS, SEED_OF_ITEMS, Secret, category_key, event_key, item_key
 from shopguide.records import F64, I64, U8, U64, Events, Kind, Names, Ragged
 
@@ -36,7 +37,10 @@ OPS = ("upsert", "delete", "stock")
 NEED_ITEM = np.isin(np.arange(256), [k for k in Kind if Kind.VIEW <= k <= Kind.ITEM and k != Kind.SEARCH])
 OF_USERS = np.isin(np.arange(256), (Kind.ALIAS, Kind.RETRACT))
 OF_LISTS = np.isin(np.arange(256), (Kind.IMPRESSION, Kind.CLICK, Kind.FAVOURITE, Kind.DISMISS))
+OF_SHOPPERS = np.isin(np.arange(256), [k for k in Kind if Kind.VIEW <= k <= Kind.DISMISS])
 ITEM = int(Kind.ITEM)
+
+Details = dict[str, Any]
 
 
 class Memory:
@@ -217,15 +221,15 @@ class Passage:
                 self._reject([row], "no time")
 
     def _data(self) -> Ragged[np.uint8]:
-        """Searches' queries, catalogue rows, profiles, and what became malformed."""
-        data: dict[int, bytes] = {}
+        """Contexts, searches' queries, catalogue rows, profiles, and what became malformed."""
+        data = self._contexts()
         queries, ops = self._texts("query"), self._texts("op")
         for row in np.flatnonzero(self.good & (self.kind == Kind.SEARCH)).tolist():
             query = queries[row]
             if is_blank(query) or query == NO_ID:
                 self._reject([row], "no query")
             else:
-                data[row] = _pack({"query": str(query).strip()})
+                data.setdefault(row, {})["query"] = str(query).strip()
         for row in np.flatnonzero(self.good & (self.kind == ITEM)).tolist():
             op = ops[row] or "upsert"
             said = self.attributes.of(row)
@@ -234,23 +238,44 @@ class Passage:
             elif op == "stock" and "stock" not in said:
                 self._reject([row], "no stock")
             else:
-                data[row] = _pack({"op": op, **said})
+                data[row] = {"op": op, **said}
         self._say_profiles(data)
         self._say_whom(data)
         self._say_which_list(data)
         for row, why in self.why.items():
-            data[row] = _pack({"reason": why, "raw": self.chunk.raw(row)})
-        return Ragged.of_bytes([data.get(row, b"") for row in range(self.n)]) if data else Ragged.empty(self.n, "u1")
+            data[row] = {"reason": why, "raw": self.chunk.raw(row)}
+        if not data:
+            return Ragged.empty(self.n, "u1")
+        return Ragged.of_bytes([_pack(data[row]) if row in data else b"" for row in range(self.n)])
 
-    def _say_profiles(self, data: dict[int, bytes]) -> None:
+    def _contexts(self) -> dict[int, Details]:
+        """What rows of shoppers say of their visit."""
+        data: dict[int, Details] = {}
+        shoppers = self.good & OF_SHOPPERS[self.kind]
+        for name in FIELDS:
+            column = self._column(name)
+            if column is None:
+                continue
+            said = texts(column)
+            for row in np.flatnonzero(shoppers).tolist():
+                if not said[row]:
+                    continue
+                word = canonical(name, said[row])
+                if word:
+                    data.setdefault(row, {})[name] = word
+                elif word is None:
+                    self._reject([row], f"{name} makes no sense")
+        return data
+
+    def _say_profiles(self, data: dict[int, Details]) -> None:
         profiles = self._column("profile")
         for row in np.flatnonzero(self.good & (self.kind == Kind.PROFILE)).tolist():
             if profiles is None:
                 self._reject([row], "no profile")
             else:
-                data[row] = _pack(profiles[row])
+                data[row] = profiles[row]
 
-    def _say_whom(self, data: dict[int, bytes]) -> None:
+    def _say_whom(self, data: dict[int, Details]) -> None:
         """Whose visitor a row's user is, which event it takes back."""
         for row in np.flatnonzero(self.good & OF_USERS[self.kind]).tolist():
             alias = self.kind[row] == Kind.ALIAS
@@ -258,18 +283,18 @@ class Passage:
             said = self._texts(name)[row]
             key = self.memory.users[said] if alias else _event_key(said)
             if key:
-                data[row] = _pack({name: key})
+                data[row] = {name: key}
             else:
                 self._reject([row], f"no {name}")
 
-    def _say_which_list(self, data: dict[int, bytes]) -> None:
+    def _say_which_list(self, data: dict[int, Details]) -> None:
         """The list in which the item stood, as its id on the stream, where it is known."""
         if self._column("list") is None:
             return
         lists = self._texts("list")
         for row in np.flatnonzero(self.good & OF_LISTS[self.kind]).tolist():
             if id_text(lists[row]):
-                data[row] = _pack({"list": lists[row]})
+                data.setdefault(row, {})["list"] = lists[row]
             elif not is_blank(lists[row]):
                 self._reject([row], "list is no id")
 

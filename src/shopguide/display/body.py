@@ -12,6 +12,7 @@ from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
+from shopguide.context import FIELDS, canonical
 from shopguide.errors import TokenError
 from shopguide.settings import RankSettings
 
@@ -124,6 +125,15 @@ def slot_of(request: Request) -> str:
     if not SLOT.fullmatch(slot):
         raise HTTPException(400, f"slot = {slot[:64]!r}: should be 1 to 32 of a-z, 0-9, _ and -")
     return slot
+
+
+def context_of(request: Request) -> dict[str, str]:
+    """What a request says of the visit that it is part of: ``?device=&region=&referrer=&campaign=``."""
+    said = {name: canonical(name, request.query_params[name]) for name in FIELDS if name in request.query_params}
+    for name, word in said.items():
+        if word is None:
+            raise HTTPException(400, f"{name} makes no sense: should be printable, and short")
+    return {name: word for name, word in said.items() if word}
 
 
 def id_of(value: Any, name: str) -> str:

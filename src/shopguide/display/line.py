@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Protocol
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Receipt(Protocol):
@@ -82,8 +85,11 @@ class Line(Protocol):
         """The token's user key. Raises TokenError where it is malformed, forged or expired."""
         ...
 
-    async def recommend(self, token: str, n: int, slot: str, timeout: float) -> dict[str, Any] | None:
-        """The user's newest list as it goes on the wire; None where none came within ``timeout`` seconds."""
+    async def recommend(
+        self, token: str, n: int, slot: str, timeout: float, context: Mapping[str, str] = NOTHING
+    ) -> dict[str, Any] | None:
+        """The user's newest list as it goes on the wire, or where a visit's ``context`` is said, one for it; None where
+        none came within ``timeout`` seconds."""
         ...
 
     async def similar(self, item: str, n: int) -> dict[str, Any] | None:
@@ -103,9 +109,11 @@ class Line(Protocol):
         """Forget the token's user, wholly; the signed receipt."""
         ...
 
-    def subscribe(self, token: str, slot: str | None = None) -> AsyncGenerator[tuple[str, str], None]:
+    def subscribe(
+        self, token: str, slot: str | None = None, context: Mapping[str, str] = NOTHING
+    ) -> AsyncGenerator[tuple[str, str], None]:
         """(id "epoch-n", JSON of the wire message) of each list, a snapshot first; ends when the token expires. A slot
-        that is given is where all lists of the user stand from then on."""
+        that is given is where all lists of the user stand from then on; ``context`` is that of the visit."""
         ...
 
     @property

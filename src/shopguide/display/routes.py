@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from shopguide.display.answers import ANYWHERE, answer, found
-from shopguide.display.body import count_of, id_of, need_token, slot_of
+from shopguide.display.body import context_of, count_of, id_of, need_token, slot_of
 from shopguide.display.collecting import Collecting
 from shopguide.display.desk import DeskApi
 from shopguide.display.line import Line
@@ -63,7 +63,9 @@ class Api:
         if request.method == "HEAD":
             return Response(headers=headers, media_type="text/event-stream")
         frames = self.streams.frames(
-            self.line.subscribe(token, slot), request.headers.get("last-event-id"), self.settings.push.heartbeat
+            self.line.subscribe(token, slot, context_of(request)),
+            request.headers.get("last-event-id"),
+            self.settings.push.heartbeat,
         )
         return StreamingResponse(frames, headers=headers, media_type="text/event-stream")
 
@@ -71,7 +73,8 @@ class Api:
         """The user's newest list, pulled."""
         token = need_token(request)
         self.line.verify(token)
-        newest = await self.line.recommend(token, count_of(request), slot_of(request), PULL_TIMEOUT)
+        asked = count_of(request), slot_of(request), PULL_TIMEOUT, context_of(request)
+        newest = await self.line.recommend(token, *asked)
         if newest is None:
             raise HTTPException(503, f"no list within {PULL_TIMEOUT:g} s", {"retry-after": "1"})
         return answer(newest)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from shopguide.context import FIELDS
 from shopguide.records import Kind
 
 SHOPPER_KINDS = frozenset(k.name.lower() for k in Kind if Kind.VIEW <= k <= Kind.DISMISS)
-VISITOR_FIELDS = ("kind", "item", "query", "value", "list", "id", "event", "session", "consent")
+VISITOR_FIELDS = ("kind", "item", "query", "value", "list", "id", "event", "session", "consent", *FIELDS)
 
 
 def of_visitor(row: Any, user_key: int, now: float, max_age: float) -> dict[str, Any] | None:

@@ -19,6 +19,6 @@ def common(before: dict[str, NDArray[Any]], after: dict[str, NDArray[Any]]) -> i
     """How many events two histories begin with alike."""
     n = min(len(before["item"]), len(after["item"]))
     differs = np.zeros(n, bool)
-    for name in ("item", "time", "kind", "session"):
+    for name in ("item", "time", "kind", "session", "context"):
         differs |= before[name][:n] != after[name][:n]
     return int(differs.argmax()) if differs.any() else n

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from shopguide.context import U32, packed
 from shopguide.featurize.shoppers import Shoppers
 from shopguide.profile import Profile
 from shopguide.records import LEARNED, SIMILAR, TRENDING, Batch, Events, Kind, Looks, Ragged
@@ -22,12 +23,14 @@ _CHANGES_LISTS = ~np.isin(np.arange(256), (Kind.LOOKUP, Kind.IMPRESSION))
 
 @dataclass(frozen=True)
 class Watch:
-    """A user's list is wanted until ``expires`` (epoch s), as a row of ``partition`` said."""
+    """A user's list is wanted until ``expires`` (epoch s), as a row of ``partition`` said. ``context``: of the visit in
+    which it is; 0: as the user's newest events say."""
 
     partition: int
     expires: float
     slot: str
     n: int
+    context: int = 0
 
 
 def intent(kinds: NDArray[np.uint8], items: NDArray[np.uint64]) -> float:
@@ -98,14 +101,15 @@ class Watches:
         """One row: what an answer to this user needs at this moment."""
         return self._look(user, Watch(-1, 0, slot, n), -1, now, now)
 
-    def dump(self, partition: int) -> list[tuple[int, float, str, int]]:
+    def dump(self, partition: int) -> list[tuple[int, float, str, int, int]]:
         """What rows of a partition said."""
         said = [(user, w) for user, w in self._watches.items() if w.partition == partition]
-        return [(user, w.expires, w.slot, w.n) for user, w in said]
+        return [(user, w.expires, w.slot, w.n, w.context) for user, w in said]
 
-    def load(self, partition: int, state: list[tuple[int, float, str, int]]) -> None:
+    def load(self, partition: int, state: list[tuple[int, float, str, int, int]]) -> None:
         """Take in what rows of a partition said, beside those of others."""
-        self._watches |= {user: Watch(partition, expires, slot, n) for user, expires, slot, n in state}
+        for user, expires, slot, n, context in state:
+            self._watches[user] = Watch(partition, expires, slot, n, context)
 
     def _watch(self, partition: int, events: Events, row: int) -> None:
         user, watch = int(events.user[row]), self._watch_of(partition, events, row)
@@ -118,7 +122,7 @@ class Watches:
         """What a WATCH row asks for; the defaults for any other row."""
         details = events.details(row) if events.kind[row] == Kind.WATCH else {}
         slot, n = str(details.get("slot", "home")), int(details.get("n", self._n))
-        return Watch(partition, float(details.get("expires", 0)), slot, n)
+        return Watch(partition, float(details.get("expires", 0)), slot, n, packed(details))
 
     def _answer_to(self, events: Events, row: int, user: int, slot: bytes) -> Looks:
         offset = int(events.offset[row])
@@ -170,7 +174,14 @@ class Watches:
             bought=Ragged.of([np.unique(item[kind == Kind.PURCHASE])], "<u8"),
             dismissed=Ragged.of([np.unique(item[kind == Kind.DISMISS])], "<u8"),
             interests=Ragged.of_bytes(["\n".join(self._profile(user).interests).encode()]),
+            context=[watch.context or _newest(events["context"][live])],
         )
+
+
+def _newest(contexts: U32) -> int:
+    """That of the newest event that has one; 0: none has."""
+    known = contexts[contexts > 0]
+    return int(known[-1]) if len(known) else 0
 
 
 def _distinct(

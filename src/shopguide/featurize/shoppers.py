@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopguide._core import Users
-from shopguide.columns import pack_table, unpack_table
+from shopguide.columns import pack_table
+from shopguide.context import unpack_moved
 from shopguide.featurize.accounts import Accounts
+from shopguide.featurize.contexts import Contexts
 from shopguide.featurize.histories import common, merged
 from shopguide.featurize.profiles import Profiles
 from shopguide.featurize.queries import Queries
@@ -30,6 +32,7 @@ _KEPT = np.isin(np.arange(256), KEPT)
 _TAKES_BACK = np.isin(np.arange(256), (Kind.REMOVE, Kind.FORGET, Kind.RETRACT, Kind.ALIAS, Kind.ADOPT))
 _CHANGES_HANDS = _KEPT | np.isin(np.arange(256), (Kind.REMOVE, Kind.RETRACT, Kind.ADOPT, Kind.PROFILE))
 _BOUGHT_OR_IN_CART = 1 << Kind.PURCHASE | 1 << Kind.CART
+_MOVED = ("item", "time", "kind", "event", "context")
 REMEMBERED = 1000  # newest events of a user that an answer looks at
 
 Columns = dict[str, NDArray[Any]]
@@ -43,6 +46,7 @@ class Shoppers:
         self._users = Users(learn.session_gap)
         self.accounts = Accounts()
         self.queries = Queries()
+        self.contexts = Contexts()
         self.profiles = Profiles()
         self.relayed: list[Events] = []
         self.counts: Counter[str] = Counter()
@@ -122,8 +126,9 @@ class Shoppers:
     def _observe(self, events: Events) -> Lessons:
         self.profiles.learn(events)
         kept = events.take(_KEPT[events.kind])
+        contexts = self.contexts.of(kept)
         sessions = self._users.observe(
-            kept.user, kept.item, kept.time, kept.session, kept.kind, kept.offset, kept.event
+            kept.user, kept.item, kept.time, kept.session, kept.kind, kept.offset, kept.event, contexts
         )
         rows: Columns = {
             "user": kept.user,
@@ -131,6 +136,7 @@ class Shoppers:
             "time": kept.time,
             "kind": kept.kind,
             "session": sessions,
+            "context": contexts,
         }
         lessons = self._lessons(rows, np.arange(len(kept)), 1, 0)
         lessons.offset[:] = kept.offset[_LEARNED[kept.kind]]
@@ -221,6 +227,7 @@ class Shoppers:
             at = slice(row, row + 1)
             session = events.session[at]
             one = {n: getattr(events, n)[at] for n in ("item", "time", "kind", "event")}
+            one["context"] = self.contexts.of(events.slice(row, row + 1))
             self._send(events, row, account, {**one, "session": session, "derived": session == 0}, [user])
         else:
             self._relay(events, row, account, kind, events.details(row))
@@ -231,20 +238,21 @@ class Shoppers:
         user, offset, details = int(events.user[row]), int(events.offset[row]), events.details(row)
         self.accounts.adopt(user, details["path"][-1], offset, float(events.time[row]))
         self.queries.note(details.get("queries", ()))
-        moved = unpack_table(Moved, details["events"])
+        came = unpack_moved(details["events"])
         before = self._users.events(user)
-        order = merged(moved.time, before["time"])
+        order = merged(came.time, before["time"])
         given = np.where(before["derived"] == 1, np.uint64(0), before["session"])
-        columns = {n: np.concatenate([getattr(moved, n), before[n]])[order] for n in ("item", "time", "kind", "event")}
+        columns = {n: np.concatenate([getattr(came, n), before[n]])[order] for n in _MOVED}
         self._users.drop(user)
         self._users.observe(
             np.full(len(order), user, np.uint64),
             columns["item"],
             columns["time"],
-            np.concatenate([moved.session, given])[order],
+            np.concatenate([came.session, given])[order],
             columns["kind"],
-            np.concatenate([np.full(len(moved), offset), before["offset"]])[order],
+            np.concatenate([np.full(len(came), offset), before["offset"]])[order],
             columns["event"],
+            columns["context"],
         )
         after = self._users.events(user)
         same = common(before, after)
@@ -258,7 +266,7 @@ class Shoppers:
     def _send(self, events: Events, row: int, account: int, moved: Columns, path: list[int]) -> None:
         """Events on their way to an account."""
         given = np.where(moved["derived"] == 1, np.uint64(0), moved["session"])
-        table = Moved(**{n: moved[n] for n in ("item", "time", "kind", "event")}, session=given)
+        table = Moved(**{n: moved[n] for n in _MOVED}, session=given)
         details = {"path": path, "events": pack_table(table), "queries": self.queries.among(moved)}
         self._relay(events, row, account, Kind.ADOPT, details)
 
@@ -294,4 +302,5 @@ class Shoppers:
             user=users,
             item=events["item"][rows],
             time=events["time"][rows],
+            context=events["context"][rows],
         )

@@ -21,6 +21,7 @@ class Ranker:
         self.catalogue = Catalogue()
         self._policy = Policy(settings.rank, self.catalogue, settings.learn.session_gap)
         self._min_shoppers = settings.rank.min_shoppers
+        self._welcome = [rule.because for rule in settings.score.rules]
 
     def learn(self, batch: Batch) -> list[str]:
         """Take in names, attributes and picks. The ids of the items that no list shows from now on."""
@@ -47,7 +48,7 @@ class Ranker:
         slot, about = looks.slot.bytes_at(look).decode(), int(looks.about[look])
         chosen = self._policy.choose(looks, look, slot, listed.item, listed.score, rows)
         did = dict(zip(looks.recent[look].tolist(), looks.recent_kind[look].tolist(), strict=True))
-        reasons = Reasons(self.catalogue, did, listed.parts, rows)
+        reasons = Reasons(self.catalogue, did, listed.parts, rows, self._welcome)
         items = [self._item(place, listed, reasons) for place in chosen]
         return {
             "user": int(looks.user[look]),

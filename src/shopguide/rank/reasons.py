@@ -6,13 +6,14 @@ A list carries its parts as numbers. Words are made of the few that are told wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shopguide.catalogue import Catalogue
+from shopguide.context import is_segment, said_of
 from shopguide.records import BASE, SIGNALS, SIMILAR, TRENDING, Candidates, Kind
 
 REASONS = 3  # most reasons on an item
@@ -66,6 +67,8 @@ WORDS: dict[str, Callable[[Cause, int], str]] = {
         ("rnn", "cnn"),
         lambda cause, shared: f"the sequence model expects it next, most of all because you {cause.did}",
     ),
+    "segment": lambda cause, shared: f"popular with {cause.title}",
+    "welcome": lambda cause, shared: cause.title,
     BASE: lambda cause, shared: "what every candidate begins with",
 }
 # The same where too few shoppers link the two to name the cause, for signals that come from other shoppers' pairs.
@@ -75,6 +78,7 @@ UNNAMED = {
     "next": "often comes next",
     SIMILAR.decode(): "goes with it",
     **dict.fromkeys(("rnn", "cnn"), "the sequence model expects it next"),
+    "segment": "popular with visitors like you",
 }
 
 
@@ -144,13 +148,19 @@ class Parts:
 class Reasons:
     """Reasons for one look's list. ``did``: the user's items, and the strongest kind of event with each."""
 
-    def __init__(self, catalogue: Catalogue, did: dict[int, int], parts: Parts, rows: range) -> None:
+    def __init__(
+        self, catalogue: Catalogue, did: dict[int, int], parts: Parts, rows: range, welcome: Sequence[str] = ()
+    ) -> None:
+        """``welcome``: what the shop's own rules say of themselves."""
         self._parts = parts
         self.causes: list[tuple[int, str, str, int]] = [
-            (item, catalogue.name(item) or "", catalogue.title(item), did.get(item, int(Kind.VIEW)))
-            for item in parts.causes(rows)
+            (cause, "", said_of(cause, welcome), int(Kind.VIEW))
+            if is_segment(cause)
+            else (cause, catalogue.name(cause) or "", catalogue.title(cause), did.get(cause, int(Kind.VIEW)))
+            for cause in parts.causes(rows)
         ]
-        """Key, id and title of each item that speaks for the list's, and the strongest kind of event with it."""
+        """Key, id and title of each item that speaks for the list's, and the strongest kind of event with it; or a
+        segment's key, and who is in it."""
         self._named = _named(self.causes)
 
     def told(self, row: int | None, pinned: bool) -> list[dict[str, Any]]:

@@ -91,6 +91,11 @@ class Content(Recommender):
         if context.query:
             blend.put(PLACE["search"], *self._matching(context.query, limit))
 
+    def called(self, attribute: str, text: str, limit: int) -> NDArray[np.uint64]:
+        """Items whose category or brand, as a whole, is this."""
+        items, _ = self._index.best([f"{attribute}:{text[:LONGEST].casefold()}"], limit, SOUGHT)
+        return items
+
     def like(self, item: int, weight: float, limit: int, blend: Blend) -> None:
         """Put what resembles an item most into a blend."""
         items, shares = self._neighbours(item, limit)

@@ -16,6 +16,7 @@ from shopguide.settings.sections import (
     Settings,
     StateSettings,
 )
+from shopguide.settings.welcome import WelcomeSettings
 
 __all__ = [
     "ENVIRONMENT",
@@ -32,5 +33,6 @@ __all__ = [
     "ScoreSettings",
     "Settings",
     "StateSettings",
+    "WelcomeSettings",
     "load",
 ]

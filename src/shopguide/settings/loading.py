@@ -8,13 +8,19 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from shopguide.errors import SettingError
 from shopguide.settings.sections import PolicySettings, RuleSettings, Settings
+from shopguide.settings.welcome import WelcomeSettings
 
 PRESETS = ("shop", "news", "live")
 ENVIRONMENT = "SHOPGUIDE_"
+WITHIN: dict[tuple[str, ...], tuple[str, type[BaseModel]]] = {  # tables in sections: what one is called, and has
+    ("rank", "slots"): ("a slot", PolicySettings),
+    ("collect", "rules"): ("a rule", RuleSettings),
+    ("score", "rules"): ("a rule", WelcomeSettings),
+}
 
 
 def load(preset: str = "shop", path: Path | None = None, flags: dict[str, Any] | None = None) -> Settings:
@@ -64,12 +70,11 @@ def _line(error: Any) -> str:
     """One validation error as "key = value: what is allowed"."""
     key = ".".join(str(part) for part in error["loc"])
     said = f"{key} = {error['input']!r}"
-    if error["type"] == "extra_forbidden" and error["loc"][:2] == ("rank", "slots"):
-        return f"{said}: no such setting of a slot; it has {', '.join(PolicySettings.model_fields)}"
     if error["type"] == "missing":
         return f"{key} is missing"
-    if error["type"] == "extra_forbidden" and error["loc"][:2] == ("collect", "rules"):
-        return f"{said}: no such setting of a rule; it has {', '.join(RuleSettings.model_fields)}"
+    if error["type"] == "extra_forbidden" and error["loc"][:2] in WITHIN:
+        one, model = WITHIN[error["loc"][:2]]
+        return f"{said}: no such setting of {one}; it has {', '.join(model.model_fields)}"
     if error["type"] == "extra_forbidden":
         return f"{said}: no such setting; `shopguide config show` lists all"
     if error["type"] in ("dict_type", "model_type"):

@@ -8,6 +8,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from shopguide.context import Clock
+from shopguide.settings.welcome import WelcomeSettings
+
 ORIGIN = re.compile(r"https?://[^/?#@\s]+", re.I)
 WRITE_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -109,6 +112,16 @@ class LearnSettings(Section):
     users: bool = Field(False, description="also find users alike, where units are sessions and users come back")
     session_gap: float = Field(1800, gt=0, description="seconds without an event that end a session")
     trend_half_life: float = Field(86400, gt=0, description="seconds in which popularity halves")
+    time_zone: str = Field("UTC", description="the shop's, as in Europe/Berlin: what is night and day to its visitors")
+
+    @field_validator("time_zone")
+    @classmethod
+    def _a_zone(cls, zone: str) -> str:
+        try:
+            Clock(zone)
+        except (ValueError, KeyError, OSError):
+            raise ValueError("a name of the tz database, as Europe/Berlin, or UTC") from None
+        return zone
 
 
 class ScoreSettings(Section):
@@ -136,7 +149,13 @@ class ScoreSettings(Section):
     content: float = Field(0.3, description="weight of what resembles the newest items, by what the catalogue says")
     rnn: float = Field(0.2, description="weight of the recurrent network, where `shopguide train` made one")
     cnn: float = Field(0.1, description="weight of the convolutional network, where `shopguide train` made one")
+    segment: float = Field(0.01, description="weight of what is popular with visitors like a new one")
+    welcome: float = Field(1.0, description="weight of what score.rules say to a new visitor")
     search: float = Field(0.5, description="weight of what the words of the visit's last search match")
+
+    rules: list[WelcomeSettings] = Field(
+        [], description="what new visitors are shown, by how they come: [[score.rules]]; all that fit count"
+    )
 
     @field_validator("weights")
     @classmethod

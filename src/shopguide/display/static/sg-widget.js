@@ -73,7 +73,7 @@ class Lists {
     if (turn !== this.#turn || token === null) return;
     if (token === undefined) return this.#later(() => this.open(refused));
     if (token !== this.#token) [this.#token, this.#held] = [token, null];
-    const source = (this.#source = new EventSource(this.#at("stream", { slot: this.place })));
+    const source = (this.#source = new EventSource(this.#at("stream", { slot: this.place, ...sg.context })));
     source.addEventListener("list", ({ data }) => {
       const message = JSON.parse(data);
       if (message.slot === this.place) {
@@ -106,7 +106,7 @@ class Lists {
   async #pull() {
     clearTimeout(this.#timer);
     const turn = this.#turn;
-    const answer = await fetch(this.#at("recommend", { slot: this.place })).catch(() => null);
+    const answer = await fetch(this.#at("recommend", { slot: this.place, ...sg.context })).catch(() => null);
     const message = answer?.ok ? await answer.json().catch(() => null) : null;
     if (turn !== this.#turn) return;
     if (message) this.#take(message);

@@ -8,6 +8,17 @@ const did = (text) => {
   return title === "it" ? `您${DID[verb]}它` : `您${DID[verb]}「${title}」`;
 };
 
+const WHO = {
+  "on phones": "使用手机的", "on tablets": "使用平板的", "on desktops": "使用电脑的",
+  "who come by themselves": "直接到来的", "who come from a search": "从搜索来的", "who come from social media": "从社交媒体来的",
+  "who come from a mail": "从邮件来的", "who come from other sites": "从其他网站来的", "of this campaign": "本次活动的",
+  "at night": "夜间的", "in the morning": "上午的", "in the afternoon": "下午的", "in the evening": "晚间的",
+};
+const visitors = (who) => {
+  const land = /^from ([A-Z]{2})$/.exec(who)?.[1];
+  return land ? `来自${new Intl.DisplayNames("zh", { type: "region" }).of(land)}的` : WHO[who] ?? who;
+};
+
 const REASONS = [
   [/^because you (.*); (\d+) shoppers chose both$/s, (_, what, n) => `因为${did(what)}；${n} 位顾客两样都选了`],
   [/^because you (.*); (\d+) shoppers who chose it chose this too$/s, (_, what, n) => `因为${did(what)}；选它的顾客中有 ${n} 位也选了这个`],
@@ -29,6 +40,8 @@ const REASONS = [
   [/^matches what you searched for$/, () => "符合您的搜索"],
   [/^the sequence model expects it next, most of all because you (.*)$/s, (_, what) => `序列模型预计您接着会看它，主要因为${did(what)}`],
   [/^the sequence model expects it next$/, () => "序列模型预计您接着会看它"],
+  [/^popular with visitors like you$/, () => "受与您相似的访客欢迎"],
+  [/^popular with visitors (.*)$/s, (_, who) => `受${visitors(who)}访客欢迎`],
   [/^what every candidate begins with$/, () => "每个候选的起点"],
   [/^goes with other things you looked at$/, () => "与您看过的其他商品相配"],
   [/^often comes next$/, () => "常在其后"],

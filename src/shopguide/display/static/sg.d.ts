@@ -50,6 +50,8 @@ interface ShopGuide {
   push(call: [string, ...unknown[]]): void;
   /** Who this browser is; null until the collector has said so. */
   readonly visitor: { user: string; token: string; expires: number } | null;
+  /** On what, from where and by whose word this visit is: device, region, referrer, campaign, as far as known. */
+  readonly context: Record<string, string>;
   /** Events thrown away: the oldest of more than 500 that waited, and what the collector could not read. */
   readonly lost: number;
 }

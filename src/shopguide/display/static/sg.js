@@ -83,15 +83,33 @@
     }
   };
 
+  /** On what, from where and by whose word the visitor comes; the collector keeps the kind of site, not which. */
+  const coming = () => {
+    const from = document.referrer && new URL(document.referrer).host;
+    const mailed = /^e?-?mail$/i.test(new URLSearchParams(location.search).get("utm_medium"));
+    const small = Math.min(screen.width, screen.height) < 600 ? "phone" : "tablet";
+    const said = {
+      device: matchMedia("(pointer: coarse)").matches ? small : "desktop",
+      region: (navigator.languages ?? []).map((language) => /-([A-Z]{2})$/.exec(language)?.[1]).find(Boolean),
+      referrer: mailed ? "mail" : from && from !== location.host ? from : "direct",
+      campaign: campaign(),
+    };
+    return Object.fromEntries(Object.entries(said).filter(([, word]) => word));
+  };
+  const campaign = () =>
+    new URLSearchParams(location.search).get("utm_campaign")?.slice(0, 64).replace(/[^\p{L}\p{N}\p{P}\p{S} ]/gu, "");
+
   let count = 0;
   const keep = (event) => {
     const last = get("session");
-    const session = last && event.at - last.at < IDLE ? last.id : newId();
-    put("session", { id: session, at: event.at });
+    const goesOn = last && event.at - last.at < IDLE;
+    const session = goesOn ? last.id : newId();
+    const context = goesOn && !campaign() ? last.context : coming();
+    put("session", { id: session, at: event.at, context });
     const old = queued().slice(0, 1 - MOST);
     if (old.length) put("lost", (get("lost") ?? 0) + old.length);
     old.forEach(drop);
-    put(`q.${event.at}.${String(count++ % 1e6).padStart(6, "0")}.${event.id}`, { ...event, session });
+    put(`q.${event.at}.${String(count++ % 1e6).padStart(6, "0")}.${event.id}`, { ...event, ...context, session });
   };
 
   // --- sending: one request at a time from all tabs, where the browser can say so
@@ -287,6 +305,9 @@
     push: ([name, ...given]) => sg[name]?.(...given),
     get visitor() {
       return get("visitor");
+    },
+    get context() {
+      return (!campaign() && get("session")?.context) || coming();
     },
     get lost() {
       return lost + (get("lost") ?? 0);
