@@ -21,20 +21,8 @@ from numpy.typing import NDArray
 from shopguide.columns import Ragged, Table, pack_table, unpack_table
 from shopguide.errors import PackingError
 
-__all__ = [
-    "LEARNED",
-    "SIGNALS",
-    "SIMILAR",
-    "TRENDING",
-    "Batch",
-    "Candidates",
-    "Events",
-    "Kind",
-    "Lessons",
-    "Looks",
-    "Moved",
-]
-__all__ += ["Names", "Ragged", "Record", "Slate", "Table", "Update", "pack", "unpack"]
+__all__ = ["LEARNED", "SIGNALS", "SIMILAR", "TRENDING", "Batch", "Candidates", "Events", "Kind", "Lessons"]
+__all__ += ["Looks", "Moved", "Names", "Ragged", "Record", "Slate", "Table", "Update", "pack", "unpack"]
 
 MAGIC = b"SG"
 VERSION = 1
