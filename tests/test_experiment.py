@@ -78,6 +78,8 @@ def test_counts_are_those_of_the_events() -> None:
     shop = opened(5, QUIET)
 
     class Watching:
+        tried = frozenset[str]()
+
         def learn(self, batch: Batch, now: float) -> None:
             seen.update(batch.events.kind.tolist())
             self.value = getattr(self, "value", 0.0) + batch.events.value[batch.events.kind == 5].sum()

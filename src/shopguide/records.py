@@ -194,6 +194,7 @@ class Looks(Table):
         "bought": "<u8[]",
         "dismissed": "<u8[]",
         "interests": "u1[]",  # of the imported profile, a line each, UTF-8
+        "explored": "<u8[]",  # by score: items for the places that the list keeps for new ones, best first
     }
     user: U64
     unit: U64
@@ -217,6 +218,7 @@ class Looks(Table):
     bought: Ragged[np.uint64]
     dismissed: Ragged[np.uint64]
     interests: Ragged[np.uint8]
+    explored: Ragged[np.uint64]
 
 
 SIGNALS: tuple[str, ...] = ("items", "rule", "second", "next", "hops", "sessions", "users")

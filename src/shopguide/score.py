@@ -27,13 +27,14 @@ from shopguide.networks.loading import load
 from shopguide.networks.serving import SEQUENTIAL, Intent, Sequential
 from shopguide.recommenders.base import PLACE, Context, Recommender
 from shopguide.recommenders.content import Content
+from shopguide.recommenders.explore import Explore
 from shopguide.recommenders.items import ItemBased
 from shopguide.recommenders.network import Network
 from shopguide.recommenders.popular import Popular
 from shopguide.recommenders.sequence import Sequence
 from shopguide.recommenders.sessions import NearestSessions, NearestUsers
 from shopguide.recommenders.visit import Visit
-from shopguide.records import LEARNED, SIMILAR, TRENDING, Batch, Candidates, Lessons, Looks, Ragged, Slate, Update
+from shopguide.records import LEARNED, SIMILAR, TRENDING, Batch, Candidates, Kind, Lessons, Looks, Ragged, Slate, Update
 from shopguide.settings import Settings
 from shopguide.weights import Weights
 
@@ -61,6 +62,7 @@ class Scorer:
         self.popular = Popular(learn)
         self.content = Content(score)
         self.audience = Audience()
+        self._explore = Explore(settings.rank, self.audience)
         self._networks = {name: Network(name) for name in SEQUENTIAL}
         self._recommenders: dict[str, Recommender] = {
             "items": self.items,
@@ -69,6 +71,7 @@ class Scorer:
             **({"users": NearestUsers(learn)} if learn.users else {}),
             "visit": Visit(),
             "content": self.content,
+            **({"explore": self._explore} if Explore.wanted(settings.rank) else {}),
             **self._networks,
             "popular": self.popular,  # the last: of all that the others found
         }
@@ -118,6 +121,7 @@ class Scorer:
 
         Raises ValueError where anything was learned before.
         """
+        lessons = self._without_shown(lessons)
         for recommender in self._recommenders.values():
             recommender.bulk(lessons)
         self.audience.add(lessons.item, lessons.user)
@@ -137,6 +141,9 @@ class Scorer:
             hidden = len(mine.bought[row]) + len(mine.dismissed[row])
             self.gather(mine, row)
             found.append(self.blender.best(int(mine.n[row]) + SPARE + hidden))
+        if "explore" in self._recommenders:
+            explored = [self._explore.choose(mine, row, self._near) for row in range(len(mine))]
+            mine = mine.of({**mine.columns(), "explored": Ragged.of(explored, "<u8")})
         return Slate(partition, first, last, mine, self._candidates(found), time.time())
 
     def gather(self, looks: Looks, row: int) -> None:
@@ -225,7 +232,16 @@ class Scorer:
         elif model in self._networks:
             self._networks[model].network = found
 
+    def _without_shown(self, lessons: Lessons) -> Lessons:
+        """The lessons of what shoppers did; what they were shown is told to the one that asks for it."""
+        shown = lessons.kind == Kind.IMPRESSION
+        if not shown.any():
+            return lessons
+        self._explore.shown(lessons.take(shown))
+        return lessons.take(~shown)
+
     def _learn(self, lessons: Lessons) -> None:
+        lessons = self._without_shown(lessons)
         turns = np.flatnonzero(np.diff(lessons.sign)) + 1
         for begin, end in zip([0, *turns.tolist()], [*turns.tolist(), len(lessons)], strict=True):
             if begin == end:
@@ -239,6 +255,9 @@ class Scorer:
                 for recommender in self._recommenders.values():
                     recommender.retract(run)
                 self.audience.sub(run.item, run.user)
+
+    def _near(self, item: int) -> NDArray[np.uint64]:
+        return self.content.neighbours(item, self._limit)[0]
 
     def _candidates(self, found: list[Scored]) -> Candidates:
         """All lists' candidates; of each the distinct shoppers behind its strongest causes are counted."""

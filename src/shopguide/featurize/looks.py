@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,7 +141,7 @@ class Watches:
 
     def _look(self, user: int, watch: Watch, offset: int, time: float, logged: float) -> Looks:
         shoppers = self._shoppers(user)
-        events = shoppers.recent(user)
+        events = _done(shoppers.recent(user))
         item, kind, session = events["item"], events["kind"], events["session"]
         live = session == session[-1] if len(session) else np.zeros(0, bool)
         recent, strongest, times, here = _distinct(item, kind, events["time"], live)
@@ -171,6 +172,12 @@ class Watches:
             dismissed=Ragged.of([np.unique(item[kind == Kind.DISMISS])], "<u8"),
             interests=Ragged.of_bytes(["\n".join(self._profile(user).interests).encode()]),
         )
+
+
+def _done(events: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """What the user did: what they were shown, they did not do."""
+    shown = events["kind"] == Kind.IMPRESSION
+    return {name: column[~shown] for name, column in events.items()} if shown.any() else events
 
 
 def _distinct(
