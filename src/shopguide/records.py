@@ -194,7 +194,8 @@ class Looks(Table):
         "bought": "<u8[]",
         "dismissed": "<u8[]",
         "interests": "u1[]",  # of the imported profile, a line each, UTF-8
-        "explored": "<u8[]",  # by score: items for the places that the list keeps for new ones, best first
+        "tried": "<u8[]",  # new items that the user was shown as such
+        "explored": "<u8[]",  # by score: those to show as such, best first
     }
     user: U64
     unit: U64
@@ -218,6 +219,7 @@ class Looks(Table):
     bought: Ragged[np.uint64]
     dismissed: Ragged[np.uint64]
     interests: Ragged[np.uint8]
+    tried: Ragged[np.uint64]
     explored: Ragged[np.uint64]
 
 

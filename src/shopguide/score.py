@@ -256,8 +256,8 @@ class Scorer:
                     recommender.retract(run)
                 self.audience.sub(run.item, run.user)
 
-    def _near(self, item: int) -> NDArray[np.uint64]:
-        return self.content.neighbours(item, self._limit)[0]
+    def _near(self, item: int) -> tuple[NDArray[np.uint64], NDArray[np.float64]]:
+        return self.content.neighbours(item, self._limit)
 
     def _candidates(self, found: list[Scored]) -> Candidates:
         """All lists' candidates; of each the distinct shoppers behind its strongest causes are counted."""

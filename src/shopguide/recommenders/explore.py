@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect, insort
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,7 +33,7 @@ LIKED = 3  # the user's newest items whose likes, and whose categories, come fir
 _SHOWN = np.uint64(0xD6E8FEB86659FD93)  # an audience's item, beside an item's own: who was shown it
 _NOBODY = (SIMILAR, TRENDING)
 
-Near = Callable[[int], NDArray[np.uint64]]
+Near = Callable[[int], tuple[NDArray[np.uint64], NDArray[np.float64]]]
 
 
 class Item(NamedTuple):
@@ -85,22 +85,23 @@ class Explore(Recommender):
                 self._take(item)
 
     def choose(self, looks: Looks, look: int, near: Near) -> NDArray[np.uint64]:
-        """New items for a look, best first: of those ``near`` gives for the user's newest items, then of their
-        categories, then any. No more than its list can have places for, and SPARE."""
+        """New items for a look, best first: of those ``near`` gives for the user's newest items (what is drawn counts
+        as much as they resemble them), then of their categories, then any. As many as its list may have anyhow, as it
+        has places for, and SPARE."""
         slot = looks.slot.bytes_at(look)
         rules: PolicySettings = self._rank.slots.get(slot.decode(), self._rank)
         if not rules.explore or slot in _NOBODY:
             return NO_ITEMS
         user, now = int(looks.user[look]), float(looks.event_time[look])
-        most, seed = int(looks.n[look] * rules.explore) + 1 + SPARE, seed_of(user, now)
+        most, seed = int(looks.n[look] * (1 + rules.explore)) + SPARE, seed_of(user, now)
         chosen: list[NDArray[np.uint64]] = []
-        had = {*looks.recent[look].tolist(), *looks.bought[look].tolist(), *looks.dismissed[look].tolist()}
+        had = {i for of in (looks.recent, looks.bought, looks.dismissed, looks.tried) for i in of[look].tolist()}
         begin, left = (now - rules.explore_age, 0), DRAWN
         for tier in self._tiers(looks.recent[look][:LIKED].tolist(), near, begin, now, seed):
-            some = list(islice((item for item in tier if self._young(item, begin[0], now) and item not in had), left))
-            had.update(some)
-            left -= len(some)
-            chosen.append(self._drawn(np.array(some, np.uint64), seed))
+            fits = dict(islice(((i, fit) for i, fit in tier if i not in had and self._young(i, begin[0], now)), left))
+            had.update(fits)
+            left -= len(fits)
+            chosen.append(self._drawn(fits, seed))
             if sum(map(len, chosen)) >= most or not left:
                 break
         return np.concatenate(chosen)[:most]
@@ -128,8 +129,11 @@ class Explore(Recommender):
 
     def _tiers(
         self, recent: list[int], near: Near, begin: tuple[float, int], now: float, seed: int
-    ) -> Iterator[Iterator[int]]:
-        yield (item for one in recent for item in near(one).tolist())
+    ) -> Iterator[Iterator[tuple[int, float]]]:
+        found = (near(item) for item in reversed(recent))
+        pairs = chain.from_iterable(zip(*map(np.ndarray.tolist, one), strict=True) for one in found)
+        nearest = dict(pairs)
+        yield iter(sorted(nearest.items(), key=lambda one: -one[1]))
         categories = dict.fromkeys(self._items[item].category for item in recent if item in self._items)
         for which, category in enumerate(filter(None, categories)):
             yield _turned(self._of[category], begin, now, number(seed, which))
@@ -139,14 +143,15 @@ class Explore(Recommender):
         said = self._items.get(item)
         return said is not None and begin < said.since <= now and not said.deleted and said.stock != 0
 
-    def _drawn(self, items: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
-        """Those that too few know, the largest draw first."""
-        if not len(items):
-            return items
+    def _drawn(self, fits: dict[int, float], seed: int) -> NDArray[np.uint64]:
+        """Those that too few know, by what they draw times how they fit, the largest first."""
+        if not fits:
+            return NO_ITEMS
+        items, fit = np.array(list(fits), np.uint64), np.array(list(fits.values()))
         shown, won = self.evidence(items)
         new = np.maximum(shown, self._audience.count(items)) < KNOWN
         items, shown, won = items[new], shown[new], won[new]
-        return items[np.argsort(-betas(seed, items, won, PRIOR + shown - won), kind="stable")]
+        return items[np.argsort(-fit[new] * betas(seed, items, won, PRIOR + shown - won), kind="stable")]
 
     def _put(self, item: int, said: Item) -> None:
         before = self._items.get(item)
@@ -178,11 +183,13 @@ def _time(batch: Batch, offset: int) -> float:
     return float(batch.events.time[np.searchsorted(batch.events.offset, offset)])
 
 
-def _turned(young: list[tuple[float, int]], begin: tuple[float, int], now: float, turn: float) -> Iterator[int]:
-    """The items from ``begin`` until now, once round from somewhere: ``turn`` in 0..1."""
+def _turned(
+    young: list[tuple[float, int]], begin: tuple[float, int], now: float, turn: float
+) -> Iterator[tuple[int, float]]:
+    """The items from ``begin`` until now, once round from somewhere: ``turn`` in 0..1. All fit alike."""
     first, last = bisect(young, begin), bisect(young, (now, 2**64))
     start = first + int(turn * (last - first))
-    return (young[at][1] for part in (range(start, last), range(first, start)) for at in part)
+    return ((young[at][1], 1.0) for part in (range(start, last), range(first, start)) for at in part)
 
 
 def _remove(ordered: list[tuple[float, int]], one: tuple[float, int]) -> None:

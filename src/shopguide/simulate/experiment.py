@@ -35,15 +35,15 @@ class Tallies:
     clicks; purchases of what was clicked in the same visit (bought), all purchases and their value (revenue)."""
 
     def __init__(self) -> None:
-        self._of: dict[str, dict[str, float]] = defaultdict(lambda: dict.fromkeys(COUNTS, 0.0))
+        self.of: dict[str, dict[str, float]] = defaultdict(lambda: dict.fromkeys(COUNTS, 0.0))
 
     def add(self, user: str, **counts: float) -> None:
         for name, count in counts.items():
-            self._of[user][name] += count
+            self.of[user][name] += count
 
     def totals(self) -> Totals:
         """A row each shopper."""
-        rows = [[counts[name] for name in COUNTS] for counts in self._of.values()]
+        rows = [[counts[name] for name in COUNTS] for counts in self.of.values()]
         return np.array(rows, np.float64).reshape(len(rows), len(COUNTS))
 
 
