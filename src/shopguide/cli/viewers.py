@@ -67,8 +67,7 @@ class Viewers:
         seen = [item["item"] for item in newest["items"] if item["item"] in self._products][:ON_SCREEN]
         who = {"user": visit.shopper.user, "session": visit.session, "time": now}
         new = {item["item"] for item in newest["items"] if item.get("explored")}
-        where = {item: {"list": OF_NEW} for item in new}
-        self._say([{"kind": "impression", "item": item, **who, **where.get(item, {})} for item in seen])
+        self._say([{"kind": "impression", "item": i, **who, **({"list": OF_NEW} if i in new else {})} for i in seen])
         visit.show([self._products[item] for item in seen])
 
     def _say(self, rows: list[Row]) -> None:

@@ -62,7 +62,7 @@ class Policy:
         if rules.explore and len(looks.explored[look]):
             shown = list(islice(others, n - len(pins)))
             new = self._new(looks.explored[look].tolist(), picks, row_of, {p.item for p in (*pins.values(), *shown)})
-            free = [at for at in _places(rules.explore, n, looks, look) if at not in pins]
+            free = [at for at in places_of_new(rules.explore, n, int(looks.user[look]), now) if at not in pins]
             pins |= dict(zip(free, self._others(rules, hidden, caps, new), strict=False))
             others = iter(shown)
         chosen: list[Chosen] = []
@@ -180,12 +180,13 @@ class _Caps:
             counts[product.get(attribute)] += 1
 
 
-def _places(share: float, n: int, looks: Looks, look: int) -> list[int]:
-    """Where a list of ``n`` tries new items, from 0: share * n places in the mean, one in each of as many equal parts
-    of what follows the first place."""
-    seed = seed_of(int(looks.user[look]), float(looks.event_time[look]))
+def places_of_new(share: float, n: int, user: int, now: float) -> list[int]:
+    """Where a list of ``n`` tries new items, from 0: share * n places in the mean, evenly spread over those behind the
+    first, each of which is as probable as any other (systematic sampling)."""
+    seed = seed_of(user, now)
     places = min(int(share * n + number(seed, 0)), n - 1)
-    return [1 + int((part + number(seed, 1 + part)) * (n - 1) / places) for part in range(places)]
+    begin = number(seed, 1)
+    return [1 + int((part + begin) * (n - 1) / places) for part in range(places)]
 
 
 def _in_range(rules: PolicySettings, product: dict[str, Any]) -> bool:

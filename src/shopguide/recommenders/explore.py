@@ -119,12 +119,13 @@ class Explore(Recommender):
         return self._audience.count(marked), self._audience.behind(items, starts, marked, ones, 1)
 
     def dump(self) -> dict[str, NDArray[Any]]:
-        return {"items": np.frombuffer(orjson.dumps(list(self._items.items())), np.uint8)}
+        said = [(item, *of) for item, of in self._items.items()]
+        return {"items": np.frombuffer(orjson.dumps(said), np.uint8)}
 
     def load(self, state: dict[str, NDArray[Any]], kept: dict[str, NDArray[Any]]) -> None:
         """Of a line that explored nothing there is no state: what it knew is not new."""
         self._items, self._all, self._of = {}, [], {}
-        for item, said in orjson.loads(state["items"].tobytes()) if state else ():
+        for item, *said in orjson.loads(state["items"].tobytes()) if state else ():
             self._put(item, Item(*said))
 
     def _tiers(
