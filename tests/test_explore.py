@@ -18,7 +18,7 @@ from shopguide.featurize import OF_NEW, Featurizer
 from shopguide.keys import partition_of
 from shopguide.networks.visits import Visits
 from shopguide.rank import Ranker, parts_of, strongest_of
-from shopguide.recommenders.explore import DRAWN, KNOWN, Explore
+from shopguide.recommenders.explore import DRAWN, KNOWN, PRIOR, Explore
 from shopguide.records import SIMILAR, TRENDING, Batch, Events, Kind, Lessons, Looks, Names, Ragged
 from shopguide.score import Scorer
 from shopguide.settings import Settings, load
@@ -135,6 +135,27 @@ def test_what_was_chosen_more_often_is_tried_more_often_and_the_other_not_never(
     assert [counts.tolist() for counts in one.evidence(np.array([1, 2, 3], np.uint64))] == [[30, 30, 0], [6, 0, 0]]
     first = Counter(int(one.choose(look(now=NOW + at / 100), 0, near)[0]) for at in range(2000))
     assert first[1] > first[3] > first[2] > 0
+
+
+def test_items_are_tried_as_often_as_they_are_probably_the_best() -> None:
+    one = explorer()
+    one.learn_catalogue(rows([(1, NOW, {}), (2, NOW, {})]))
+    shown(one, 1, range(1, 41), 35)
+    shown(one, 2, range(1, 41), 25)
+    tried = [int(one.choose(look(now=NOW + at / 100), 0, near)[0]) for at in range(4000)]
+    random = np.random.default_rng(1)
+    best = random.beta(1 + 35, PRIOR + 5, 100_000) > random.beta(1 + 25, PRIOR + 15, 100_000)
+    assert np.mean(np.array(tried) == 1) == pytest.approx(best.mean(), abs=0.015)
+
+
+def test_what_so_many_were_shown_or_chose_is_known() -> None:
+    one = explorer()
+    one.learn_catalogue(rows([(i, NOW, {}) for i in range(1, 5)]))
+    shown(one, 1, range(1, KNOWN + 1), 0)
+    shown(one, 2, range(1, KNOWN), 0)
+    for item, shoppers in ((3, KNOWN), (4, KNOWN - 1)):
+        one._audience.add(np.full(shoppers, item, np.uint64), np.arange(1, shoppers + 1, dtype=np.uint64))
+    assert set(one.choose(look(), 0, near).tolist()) == {2, 4}
 
 
 def test_lists_without_such_places_and_those_for_no_user_try_nothing() -> None:

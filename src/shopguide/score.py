@@ -11,6 +11,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +144,8 @@ class Scorer:
             found.append(self.blender.best(int(mine.n[row]) + SPARE + hidden))
         if "explore" in self._recommenders:
             explored = [self._explore.choose(mine, row, self._near) for row in range(len(mine))]
-            mine = mine.of({**mine.columns(), "explored": Ragged.of(explored, "<u8")})
+            mine = copy(mine)
+            mine.explored = Ragged.of(explored, "<u8")
         return Slate(partition, first, last, mine, self._candidates(found), time.time())
 
     def gather(self, looks: Looks, row: int) -> None:

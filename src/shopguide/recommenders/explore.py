@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect, insort
 from collections.abc import Callable, Iterator
-from itertools import chain, islice
+from itertools import islice, repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,7 +29,8 @@ KNOWN = 50  # shoppers, from which on an item is not new
 PRIOR = 20  # misses that an item begins with
 DRAWN = 32  # most items that are drawn for a look
 SPARE = 5  # items beyond the places, for what rank may not show
-LIKED = 3  # the user's newest items whose likes, and whose categories, come first
+LIKED, LIKE = 3, 20  # the user's newest items whose likes, and whose categories, come first; so many of each
+LOOKED_AT = 256  # most items that are looked at to find them
 _SHOWN = np.uint64(0xD6E8FEB86659FD93)  # an audience's item, beside an item's own: who was shown it
 _NOBODY = (SIMILAR, TRENDING)
 
@@ -92,19 +93,16 @@ class Explore(Recommender):
         rules: PolicySettings = self._rank.slots.get(slot.decode(), self._rank)
         if not rules.explore or slot in _NOBODY:
             return NO_ITEMS
-        user, now = int(looks.user[look]), float(looks.event_time[look])
-        most, seed = int(looks.n[look] * (1 + rules.explore)) + SPARE, seed_of(user, now)
-        chosen: list[NDArray[np.uint64]] = []
+        now, begin = float(looks.event_time[look]), float(looks.event_time[look]) - rules.explore_age
+        seed, recent = seed_of(int(looks.user[look]), now), looks.recent[look][:LIKED].tolist()
         had = {i for of in (looks.recent, looks.bought, looks.dismissed, looks.tried) for i in of[look].tolist()}
-        begin, left = (now - rules.explore_age, 0), DRAWN
-        for tier in self._tiers(looks.recent[look][:LIKED].tolist(), near, begin, now, seed):
-            fits = dict(islice(((i, fit) for i, fit in tier if i not in had and self._young(i, begin[0], now)), left))
-            had.update(fits)
-            left -= len(fits)
-            chosen.append(self._drawn(fits, seed))
-            if sum(map(len, chosen)) >= most or not left:
-                break
-        return np.concatenate(chosen)[:most]
+        fits: dict[int, tuple[int, float]] = {}
+        for tier, fit, item in islice(self._near(recent, near, begin, now, seed), LOOKED_AT):
+            if item not in had and item not in fits and self._young(item, begin, now):
+                fits[item] = tier, fit
+                if len(fits) == DRAWN:
+                    break
+        return self._drawn(fits, seed)[: int(looks.n[look] * (1 + rules.explore)) + SPARE]
 
     def shown(self, lessons: Lessons) -> None:
         """Impressions that counted, and those that are taken back, in any order."""
@@ -128,31 +126,34 @@ class Explore(Recommender):
         for item, *said in orjson.loads(state["items"].tobytes()) if state else ():
             self._put(item, Item(*said))
 
-    def _tiers(
-        self, recent: list[int], near: Near, begin: tuple[float, int], now: float, seed: int
-    ) -> Iterator[Iterator[tuple[int, float]]]:
-        found = (near(item) for item in reversed(recent))
-        pairs = chain.from_iterable(zip(*map(np.ndarray.tolist, one), strict=True) for one in found)
-        nearest = dict(pairs)
-        yield iter(sorted(nearest.items(), key=lambda one: -one[1]))
+    def _near(
+        self, recent: list[int], near: Near, begin: float, now: float, seed: int
+    ) -> Iterator[tuple[int, float, int]]:
+        """Items from near to far, with how far and how they fit: what resembles the newest items by how much it does,
+        what is of their categories, anything."""
+        for item in recent:
+            items, shares = near(item)
+            yield from zip(repeat(0), shares[:LIKE].tolist(), items[:LIKE].tolist(), strict=False)
         categories = dict.fromkeys(self._items[item].category for item in recent if item in self._items)
         for which, category in enumerate(filter(None, categories)):
-            yield _turned(self._of[category], begin, now, number(seed, which))
-        yield _turned(self._all, begin, now, number(seed, LIKED))
+            yield from zip(repeat(1), repeat(1.0), _turned(self._of[category], begin, now, number(seed, which)))
+        yield from zip(repeat(2), repeat(1.0), _turned(self._all, begin, now, number(seed, LIKED)))
 
     def _young(self, item: int, begin: float, now: float) -> bool:
         said = self._items.get(item)
         return said is not None and begin < said.since <= now and not said.deleted and said.stock != 0
 
-    def _drawn(self, fits: dict[int, float], seed: int) -> NDArray[np.uint64]:
-        """Those that too few know, by what they draw times how they fit, the largest first."""
+    def _drawn(self, fits: dict[int, tuple[int, float]], seed: int) -> NDArray[np.uint64]:
+        """Those that too few know: the nearest first, of these the largest by what they draw times how they fit."""
         if not fits:
             return NO_ITEMS
-        items, fit = np.array(list(fits), np.uint64), np.array(list(fits.values()))
+        items = np.fromiter(fits, np.uint64, len(fits))
+        tier, fit = np.array(list(fits.values())).T
         shown, won = self.evidence(items)
+        drawn = fit * betas(seed, items, won, PRIOR + shown - won)
         new = np.maximum(shown, self._audience.count(items)) < KNOWN
-        items, shown, won = items[new], shown[new], won[new]
-        return items[np.argsort(-fit[new] * betas(seed, items, won, PRIOR + shown - won), kind="stable")]
+        order = np.lexsort((-drawn, tier))
+        return items[order[new[order]]]
 
     def _put(self, item: int, said: Item) -> None:
         before = self._items.get(item)
@@ -184,13 +185,11 @@ def _time(batch: Batch, offset: int) -> float:
     return float(batch.events.time[np.searchsorted(batch.events.offset, offset)])
 
 
-def _turned(
-    young: list[tuple[float, int]], begin: tuple[float, int], now: float, turn: float
-) -> Iterator[tuple[int, float]]:
-    """The items from ``begin`` until now, once round from somewhere: ``turn`` in 0..1. All fit alike."""
-    first, last = bisect(young, begin), bisect(young, (now, 2**64))
+def _turned(young: list[tuple[float, int]], begin: float, now: float, turn: float) -> Iterator[int]:
+    """The items since ``begin`` and until now, once round from somewhere: ``turn`` in 0..1."""
+    first, last = bisect(young, (begin, 2**64)), bisect(young, (now, 2**64))
     start = first + int(turn * (last - first))
-    return ((young[at][1], 1.0) for part in (range(start, last), range(first, start)) for at in part)
+    return (young[at][1] for part in (range(start, last), range(first, start)) for at in part)
 
 
 def _remove(ordered: list[tuple[float, int]], one: tuple[float, int]) -> None:
