@@ -68,7 +68,7 @@ def test_a_line_is_between_chance_and_the_oracle_and_equals_itself() -> None:
 def test_the_same_seed_is_the_same_experiment_and_shoppers_stay_in_their_arm() -> None:
     one, two, other = (tried(40, seed, regime=REGIMES["young"], line="shop", most="popular") for seed in (3, 3, 4))
     assert report(one, 3) == report(two, 3) != report(other, 3)
-    users = [set(tallies._of) for tallies in one.tallies.values()]
+    users = [set(tallies.of) for tallies in one.tallies.values()]
     assert users[0] and users[1] and not users[0] & users[1]
     assert sum(t.totals()[:, COUNTS.index("visits")].sum() for t in one.tallies.values()) == 40
 
@@ -78,6 +78,8 @@ def test_counts_are_those_of_the_events() -> None:
     shop = opened(5, QUIET)
 
     class Watching:
+        tried = frozenset[str]()
+
         def learn(self, batch: Batch, now: float) -> None:
             seen.update(batch.events.kind.tolist())
             self.value = getattr(self, "value", 0.0) + batch.events.value[batch.events.kind == 5].sum()

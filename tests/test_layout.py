@@ -15,6 +15,7 @@ NOUNS = {
     "agents",
     "artefacts",
     "blend",
+    "chance",
     "durable",
     "records",
     "columns",

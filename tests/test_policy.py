@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shopguide.catalogue import Catalogue
-from shopguide.rank.policy import Policy
+from shopguide.rank.policy import Policy, places_of_new
 from shopguide.records import Batch, Events, Kind, Looks, Names, Ragged
 from shopguide.settings import RankSettings
 
@@ -50,6 +50,7 @@ class World:
     dismissed: list[int]
     ago: float = 0.0  # seconds since the newest event
     categories: dict[str, Pick] = field(default_factory=dict)  # picks of all of one
+    new: list[int] = field(default_factory=list)  # items that score says to try
 
 
 PRICES = st.sampled_from([1.0, 4.0, 5.0, 7.0, 10.0])
@@ -60,6 +61,7 @@ RULES = st.fixed_dictionaries(
         **dict.fromkeys(("seen", "bought", "current"), TWO),
         **dict.fromkeys(("per_category", "per_brand", "fatigue"), st.integers(1, 3)),
         "age_half_life": st.sampled_from([20.0, 500.0]),
+        "explore": st.sampled_from([0.1, 0.3, 0.5]),
         "price_min": st.just(4.0),
         "price_max": st.sampled_from([4.0, 7.0]),
     },
@@ -101,6 +103,7 @@ WORLDS = st.builds(
     SOME,
     st.sampled_from([0.0, GAP, GAP + 1]),
     st.dictionaries(st.sampled_from("abc"), PICKS.filter(lambda pick: pick.action != "pin"), max_size=2),
+    SOME,
 )
 
 
@@ -167,8 +170,14 @@ def defined(w: World) -> list[int]:
         known = [*taken.values(), *others]
         if word(item) not in ("pin", "block") and offered(item) and within(item, known) and len(known) < w.n:
             others.append(item)
+    known = [*taken.values(), *others]
+    free = [at + 1 for at in places_of_new(rules.get("explore", 0.0), w.n, 7, NOW) if at + 1 not in taken]
+    for item in w.new:
+        if free and item not in known and word(item) != "block" and offered(item) and within(item, known):
+            taken[free.pop(0)] = item
+            known.append(item)
     shown: list[int] = []
-    while others or taken:
+    while (others or taken) and len(shown) < w.n:
         at = len(shown) + 1 if len(shown) + 1 in taken or others else min(taken)
         shown.append(taken.pop(at) if at in taken else others.pop(0))
     return shown
@@ -208,11 +217,13 @@ def chosen(w: World, policy: str = "on") -> list[int]:
         here=Ragged.of([[w.here] * len(w.recent)], "u1"),
         bought=Ragged.of([w.bought], "<u8"),
         dismissed=Ragged.of([w.dismissed], "<u8"),
+        explored=Ragged.of([w.new], "<u8"),
     )
     items, scores = [c[0] for c in w.candidates], [c[1] for c in w.candidates]
     settings = RankSettings.model_validate({**w.rules, "policy": policy, "slots": w.slots})
     places = Policy(settings, catalogue(w), GAP).choose(looks, 0, w.slot, items, scores, range(len(items)))
     assert all(place.row is None or items[place.row] == place.item for place in places)
+    assert not (w.rules.get("explore", 0) == 0 and not w.slots) or not any(place.explored for place in places)
     return [place.item for place in places]
 
 
@@ -228,6 +239,26 @@ def test_off_is_the_candidates_by_score(w: World) -> None:
 
 
 PLAIN = World({}, {}, "home", 12, [(item, 1.0) for item in (1, 2, 3, 4)], {}, set(), {}, [], False, [], [])
+
+
+def test_new_items_have_their_share_of_places_and_never_the_first() -> None:
+    for share, n in ((0.05, 20), (0.1, 10), (0.3, 7), (0.5, 20), (0.02, 10)):
+        given_ = [places_of_new(share, n, user, NOW) for user in range(4000)]
+        assert all(0 < at < n for places in given_ for at in places)
+        assert all(sorted(set(places)) == places for places in given_)
+        assert abs(np.mean([len(places) for places in given_]) - share * n) < 0.04
+        counts = np.bincount([at for places in given_ for at in places], minlength=n)[1:]
+        assert (abs(counts - counts.mean()) < 5 * np.sqrt(counts.mean()) + 1).all()
+    assert not any(places_of_new(0.5, 1, user, NOW) for user in range(100))
+
+
+def test_a_new_item_is_tried_once_where_the_list_has_it_not_anyhow() -> None:
+    w = replace(PLAIN, rules={"explore": 0.5}, n=4, new=[2, 9, 8, 7])
+    found = chosen(w)
+    assert found[0] == 1 and {9, 8} < set(found) and len(found) == 4 and 7 not in found
+    assert chosen(replace(w, new=[])) == [1, 2, 3, 4]
+    blocked = replace(w, picks={9: Pick("block", "", 0.0, 1.0)}, deleted={8})
+    assert {9, 8}.isdisjoint(chosen(blocked)) and 7 in chosen(blocked)
 
 
 def test_at_most_so_many_of_a_brand_whatever_its_category() -> None:

@@ -186,6 +186,8 @@ class Looks(Table):
         "dismissed": "<u8[]",
         "interests": "u1[]",  # of the imported profile, a line each, UTF-8
         "context": "<u4",  # of the visit; see context
+        "tried": "<u8[]",  # new items that the user was shown as such
+        "explored": "<u8[]",  # by score: those to show as such, best first
     }
     user: U64
     unit: U64
@@ -210,6 +212,8 @@ class Looks(Table):
     dismissed: Ragged[np.uint64]
     interests: Ragged[np.uint8]
     context: NDArray[np.uint32]
+    tried: Ragged[np.uint64]
+    explored: Ragged[np.uint64]
 
 
 SIGNALS: tuple[str, ...] = ("items", "rule", "second", "next", "hops", "sessions", "users")

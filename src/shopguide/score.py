@@ -11,6 +11,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from shopguide.networks.loading import load
 from shopguide.networks.serving import SEQUENTIAL, Intent, Sequential
 from shopguide.recommenders.base import PLACE, Context, Recommender
 from shopguide.recommenders.content import Content
+from shopguide.recommenders.explore import Explore
 from shopguide.recommenders.items import ItemBased
 from shopguide.recommenders.network import Network
 from shopguide.recommenders.popular import Popular
@@ -35,7 +37,7 @@ from shopguide.recommenders.sequence import Sequence
 from shopguide.recommenders.sessions import NearestSessions, NearestUsers
 from shopguide.recommenders.visit import Visit
 from shopguide.recommenders.welcome import Welcome
-from shopguide.records import LEARNED, SIMILAR, TRENDING, Batch, Candidates, Lessons, Looks, Ragged, Slate, Update
+from shopguide.records import LEARNED, SIMILAR, TRENDING, Batch, Candidates, Kind, Lessons, Looks, Ragged, Slate, Update
 from shopguide.settings import Settings
 from shopguide.weights import Weights
 
@@ -65,6 +67,7 @@ class Scorer:
         self.segments = Segments(learn)
         self.welcome = Welcome(score.rules, self.segments.clock, self.popular, self.content)
         self.audience = Audience()
+        self._explore = Explore(settings.rank, self.audience)
         self._networks = {name: Network(name) for name in SEQUENTIAL}
         self._recommenders: dict[str, Recommender] = {
             "items": self.items,
@@ -73,6 +76,7 @@ class Scorer:
             **({"users": NearestUsers(learn)} if learn.users else {}),
             "visit": Visit(),
             "content": self.content,
+            **({"explore": self._explore} if Explore.wanted(settings.rank) else {}),
             **self._networks,
             "segments": self.segments,
             "welcome": self.welcome,
@@ -124,6 +128,7 @@ class Scorer:
 
         Raises ValueError where anything was learned before.
         """
+        lessons = self._without_shown(lessons)
         for recommender in self._recommenders.values():
             recommender.bulk(lessons)
         self.audience.add(*self.segments.touches(lessons))
@@ -143,6 +148,10 @@ class Scorer:
             hidden = len(mine.bought[row]) + len(mine.dismissed[row])
             self.gather(mine, row)
             found.append(self.blender.best(int(mine.n[row]) + SPARE + hidden))
+        if "explore" in self._recommenders:
+            explored = [self._explore.choose(mine, row, self._near) for row in range(len(mine))]
+            mine = copy(mine)
+            mine.explored = Ragged.of(explored, "<u8")
         return Slate(partition, first, last, mine, self._candidates(found), time.time())
 
     def gather(self, looks: Looks, row: int) -> None:
@@ -235,7 +244,16 @@ class Scorer:
         elif model in self._networks:
             self._networks[model].network = found
 
+    def _without_shown(self, lessons: Lessons) -> Lessons:
+        """The lessons of what shoppers did; what they were shown is told to the one that asks for it."""
+        shown = lessons.kind == Kind.IMPRESSION
+        if not shown.any():
+            return lessons
+        self._explore.shown(lessons.take(shown))
+        return lessons.take(~shown)
+
     def _learn(self, lessons: Lessons) -> None:
+        lessons = self._without_shown(lessons)
         turns = np.flatnonzero(np.diff(lessons.sign)) + 1
         for begin, end in zip([0, *turns.tolist()], [*turns.tolist(), len(lessons)], strict=True):
             if begin == end:
@@ -249,6 +267,9 @@ class Scorer:
                 for recommender in self._recommenders.values():
                     recommender.retract(run)
                 self.audience.sub(*self.segments.touches(run))
+
+    def _near(self, item: int) -> tuple[NDArray[np.uint64], NDArray[np.float64]]:
+        return self.content.neighbours(item, self._limit)
 
     def _candidates(self, found: list[Scored]) -> Candidates:
         """All lists' candidates; of each the distinct shoppers behind its strongest causes are counted."""

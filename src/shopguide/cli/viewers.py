@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 from shopguide.cli.door import Line
+from shopguide.featurize import OF_NEW
 from shopguide.records import Kind
 from shopguide.simulate import Shop
 from shopguide.simulate.truth import Memory
@@ -65,7 +66,8 @@ class Viewers:
             return
         seen = [item["item"] for item in newest["items"] if item["item"] in self._products][:ON_SCREEN]
         who = {"user": visit.shopper.user, "session": visit.session, "time": now}
-        self._say([{"kind": "impression", "item": item, **who} for item in seen])
+        new = {item["item"] for item in newest["items"] if item.get("explored")}
+        self._say([{"kind": "impression", "item": i, **who, **({"list": OF_NEW} if i in new else {})} for i in seen])
         visit.show([self._products[item] for item in seen])
 
     def _say(self, rows: list[Row]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ STRENGTH[[Kind.VIEW, Kind.CLICK, Kind.FAVOURITE, Kind.CART, Kind.PURCHASE]] = 1,
 _KIND_OF_STRENGTH = np.array([0, Kind.VIEW, Kind.CLICK, Kind.FAVOURITE, Kind.CART, Kind.PURCHASE], np.uint8)
 _LEARNED = np.isin(np.arange(256), LEARNED)
 VISIT = 200  # newest events of a unit that an answer looks at one by one
+_NOTHING = np.zeros(0, np.uint64)
 _CHANGES_LISTS = ~np.isin(np.arange(256), (Kind.LOOKUP, Kind.IMPRESSION))
 
 
@@ -144,7 +146,7 @@ class Watches:
 
     def _look(self, user: int, watch: Watch, offset: int, time: float, logged: float) -> Looks:
         shoppers = self._shoppers(user)
-        events = shoppers.recent(user)
+        events, tried = _done(shoppers.recent(user))
         item, kind, session = events["item"], events["kind"], events["session"]
         live = session == session[-1] if len(session) else np.zeros(0, bool)
         recent, strongest, times, here = _distinct(item, kind, events["time"], live)
@@ -173,6 +175,7 @@ class Watches:
             since_query=[since],
             bought=Ragged.of([np.unique(item[kind == Kind.PURCHASE])], "<u8"),
             dismissed=Ragged.of([np.unique(item[kind == Kind.DISMISS])], "<u8"),
+            tried=Ragged.of([tried], "<u8"),
             interests=Ragged.of_bytes(["\n".join(self._profile(user).interests).encode()]),
             context=[watch.context or _newest(events["context"][live])],
         )
@@ -182,6 +185,12 @@ def _newest(contexts: U32) -> int:
     """That of the newest event that has one; 0: none has."""
     known = contexts[contexts > 0]
     return int(known[-1]) if len(known) else 0
+def _done(events: dict[str, NDArray[Any]]) -> tuple[dict[str, NDArray[Any]], NDArray[np.uint64]]:
+    """What the user did, and the items that they were only shown."""
+    shown = events["kind"] == Kind.IMPRESSION
+    if not shown.any():
+        return events, _NOTHING
+    return {name: column[~shown] for name, column in events.items()}, np.unique(events["item"][shown])
 
 
 def _distinct(

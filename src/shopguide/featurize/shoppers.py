@@ -19,6 +19,7 @@ from shopguide.context import unpack_moved
 from shopguide.featurize.accounts import Accounts
 from shopguide.featurize.contexts import Contexts
 from shopguide.featurize.histories import common, merged
+from shopguide.featurize.impressions import of_new
 from shopguide.featurize.profiles import Profiles
 from shopguide.featurize.queries import Queries
 from shopguide.featurize.retention import Bounds
@@ -26,8 +27,8 @@ from shopguide.keys import relay_key
 from shopguide.records import LEARNED, Events, Kind, Lessons, Moved, Ragged
 from shopguide.settings import LearnSettings
 
-KEPT = (*LEARNED, Kind.SEARCH, Kind.DISMISS)
-_LEARNED = np.isin(np.arange(256), LEARNED)
+KEPT = (*LEARNED, Kind.SEARCH, Kind.DISMISS, Kind.IMPRESSION)
+_LESSONS = np.isin(np.arange(256), (*LEARNED, Kind.IMPRESSION))
 _KEPT = np.isin(np.arange(256), KEPT)
 _TAKES_BACK = np.isin(np.arange(256), (Kind.REMOVE, Kind.FORGET, Kind.RETRACT, Kind.ALIAS, Kind.ADOPT))
 _CHANGES_HANDS = _KEPT | np.isin(np.arange(256), (Kind.REMOVE, Kind.RETRACT, Kind.ADOPT, Kind.PROFILE))
@@ -54,7 +55,7 @@ class Shoppers:
     def learn(self, events: Events) -> list[Lessons]:
         """Rows in order: runs of plain rows in one go, rows that take something back or change hands one by one."""
         lessons: list[Lessons] = []
-        events = self.queries.keyed(events)
+        events = self.queries.keyed(of_new(events))
         while len(events):
             accounts = self.accounts.visitors
             single = _TAKES_BACK[events.kind]
@@ -139,7 +140,7 @@ class Shoppers:
             "context": contexts,
         }
         lessons = self._lessons(rows, np.arange(len(kept)), 1, 0)
-        lessons.offset[:] = kept.offset[_LEARNED[kept.kind]]
+        lessons.offset[:] = kept.offset[_LESSONS[kept.kind]]
         return lessons
 
     def _single(self, events: Events, row: int) -> Lessons:
@@ -292,7 +293,7 @@ class Shoppers:
 
     def _lessons(self, events: Columns, rows: NDArray[np.int64], sign: int, offset: int) -> Lessons:
         """Lessons of some events, all caused by the row at ``offset``."""
-        rows = rows[_LEARNED[events["kind"][rows]]]
+        rows = rows[_LESSONS[events["kind"][rows]]]
         users = events["user"][rows]
         return Lessons(
             offset=np.full(len(rows), offset),

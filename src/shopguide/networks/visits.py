@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopguide.errors import SettingError
-from shopguide.records import U64, Lessons
+from shopguide.records import U64, Kind, Lessons
 
 STEPS = 32  # newest events of a visit that a network sees
 LENGTHS = (8, STEPS)  # that visits are padded to, each to the least that holds it
@@ -31,8 +31,9 @@ class Visits:
 
     @classmethod
     def of(cls, lessons: Lessons) -> Visits:
-        """Of kept events, each unit's in order; visits of one event teach no step, and are left out. Raises
-        SettingError where there are no others."""
+        """Of kept events, each unit's in order. What was only shown is no step; visits of one event teach none, and
+        are left out. Raises SettingError where there are no others."""
+        lessons = lessons.take(lessons.kind != Kind.IMPRESSION)
         order = np.argsort(lessons.unit, kind="stable")
         unit = lessons.unit[order]
         first = np.flatnonzero(np.append(True, unit[1:] != unit[:-1])[: len(unit)])

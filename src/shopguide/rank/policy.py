@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any, NamedTuple
 
 from shopguide.catalogue import Catalogue
+from shopguide.chance import number, seed_of
 from shopguide.picks import InForce
 from shopguide.records import SIMILAR, TRENDING, Looks
 from shopguide.settings import PolicySettings, RankSettings
@@ -18,13 +19,14 @@ _NO_USER = (SIMILAR.decode(), TRENDING.decode())  # their lists answer a questio
 
 
 class Chosen(NamedTuple):
-    """A place in a list. ``row`` is that of the candidate, None for a pin that is none; ``factor`` is what a pick and
-    the item's age put on the score."""
+    """A place in a list. ``row`` is that of the candidate, None for a pin, or a new item to be tried (``explored``),
+    that is none; ``factor`` is what a pick and the item's age put on the score."""
 
     item: int
     row: int | None
     factor: float
     pinned: bool
+    explored: bool = False
 
 
 class Policy:
@@ -49,13 +51,20 @@ class Policy:
         rules = self._settings.slots.get(slot, self._settings)
         picks = self._catalogue.picks.in_force(slot, float(looks.event_time[look]), segments(looks, look, self._gap))
         hidden = _hidden(rules, looks, look)
-        pins = self._pins(picks, slot, hidden, {items[row]: row for row in rows}, n)
+        row_of = {items[row]: row for row in rows}
+        pins = self._pins(picks, slot, hidden, row_of, n)
         caps = _Caps(rules, n, self._tired_of(rules, looks, look))
         for pin in pins.values():
             caps.add(self._catalogue.product(pin.item))
         now = float(looks.event_time[look])
         candidates = self._by_score(rules, now, picks, items, scores, rows)
         others = self._others(rules, hidden, caps, candidates)
+        if rules.explore and len(looks.explored[look]):
+            shown = list(islice(others, n - len(pins)))
+            new = self._new(looks.explored[look].tolist(), picks, row_of, {p.item for p in (*pins.values(), *shown)})
+            free = [at for at in places_of_new(rules.explore, n, int(looks.user[look]), now) if at not in pins]
+            pins |= dict(zip(free, self._others(rules, hidden, caps, new), strict=False))
+            others = iter(shown)
         chosen: list[Chosen] = []
         while len(chosen) < n:
             place = pins.pop(len(chosen), None) or next(others, None) or (pins.pop(min(pins)) if pins else None)
@@ -111,6 +120,12 @@ class Policy:
             if said[row] not in ("pin", "block"):
                 yield Chosen(items[row], row, factor[row], False)
 
+    def _new(self, items: list[int], picks: InForce, row_of: dict[int, int], known: set[int]) -> Iterator[Chosen]:
+        """Items to be tried that the list has not anyhow, and that no expert blocks."""
+        for item in items:
+            if item not in known and self._word_on(item, picks) != "block":
+                yield Chosen(item, row_of.get(item), 1.0, False, True)
+
     def _youth(self, rules: PolicySettings, item: int, now: float) -> float:
         """What an item's age leaves of its score."""
         since = self._catalogue.product(item).get("since")
@@ -163,6 +178,15 @@ class _Caps:
         """The list holds this one too."""
         for attribute, _, _, counts in self._counts:
             counts[product.get(attribute)] += 1
+
+
+def places_of_new(share: float, n: int, user: int, now: float) -> list[int]:
+    """Where a list of ``n`` tries new items, from 0: share * n places in the mean, evenly spread over those behind the
+    first, each of which is as probable as any other (systematic sampling)."""
+    seed = seed_of(user, now)
+    places = min(int(share * n + number(seed, 0)), n - 1)
+    begin = number(seed, 1)
+    return [1 + int((part + begin) * (n - 1) / places) for part in range(places)]
 
 
 def _in_range(rules: PolicySettings, product: dict[str, Any]) -> bool:

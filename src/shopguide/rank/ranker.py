@@ -74,8 +74,9 @@ class Ranker:
             "title": self.catalogue.title(place.item),
             "score": 0.0 if row is None else listed.score[row] * place.factor,
             **{a: product[a] for a in ATTRIBUTES[1:] if product.get(a) not in (None, "")},
-            "reasons": reasons.told(row, place.pinned),
-            "why": listed.parts.packed(row, place.factor, place.pinned),
+            **({"explored": True} if place.explored else {}),
+            "reasons": reasons.told(row, place.pinned, place.explored),
+            "why": listed.parts.packed(row, place.factor, place.pinned, place.explored),
         }
 
 

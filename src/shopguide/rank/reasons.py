@@ -18,6 +18,7 @@ from shopguide.records import BASE, SIGNALS, SIMILAR, TRENDING, Candidates, Kind
 
 REASONS = 3  # most reasons on an item
 NAMED_SHARE = 0.05  # a cause below this share of the score is not worth a reason
+NEW = {"signal": "explore", "because": "", "title": "", "amount": 0.0, "text": "new here"}
 PICK = {"signal": "pick", "because": "", "title": "", "amount": 0.0, "text": "picked by our experts"}
 
 _DID: dict[int, str] = {
@@ -113,12 +114,13 @@ class Parts:
         at = slice(0) if row is None else slice(self._bounds[row], self._bounds[row + 1])
         return zip(*(column[at] for column in self._told), strict=True)
 
-    def packed(self, row: int | None, factor: float, pinned: bool) -> dict[str, Any]:
+    def packed(self, row: int | None, factor: float, pinned: bool, explored: bool) -> dict[str, Any]:
         """A candidate's parts as columns, little-endian, amounts times ``factor``, and whether an expert pinned the
-        item; None: it is no candidate, and has none."""
+        item, or it is tried as a new one; None: it is no candidate, and has none."""
         at = slice(0) if row is None else slice(self._starts[row], self._starts[row + 1])
         return {
             "pinned": pinned,
+            "explored": explored,
             "signal": self._signal[at].tobytes(),
             "because": self._because[at].tobytes(),
             "amount": (self._amount[at] * factor).tobytes(),
@@ -163,9 +165,11 @@ class Reasons:
         segment's key, and who is in it."""
         self._named = _named(self.causes)
 
-    def told(self, row: int | None, pinned: bool) -> list[dict[str, Any]]:
-        """What weighs most for a candidate, with its share; the very first always, and before it an expert's word."""
-        told: list[dict[str, Any]] = [{"text": PICK["text"], "because": "", "share": 0.0}] if pinned else []
+    def told(self, row: int | None, pinned: bool, explored: bool) -> list[dict[str, Any]]:
+        """What weighs most for a candidate, with its share; the very first always, and before it what put the item
+        there without a score."""
+        first = _unscored({"pinned": pinned, "explored": explored})
+        told: list[dict[str, Any]] = [{"text": part["text"], "because": "", "share": 0.0} for part in first]
         for signal, because, shared, share in self._parts.heaviest(row):
             if told and (share < NAMED_SHARE or len(told) == REASONS):
                 break
@@ -188,7 +192,7 @@ def parts_of(recommendation: dict[str, Any], item: dict[str, Any]) -> list[dict[
     """The whole sum that is the score of one of a list's items: signal, because, title, amount and text of each part,
     largest first, those last whose cause may not be named."""
     causes = _named(recommendation["causes"])
-    parts: list[dict[str, Any]] = [dict(PICK)] if item["why"]["pinned"] else []
+    parts = _unscored(item["why"])
     unnamed: dict[str, float] = {}
     for number, because, amount, shared in _unpacked(item["why"]):
         signal, cause = SIGNALS[number], causes.get(because, NOTHING)
@@ -203,10 +207,16 @@ def parts_of(recommendation: dict[str, Any], item: dict[str, Any]) -> list[dict[
 
 
 def strongest_of(why: dict[str, Any]) -> str:
-    """The signal of the largest part; of a pinned item the pick; empty where there are no parts."""
-    if why["pinned"]:
-        return str(PICK["signal"])
+    """The signal of the largest part; of a pinned item the pick, of one that is tried as new that; empty where
+    there are no parts."""
+    for part in _unscored(why):
+        return str(part["signal"])
     return SIGNALS[why["signal"][0]] if why["signal"] else ""
+
+
+def _unscored(why: dict[str, Any]) -> list[dict[str, Any]]:
+    """What put an item into a list without an amount."""
+    return [dict(part) for part, so in ((PICK, why["pinned"]), (NEW, why["explored"])) if so]
 
 
 def _named(causes: Iterable[tuple[int, str, str, int]]) -> dict[int, Cause]:

@@ -98,7 +98,7 @@ class Content(Recommender):
 
     def like(self, item: int, weight: float, limit: int, blend: Blend) -> None:
         """Put what resembles an item most into a blend."""
-        items, shares = self._neighbours(item, limit)
+        items, shares = self.neighbours(item, limit)
         blend.put(PLACE["content"], items, shares * weight, np.full(len(items), item, np.uint64))
 
     def dump(self) -> dict[str, NDArray[Any]]:
@@ -118,7 +118,8 @@ class Content(Recommender):
     def check(self) -> None:
         self._index.check()
 
-    def _neighbours(self, item: int, limit: int) -> Found:
+    def neighbours(self, item: int, limit: int) -> Found:
+        """What resembles an item most, and how much, as a share of what it resembles itself."""
         answer = self._remembered(item, limit)
         if answer is None:
             items, scores = self._index.best(self._index.terms(item), limit + 1, REACH)

@@ -178,6 +178,12 @@ class PolicySettings(Section):
     age_half_life: float | None = Field(
         None, gt=0, description="seconds of age, by the catalogue's first word, that halve an item's score; none: never"
     )
+    explore: float = Field(
+        0.0, ge=0, le=0.5, description="share of a list's places that new items are tried in; 0: none"
+    )
+    explore_age: float = Field(
+        7 * 86400, gt=0, description="seconds after the catalogue's first word on an item in which it is new"
+    )
     price_min: float | None = Field(
         None,
         ge=0,

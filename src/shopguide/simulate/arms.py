@@ -8,6 +8,7 @@ between arms smaller than it would be between two shops.
 from __future__ import annotations
 
 import math
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from random import Random
 from typing import Protocol
@@ -30,6 +31,9 @@ YARDSTICKS = ("random", "popular", "oracle")
 
 
 class Arm(Protocol):
+    tried: AbstractSet[str]
+    """Of the newest list, the items that stand in places for new ones."""
+
     def learn(self, batch: Batch, now: float) -> None:
         """Take in the next rows of the log; ``now`` is epoch s."""
 
@@ -64,6 +68,7 @@ class Line:
         self.front, self.scorer, self.ranker = front, Scorer(settings), Ranker(settings)
         self._lag, self._next = lag, begin if lag else -math.inf
         self._waiting: list[Update] = []
+        self.tried: AbstractSet[str] = frozenset()
 
     def learn(self, batch: Batch, now: float) -> None:
         """As for :class:`Arm`."""
@@ -81,7 +86,9 @@ class Line:
         return self._answer(self.front.featurizer.look(user, SLOT, n, visit.now))
 
     def _answer(self, looks: Looks) -> list[str]:
-        return [item["item"] for item in self.ranker.rank(self.scorer.answer(looks))[0]["items"]]
+        items = self.ranker.rank(self.scorer.answer(looks))[0]["items"]
+        self.tried = {item["item"] for item in items if item.get("explored")}
+        return [item["item"] for item in items]
 
     def _update(self, now: float) -> None:
         """Learn what came before an update that is due."""
@@ -108,6 +115,7 @@ class Anything:
     """A yardstick: any items that the shop has."""
 
     def __init__(self, shop: Shop) -> None:
+        self.tried: AbstractSet[str] = frozenset()
         self._shop, self._random = shop, Random(f"anything {shop.seed}")
 
     def learn(self, batch: Batch, now: float) -> None:
@@ -124,6 +132,7 @@ class Oracle:
     click at hand."""
 
     def __init__(self, shop: Shop) -> None:
+        self.tried: AbstractSet[str] = frozenset()
         self._shop = shop
 
     def learn(self, batch: Batch, now: float) -> None:

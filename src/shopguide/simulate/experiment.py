@@ -11,6 +11,7 @@ from random import Random
 
 import numpy as np
 
+from shopguide.featurize import OF_NEW
 from shopguide.simulate.arms import Arm
 from shopguide.simulate.compare import COUNTS, Totals
 from shopguide.simulate.feed import Feed
@@ -34,15 +35,15 @@ class Tallies:
     clicks; purchases of what was clicked in the same visit (bought), all purchases and their value (revenue)."""
 
     def __init__(self) -> None:
-        self._of: dict[str, dict[str, float]] = defaultdict(lambda: dict.fromkeys(COUNTS, 0.0))
+        self.of: dict[str, dict[str, float]] = defaultdict(lambda: dict.fromkeys(COUNTS, 0.0))
 
     def add(self, user: str, **counts: float) -> None:
         for name, count in counts.items():
-            self._of[user][name] += count
+            self.of[user][name] += count
 
     def totals(self) -> Totals:
         """A row each shopper."""
-        rows = [[counts[name] for name in COUNTS] for counts in self._of.values()]
+        rows = [[counts[name] for name in COUNTS] for counts in self.of.values()]
         return np.array(rows, np.float64).reshape(len(rows), len(COUNTS))
 
 
@@ -105,6 +106,9 @@ class Experiment:
             self.tallies[arm].add(user, visits=1, bought=followed, purchases=len(sold), revenue=revenue)
             return
         items, teams = self._list(visit, arm)
+        tried = set().union(*(arm.tried for arm in self._asked(arm)))
+        new = [self._products[item] for item in items if item in tried]
+        self._feed.send(visit.saw(new, OF_NEW), visit.now)
         clicked = visit.show([self._products[item] for item in items])
         self.tallies[arm].add(user, impressions=1, shown=len(items), clicks=clicked is not None)
         if self._interleaved:
@@ -115,10 +119,12 @@ class Experiment:
     def _list(self, visit: Visit, arm: str) -> tuple[list[str], list[int]]:
         """The items to show; where they are a draft, the team of each."""
         user = self._feed.user_key(visit.shopper.user)
-        if not self._interleaved:
-            return self._arms[arm].recommend(visit, user, self._n), []
-        first, second = (each.recommend(visit, user, self._n) for each in self._arms.values())
-        return team_draft((first, second), self._n, self._coin)
+        lists = [each.recommend(visit, user, self._n) for each in self._asked(arm)]
+        return team_draft((lists[0], lists[1]), self._n, self._coin) if self._interleaved else (lists[0], [])
+
+    def _asked(self, arm: str) -> list[Arm]:
+        """Who makes a list of the tally."""
+        return list(self._arms.values()) if self._interleaved else [self._arms[arm]]
 
     def _arm_of(self, user: str) -> str:
         """Of which tally a shopper is."""

@@ -41,7 +41,7 @@ class Feed:
 
     def events(self, rows: Sequence[Row]) -> Events:
         """Shoppers' rows as columns."""
-        queries = [row.get("query") for row in rows]
+        said = [{name: row[name] for name in ("query", "list") if name in row} for row in rows]
         return Events(
             arrived=[self._now] * len(rows),
             kind=[Kind[row["kind"].upper()] for row in rows],
@@ -50,7 +50,7 @@ class Feed:
             item=np.array([self._item_key(row["item"]) if "item" in row else 0 for row in rows], np.uint64),
             time=[row["time"] for row in rows],
             value=[row.get("value", 0.0) for row in rows],
-            data=Ragged.of_bytes([msgpack.packb({"query": query}) if query else b"" for query in queries]),
+            data=Ragged.of_bytes([msgpack.packb(one) if one else b"" for one in said]),
         )
 
     def append(self, partition: int, events: Events, names: Names, source: int = 0, row: int = -1) -> None:

@@ -98,7 +98,7 @@ class Truth:
     ) -> None:
         self.regime, self.opening = regime, opening
         self._products = products
-        self._quality = {item: math.pow(weight, 0.25) for item, weight in popularity.items()}
+        self.quality = {item: math.pow(weight, 0.25) for item, weight in popularity.items()}
         random = Random(f"truth {seed}")
         self._phase = {p.item: random.random() for p in products}
         newcomers = random.sample(products, int(regime.new * len(products)))
@@ -133,7 +133,7 @@ class Truth:
             fit = OTHER_STYLE if product.style in shopper.styles else NO_STYLE
         fit *= 1.0 if product.category in shopper.categories else OFF_CATEGORY
         fit *= 1.0 if product.band == shopper.band else OFF_BAND
-        return min(CERTAIN, APPEAL * fit * self._quality[product.item] * self.heat(product, now))
+        return min(CERTAIN, APPEAL * fit * self.quality[product.item] * self.heat(product, now))
 
     def attraction(
         self, shopper: Shopper, style: str, product: Product, now: float, memory: Memory, seen: set[str]

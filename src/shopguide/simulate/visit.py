@@ -39,6 +39,10 @@ class Visit:
         """The events of this moment: a look at a product with what led to it and a cart, or at the end purchases."""
         return self._look(self._next) if self.looking else self._leave()
 
+    def saw(self, items: Sequence[Product], where: str) -> list[Row]:
+        """What the page says of items that come into view, in a list of this name."""
+        return [self._row("impression", product, list=where) for product in items]
+
     def show(self, items: Sequence[Product]) -> int | None:
         """Show a list beside the product; the place of the item that is clicked (0 is the first), or None."""
         clicked = next((place for place, product in enumerate(items) if self._follows(place + 1, product)), None)
@@ -93,7 +97,7 @@ class Visit:
         self.over = True
         return rows
 
-    def _row(self, kind: str, product: Product, **more: float) -> Row:
+    def _row(self, kind: str, product: Product, **more: float | str) -> Row:
         return {"kind": kind, **self._who(), "item": product.item, **more}
 
     def _who(self) -> Row:

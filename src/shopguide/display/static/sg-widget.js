@@ -322,7 +322,7 @@ class ShopGuide extends HTMLElement {
     row.item = item;
     const href = this.getAttribute("url")?.replaceAll("{item}", encodeURIComponent(item.item)) ?? item.url;
     if (href && !/^\s*(javascript|data|vbscript):/i.test(href)) link.href = href;
-    link.dataset.sgList = this.#list;
+    link.dataset.sgList = item.explored ? `${this.#list}+new` : this.#list;
     if (link.dataset.sgItem !== item.item) {
       link.dataset.sgItem = item.item;
       sg.watch(link);

@@ -46,6 +46,7 @@ const REASONS = [
   [/^goes with other things you looked at$/, () => "与您看过的其他商品相配"],
   [/^often comes next$/, () => "常在其后"],
   [/^goes with it$/, () => "与它相配"],
+  [/^new here$/, () => "新上架"],
   [/^picked by our experts$/, () => "我们的专家推荐"],
 ];
 

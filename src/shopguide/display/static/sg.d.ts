@@ -61,6 +61,8 @@ interface Suggestion {
   item: string;
   title: string;
   score: number;
+  /** A new item is tried in this place: the `list` of its impression ends in "+new". */
+  explored?: true;
   reasons: { text: string; because: string; share: number }[];
   price?: number;
   category?: string;
