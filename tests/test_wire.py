@@ -32,7 +32,14 @@ def items(draw, names=NAMES):
             "score": draw(st.sampled_from([0.5, 1.0, 2.25])),
             **draw(st.sampled_from([{}, {"price": 9.99, "brand": "Å"}])),
             "reasons": draw(st.lists(REASONS, max_size=2)),
-            "why": {"pinned": False, "signal": b"\0", "because": bytes(8), "amount": bytes(8), "shared": bytes(4)},
+            "why": {
+                "pinned": False,
+                "explored": False,
+                "signal": b"\0",
+                "because": bytes(8),
+                "amount": bytes(8),
+                "shared": bytes(4),
+            },
         }
         for name in draw(st.lists(names, unique=True, max_size=6))
     ]
