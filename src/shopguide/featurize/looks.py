@@ -185,6 +185,8 @@ def _newest(contexts: U32) -> int:
     """That of the newest event that has one; 0: none has."""
     known = contexts[contexts > 0]
     return int(known[-1]) if len(known) else 0
+
+
 def _done(events: dict[str, NDArray[Any]]) -> tuple[dict[str, NDArray[Any]], NDArray[np.uint64]]:
     """What the user did, and the items that they were only shown."""
     shown = events["kind"] == Kind.IMPRESSION
