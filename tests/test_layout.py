@@ -20,6 +20,7 @@ NOUNS = {
     "columns",
     "errors",
     "settings",
+    "tastes",
     "intent",
     "keys",
     "networks",

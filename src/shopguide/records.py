@@ -66,7 +66,7 @@ class Kind(IntEnum):
     WATCH = 11  # data: {"expires": float, "slot": str, "n": int}; see Looks; expires 0: answer once
     UNWATCH = 12
     PICK = 13  # data: {"action": "pin" | "boost" | "bury" | "block" | "undo", "id", "by", "why", ...}; see picks
-    ACTIVATE = 14  # data: {"version": str, "models": [str]}; see artefacts
+    ACTIVATE = 14  # data: {"version": str, "models": [str], "read": int}; see artefacts
     FORGET = 15  # data: {"by": int}: the account whose visitor this was; nothing: by themselves
     RETRACT = 16  # data: {"target": int}: the key of the event id to take out
     ALIAS = 17  # data: {"account": int}: the user key that this visitor is
@@ -194,6 +194,7 @@ class Looks(Table):
         "bought": "<u8[]",
         "dismissed": "<u8[]",
         "interests": "u1[]",  # of the imported profile, a line each, UTF-8
+        "past": "u1[]",  # where trained profiles are in force, for these: shopguide.tastes.Past, packed
     }
     user: U64
     unit: U64
@@ -217,12 +218,13 @@ class Looks(Table):
     bought: Ragged[np.uint64]
     dismissed: Ragged[np.uint64]
     interests: Ragged[np.uint8]
+    past: Ragged[np.uint8]
 
 
 SIGNALS: tuple[str, ...] = ("items", "rule", "second", "next", "hops", "sessions", "users")
 SIGNALS += ("current", "previous", "steps", "repeats", "popular")
 SIGNALS += (SIMILAR.decode(), TRENDING.decode(), BASE)
-SIGNALS += ("content", "search", "beside", "rnn", "cnn")
+SIGNALS += ("content", "search", "beside", "rnn", "cnn", "profile")
 
 
 class Candidates(Table):

@@ -170,6 +170,7 @@ class Watches:
             bought=Ragged.of([np.unique(item[kind == Kind.PURCHASE])], "<u8"),
             dismissed=Ragged.of([np.unique(item[kind == Kind.DISMISS])], "<u8"),
             interests=Ragged.of_bytes(["\n".join(self._profile(user).interests).encode()]),
+            past=Ragged.of_bytes([shoppers.past(user)]),
         )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopguide.catalogue import ATTRIBUTES, Catalogue
+from shopguide.rank.interests import Interests
 from shopguide.rank.policy import Chosen, Policy
 from shopguide.rank.reasons import Parts, Reasons
 from shopguide.records import Batch, Candidates, Slate
@@ -19,6 +20,7 @@ class Ranker:
 
     def __init__(self, settings: Settings) -> None:
         self.catalogue = Catalogue()
+        self._interests = Interests(self.catalogue)
         self._policy = Policy(settings.rank, self.catalogue, settings.learn.session_gap)
         self._min_shoppers = settings.rank.min_shoppers
 
@@ -47,7 +49,8 @@ class Ranker:
         slot, about = looks.slot.bytes_at(look).decode(), int(looks.about[look])
         chosen = self._policy.choose(looks, look, slot, listed.item, listed.score, rows)
         did = dict(zip(looks.recent[look].tolist(), looks.recent_kind[look].tolist(), strict=True))
-        reasons = Reasons(self.catalogue, did, listed.parts, rows)
+        interests = self._interests.texts({key: listed.item[row] for key, row in listed.parts.interests(rows).items()})
+        reasons = Reasons(self.catalogue, did, listed.parts, rows, interests)
         items = [self._item(place, listed, reasons) for place in chosen]
         return {
             "user": int(looks.user[look]),

@@ -6,7 +6,7 @@ A list carries its parts as numbers. Words are made of the few that are told wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -62,6 +62,7 @@ WORDS: dict[str, Callable[[Cause, int], str]] = {
     TRENDING.decode(): lambda cause, shared: "trending now",
     "content": lambda cause, shared: f"resembles {cause.title}" if cause.title else "fits your interests",
     "search": lambda cause, shared: "matches what you searched for",
+    "profile": lambda cause, shared: f"fits what you like: {cause.title}" if cause.title else "fits what you like",
     **dict.fromkeys(
         ("rnn", "cnn"),
         lambda cause, shared: f"the sequence model expects it next, most of all because you {cause.did}",
@@ -79,6 +80,7 @@ UNNAMED = {
 
 
 NOTHING = Cause.of("", "", Kind.VIEW)
+_PROFILE = SIGNALS.index("profile")  # its causes are interests, not items
 _MAY_BE_UNNAMED = np.isin(SIGNALS, list(UNNAMED))
 _WITHOUT_CAUSE = [UNNAMED.get(name) or WORDS[name](NOTHING, 0) for name in SIGNALS]
 _SAME_WORDS = np.array([_WITHOUT_CAUSE.index(text) for text in _WITHOUT_CAUSE], np.uint64)
@@ -96,12 +98,22 @@ class Parts:
         self._because, self._amount = candidates.because.values[order], candidates.amount.values[order]
         self._because[(self._shared < min_shoppers) & _MAY_BE_UNNAMED[self._signal]] = 0
         self._starts: list[int] = starts.tolist()
+        self._owner = owner
+        self._fits = bool((self._signal == _PROFILE).any())
         self._add_up(owner)
 
     def causes(self, rows: range) -> list[int]:
         """The items that speak for these candidates."""
         found = np.unique(self._because[self._starts[rows.start] : self._starts[rows.stop]])
         return found[found > 0].tolist()  # type: ignore[no-any-return]
+
+    def interests(self, rows: range) -> dict[int, int]:
+        """The interests that speak for these candidates, by their keys, each with a candidate that has it."""
+        if not self._fits:
+            return {}
+        begin, end = self._starts[rows.start], self._starts[rows.stop]
+        at = begin + np.flatnonzero((self._signal[begin:end] == _PROFILE) & (self._because[begin:end] > 0))
+        return dict(zip(self._because[at].tolist(), self._owner[at].tolist(), strict=True))
 
     def heaviest(self, row: int | None) -> Iterator[tuple[int, int, int, float]]:
         """The REASONS heaviest reasons for a candidate: signal, cause and shared of its largest part, and its share of
@@ -142,15 +154,21 @@ class Parts:
 
 
 class Reasons:
-    """Reasons for one look's list. ``did``: the user's items, and the strongest kind of event with each."""
+    """Reasons for one look's list. ``did``: the user's items, and the strongest kind of event with each; ``interests``:
+    those of :meth:`Parts.interests` in words."""
 
-    def __init__(self, catalogue: Catalogue, did: dict[int, int], parts: Parts, rows: range) -> None:
+    def __init__(
+        self, catalogue: Catalogue, did: dict[int, int], parts: Parts, rows: range, interests: Mapping[int, str]
+    ) -> None:
         self._parts = parts
         self.causes: list[tuple[int, str, str, int]] = [
-            (item, catalogue.name(item) or "", catalogue.title(item), did.get(item, int(Kind.VIEW)))
+            (item, "", interests[item], int(Kind.VIEW))
+            if item in interests
+            else (item, catalogue.name(item) or "", catalogue.title(item), did.get(item, int(Kind.VIEW)))
             for item in parts.causes(rows)
         ]
-        """Key, id and title of each item that speaks for the list's, and the strongest kind of event with it."""
+        """Key, id and title of each item that speaks for the list's, and the strongest kind of event with it; of an
+        interest its key and words, without an id."""
         self._named = _named(self.causes)
 
     def told(self, row: int | None, pinned: bool) -> list[dict[str, Any]]:

@@ -19,7 +19,8 @@ class Context(NamedTuple):
     """Who asks: what the list is made from, the user's newest items, each next older one counting less; distinct items
     of the user, newest first; of each the strongest kind, the time, how many events of the live session it has; the
     unit that the live session is in the model, and the user (0: none); what they searched for last in it (empty:
-    nothing); what an imported profile says that they like; the items of the unit's newest events, oldest first."""
+    nothing); what an imported profile says that they like; the items of the unit's newest events, oldest first; what
+    trained profiles need of the user, packed (empty: none are in force)."""
 
     asked: Query
     recent: NDArray[np.uint64]
@@ -32,6 +33,7 @@ class Context(NamedTuple):
     query: str = ""
     interests: tuple[str, ...] = ()
     visit: NDArray[np.uint64] = NO_ITEMS
+    past: bytes = b""
 
 
 class Recommender(Protocol):

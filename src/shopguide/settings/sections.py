@@ -136,6 +136,10 @@ class ScoreSettings(Section):
     content: float = Field(0.3, description="weight of what resembles the newest items, by what the catalogue says")
     rnn: float = Field(0.2, description="weight of the recurrent network, where `shopguide train` made one")
     cnn: float = Field(0.1, description="weight of the convolutional network, where `shopguide train` made one")
+    profile_half_life: float = Field(
+        30 * 86400, ge=86400, description="seconds in which what a user did halves in trained profiles"
+    )
+    profile: float = Field(0.2, description="weight of what fits a user's profile, where `shopguide train` made some")
     search: float = Field(0.5, description="weight of what the words of the visit's last search match")
 
     @field_validator("weights")
