@@ -53,10 +53,10 @@ class Store:
 
     def profile(self, scorers: Sequence[Scorer] = ()) -> None:
         """Ask profiles too, these scorers (none: its own) those of what was learned so far."""
-        tastes = replace(self.tastes(), version=OWN)
+        tastes, update = replace(self.tastes(), version=OWN), self._activate()
         for scorer in scorers or [self.scorer]:
             scorer.profile.tastes = tastes
-        self._activate()
+            scorer.learn(update)
 
     def see(self, events: Events, scorers: Sequence[Scorer] = ()) -> Update:
         """Take events in, but for the model: what it would learn. The catalogue is told to these scorers (none: its
@@ -77,12 +77,13 @@ class Store:
         """What an answer to a user needs."""
         return self.featurizer.look(user, "home", n, now)
 
-    def _activate(self) -> None:
+    def _activate(self) -> Update:
+        """Looks carry from now on what those profiles need."""
         said = msgpack.packb({"version": OWN, "models": [MODEL]})
         row = Events(
             offset=[0], arrived=[EARLIEST], kind=[Kind.ACTIVATE], time=[EARLIEST], data=Ragged.of_bytes([said])
         )
-        self.featurizer.featurize(self._batch(row))
+        return self.featurizer.featurize(self._batch(row))
 
     def _batch(self, events: Events) -> Batch:
         first = self._rows

@@ -9,7 +9,7 @@ import numpy as np
 
 from shopguide.records import F64, I64, Kind, Lessons
 from shopguide.tastes.library import I32, Library
-from shopguide.tastes.users import STRENGTH, Tastes
+from shopguide.tastes.users import STRENGTH, Tastes, decayed
 
 AT_ONCE = 1 << 20  # terms of users' items that are added up at a time
 
@@ -20,14 +20,14 @@ def build(
     """``lessons``: all that is kept of a history, to be added; ``described``: what the catalogue says of items by then;
     ``half_life``: seconds; ``read``: of a log's partitions, the offset after the last row of it."""
     landmark = float(lessons.time.max(initial=0.0))
-    decayed = np.exp2((lessons.time - landmark) / half_life)
-    library = Library.of(described, lessons, decayed)
+    worth = decayed(lessons.time, landmark, half_life)
+    library = Library.of(described, lessons, worth)
     users, user = np.unique(lessons.user, return_inverse=True)
     row, n = library.rows(lessons.item), len(users)
     bought = lessons.kind == Kind.PURCHASE
     newest = np.zeros(n)
     np.maximum.at(newest, user, lessons.time)
-    starts, term, weight = _terms(library, user, row, STRENGTH[lessons.kind] * decayed, n)
+    starts, term, weight = _terms(library, user, row, STRENGTH[lessons.kind] * worth, n)
     return Tastes(
         half_life,
         landmark,

@@ -22,6 +22,11 @@ STRENGTH = np.zeros(256)  # what an event counts, by its kind
 STRENGTH[[Kind.VIEW, Kind.CLICK, Kind.FAVOURITE, Kind.CART, Kind.PURCHASE]] = 1, 1, 2, 3, 4
 
 
+def decayed(times: F64, landmark: float, half_life: float) -> F64:
+    """What events count by their time, at most 2^1000: of a training that saw none, all the same."""
+    return np.exp2(np.minimum((times - landmark) / half_life, 1000))
+
+
 class Taste(NamedTuple):
     """What a user likes: term ids of the library, ascending, and weights; and from what that is known: events,
     purchases, the money of these by the library's prices, the time of the newest (epoch s; 0: there is none)."""
@@ -55,7 +60,7 @@ class Tastes:
 
     def decayed(self, times: F64) -> F64:
         """What an event counts by its time."""
-        return np.exp2((times - self.landmark) / self.half_life)
+        return decayed(times, self.landmark, self.half_life)
 
     def of(self, user: int, past: Past) -> Taste:
         """As of all that is held of a user.
@@ -103,7 +108,7 @@ class Tastes:
             if len(tastes.starts) != len(tastes.users) + 1 or tastes.starts[-1] != len(tastes.term):
                 raise ValueError("terms are not those of its users")
             return tastes
-        except (OSError, ValueError, KeyError, TypeError) as e:
+        except (OSError, EOFError, ValueError, KeyError, TypeError) as e:
             raise StateError(f"{FILE} holds no profiles: {e}") from None
 
     def _by_user(self) -> dict[str, NDArray[Any]]:

@@ -1,0 +1,149 @@
+"""profile, the signal: what fits a taste, by its plain definition, and the reason in the shop's own words."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_tastes import BACK, DID, HALF_LIFE, NOTHING, SAID, T0, by_definition, learned
+
+from shopguide._core import Blend, Query
+from shopguide.rank.interests import ITS_PRICE, written
+from shopguide.rank.reasons import Parts
+from shopguide.recommenders.base import PLACE, Context
+from shopguide.recommenders.bm25 import K1, B
+from shopguide.recommenders.content import terms
+from shopguide.recommenders.profile import Profile
+from shopguide.records import SIGNALS, Candidates, Ragged
+from shopguide.tastes import Past, build, term_key
+
+KEYS = {term_key(term): term for said in SAID.values() for term in terms(said)}
+
+
+def asking(user: int, past: Past | None) -> Context:
+    empty = np.zeros(0, np.uint64)
+    nothing = (empty, np.zeros(0, np.uint8), np.zeros(0), np.zeros(0, np.uint8))
+    return Context(Query(empty, np.zeros(0)), *nothing, 0, user, T0, past=past.packed() if past else b"")
+
+
+def put(profile: Profile, user: int, past: Past | None, found: tuple[int, ...] = ()) -> dict[int, dict[str, float]]:
+    """What it puts into a blend where others ``found`` items: by item, by its cause, amounts."""
+    blend = Blend(len(SIGNALS))
+    blend.begin()
+    blend.put(PLACE["items"], np.array(found, np.uint64), np.ones(len(found)))
+    profile.score(asking(user, past), 50, blend)
+    said: dict[int, dict[str, float]] = {}
+    for signal, item, because, amount in zip(*(column.tolist() for column in blend.rows()), strict=True):
+        if signal == PLACE["profile"]:
+            said.setdefault(item, {})[KEYS.get(because, "")] = amount
+    return said
+
+
+@given(st.lists(DID | BACK, min_size=1, max_size=30), st.integers(1, 3))
+def test_it_is_bm25_of_the_roots_of_a_taste(said: list[tuple[int, int, int, int]], user: int) -> None:
+    now = learned(said)
+    profile = Profile()
+    profile.tastes = build(now.lessons(), SAID, HALF_LIFE, {})
+    found = put(profile, user, Past.of("", 0, now.events_of(user)))
+    taste = by_definition(now, user, profile.tastes.landmark)
+    known = {*SAID, *now.lessons().item.tolist()}
+    of = {item: terms(SAID.get(item, {})) for item in known}
+    mean = np.mean([len(one) for one in of.values() if one])
+    wanted = {}
+    for item, words in of.items():
+        given_ = {}
+        for word in words:
+            n = sum(word in one for one in of.values())
+            idf = math.log(1 + (len(known) - n + 0.5) / (n + 0.5))
+            given_[word] = math.sqrt(taste.get(word, 0)) * idf * (K1 + 1) / (1 + K1 * (1 - B + B * len(words) / mean))
+        if sum(given_.values()) > 0:
+            wanted[item] = given_
+    assert found.keys() == wanted.keys()
+    for item, parts in found.items():
+        assert sum(parts.values()) == pytest.approx(sum(wanted[item].values()))
+        (cause,) = parts.keys() - {""}
+        assert parts[cause] == pytest.approx(max(wanted[item].values())) == pytest.approx(wanted[item][cause])
+
+
+def test_it_is_silent_without_profiles_and_where_a_look_is_of_others() -> None:
+    now = learned([(1, 1, 1, 0)])
+    profile = Profile()
+    past = Past.of("", 0, now.events_of(1))
+    assert not put(profile, 1, past, (1, 2))
+    profile.tastes = build(now.lessons(), SAID, HALF_LIFE, {})
+    assert put(profile, 1, past) and not put(profile, 1, None)
+    assert not put(profile, 1, past._replace(version="other")) and not profile.said(
+        1, past._replace(version="b").packed()
+    )
+    assert not put(profile, 1, Past("", 0, 0, *NOTHING)) and not put(profile, 9, Past("", 0, 0, *NOTHING))
+
+
+def test_of_a_large_catalogue_only_what_others_found_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = learned([(1, 1, 1, 0)])
+    profile, past = Profile(), Past.of("", 0, now.events_of(1))
+    profile.tastes = build(now.lessons(), SAID, HALF_LIFE, {})
+    assert put(profile, 1, past).keys() == {1, 2, 3}
+    monkeypatch.setattr("shopguide.recommenders.profile.ALL", 3)
+    assert put(profile, 1, past, (2, 99)).keys() == {2}
+
+
+def test_only_the_strongest_interests_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = learned([(1, 1, 1, 0), (5, 1, 2, 0)])
+    profile, past = Profile(), Past.of("", 0, now.events_of(1))
+    profile.tastes = build(now.lessons(), SAID, HALF_LIFE, {})
+    monkeypatch.setattr("shopguide.recommenders.profile.STRONGEST", 1)
+    found = put(profile, 1, past)
+    assert found.keys() == {2} and found[2].keys() == {"light", ""} and found[2][""] == 0
+
+
+def test_a_taste_in_words_is_all_of_it() -> None:
+    now = learned([(1, 1, 1, 0), (5, 1, 2, 0)])
+    profile = Profile()
+    profile.tastes = build(now.lessons(), SAID, HALF_LIFE, {})
+    said = profile.said(1, Past.of("", 0, now.events_of(1)).packed())
+    taste = by_definition(now, 1, profile.tastes.landmark)
+    assert (said["events"], said["purchases"], said["money"], said["newest"]) == (2, 1, 3.0, T0)
+    shares = {one["term"]: one["share"] for one in said["interests"]}
+    assert shares == pytest.approx({term: weight / sum(taste.values()) for term, weight in taste.items()}, abs=1e-5)
+    assert said["interests"][0]["share"] == max(shares.values())
+
+
+@pytest.mark.parametrize(
+    ("term", "text"),
+    [
+        ("category:garden", "garden"),
+        ("brand:cath kidston", "Cath Kidston"),
+        ("price:3", ITS_PRICE),
+        ("light", "Lights"),
+        ("cath", "Cath"),
+        ("nothing of it", ""),
+    ],
+)
+def test_an_interest_is_called_what_the_shop_calls_it(term: str, text: str) -> None:
+    product = {
+        "title": "(Garden Lights), 2",
+        "category": "garden",
+        "brand": "Cath Kidston",
+        "price": 12.0,
+        "since": 1.0,
+    }
+    assert written(term_key(term), product) == text
+
+
+def test_interests_are_found_with_an_item_that_has_them() -> None:
+    signals = [[PLACE["items"], PLACE["profile"]], [PLACE["profile"], PLACE["profile"]], [PLACE["items"]]]
+    because = [[7, 70], [71, 0], [72]]
+    candidates = Candidates(
+        look=[0, 0, 1],
+        item=np.array([1, 2, 3], np.uint64),
+        score=np.ones(3),
+        signal=Ragged.of(signals, "u1"),
+        because=Ragged.of(because, "<u8"),
+        amount=Ragged.of([[1.0, 2.0], [2.0, 1.0], [1.0]], "<f8"),
+        shared=Ragged.of([[9, 0], [0, 0], [9]], "<u4"),
+    )
+    parts = Parts(candidates, 3)
+    assert parts.interests(range(2)) == {70: 0, 71: 1} and not parts.interests(range(2, 3))
