@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import msgpack
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,13 +12,14 @@ from hypothesis import strategies as st
 from test_tastes import BACK, DID, HALF_LIFE, NOTHING, SAID, T0, by_definition, learned
 
 from shopguide._core import Blend, Query
-from shopguide.rank.interests import ITS_PRICE, written
-from shopguide.rank.reasons import Parts
+from shopguide.rank import Ranker, parts_of
+from shopguide.rank.interests import ITS_PRICE, PROFILE, written
 from shopguide.recommenders.base import PLACE, Context
 from shopguide.recommenders.bm25 import K1, B
 from shopguide.recommenders.content import terms
 from shopguide.recommenders.profile import Profile
-from shopguide.records import SIGNALS, Candidates, Ragged
+from shopguide.records import SIGNALS, Batch, Candidates, Events, Kind, Looks, Names, Ragged, Slate
+from shopguide.settings import load
 from shopguide.tastes import Past, build, term_key
 
 KEYS = {term_key(term): term for said in SAID.values() for term in terms(said)}
@@ -52,13 +54,16 @@ def test_it_is_bm25_of_the_roots_of_a_taste(said: list[tuple[int, int, int, int]
     known = {*SAID, *now.lessons().item.tolist()}
     of = {item: terms(SAID.get(item, {})) for item in known}
     mean = np.mean([len(one) for one in of.values() if one])
-    wanted = {}
+    wanted, popularity = {}, dict.fromkeys(known, 0.0)
+    for item, time in zip(now.lessons().item.tolist(), now.lessons().time, strict=True):
+        popularity[item] += 2 ** ((time - profile.tastes.landmark) / HALF_LIFE)
     for item, words in of.items():
         given_ = {}
         for word in words:
             n = sum(word in one for one in of.values())
             idf = math.log(1 + (len(known) - n + 0.5) / (n + 0.5))
             given_[word] = math.sqrt(taste.get(word, 0)) * idf * (K1 + 1) / (1 + K1 * (1 - B + B * len(words) / mean))
+            given_[word] *= (1 + popularity[item]) ** 0.25
         if sum(given_.values()) > 0:
             wanted[item] = given_
     assert found.keys() == wanted.keys()
@@ -133,17 +138,27 @@ def test_an_interest_is_called_what_the_shop_calls_it(term: str, text: str) -> N
     assert written(term_key(term), product) == text
 
 
-def test_interests_are_found_with_an_item_that_has_them() -> None:
-    signals = [[PLACE["items"], PLACE["profile"]], [PLACE["profile"], PLACE["profile"]], [PLACE["items"]]]
-    because = [[7, 70], [71, 0], [72]]
+def test_an_interest_that_has_no_words_any_more_is_not_named() -> None:
+    garden, gone = term_key("garden"), term_key("gone")
+    ranker = Ranker(load("shop"))
+    data = Ragged.of_bytes([msgpack.packb({"op": "upsert", "title": "Garden chair"})])
+    chair = Events(offset=[0], arrived=[T0], kind=[Kind.ITEM], item=np.array([1], np.uint64), time=[T0], data=data)
+    names = Names(key=np.array([1, 2], np.uint64), text=Ragged.of_bytes([b"chair", b"other"]))
+    ranker.learn(Batch(0, 0, 0, chair, names))
     candidates = Candidates(
-        look=[0, 0, 1],
-        item=np.array([1, 2, 3], np.uint64),
-        score=np.ones(3),
-        signal=Ragged.of(signals, "u1"),
-        because=Ragged.of(because, "<u8"),
-        amount=Ragged.of([[1.0, 2.0], [2.0, 1.0], [1.0]], "<f8"),
-        shared=Ragged.of([[9, 0], [0, 0], [9]], "<u4"),
+        look=[0, 0],
+        item=np.array([1, 2], np.uint64),
+        score=[3.0, 2.0],
+        signal=Ragged.of([[PROFILE, PROFILE], [PROFILE, PROFILE]], "u1"),
+        because=Ragged.of([[garden, 0], [gone, 0]], "<u8"),
+        amount=Ragged.of([[2.0, 1.0], [1.0, 1.0]], "<f8"),
+        shared=Ragged.of([[0, 0], [0, 0]], "<u4"),
     )
-    parts = Parts(candidates, 3)
-    assert parts.interests(range(2)) == {70: 0, 71: 1} and not parts.interests(range(2, 3))
+    looks = Looks(user=np.array([1], np.uint64), slot=Ragged.of_bytes([b"home"]), n=[5])
+    found = ranker.rank(Slate(0, 0, 0, looks, candidates, T0))[0]
+    told = [[(reason["text"], reason["share"]) for reason in item["reasons"]] for item in found["items"]]
+    assert told == [
+        [("fits what you like: Garden", 0.6667), ("fits what you like", 0.3333)],
+        [("fits what you like", 1.0)],
+    ]
+    assert [part["amount"] for part in parts_of(found, found["items"][0])] == [2.0, 1.0]

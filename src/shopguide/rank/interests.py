@@ -6,11 +6,15 @@ import string
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from shopguide.catalogue import Catalogue
 from shopguide.recommenders.content import WHOLE, terms
 from shopguide.recommenders.words import words
+from shopguide.records import SIGNALS, Candidates
 from shopguide.tastes import term_key
 
+PROFILE = SIGNALS.index("profile")  # the signal whose causes are interests, not items
 ITS_PRICE = "its price"
 REMEMBERED = 1 << 16  # texts that are kept
 
@@ -22,11 +26,16 @@ class Interests:
         self._catalogue = catalogue
         self._texts: dict[int, str] = {}
 
-    def texts(self, sought: Mapping[int, int]) -> dict[int, str]:
-        """By the key of a term, its text; ``sought`` names an item that it describes. Empty where it does no more."""
+    def of(self, candidates: Candidates) -> dict[int, str]:
+        """Those that speak for candidates, by their keys; without any that describes no candidate any more."""
+        at = np.flatnonzero(candidates.signal.values == PROFILE)
+        if not len(at):
+            return {}
         if len(self._texts) > REMEMBERED:
             self._texts.clear()
-        return {key: self._text(key, item) for key, item in sought.items()}
+        owner = np.searchsorted(candidates.signal.starts, at, side="right") - 1
+        sought = zip(candidates.because.values[at].tolist(), candidates.item[owner].tolist(), strict=True)
+        return {key: text for key, item in sought if key and (text := self._text(key, item))}
 
     def _text(self, key: int, item: int) -> str:
         if not self._texts.get(key):

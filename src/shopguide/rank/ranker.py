@@ -32,7 +32,8 @@ class Ranker:
         """A recommendation for each look of the slate, ready to push; ``why`` of an item holds its whole sum, for
         :func:`shopguide.rank.reasons.explain`."""
         bounds = np.searchsorted(slate.candidates.look, np.arange(len(slate.looks) + 1)).tolist()
-        listed = _Listed(slate.candidates, self._min_shoppers)
+        interests = self._interests.of(slate.candidates)
+        listed = _Listed(slate.candidates, self._min_shoppers, interests)
         return [
             self._recommendation(slate, look, listed, range(bounds[look], bounds[look + 1]))
             for look in range(len(slate.looks))
@@ -49,8 +50,7 @@ class Ranker:
         slot, about = looks.slot.bytes_at(look).decode(), int(looks.about[look])
         chosen = self._policy.choose(looks, look, slot, listed.item, listed.score, rows)
         did = dict(zip(looks.recent[look].tolist(), looks.recent_kind[look].tolist(), strict=True))
-        interests = self._interests.texts({key: listed.item[row] for key, row in listed.parts.interests(rows).items()})
-        reasons = Reasons(self.catalogue, did, listed.parts, rows, interests)
+        reasons = Reasons(self.catalogue, did, listed.parts, rows, listed.interests)
         items = [self._item(place, listed, reasons) for place in chosen]
         return {
             "user": int(looks.user[look]),
@@ -84,7 +84,8 @@ class Ranker:
 class _Listed:
     """Candidates as lists: a look reads single values, which costs Python less from a list than from an array."""
 
-    def __init__(self, candidates: Candidates, min_shoppers: int) -> None:
+    def __init__(self, candidates: Candidates, min_shoppers: int, interests: dict[int, str]) -> None:
         self.item: list[int] = candidates.item.tolist()
         self.score: list[float] = candidates.score.tolist()
-        self.parts = Parts(candidates, min_shoppers)
+        self.interests = interests
+        self.parts = Parts(candidates, min_shoppers, interests)

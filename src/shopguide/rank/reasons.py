@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopguide.catalogue import Catalogue
+from shopguide.rank.interests import PROFILE
 from shopguide.records import BASE, SIGNALS, SIMILAR, TRENDING, Candidates, Kind
 
 REASONS = 3  # most reasons on an item
@@ -80,7 +81,6 @@ UNNAMED = {
 
 
 NOTHING = Cause.of("", "", Kind.VIEW)
-_PROFILE = SIGNALS.index("profile")  # its causes are interests, not items
 _MAY_BE_UNNAMED = np.isin(SIGNALS, list(UNNAMED))
 _WITHOUT_CAUSE = [UNNAMED.get(name) or WORDS[name](NOTHING, 0) for name in SIGNALS]
 _SAME_WORDS = np.array([_WITHOUT_CAUSE.index(text) for text in _WITHOUT_CAUSE], np.uint64)
@@ -88,32 +88,25 @@ _SAME_WORDS = np.array([_WITHOUT_CAUSE.index(text) for text in _WITHOUT_CAUSE], 
 
 class Parts:
     """The parts of candidates' scores, each candidate's largest first. Where fewer than ``min_shoppers`` distinct ones
-    are behind a pair of items, it is not said which other one it was."""
+    are behind a pair of items, it is not said which other one it was; nor which interest, where it has no words among
+    ``interests``."""
 
-    def __init__(self, candidates: Candidates, min_shoppers: int) -> None:
+    def __init__(self, candidates: Candidates, min_shoppers: int, interests: Mapping[int, str]) -> None:
         starts = candidates.signal.starts
         owner = np.repeat(np.arange(len(candidates)), np.diff(starts))
         order = np.lexsort((-candidates.amount.values, owner))
         self._signal, self._shared = candidates.signal.values[order], candidates.shared.values[order]
         self._because, self._amount = candidates.because.values[order], candidates.amount.values[order]
+        if (fits := self._signal == PROFILE).any():
+            self._because[fits & ~np.isin(self._because, np.fromiter(interests, np.uint64, len(interests)))] = 0
         self._because[(self._shared < min_shoppers) & _MAY_BE_UNNAMED[self._signal]] = 0
         self._starts: list[int] = starts.tolist()
-        self._owner = owner
-        self._fits = bool((self._signal == _PROFILE).any())
         self._add_up(owner)
 
     def causes(self, rows: range) -> list[int]:
         """The items that speak for these candidates."""
         found = np.unique(self._because[self._starts[rows.start] : self._starts[rows.stop]])
         return found[found > 0].tolist()  # type: ignore[no-any-return]
-
-    def interests(self, rows: range) -> dict[int, int]:
-        """The interests that speak for these candidates, by their keys, each with a candidate that has it."""
-        if not self._fits:
-            return {}
-        begin, end = self._starts[rows.start], self._starts[rows.stop]
-        at = begin + np.flatnonzero((self._signal[begin:end] == _PROFILE) & (self._because[begin:end] > 0))
-        return dict(zip(self._because[at].tolist(), self._owner[at].tolist(), strict=True))
 
     def heaviest(self, row: int | None) -> Iterator[tuple[int, int, int, float]]:
         """The REASONS heaviest reasons for a candidate: signal, cause and shared of its largest part, and its share of
@@ -155,7 +148,7 @@ class Parts:
 
 class Reasons:
     """Reasons for one look's list. ``did``: the user's items, and the strongest kind of event with each; ``interests``:
-    those of :meth:`Parts.interests` in words."""
+    those that speak for the list's, in words, by key."""
 
     def __init__(
         self, catalogue: Catalogue, did: dict[int, int], parts: Parts, rows: range, interests: Mapping[int, str]

@@ -19,8 +19,8 @@ ALL = 20_000  # items up to which the best of all are named: it costs a sum over
 
 class Profile(Recommender):
     """Silent until it is given ``tastes``. Of all candidates that others have put before, and of the best of its own,
-    how well each fits: BM25 with the taste as the query, whose terms count by the roots of their weights. The cause of
-    each is the term that gives it most, by its key; the rest has none."""
+    how well each fits: BM25 with the taste as the query, whose terms count by the roots of their weights, times a low
+    power of the item's popularity. The cause of each is the term that gives it most, by its key; the rest has none."""
 
     signals = ("profile",)
 
@@ -80,7 +80,7 @@ class Profile(Recommender):
         library = self.tastes.library
         starts, places = library.postings
         at, sizes = spread(starts, ids)
-        sums = np.bincount(places[at], np.repeat(counts, sizes), len(library.items)) * library.length_weight
+        sums = np.bincount(places[at], np.repeat(counts, sizes), len(library.items)) * library.weight
         best = np.argpartition(-sums, limit)[:limit] if len(sums) > limit else np.arange(len(sums))
         return best[sums[best] > 0]
 
@@ -98,7 +98,7 @@ class Profile(Recommender):
         strongest = np.flatnonzero(given == np.repeat(most, sizes))
         owner = np.repeat(np.arange(len(rows)), sizes)[strongest]
         first = strongest[np.searchsorted(owner, np.arange(len(rows)))]
-        fits, weight = sums > 0, library.length_weight[rows]
+        fits, weight = sums > 0, library.weight[rows]
         items = library.items[rows][fits]
         blend.put(PLACE["profile"], items, (most * weight)[fits], library.keys[terms[first]][fits])
         blend.put(PLACE["profile"], items, ((sums - most) * weight)[fits])

@@ -17,6 +17,7 @@ from shopguide.recommenders.content import terms
 from shopguide.records import F64, I64, U64, Kind, Lessons
 
 PRIOR = 20  # visits of average success that every item has beside its own
+LEAN = 0.25  # power of an item's popularity: of two that fit as well, the more popular one
 
 I32 = NDArray[np.int32]
 Columns = dict[str, NDArray[Any]]
@@ -112,11 +113,11 @@ class Library:
         return np.log1p((len(self.items) - has + 0.5) / (has + 0.5))
 
     @cached_property
-    def length_weight(self) -> F64:
-        """Of each item, what a term counts in BM25 by how many the item has."""
+    def weight(self) -> F64:
+        """Of each item, what a term of it counts: in BM25 by how many it has, and by the item's popularity."""
         lengths = np.diff(self.starts)
         mean = lengths[lengths > 0].mean() if (lengths > 0).any() else 1.0
-        return (K1 + 1) / (1 + K1 * (1 - B + B * lengths / mean))
+        return (K1 + 1) / (1 + K1 * (1 - B + B * lengths / mean)) * (1 + self.popularity) ** LEAN
 
     @cached_property
     def postings(self) -> tuple[I64, I64]:
