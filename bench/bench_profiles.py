@@ -2,8 +2,8 @@
 
     python bench/bench_profiles.py [--only amazon | retail]
 
-amazon_beauty (leave-one-out, its attributes, which are numbers, given as words) and online_retail (prequential, the
-last fifth is asked); paired over users. One thread.
+amazon_beauty (leave-one-out, its attributes, which are numbers, given as words) and the first four months of
+online_retail (prequential, the last fifth is asked); paired over users. One thread.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from shopguide.keys import item_key
 from shopguide.records import EARLIEST, Events, Kind, Ragged
 from shopguide.settings import Settings
 
-WARM_UP = 0.8
+WARM_UP, MONTHS = 0.8, 4
 
 
 def amazon() -> Dataset:
@@ -47,7 +47,7 @@ def amazon() -> Dataset:
 
 
 def retail() -> Dataset:
-    months = sorted((DATA / "online_retail").glob("*.csv.gz"))
+    months = sorted((DATA / "online_retail").glob("*.csv.gz"))[:MONTHS]
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / "online_retail.csv"
         with whole.open("wb") as f:

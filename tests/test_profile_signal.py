@@ -86,13 +86,13 @@ def test_it_is_silent_without_profiles_and_where_a_look_is_of_others() -> None:
     assert not put(profile, 1, Past("", 0, 0, *NOTHING)) and not put(profile, 9, Past("", 0, 0, *NOTHING))
 
 
-def test_of_a_large_catalogue_only_what_others_found_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_interests_that_many_items_have_the_strongest_count(monkeypatch: pytest.MonkeyPatch) -> None:
     now = learned([(1, 1, 1, 0)])
     profile, past = Profile(), Past.of("", 0, now.events_of(1))
     profile.tastes = build(now.lessons(), SAID, HALF_LIFE, {})
     assert put(profile, 1, past).keys() == {1, 2, 3}
-    monkeypatch.setattr("shopguide.recommenders.profile.ALL", 3)
-    assert put(profile, 1, past, (2, 99)).keys() == {2}
+    monkeypatch.setattr("shopguide.recommenders.profile.REACH", 2)
+    assert put(profile, 1, past, (2, 99)).keys() == {1}
 
 
 def test_only_the_strongest_interests_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:

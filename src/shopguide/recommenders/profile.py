@@ -9,18 +9,19 @@ import numpy as np
 
 from shopguide._core import Blend
 from shopguide.recommenders.base import PLACE, Context, Recommender
-from shopguide.records import F64, I64, Lessons
+from shopguide.records import F64, Lessons
 from shopguide.tastes import Past, Taste, Tastes
 from shopguide.tastes.library import I32, spread
 
 STRONGEST = 64  # terms of a taste that are looked for
-ALL = 20_000  # items up to which the best of all are named: it costs a sum over each
+REACH = 16_384  # places of terms that are read
 
 
 class Profile(Recommender):
     """Silent until it is given ``tastes``. Of all candidates that others have put before, and of the best of its own,
     how well each fits: BM25 with the taste as the query, whose terms count by the roots of their weights, times a low
-    power of the item's popularity. The cause of each is the term that gives it most, by its key; the rest has none."""
+    power of the item's popularity. Of the terms the strongest count, as many as have at most REACH places together. The
+    cause of each item is the term that gives it most, by its key; the rest has none."""
 
     signals = ("profile",)
 
@@ -36,15 +37,13 @@ class Profile(Recommender):
     def taste(self, user: int, past: bytes) -> Taste | None:
         """A user's, by what featurize says of their past; None where that is of other profiles than those in force
         here: they change a moment apart."""
-        if self.tastes is None or not past:
-            return None
-        found = Past.unpacked(past)
-        return self.tastes.of(user, found) if found.version == self.tastes.version else None
+        found = self._past(past)
+        return self.tastes.of(user, found) if self.tastes and found else None
 
     def said(self, user: int, past: bytes) -> dict[str, Any]:
         """Their taste in words, the strongest interests first, each with its share; empty where there is none."""
-        taste = self.taste(user, past)
-        if self.tastes is None or taste is None:
+        found, taste = self._past(past), self.taste(user, past)
+        if self.tastes is None or found is None or taste is None:
             return {}
         shares = taste.weights / max(taste.weights.sum(), 1e-300)
         order = np.argsort(-shares, kind="stable")
@@ -52,53 +51,43 @@ class Profile(Recommender):
         interests = [
             {"term": term, "share": share} for term, share in zip(terms, shares[order].round(6).tolist(), strict=True)
         ]
-        counts = {name: getattr(taste, name) for name in ("events", "purchases", "money", "newest")}
-        return {"version": self.tastes.version, **counts, "interests": interests}
+        return {"version": self.tastes.version, **self.tastes.figures(user, found)._asdict(), "interests": interests}
+
+    def _past(self, past: bytes) -> Past | None:
+        """None where it is not of the profiles in force."""
+        found = Past.unpacked(past) if self.tastes and past else None
+        return found if self.tastes and found and found.version == self.tastes.version else None
 
     def score(self, context: Context, limit: int, blend: Blend) -> None:
         taste = self.taste(context.user, context.past)
         if self.tastes is None or taste is None:
             return
         library = self.tastes.library
+        ids, counts = self._sought(taste)
+        at, sizes = spread(library.postings[0], ids)
+        places, given = library.postings[1][at], np.repeat(counts, sizes)
+        sums = np.bincount(places, given, len(library.items))
+        most, cause = np.zeros(len(sums)), np.zeros(len(sums), np.int64)
+        most[places], cause[places] = given, np.repeat(ids, sizes)  # the weaker first: of each item the last remains
+        fits = np.flatnonzero(sums)
+        worth = sums[fits] * library.weight[fits]
+        chosen = np.zeros(len(sums), bool)
+        chosen[fits[np.argpartition(-worth, limit)[:limit]] if len(fits) > limit else fits] = True
+        found = library.rows(blend.items())
+        found = found[found >= 0]
+        chosen[found] = sums[found] > 0
+        rows = np.flatnonzero(chosen)
+        items, weight = library.items[rows], library.weight[rows]
+        blend.put(PLACE["profile"], items, most[rows] * weight, library.keys[cause[rows]])
+        blend.put(PLACE["profile"], items, np.maximum(sums[rows] - most[rows], 0) * weight)
+
+    def _sought(self, taste: Taste) -> tuple[I32, F64]:
+        """The terms of a taste that are looked for and what each counts, the weakest first."""
+        assert self.tastes is not None
+        library = self.tastes.library
         counts = np.sqrt(taste.weights) * library.idf[taste.ids]
-        if len(counts) > STRONGEST:
-            strongest = np.argpartition(-counts, STRONGEST)[:STRONGEST]
-            ids, counts = taste.ids[strongest], counts[strongest]
-        else:
-            ids = taste.ids
-        rows = library.rows(blend.items())
-        rows = rows[rows >= 0]
-        if len(library.items) <= ALL:
-            rows = np.union1d(rows, self._best(ids, counts, limit))
-        if not len(rows):
-            return
-        self._put(rows, ids, counts, blend)
-
-    def _best(self, ids: I32, counts: F64, limit: int) -> I64:
-        """The items that fit best, by their places."""
-        assert self.tastes is not None
-        library = self.tastes.library
-        starts, places = library.postings
-        at, sizes = spread(starts, ids)
-        sums = np.bincount(places[at], np.repeat(counts, sizes), len(library.items)) * library.weight
-        best = np.argpartition(-sums, limit)[:limit] if len(sums) > limit else np.arange(len(sums))
-        return best[sums[best] > 0]
-
-    def _put(self, rows: I64, ids: I32, counts: F64, blend: Blend) -> None:
-        """How well the items at these places fit, in parts: what their strongest term gives, and the rest."""
-        assert self.tastes is not None
-        library = self.tastes.library
-        worth = np.zeros(len(library.terms))
-        worth[ids] = counts
-        rows = rows[library.starts[rows + 1] > library.starts[rows]]
-        terms, sizes = library.terms_of(rows)
-        given = worth[terms]
-        begins = np.cumsum(sizes) - sizes
-        most, sums = np.maximum.reduceat(given, begins), np.add.reduceat(given, begins)
-        strongest = np.flatnonzero(given == np.repeat(most, sizes))
-        owner = np.repeat(np.arange(len(rows)), sizes)[strongest]
-        first = strongest[np.searchsorted(owner, np.arange(len(rows)))]
-        fits, weight = sums > 0, library.weight[rows]
-        items = library.items[rows][fits]
-        blend.put(PLACE["profile"], items, (most * weight)[fits], library.keys[terms[first]][fits])
-        blend.put(PLACE["profile"], items, ((sums - most) * weight)[fits])
+        order = np.argsort(-counts, kind="stable")[:STRONGEST]
+        ids = taste.ids[order]
+        reach = np.cumsum(library.postings[0][ids + 1] - library.postings[0][ids])
+        order = order[: np.searchsorted(reach, REACH, side="right")][::-1]
+        return taste.ids[order], counts[order]

@@ -13,6 +13,6 @@ has the first for each user, :class:`Past` brings the second along with a look.
 from shopguide.tastes.building import build
 from shopguide.tastes.library import Library, term_key
 from shopguide.tastes.past import Past
-from shopguide.tastes.users import FILE, MODEL, Taste, Tastes
+from shopguide.tastes.users import FILE, MODEL, Figures, Taste, Tastes
 
-__all__ = ["FILE", "MODEL", "Library", "Past", "Taste", "Tastes", "build", "term_key"]
+__all__ = ["FILE", "MODEL", "Figures", "Library", "Past", "Taste", "Tastes", "build", "term_key"]

@@ -28,11 +28,16 @@ def decayed(times: F64, landmark: float, half_life: float) -> F64:
 
 
 class Taste(NamedTuple):
-    """What a user likes: term ids of the library, ascending, and weights; and from what that is known: events,
-    purchases, the money of these by the library's prices, the time of the newest (epoch s; 0: there is none)."""
+    """What a user likes: term ids of the library, ascending, and weights."""
 
     ids: I32
     weights: F64
+
+
+class Figures(NamedTuple):
+    """From what a taste is known: events, purchases, the money of these by the library's prices, the time of the
+    newest (epoch s; 0: there is none)."""
+
     events: int
     purchases: int
     money: float
@@ -68,10 +73,28 @@ class Tastes:
         The row stands for what they did before only while all of that is held: of who took something back, or was
         forgotten, what is held counts, and the row no more.
         """
-        row = self._row(user)
-        if past.before == (self.events[row] if row >= 0 else 0):
-            return self._sum(row, past.item[len(past.item) - past.since :], past)
-        return self._sum(-1, past.item, past)
+        row, since = self._fitting(user, past)
+        rows = self.library.rows(since.item)
+        here = rows >= 0
+        added, sizes = self.library.terms_of(rows[here])
+        amounts = np.repeat((STRENGTH[since.kind] * self.decayed(since.time))[here], sizes)
+        at = slice(self.starts[row], self.starts[row + 1]) if row >= 0 else slice(0)
+        if not len(added):
+            return Taste(self.term[at], self.weight[at])
+        ids, place = np.unique(np.concatenate((self.term[at], added)), return_inverse=True)
+        return Taste(ids, np.bincount(place, np.concatenate((self.weight[at], amounts)), len(ids)).astype(np.float64))
+
+    def figures(self, user: int, past: Past) -> Figures:
+        """As :meth:`of`: of all that is held of a user."""
+        row, since = self._fitting(user, past)
+        before = (self.events[row], self.purchases[row], self.money[row], self.newest[row]) if row >= 0 else (0,) * 4
+        rows, bought = self.library.rows(since.item), since.kind == Kind.PURCHASE
+        return Figures(
+            int(before[0]) + len(rows),
+            int(before[1]) + int(bought.sum()),
+            float(before[2]) + float(self.library.price[rows[bought & (rows >= 0)]].sum()),
+            float(since.time.max(initial=before[3])),
+        )
 
     def without(self, users: Collection[int]) -> Tastes | None:
         """The same without rows of these users; None where there are none."""
@@ -118,22 +141,10 @@ class Tastes:
         at = int(np.searchsorted(self.users, np.uint64(user)))
         return at if at < len(self.users) and self.users[at] == user else -1
 
-    def _sum(self, row: int, items: U64, past: Past) -> Taste:
-        """A row (-1: none) and what the last of a past's events, those with ``items``, add to it."""
-        kinds, times = past.kind[len(past.item) - len(items) :], past.time[len(past.item) - len(items) :]
-        rows, bought = self.library.rows(items), kinds == Kind.PURCHASE
-        here = rows >= 0
-        added, sizes = self.library.terms_of(rows[here])
-        amounts = np.repeat((STRENGTH[kinds] * self.decayed(times))[here], sizes)
-        at = slice(self.starts[row], self.starts[row + 1]) if row >= 0 else slice(0)
-        ids, place = np.unique(np.concatenate((self.term[at], added)), return_inverse=True)
-        weights = np.bincount(place, np.concatenate((self.weight[at], amounts)), len(ids)).astype(np.float64)
-        before = (self.events[row], self.purchases[row], self.money[row], self.newest[row]) if row >= 0 else (0,) * 4
-        return Taste(
-            ids,
-            weights,
-            int(before[0]) + len(items),
-            int(before[1]) + int(bought.sum()),
-            float(before[2]) + float(self.library.price[rows[here & bought]].sum()),
-            float(times.max(initial=before[3])),
-        )
+    def _fitting(self, user: int, past: Past) -> tuple[int, Past]:
+        """A user's row (-1: none that stands), and the events of the past that are not in it."""
+        row = self._row(user)
+        if past.before != (self.events[row] if row >= 0 else 0):
+            return -1, past
+        new = slice(len(past.item) - past.since, None)
+        return row, past._replace(item=past.item[new], kind=past.kind[new], time=past.time[new])
