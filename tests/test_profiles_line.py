@@ -82,12 +82,9 @@ def test_what_is_trained_and_what_comes_is_what_would_be_trained_of_all(state: P
         key = secret.user_key(user)
         past = Past.unpacked(now.featurizer.past_of(key))
         both += past.since > 0 and past.before > 0
-        mine, wanted = old.of(key, past), fresh.of(key, past._replace(before=len(past.item), since=0))
-        assert (mine.events, mine.purchases, mine.money) == (
-            wanted.events,
-            wanted.purchases,
-            pytest.approx(wanted.money),
-        )
+        whole = past._replace(before=len(past.item), since=0)
+        mine, wanted, figures = old.of(key, past), fresh.of(key, whole), fresh.figures(key, whole)
+        assert old.figures(key, past) == (*figures[:2], pytest.approx(figures.money), figures.newest)
         shares = [one.weights / max(one.weights.sum(), 1e-300) for one in (mine, wanted)]
         words = [[t.library.terms[at] for at in one.ids] for t, one in ((old, mine), (fresh, wanted))]
         assert words[0] == words[1] and np.allclose(*shares)
