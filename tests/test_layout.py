@@ -22,6 +22,7 @@ NOUNS = {
     "context",
     "errors",
     "settings",
+    "tastes",
     "intent",
     "keys",
     "networks",

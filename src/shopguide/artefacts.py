@@ -2,11 +2,12 @@
 
     DIR/models/VERSION/manifest.json    {"format": 1, "version": "9f2c…", "made": epoch s, "models": {"rnn": {…}, …},
                                          "read": {partition: offset after the last row read}, "run": {…},
-                                         "files": {name: hash}}
+                                         "files": {name: hash}, "at": {name: where it lies since it was replaced}}
     DIR/models/VERSION/blend.json       of shopguide.weights; and rnn.onnx, rnn.npz, … of shopguide.networks
 
-The version is a hash of the files, so equal trainings have equal versions. What is in force is a function of the log:
-ACTIVATE rows name a version and the models that it is of from then on; an earlier version's row again is the way back.
+The version is a hash of the files as they were made, so equal trainings have equal versions. What is in force is a
+function of the log: ACTIVATE rows name a version and the models that it is of from then on; an earlier version's row
+again is the way back.
 """
 
 from __future__ import annotations
@@ -114,10 +115,10 @@ class Artefacts:
             found = json.loads((path / "manifest.json").read_bytes())
             if found["format"] != FORMAT:
                 raise ValueError(f"format {found['format']}; this program reads {FORMAT}")
+            files = {name: path / found.get("at", {}).get(name, name) for name in found["files"]}
             for name, written in found["files"].items():
-                if xxhash.xxh3_64_hexdigest((path / name).read_bytes()) != written:
+                if xxhash.xxh3_64_hexdigest(files[name].read_bytes()) != written:
                     raise ValueError(f"{name} is not as it was written")
-            files = {name: path / name for name in found["files"]}
             read = {int(partition): int(end) for partition, end in found["read"].items()}
             return Artefact(
                 path,
@@ -132,6 +133,30 @@ class Artefacts:
             raise StateError(f"there is no version {version!r} in {self.folder}: {e.strerror}") from None
         except (ValueError, KeyError, TypeError, AttributeError) as e:
             raise StateError(f"{path} is no artefact of `shopguide train`: {e}") from None
+
+    def replace(self, artefact: Artefact, files: Mapping[str, bytes]) -> None:
+        """Other content for these files of a version, which stays that version; nothing of what they held is left, nor
+        of an attempt before that a crash ended. Raises StateError where the disk refuses."""
+        path = artefact.path
+        try:
+            manifest = json.loads((path / "manifest.json").read_bytes())
+            for name, data in files.items():
+                written = xxhash.xxh3_64_hexdigest(data)
+                manifest["files"][name], at = written, f"{written}-{name}"
+                manifest.setdefault("at", {})[name] = at
+                durable.write(path / at, data)
+            durable.replace(path / "manifest.json", json.dumps(manifest, indent=1).encode())
+            named = {
+                FORGOTTEN,
+                "manifest.json",
+                *(manifest.get("at", {}).get(name, name) for name in manifest["files"]),
+            }
+            for file in path.iterdir():
+                if file.name not in named:
+                    file.unlink()
+            durable.sync(path)
+        except OSError as e:
+            raise StateError(f"cannot change {path}: {e.strerror}") from None
 
     def all(self) -> list[Artefact]:
         """The oldest first; what is broken is passed over with a warning."""

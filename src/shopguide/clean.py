@@ -103,6 +103,7 @@ OPTIONAL: dict[int, dict[str, Check]] = {
         "position": _is_count,
         "segment": _one_of("", *SEGMENTS),
     },
+    Kind.ACTIVATE: {"read": lambda value: value == 0 or _is_key(value)},
     Kind.FORGET: {"by": _is_key},
     **{kind: {"list": _is_text} for kind in (Kind.IMPRESSION, Kind.CLICK, Kind.FAVOURITE, Kind.DISMISS)},
     Kind.ADOPT: {"queries": _are_texts},

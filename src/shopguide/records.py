@@ -54,7 +54,7 @@ class Kind(IntEnum):
     WATCH = 11  # data: {"expires": float, "slot": str, "n": int}; see Looks; expires 0: answer once
     UNWATCH = 12
     PICK = 13  # data: {"action": "pin" | "boost" | "bury" | "block" | "undo", "id", "by", "why", ...}; see picks
-    ACTIVATE = 14  # data: {"version": str, "models": [str]}; see artefacts
+    ACTIVATE = 14  # data: {"version": str, "models": [str], "read": int}; see artefacts
     FORGET = 15  # data: {"by": int}: the account whose visitor this was; nothing: by themselves
     RETRACT = 16  # data: {"target": int}: the key of the event id to take out
     ALIAS = 17  # data: {"account": int}: the user key that this visitor is
@@ -188,6 +188,7 @@ class Looks(Table):
         "context": "<u4",  # of the visit; see context
         "tried": "<u8[]",  # new items that the user was shown as such
         "explored": "<u8[]",  # by score: those to show as such, best first
+        "past": "u1[]",  # where trained profiles are in force, for these: shopguide.tastes.Past, packed
     }
     user: U64
     unit: U64
@@ -214,12 +215,13 @@ class Looks(Table):
     context: NDArray[np.uint32]
     tried: Ragged[np.uint64]
     explored: Ragged[np.uint64]
+    past: Ragged[np.uint8]
 
 
 SIGNALS: tuple[str, ...] = ("items", "rule", "second", "next", "hops", "sessions", "users")
 SIGNALS += ("current", "previous", "steps", "repeats", "popular")
 SIGNALS += (SIMILAR.decode(), TRENDING.decode(), BASE)
-SIGNALS += ("content", "search", "beside", "rnn", "cnn", "segment", "welcome")
+SIGNALS += ("content", "search", "beside", "rnn", "cnn", "segment", "welcome", "profile")
 
 
 class Candidates(Table):

@@ -33,12 +33,14 @@ from shopguide.recommenders.items import ItemBased
 from shopguide.recommenders.network import Network
 from shopguide.recommenders.popular import Popular
 from shopguide.recommenders.segments import Segments
+from shopguide.recommenders.profile import Profile
 from shopguide.recommenders.sequence import Sequence
 from shopguide.recommenders.sessions import NearestSessions, NearestUsers
 from shopguide.recommenders.visit import Visit
 from shopguide.recommenders.welcome import Welcome
 from shopguide.records import LEARNED, SIMILAR, TRENDING, Batch, Candidates, Kind, Lessons, Looks, Ragged, Slate, Update
 from shopguide.settings import Settings
+from shopguide.tastes import FILE, Tastes
 from shopguide.weights import Weights
 
 logger = logging.getLogger(__name__)
@@ -69,6 +71,7 @@ class Scorer:
         self.audience = Audience()
         self._explore = Explore(settings.rank, self.audience)
         self._networks = {name: Network(name) for name in SEQUENTIAL}
+        self.profile = Profile()
         self._recommenders: dict[str, Recommender] = {
             "items": self.items,
             "sequence": Sequence(learn, score),
@@ -80,6 +83,7 @@ class Scorer:
             **self._networks,
             "segments": self.segments,
             "welcome": self.welcome,
+            "profile": self.profile,
             "popular": self.popular,  # the last: of all that the others found
         }
         self._own = Weights.of(score)
@@ -186,6 +190,7 @@ class Scorer:
                 tuple(looks.interests.bytes_at(row).decode("utf-8", "replace").splitlines()),
                 looks.visit[row][_LEARNED[looks.visit_kind[row]]],
                 of,
+                looks.past.bytes_at(row),
             )
             for recommender in self._recommenders.values():
                 recommender.score(context, self._limit, rows)
@@ -241,6 +246,8 @@ class Scorer:
             self.blender = self.blender.under(found or self._own)
         elif model == "dbn":
             self._intent = found
+        elif model == "profiles":
+            self.profile.tastes = found
         elif model in self._networks:
             self._networks[model].network = found
 
@@ -299,14 +306,16 @@ def _shown(looks: Looks, gap: float) -> NDArray[np.float32]:
 
 
 def served(artefact: Artefact, model: str) -> Any:
-    """A model of an artefact, to be asked: Weights, Intent, or a sequence network. Raises ShopguideError where it
-    cannot be."""
+    """A model of an artefact, to be asked: Weights, Intent, Tastes, or a sequence network. Raises ShopguideError where
+    it cannot be."""
     if model == "blend":
         weights = Weights.load(artefact.files["blend.json"])
         Blender(weights)  # refuses trees that are none
         return weights
     if model == "dbn":
         return Intent(artefact.files["dbn.onnx"])
+    if model == "profiles":
+        return Tastes.load(artefact.files[FILE], artefact.version)
     if model in SEQUENTIAL:
         return load(model, artefact.files)
     raise StateError(f"{artefact.path} has a model {model!r}, which this version does not know")

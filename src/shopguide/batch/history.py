@@ -76,7 +76,7 @@ def learn(
     whole = [partition for partition, end in ahead.items() if end == log.end(partition)]
     while ahead:
         for partition, end in ahead.items():
-            for batch in _batches(log, partition, learned.featurizer.reached(partition), end):
+            for batch in batches(log, partition, learned.featurizer.reached(partition), end):
                 relay.send(_learn(learned, rejects, batch))
                 done += batch.last + 1 - batch.first
                 told(done)
@@ -98,7 +98,7 @@ def _learn(learned: Learned, rejects: RejectFiles, batch: Batch) -> Batch:
 
 def _frontier(log: Log, partition: int, until: float) -> int:
     """As for :func:`frontiers`. A row that makes no sense has no event time, one of the catalogue no shopper."""
-    for batch in _batches(log, partition, 0, log.end(partition)):
+    for batch in batches(log, partition, 0, log.end(partition)):
         events = clean(batch)[0].events
         late = np.flatnonzero(_SHOPPERS[events.kind] & (events.time > until))
         if len(late):
@@ -106,7 +106,7 @@ def _frontier(log: Log, partition: int, until: float) -> int:
     return log.end(partition)
 
 
-def _batches(log: Log, partition: int, at: int, end: int) -> Iterator[Batch]:
+def batches(log: Log, partition: int, at: int, end: int) -> Iterator[Batch]:
     """The rows of a partition from an offset on and below another, in order."""
     while at < end and (batch := log.read(partition, at, READ)) is not None:
         yield batch if batch.last < end else _below(batch, end)

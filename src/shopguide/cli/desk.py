@@ -152,6 +152,7 @@ class Desk:
             "query": looks.query.bytes_at(0).decode("utf-8", "replace"),
             "interests": [{"category": name, "items": n} for name, n in interests.most_common() if name],
             "profile": featurizer.profile_of(key).said(),
+            "trained_profile": scorer.profile.said(key, featurizer.past_of(key)),
             "bought": [catalogue.title(item) for item in looks.bought[0].tolist()],
             "dismissed": [catalogue.title(item) for item in looks.dismissed[0].tolist()],
             "slot": slot,

@@ -43,6 +43,7 @@ from shopguide.weights import BLENDED, Weights
 @click.option("--blend", "learner", type=click.Choice(("linear", "trees")), default="linear", show_default=True)
 @click.option("--weights", type=click.Path(path_type=Path), help="Trained weights; none: trained on the learned part.")
 @click.option("--networks", default="", help="Trained on the learned part and asked too: rnn, cnn or rnn,cnn.")
+@click.option("--profiles", is_flag=True, help="Of users, made of the learned part and asked too.")
 @click.option("--untrained", is_flag=True, help="The settings' own weights.")
 @click.option("--ablate", is_flag=True, help="The blend without each signal in turn too, its weights trained anew.")
 @click.option("-k", default=None, type=click.IntRange(1, 100), help="Length of a list; none: 20, or 10 a user.")
@@ -79,6 +80,7 @@ def _run(
     learner: str,
     weights: Path | None,
     networks: str,
+    profiles: bool,
     untrained: bool,
     ablate: bool,
     k: int | None,
@@ -99,18 +101,21 @@ def _run(
         late = [seconds(part) for part in freshness.split(",")] if freshness else [0.0]
         if freshness and mode != PREQUENTIAL:
             raise SettingError(f"--freshness {freshness!r}: in mode {mode} no model learns; add --mode {PREQUENTIAL}")
-        asked = _networks(networks, recommender, bar)
+        asked, profiles = _networks(networks, recommender, bar), profiles or recommender == "profile"
         arms: list[Arm] = []
         if recommender in ("blend", "all"):
             held = learned(dataset, warm_up)
-            arms += _blends(held, settings, learner, weights, untrained, ablate, seen, bar, asked)
+            arms += _blends(held, settings, learner, weights, untrained, ablate, seen, bar, asked, profiles)
         if recommender != "blend":
-            silent = {*KINDS, *(() if settings.learn.users else ("users",))} - {*(asked.kinds if asked else ())}
+            silent = {*KINDS, *(() if settings.learn.users else ("users",)), *(() if profiles else ("profile",))}
+            silent -= {*(asked.kinds if asked else ())}
             names = [name for name in BLENDED if name not in silent] if recommender == "all" else [recommender]
             arms += [Arm(name, "", alone(name)) for name in names]
         arms = [Arm(arm.recommender, arm.learner, arm.weights, each) for arm in arms for each in late]
         asking = bar.add_task("asking", total=None, rows=0)
-        contest = Contest(dataset, settings, mode, k, seen, arms, warm_up, lambda n: bar.update(asking, rows=n), asked)
+        contest = Contest(
+            dataset, settings, mode, k, seen, arms, warm_up, lambda n: bar.update(asking, rows=n), asked, profiles
+        )
         contest.run()
     if not contest.arms[0].ranks.rank:
         raise SettingError(f"{path}: there is no question to ask: no session or user goes on after the learned part")
@@ -128,6 +133,7 @@ def _blends(
     seen: str,
     bar: Progress,
     networks: Learner | None,
+    profiles: bool,
 ) -> list[Arm]:
     if ablate and (untrained or weights is not None):
         raise SettingError("--ablate: trains weights anew, so it goes with neither --weights nor --untrained")
@@ -141,18 +147,19 @@ def _blends(
     def told(stage: str) -> None:
         bar.update(task, description=f"training: {stage}")
 
-    held = HeldOut.of(dataset, settings, seen, told, networks)
+    held = HeldOut.of(dataset, settings, seen, told, networks, profiles)
     arms = [Arm("blend", learner, held.train(learner, told))]
-    for names in _left_out(held.signals, ablate, networks):
+    for names in _left_out(held.signals, ablate, networks, profiles):
         told(f"without {', '.join(names)}")
         arms.append(Arm(f"without {', '.join(names)}", learner, held.without(*names).train(learner)))
     bar.update(task, visible=False)
     return arms
 
 
-def _left_out(signals: list[str], ablate: bool, networks: Learner | None) -> list[tuple[str, ...]]:
-    """What blends do without, to see what it is worth: all networks together, and each signal by itself."""
+def _left_out(signals: list[str], ablate: bool, networks: Learner | None, profiles: bool) -> list[tuple[str, ...]]:
+    """What blends do without, to see what it is worth: all networks together, profiles, and each signal by itself."""
     together = [networks.kinds] if networks else []
+    together += [("profile",)] if profiles else []
     each = [(name,) for name in signals] if ablate else []
     return together + [names for names in each if names not in together]
 

@@ -39,6 +39,7 @@ def exported(path: Path, user: str) -> dict[str, Any]:
         "rejected": rejected,
         "learned": learned,
         "profile": _profile(found, person),
+        "trained_profile": _taste(found, person),
         **({"kept_by": f"topic {found.topic.topic}"} if found.topic else {}),
         "recommended": found.recommend(user, "home", 20)["items"],
     }
@@ -94,6 +95,12 @@ def _profile(found: AtRest, person: set[int]) -> dict[str, Any]:
     """What was imported of a person."""
     profiles = [found.featurizer.profile_of(key) for key in sorted(person)]
     return next(filter(None, profiles), NOTHING).said()
+
+
+def _taste(found: AtRest, person: set[int]) -> dict[str, Any]:
+    """What the trained profiles in force say of a person; nothing where none do."""
+    said = (found.scorer.profile.said(key, found.featurizer.past_of(key)) for key in sorted(person))
+    return next((one for one in said if one.get("events")), {})
 
 
 def _rejected(

@@ -25,6 +25,8 @@ from shopguide.log import Log
 from shopguide.records import Kind
 from shopguide.rejects import raw
 from shopguide.score import served
+from shopguide.tastes import MODEL
+from shopguide.tastes.forgetting import forget, keep_only
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +103,7 @@ class Operator:
         found = find(log, person, ids) if log else Found()
         learned_models = Artefacts(line.state.models).note_forgotten(found.offsets)  # while it is known which rows
         line.snapshot(only=True)
+        forget(Artefacts(line.state.models), person)
         names = naming(person, ids)
         line.call(
             lambda: line.stage("reject").purge(
@@ -132,18 +135,26 @@ class Operator:
         """Put models of a trained version in force (none named: all that it has), or switch them off; which version
         each is of then. Raises RefusedError for a version that cannot be served."""
         line = self._line
+        read: dict[int, int] = {}
         if version == OFF:
             named = models or list(line.stage("score").in_force.versions)
         else:
-            artefact = Artefacts(line.state.models).open(version)
+            artefacts = Artefacts(line.state.models)
+            artefact = artefacts.open(version)
             named = models or list(artefact.models)
             if lacking := set(named) - set(artefact.models):
                 raise RefusedError(
                     f"version {version} has no {', '.join(sorted(lacking))}: it has {', '.join(artefact.models)}"
                 )
-            for model in named:
-                served(artefact, model)
-        line.collector.control(Kind.ACTIVATE, 0, partition=0, version=version, models=named)
+            found = {model: served(artefact, model) for model in named}
+            if MODEL in named:
+                line.learn_all()
+                keep_only(artefacts, artefact, line.call(lambda: line.stage("featurize").users()))
+                read = found[MODEL].read
+        for partition in range(line.log.partitions) if MODEL in named else (0,):
+            said: dict[str, Any] = {"version": version, "models": named}
+            said |= {"read": read.get(partition, 0)} if MODEL in named else {}
+            line.collector.control(Kind.ACTIVATE, 0, partition=partition, **said)
         line.collector.commit()
         line.learn_all()
         return dict(line.call(lambda: line.stage("score").in_force.versions))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from shopguide.artefacts import OFF, Artefact, Artefacts
+from shopguide.batch.profiles import profiles as profiles_of
 from shopguide.cli.at_rest import AtRest
 from shopguide.cli.options import examples, json_option, settings_options, state_option
 from shopguide.cli.sources import progress
@@ -65,8 +67,15 @@ def train(
         found = _read(path, state_path, format_, lambda rows: bar.update(task, rows=rows))
         settings = StateDir(state_path).settings() if state_path else found.settings(preset, config_path)
         models = MODELS if model == "all" else (model,)
+        profiles = partial(profiles_of, _log(state_path), settings) if state_path else None
         trained = train_models(
-            found, settings, models, learner, lambda stage: bar.update(task, description=stage), artefacts.folder
+            found,
+            settings,
+            models,
+            learner,
+            lambda stage: bar.update(task, description=stage),
+            artefacts.folder,
+            profiles,
         )
     made = artefacts.write(trained.files, trained.models, _ends(state_path) if state_path else {}, trained.run)
     if artefacts.forgotten_since(began):
@@ -122,9 +131,13 @@ def _read(path: Path | None, state: Path | None, format_: str | None, told: Any)
 
 def _ends(state: Path) -> dict[int, int]:
     """What a training read of a log, at most."""
-    directory = StateDir(state)
-    log = Log(directory.log, Log.partitions_of(directory.log, directory.settings().log.partitions), readonly=True)
+    log = _log(state)
     return {partition: log.end(partition) for partition in range(log.partitions)}
+
+
+def _log(state: Path) -> Log:
+    directory = StateDir(state)
+    return Log(directory.log, Log.partitions_of(directory.log, directory.settings().log.partitions), readonly=True)
 
 
 def _in_words(in_force: dict[str, str]) -> str:
@@ -147,9 +160,19 @@ def _say(made: Artefact, trained: Trained, in_force: bool, as_json: bool) -> Non
             "log-loss": one.get("log_loss"),
         }
         judged = "  ".join(f"{name} {value:.4f}" for name, value in measures.items() if value is not None)
-        click.echo(f"  {model:6} {judged}")
+        counted = ", ".join(f"{one[name]:,} {name}" for name in ("users", "items", "terms") if name in one)
+        click.echo(f"  {model:6} {judged or counted}")
+        for item in one.get("most_popular", ()):
+            click.echo(f"           {_item(item)}")
     for model, why in run.get("left_out", {}).items():
         click.echo(f"  {model:6} left out: {why}")
     if in_force:
         click.echo("in force: lists are made with it from now on")
     click.echo(f"{run['seconds']:.0f} s, {run['memory_mb']:,} MB of memory at most")
+
+
+def _item(said: dict[str, Any]) -> str:
+    """A line of the item-feature library."""
+    words = " ".join(term for term in said["terms"] if ":" not in term) or "?"
+    counts = ", ".join(f"{said[name]:,} {name}" for name in ("views", "carts", "purchases") if said[name])
+    return f"{words[:48]:48} {counts}; {said['conversion']:.1%} of {said['visits']:,} visits bought it"

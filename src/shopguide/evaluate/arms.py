@@ -27,7 +27,7 @@ from shopguide.evaluate.protocols import (
 from shopguide.evaluate.store import Store, joined
 from shopguide.networks.learning import Learner
 from shopguide.networks.loading import load
-from shopguide.records import Update
+from shopguide.records import Events, Update
 from shopguide.score import Scorer
 from shopguide.settings import Settings
 from shopguide.weights import BLENDED, Weights
@@ -79,8 +79,9 @@ class Contest:
         warm_up: float = WARM_UP,
         told: Callable[[int], object] = lambda questions: None,
         networks: Learner | None = None,
+        profiles: bool = False,
     ) -> None:
-        self._networks = networks
+        self._networks, self._profiles = networks, profiles
         self._dataset, self._settings, self._mode = dataset, settings, mode
         self._k, self._drop = k, seen == "drop"
         self._told, self._warm_up = told, warm_up
@@ -117,7 +118,7 @@ class Contest:
     def _leave_one_out(self) -> Scorer:
         users = [events for events in by_session(self._dataset.train) if len(events) > 2]
         store = Store(self._settings)
-        store.bulk(without_newest(users, 2))
+        store.bulk(Events.join([self._dataset.catalogue, without_newest(users, 2)]))
         self._train(store, [store.scorer])
         asked = self._asked_of(store.scorer, self.arms)
         for question in last_of_each(store.stranger(), users, self._k):
@@ -153,7 +154,9 @@ class Contest:
         return next(iter(models.values())).scorer
 
     def _train(self, store: Store, scorers: list[Scorer]) -> None:
-        """Networks of what is learned before the first question, the same for every model."""
+        """Networks and profiles of what is learned before the first question, the same for every model."""
+        if self._profiles:
+            store.profile(scorers)
         if self._networks is None:
             return
         files = self._networks.learn(store.featurizer.lessons())

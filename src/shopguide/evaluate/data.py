@@ -43,6 +43,11 @@ class Dataset:
     test: Events | None
     rejected: int
 
+    @property
+    def catalogue(self) -> Events:
+        """What its training part says of items."""
+        return self.train.take(self.train.kind == Kind.ITEM)
+
     def without_test(self) -> Dataset:
         """Its training part alone."""
         return replace(self, test=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import time
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,8 +23,11 @@ from shopguide.networks.learning import Learner
 from shopguide.networks.training import KINDS
 from shopguide.records import Events
 from shopguide.settings import Settings
+from shopguide.tastes import FILE, MODEL, Tastes
 
-MODELS = ("blend", *KINDS, "dbn")
+MODELS = ("blend", *KINDS, "dbn", MODEL)
+NO_CATALOGUE = "no catalogue: profiles are made of titles, categories, brands and prices of items"
+TOLD = 5  # most popular items that a run tells of
 
 
 @dataclass(frozen=True)
@@ -39,9 +42,16 @@ class Trained:
 
 
 def train(
-    dataset: Dataset, settings: Settings, models: Collection[str], kind: str, told: Told, checkpoints: Path
+    dataset: Dataset,
+    settings: Settings,
+    models: Collection[str],
+    kind: str,
+    told: Told,
+    checkpoints: Path,
+    profiles: Callable[[], Tastes] | None = None,
 ) -> Trained:
-    """``models``: of MODELS; ``kind``: of the blend, linear or trees. Raises SettingError where there is too little to
+    """``models``: of MODELS; ``kind``: of the blend, linear or trees; ``profiles`` makes those of users (None: of the
+    data set's items alone, for its users have other keys elsewhere). Raises SettingError where there is too little to
     learn from, or an extra is not installed."""
     clock = _Clock(told)
     told = clock.told
@@ -50,7 +60,7 @@ def train(
     said: dict[str, Any] = {}
     if "blend" in models:
         seen = "drop" if dataset.protocol == LEAVE_ONE_OUT else settings.rank.seen
-        weights = HeldOut.of(dataset, settings, seen, told, networks).train(kind, told)
+        weights = HeldOut.of(dataset, settings, seen, told, networks, MODEL in models).train(kind, told)
         files["blend.json"] = weights.packed()
         said["blend"] = {**weights.trained, "linear": weights.linear}
     left_out = {}
@@ -64,12 +74,43 @@ def train(
             if len(models) == 1:
                 raise
             left_out["dbn"] = str(e)
-    if networks.kinds:
-        store = Store(settings)
+    store = Store(settings)
+    if networks.kinds or (MODEL in models and profiles is None):
         store.bulk(in_time(dataset.train))
         files |= networks.learn(store.featurizer.lessons())
+    if MODEL in models:
+        told("profiles")
+        tastes = profiles() if profiles else _of_nobody(store.tastes())
+        if tastes.library.terms:
+            files[FILE], said[MODEL] = tastes.packed(), _said(tastes)
+        elif len(models) == 1:
+            raise SettingError(NO_CATALOGUE)
+        else:
+            left_out[MODEL] = NO_CATALOGUE
     run = _run(dataset, clock.spent())
     return Trained(files, {**said, **networks.said}, run | ({"left_out": left_out} if left_out else {}))
+
+
+def _of_nobody(tastes: Tastes) -> Tastes:
+    return tastes.without(tastes.users.tolist()) or tastes
+
+
+def _said(tastes: Tastes) -> dict[str, Any]:
+    """How much there is, and the item-feature library's most popular items."""
+    library = tastes.library
+    top = np.argsort(-library.popularity, kind="stable")[:TOLD].tolist()
+    names = ("price", "popularity", "views", "carts", "purchases", "visits", "conversion")
+    return {
+        "users": len(tastes.users),
+        "items": len(library.items),
+        "terms": len(library.terms),
+        "half_life": tastes.half_life,
+        "most_popular": [
+            {"terms": [library.terms[at] for at in library.terms_of(np.array([row]))[0].tolist()]}
+            | {name: round(getattr(library, name)[row].item(), 4) for name in names}
+            for row in top
+        ],
+    }
 
 
 def _visits(events: Events, gap: float) -> Prefixes:

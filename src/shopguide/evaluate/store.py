@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+import msgpack
 import numpy as np
 
 from shopguide.featurize import Featurizer
 from shopguide.networks.learning import Learner
-from shopguide.records import Batch, Events, Lessons, Looks, Names, Update
+from shopguide.records import EARLIEST, Batch, Events, Kind, Lessons, Looks, Names, Ragged, Update
 from shopguide.score import Scorer
 from shopguide.settings import Settings
+from shopguide.tastes import MODEL, Tastes, build
 
 BULK = 65536  # rows of a batch
+OWN = "own"  # version of the profiles that it makes
 
 
 class Store:
@@ -35,10 +39,24 @@ class Store:
         for scorer in scorers or [self.scorer]:
             scorer.bulk(lessons, self.featurizer.frontier)
 
-    def rehearse(self, networks: Learner | None) -> None:
-        """Ask networks too, of what was learned so far."""
+    def rehearse(self, networks: Learner | None, profiles: bool = False) -> None:
+        """Ask networks and profiles too, of what was learned so far."""
         if networks is not None:
             self.scorer.use(networks.rehearse(self.featurizer.lessons()))
+        if profiles:
+            self.profile()
+
+    def tastes(self) -> Tastes:
+        """Profiles of what was learned so far, as of a version that has read no row: all that a user does is newer."""
+        half_life = self._settings.score.profile_half_life
+        return build(self.featurizer.lessons(), self.scorer.content.described(), half_life, {})
+
+    def profile(self, scorers: Sequence[Scorer] = ()) -> None:
+        """Ask profiles too, these scorers (none: its own) those of what was learned so far."""
+        tastes, update = replace(self.tastes(), version=OWN), self._activate()
+        for scorer in scorers or [self.scorer]:
+            scorer.profile.tastes = tastes
+            scorer.learn(update)
 
     def see(self, events: Events, scorers: Sequence[Scorer] = ()) -> Update:
         """Take events in, but for the model: what it would learn. The catalogue is told to these scorers (none: its
@@ -50,11 +68,22 @@ class Store:
 
     def stranger(self) -> Store:
         """One with the same model, whose featurize has seen nobody yet."""
-        return Store(self._settings, self.scorer)
+        other = Store(self._settings, self.scorer)
+        if self.scorer.profile.tastes is not None:
+            other._activate()
+        return other
 
     def look(self, user: int, n: int, now: float) -> Looks:
         """What an answer to a user needs."""
         return self.featurizer.look(user, "home", n, now)
+
+    def _activate(self) -> Update:
+        """Looks carry from now on what those profiles need."""
+        said = msgpack.packb({"version": OWN, "models": [MODEL]})
+        row = Events(
+            offset=[0], arrived=[EARLIEST], kind=[Kind.ACTIVATE], time=[EARLIEST], data=Ragged.of_bytes([said])
+        )
+        return self.featurizer.featurize(self._batch(row))
 
     def _batch(self, events: Events) -> Batch:
         first = self._rows

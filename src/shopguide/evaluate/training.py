@@ -135,12 +135,19 @@ class HeldOut:
 
     @classmethod
     def of(
-        cls, dataset: Dataset, settings: Settings, seen: str, told: Told = _told_nobody, networks: Learner | None = None
+        cls,
+        dataset: Dataset,
+        settings: Settings,
+        seen: str,
+        told: Told = _told_nobody,
+        networks: Learner | None = None,
+        profiles: bool = False,
     ) -> HeldOut:
-        """From a data set's training part; with ``networks`` that know only what is older than all questions. Raises
-        SettingError where there is too little to learn from."""
+        """From a data set's training part; with ``networks``, and ``profiles``, that know only what is older than all
+        questions. Raises SettingError where there is too little to learn from."""
         start = Weights.of(settings.score)
-        slices = [queries for queries in _slices(dataset, settings, seen, told, networks) if len(queries.right)]
+        made = _slices(dataset, settings, seen, told, networks, profiles)
+        slices = [queries for queries in made if len(queries.right)]
         if not any((queries.right >= 0).any() for queries in slices):
             raise SettingError("too little to train weights on: no question of the held-out sessions has an answer")
         return cls(dataset.name, slices, start.linear)
@@ -199,12 +206,14 @@ def ascend(queries: Queries, start: dict[str, float]) -> dict[str, float]:
     return dict(zip(BLENDED, weights.round(6).tolist(), strict=True))
 
 
-def _slices(dataset: Dataset, settings: Settings, seen: str, told: Told, networks: Learner | None) -> Iterator[Queries]:
-    store = Store(settings)
+def _slices(
+    dataset: Dataset, settings: Settings, seen: str, told: Told, networks: Learner | None, profiles: bool
+) -> Iterator[Queries]:
+    store, catalogue = Store(settings), [dataset.catalogue] if profiles else []
     if dataset.protocol == LEAVE_ONE_OUT:
         users = [events for events in by_session(dataset.train) if len(events) > 3]
-        store.bulk(without_newest(users, 2))
-        store.rehearse(networks)
+        store.bulk(Events.join([*catalogue, without_newest(users, 2)]))
+        store.rehearse(networks, profiles)
         told("questions")
         known = [events.slice(0, len(events) - 1) for events in _sample(users, QUESTIONS, 1)]
         yield Queries.of(store, last_of_each(store.stranger(), known, K), seen)
@@ -212,8 +221,8 @@ def _slices(dataset: Dataset, settings: Settings, seen: str, told: Told, network
     sessions = by_session(in_time(dataset.train))
     held = int(len(sessions) * (1 - HELD_OUT))
     bounds = np.linspace(held, len(sessions), SLICES + 1).astype(int)
-    store.bulk(Events.join(sessions[:held]))
-    store.rehearse(networks)
+    store.bulk(Events.join([*catalogue, *sessions[:held]]))
+    store.rehearse(networks, profiles)
     for number, (first, last) in enumerate(pairwise(bounds.tolist()), 1):
         told(f"questions {number}/{SLICES}")
         part = sessions[first:last]

@@ -88,6 +88,14 @@ class Featurizer:
         found = (part.shoppers.profiles.of(user) for part in self._parts.values())
         return next(filter(None, found), NOTHING)
 
+    def past_of(self, user: int) -> bytes:
+        """What trained profiles in force need of a user, packed (:class:`shopguide.tastes.Past`); empty: none are."""
+        return self._of(user).shoppers.past(user)
+
+    def users(self) -> set[int]:
+        """The keys of all of whom there are events."""
+        return {user for part in self._parts.values() for user in part.shoppers.users()}
+
     def owner(self, event: int) -> tuple[int, int] | None:
         """Who holds an event of a producer's id key: the partition and the user; None: nobody."""
         return next(((p, user) for p, part in self._parts.items() if (user := part.shoppers.owner(event))), None)

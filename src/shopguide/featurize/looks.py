@@ -178,6 +178,7 @@ class Watches:
             tried=Ragged.of([tried], "<u8"),
             interests=Ragged.of_bytes(["\n".join(self._profile(user).interests).encode()]),
             context=[watch.context or _newest(events["context"][live])],
+            past=Ragged.of_bytes([shoppers.past(user)]),
         )
 
 

@@ -105,6 +105,7 @@ class Part:
             "accounts": accounts,
             "queries": queries,
             "relayed": relays.before,
+            "trained": self.shoppers.trained.dump(),
         }
         return {
             **{f"users.{name}": column for name, column in users.items()},
@@ -120,6 +121,7 @@ class Part:
         users = {n.removeprefix("users."): c for n, c in state.items() if n.startswith("users.")}
         self.shoppers.load(users, meta["accounts"], meta["queries"])
         self.shoppers.profiles.load(state["profiles"])
+        self.shoppers.trained.load(meta.get("trained"))  # none: of a version without trained profiles
         self._doubles.load({n.removeprefix("ids."): c for n, c in state.items() if n.startswith("ids.")})
         self._horizon = Horizon([(tick, last, time) for tick, last, time in meta["horizon"]])
         self._relays = Relays(cast(Batch, unpack(state["relays"].tobytes())).events, meta["relayed"])

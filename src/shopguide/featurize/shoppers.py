@@ -23,6 +23,7 @@ from shopguide.featurize.impressions import of_new
 from shopguide.featurize.profiles import Profiles
 from shopguide.featurize.queries import Queries
 from shopguide.featurize.retention import Bounds
+from shopguide.featurize.trained import Trained
 from shopguide.keys import relay_key
 from shopguide.records import LEARNED, Events, Kind, Lessons, Moved, Ragged
 from shopguide.settings import LearnSettings
@@ -49,6 +50,7 @@ class Shoppers:
         self.queries = Queries()
         self.contexts = Contexts()
         self.profiles = Profiles()
+        self.trained = Trained()
         self.relayed: list[Events] = []
         self.counts: Counter[str] = Counter()
 
@@ -94,6 +96,14 @@ class Shoppers:
         """The newest events that an answer to a user looks at."""
         return dict(self._users.recent(user, REMEMBERED))
 
+    def users(self) -> list[int]:
+        """Of whom there are events."""
+        return self._users.users().tolist()  # type: ignore[no-any-return]
+
+    def past(self, user: int) -> bytes:
+        """What the trained profiles in force need of a user, packed; nothing where none are."""
+        return self.trained.past(self._users.events(user)).packed() if self.trained.version else b""
+
     def knows(self, user: int) -> bool:
         """Whether there are events of the user."""
         return len(self._users.recent(user, 1)["item"]) > 0
@@ -126,6 +136,7 @@ class Shoppers:
 
     def _observe(self, events: Events) -> Lessons:
         self.profiles.learn(events)
+        self.trained.learn(events)
         kept = events.take(_KEPT[events.kind])
         contexts = self.contexts.of(kept)
         sessions = self._users.observe(

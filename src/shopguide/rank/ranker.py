@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shopguide.catalogue import ATTRIBUTES, Catalogue
+from shopguide.context import is_segment, said_of
+from shopguide.rank.interests import Interests
 from shopguide.rank.policy import Chosen, Policy
 from shopguide.rank.reasons import Parts, Reasons
 from shopguide.records import Batch, Candidates, Slate
@@ -19,6 +23,7 @@ class Ranker:
 
     def __init__(self, settings: Settings) -> None:
         self.catalogue = Catalogue()
+        self._interests = Interests(self.catalogue)
         self._policy = Policy(settings.rank, self.catalogue, settings.learn.session_gap)
         self._min_shoppers = settings.rank.min_shoppers
         self._welcome = [rule.because for rule in settings.score.rules]
@@ -31,7 +36,8 @@ class Ranker:
         """A recommendation for each look of the slate, ready to push; ``why`` of an item holds its whole sum, for
         :func:`shopguide.rank.reasons.explain`."""
         bounds = np.searchsorted(slate.candidates.look, np.arange(len(slate.looks) + 1)).tolist()
-        listed = _Listed(slate.candidates, self._min_shoppers)
+        interests = self._interests.of(slate.candidates)
+        listed = _Listed(slate.candidates, self._min_shoppers, interests)
         return [
             self._recommendation(slate, look, listed, range(bounds[look], bounds[look + 1]))
             for look in range(len(slate.looks))
@@ -48,7 +54,7 @@ class Ranker:
         slot, about = looks.slot.bytes_at(look).decode(), int(looks.about[look])
         chosen = self._policy.choose(looks, look, slot, listed.item, listed.score, rows)
         did = dict(zip(looks.recent[look].tolist(), looks.recent_kind[look].tolist(), strict=True))
-        reasons = Reasons(self.catalogue, did, listed.parts, rows, self._welcome)
+        reasons = Reasons(self.catalogue, did, listed.parts, rows, partial(self._said, listed.interests))
         items = [self._item(place, listed, reasons) for place in chosen]
         return {
             "user": int(looks.user[look]),
@@ -65,6 +71,10 @@ class Ranker:
                 "scored": slate.scored,
             },
         }
+
+    def _said(self, interests: Mapping[int, str], cause: int) -> str:
+        """A cause that is no item, in words; empty: it is one."""
+        return said_of(cause, self._welcome) if is_segment(cause) else interests.get(cause, "")
 
     def _item(self, place: Chosen, listed: _Listed, reasons: Reasons) -> dict[str, Any]:
         row = place.row
@@ -83,7 +93,8 @@ class Ranker:
 class _Listed:
     """Candidates as lists: a look reads single values, which costs Python less from a list than from an array."""
 
-    def __init__(self, candidates: Candidates, min_shoppers: int) -> None:
+    def __init__(self, candidates: Candidates, min_shoppers: int, interests: dict[int, str]) -> None:
         self.item: list[int] = candidates.item.tolist()
         self.score: list[float] = candidates.score.tolist()
-        self.parts = Parts(candidates, min_shoppers)
+        self.interests = interests
+        self.parts = Parts(candidates, min_shoppers, interests)

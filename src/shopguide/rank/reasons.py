@@ -6,14 +6,14 @@ A list carries its parts as numbers. Words are made of the few that are told wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shopguide.catalogue import Catalogue
-from shopguide.context import is_segment, said_of
+from shopguide.rank.interests import PROFILE
 from shopguide.records import BASE, SIGNALS, SIMILAR, TRENDING, Candidates, Kind
 
 REASONS = 3  # most reasons on an item
@@ -64,6 +64,7 @@ WORDS: dict[str, Callable[[Cause, int], str]] = {
     TRENDING.decode(): lambda cause, shared: "trending now",
     "content": lambda cause, shared: f"resembles {cause.title}" if cause.title else "fits your interests",
     "search": lambda cause, shared: "matches what you searched for",
+    "profile": lambda cause, shared: f"fits what you like: {cause.title}" if cause.title else "fits what you like",
     **dict.fromkeys(
         ("rnn", "cnn"),
         lambda cause, shared: f"the sequence model expects it next, most of all because you {cause.did}",
@@ -91,14 +92,17 @@ _SAME_WORDS = np.array([_WITHOUT_CAUSE.index(text) for text in _WITHOUT_CAUSE], 
 
 class Parts:
     """The parts of candidates' scores, each candidate's largest first. Where fewer than ``min_shoppers`` distinct ones
-    are behind a pair of items, it is not said which other one it was."""
+    are behind a pair of items, it is not said which other one it was; nor which interest, where it has no words among
+    ``interests``."""
 
-    def __init__(self, candidates: Candidates, min_shoppers: int) -> None:
+    def __init__(self, candidates: Candidates, min_shoppers: int, interests: Mapping[int, str]) -> None:
         starts = candidates.signal.starts
         owner = np.repeat(np.arange(len(candidates)), np.diff(starts))
         order = np.lexsort((-candidates.amount.values, owner))
         self._signal, self._shared = candidates.signal.values[order], candidates.shared.values[order]
         self._because, self._amount = candidates.because.values[order], candidates.amount.values[order]
+        if (fits := self._signal == PROFILE).any():
+            self._because[fits & ~np.isin(self._because, np.fromiter(interests, np.uint64, len(interests)))] = 0
         self._because[(self._shared < min_shoppers) & _MAY_BE_UNNAMED[self._signal]] = 0
         self._starts: list[int] = starts.tolist()
         self._add_up(owner)
@@ -148,21 +152,11 @@ class Parts:
 
 
 class Reasons:
-    """Reasons for one look's list. ``did``: the user's items, and the strongest kind of event with each."""
+    """Reasons for one look's list. ``did``: the user's items, and the strongest kind of event with each; ``interests``:
+    those that speak for the list's, in words, by key."""
 
     def __init__(
-        self, catalogue: Catalogue, did: dict[int, int], parts: Parts, rows: range, welcome: Sequence[str] = ()
-    ) -> None:
-        """``welcome``: what the shop's own rules say of themselves."""
-        self._parts = parts
-        self.causes: list[tuple[int, str, str, int]] = [
-            (cause, "", said_of(cause, welcome), int(Kind.VIEW))
-            if is_segment(cause)
-            else (cause, catalogue.name(cause) or "", catalogue.title(cause), did.get(cause, int(Kind.VIEW)))
-            for cause in parts.causes(rows)
-        ]
-        """Key, id and title of each item that speaks for the list's, and the strongest kind of event with it; or a
-        segment's key, and who is in it."""
+from collections.abc import Callable, Iterable, Iterator, Mapping
         self._named = _named(self.causes)
 
     def told(self, row: int | None, pinned: bool, explored: bool) -> list[dict[str, Any]]:

@@ -101,6 +101,10 @@ class Content(Recommender):
         items, shares = self.neighbours(item, limit)
         blend.put(PLACE["content"], items, shares * weight, np.full(len(items), item, np.uint64))
 
+    def described(self) -> dict[int, dict[str, Any]]:
+        """What the catalogue says of each item that is there: some of DESCRIBED."""
+        return {item: described.said for item, described in self._items.items() if described.there}
+
     def dump(self) -> dict[str, NDArray[Any]]:
         said = [(item, *described) for item, described in self._items.items()]
         return {"items": np.frombuffer(orjson.dumps(said), np.uint8)}

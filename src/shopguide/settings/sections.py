@@ -151,6 +151,10 @@ class ScoreSettings(Section):
     cnn: float = Field(0.1, description="weight of the convolutional network, where `shopguide train` made one")
     segment: float = Field(0.01, description="weight of what is popular with visitors like a new one")
     welcome: float = Field(1.0, description="weight of what score.rules say to a new visitor")
+    profile_half_life: float = Field(
+        30 * 86400, ge=86400, description="seconds in which what a user did halves in trained profiles"
+    )
+    profile: float = Field(0.05, description="weight of what fits a user's profile, where `shopguide train` made some")
     search: float = Field(0.5, description="weight of what the words of the visit's last search match")
 
     rules: list[WelcomeSettings] = Field(

@@ -273,6 +273,7 @@ const person = (found) => {
     fact("Interests", found.interests.slice(0, 5).map((one) => `${one.category} (${one.items})`).join(", ") || "none"),
     fact("Imported profile", Object.entries(found.profile.attributes).map(([name, value]) => `${name}: ${value}`).join(", ") || "none"),
     fact("Imported interests", found.profile.interests.join(", ") || "none"),
+    fact("Trained profile", (found.trained_profile.interests ?? []).slice(0, 8).map((one) => `${one.term} (${percent(one.share)})`).join(", ") || "none"),
     fact("Bought", found.bought.slice(0, 8).join(", ") || "nothing"),
     fact("Wants no more of", found.dismissed.slice(0, 8).join(", ") || "nothing named"),
   );

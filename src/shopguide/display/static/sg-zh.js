@@ -37,6 +37,8 @@ const REASONS = [
   [/^(\d+) shoppers chose both this and (.*)$/s, (_, n, title) => `${n} 位顾客同时选了它和「${title}」`],
   [/^resembles (.*)$/s, (_, title) => `与「${title}」相似`],
   [/^fits your interests$/, () => "符合您的兴趣"],
+  [/^fits what you like$/, () => "符合您的喜好"],
+  [/^fits what you like: (.*)$/s, (_, what) => `符合您的喜好：${what === "its price" ? "价位" : what}`],
   [/^matches what you searched for$/, () => "符合您的搜索"],
   [/^the sequence model expects it next, most of all because you (.*)$/s, (_, what) => `序列模型预计您接着会看它，主要因为${did(what)}`],
   [/^the sequence model expects it next$/, () => "序列模型预计您接着会看它"],
