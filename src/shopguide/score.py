@@ -32,8 +32,8 @@ from shopguide.recommenders.explore import Explore
 from shopguide.recommenders.items import ItemBased
 from shopguide.recommenders.network import Network
 from shopguide.recommenders.popular import Popular
-from shopguide.recommenders.segments import Segments
 from shopguide.recommenders.profile import Profile
+from shopguide.recommenders.segments import Segments
 from shopguide.recommenders.sequence import Sequence
 from shopguide.recommenders.sessions import NearestSessions, NearestUsers
 from shopguide.recommenders.visit import Visit

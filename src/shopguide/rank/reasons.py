@@ -152,11 +152,21 @@ class Parts:
 
 
 class Reasons:
-    """Reasons for one look's list. ``did``: the user's items, and the strongest kind of event with each; ``interests``:
-    those that speak for the list's, in words, by key."""
+    """Reasons for one look's list. ``did``: the user's items, and the strongest kind of event with each; ``said``: what
+    speaks for the list's and is no item, in words, by its key; empty: it is an item."""
 
     def __init__(
-from collections.abc import Callable, Iterable, Iterator, Mapping
+        self, catalogue: Catalogue, did: dict[int, int], parts: Parts, rows: range, said: Callable[[int], str]
+    ) -> None:
+        self._parts = parts
+        self.causes: list[tuple[int, str, str, int]] = [
+            (cause, "", text, int(Kind.VIEW))
+            if (text := said(cause))
+            else (cause, catalogue.name(cause) or "", catalogue.title(cause), did.get(cause, int(Kind.VIEW)))
+            for cause in parts.causes(rows)
+        ]
+        """Key, id and title of each item that speaks for the list's, and the strongest kind of event with it; of what
+        is no item its key and words, without an id."""
         self._named = _named(self.causes)
 
     def told(self, row: int | None, pinned: bool, explored: bool) -> list[dict[str, Any]]:
