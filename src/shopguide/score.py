@@ -23,8 +23,8 @@ from shopguide.blend import Blender, Scored
 from shopguide.errors import CoreError, LostError, ShopguideError, StateError
 from shopguide.frontier import Frontier
 from shopguide.intent import features
-from shopguide.networks.loading import load
-from shopguide.networks.serving import SEQUENTIAL, Intent, Sequential
+from shopguide.networks.loading import NETWORKS, load
+from shopguide.networks.serving import SEQUENTIAL, Intent, Served
 from shopguide.recommenders.base import PLACE, Context, Recommender
 from shopguide.recommenders.content import Content
 from shopguide.recommenders.items import ItemBased
@@ -32,6 +32,7 @@ from shopguide.recommenders.network import Network
 from shopguide.recommenders.popular import Popular
 from shopguide.recommenders.sequence import Sequence
 from shopguide.recommenders.sessions import NearestSessions, NearestUsers
+from shopguide.recommenders.title import Title
 from shopguide.recommenders.visit import Visit
 from shopguide.records import LEARNED, SIMILAR, TRENDING, Batch, Candidates, Lessons, Looks, Ragged, Slate, Update
 from shopguide.settings import Settings
@@ -61,7 +62,9 @@ class Scorer:
         self.popular = Popular(learn)
         self.content = Content(score)
         self.audience = Audience()
-        self._networks = {name: Network(name) for name in SEQUENTIAL}
+        self.title = Title(self.content)
+        self._networks: dict[str, Network | Title] = {name: Network(name) for name in SEQUENTIAL}
+        self._networks["title"] = self.title
         self._recommenders: dict[str, Recommender] = {
             "items": self.items,
             "sequence": Sequence(learn, score),
@@ -76,10 +79,10 @@ class Scorer:
         self.blender = Blender(self._own)
         self.frontier = Frontier()
 
-    def use(self, networks: Mapping[str, Sequential]) -> None:
+    def use(self, networks: Mapping[str, Served]) -> None:
         """Ask these networks from now on, each in the place of the one of its kind."""
         for name, network in networks.items():
-            self._networks[name].network = network
+            self._networks[name].network = network  # type: ignore[assignment]  # of its kind
 
     def learn_catalogue(self, batch: Batch) -> None:
         """What ITEM, PICK and ACTIVATE rows say; any number of times, in any interleaving."""
@@ -150,6 +153,7 @@ class Scorer:
             _, items, cosines, _ = self.items.model.neighbours(about, n)
             rows.put(PLACE["similar"], items, cosines, about.repeat(len(items)))
             self.content.like(int(about[0]), 1.0, n, rows)
+            self.title.like(about, n, rows)
         elif slot == TRENDING:
             rows.put(PLACE["trending"], *self.popular.top(n, int(looks.category[row]), now))
         else:
@@ -268,7 +272,7 @@ def _shown(looks: Looks, gap: float) -> NDArray[np.float32]:
 
 
 def served(artefact: Artefact, model: str) -> Any:
-    """A model of an artefact, to be asked: Weights, Intent, or a sequence network. Raises ShopguideError where it
+    """A model of an artefact, to be asked: Weights, Intent, or a network. Raises ShopguideError where it
     cannot be."""
     if model == "blend":
         weights = Weights.load(artefact.files["blend.json"])
@@ -276,7 +280,7 @@ def served(artefact: Artefact, model: str) -> Any:
         return weights
     if model == "dbn":
         return Intent(artefact.files["dbn.onnx"])
-    if model in SEQUENTIAL:
+    if model in NETWORKS:
         return load(model, artefact.files)
     raise StateError(f"{artefact.path} has a model {model!r}, which this version does not know")
 

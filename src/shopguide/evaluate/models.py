@@ -19,11 +19,11 @@ from shopguide.evaluate.training import HeldOut, Told
 from shopguide.intent import Prefixes, prefixes
 from shopguide.networks import dbn
 from shopguide.networks.learning import Learner
-from shopguide.networks.training import KINDS
+from shopguide.networks.loading import NETWORKS
 from shopguide.records import Events
 from shopguide.settings import Settings
 
-MODELS = ("blend", *KINDS, "dbn")
+MODELS = ("blend", *NETWORKS, "dbn")
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def train(
     """``models``: of MODELS; ``kind``: of the blend, linear or trees. Raises SettingError where there is too little to
     learn from, or an extra is not installed."""
     began = time.perf_counter()
-    networks = Learner([one for one in KINDS if one in models], told, checkpoints)
+    networks = Learner([one for one in NETWORKS if one in models], told, checkpoints)
     files: dict[str, bytes] = {}
     said: dict[str, Any] = {}
     if "blend" in models:
@@ -64,7 +64,8 @@ def train(
     if networks.kinds:
         store = Store(settings)
         store.bulk(in_time(dataset.train))
-        files |= networks.learn(store.featurizer.lessons())
+        files |= networks.learn(store.featurizer.lessons(), store.described())
+    left_out |= networks.left_out
     run = _run(dataset, time.perf_counter() - began)
     return Trained(files, {**said, **networks.said}, run | ({"left_out": left_out} if left_out else {}))
 

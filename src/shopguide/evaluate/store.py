@@ -38,7 +38,12 @@ class Store:
     def rehearse(self, networks: Learner | None) -> None:
         """Ask networks too, of what was learned so far."""
         if networks is not None:
-            self.scorer.use(networks.rehearse(self.featurizer.lessons()))
+            self.scorer.use(networks.rehearse(self.featurizer.lessons(), self.described()))
+
+    def described(self) -> dict[int, tuple[str, ...]]:
+        """What the catalogue says of items, in terms."""
+        content = self.scorer.content
+        return {item: terms for item in content.described() if (terms := content.terms(item))}
 
     def see(self, events: Events, scorers: Sequence[Scorer] = ()) -> Update:
         """Take events in, but for the model: what it would learn. The catalogue is told to these scorers (none: its

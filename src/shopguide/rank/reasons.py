@@ -62,6 +62,7 @@ WORDS: dict[str, Callable[[Cause, int], str]] = {
     TRENDING.decode(): lambda cause, shared: "trending now",
     "content": lambda cause, shared: f"resembles {cause.title}" if cause.title else "fits your interests",
     "search": lambda cause, shared: "matches what you searched for",
+    "title": lambda cause, shared: f"by its title, goes with {cause.title}",
     **dict.fromkeys(
         ("rnn", "cnn"),
         lambda cause, shared: f"the sequence model expects it next, most of all because you {cause.did}",

@@ -96,6 +96,14 @@ class Content(Recommender):
         items, shares = self._neighbours(item, limit)
         blend.put(PLACE["content"], items, shares * weight, np.full(len(items), item, np.uint64))
 
+    def described(self) -> list[int]:
+        """The items of which the catalogue says anything."""
+        return [item for item, described in self._items.items() if described.there]
+
+    def terms(self, item: int) -> tuple[str, ...]:
+        """What describes an item; nothing where it is not known, or was deleted."""
+        return self._index.terms(item)
+
     def dump(self) -> dict[str, NDArray[Any]]:
         said = [(item, *described) for item, described in self._items.items()]
         return {"items": np.frombuffer(orjson.dumps(said), np.uint8)}

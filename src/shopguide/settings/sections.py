@@ -136,6 +136,7 @@ class ScoreSettings(Section):
     content: float = Field(0.3, description="weight of what resembles the newest items, by what the catalogue says")
     rnn: float = Field(0.2, description="weight of the recurrent network, where `shopguide train` made one")
     cnn: float = Field(0.1, description="weight of the convolutional network, where `shopguide train` made one")
+    title: float = Field(0.2, description="weight of the network over titles, where `shopguide train` made one")
     search: float = Field(0.5, description="weight of what the words of the visit's last search match")
 
     @field_validator("weights")

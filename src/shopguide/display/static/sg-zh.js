@@ -29,6 +29,7 @@ const REASONS = [
   [/^matches what you searched for$/, () => "符合您的搜索"],
   [/^the sequence model expects it next, most of all because you (.*)$/s, (_, what) => `序列模型预计您接着会看它，主要因为${did(what)}`],
   [/^the sequence model expects it next$/, () => "序列模型预计您接着会看它"],
+  [/^by its title, goes with (.*)$/s, (_, title) => `从名称看，与「${title}」相配`],
   [/^what every candidate begins with$/, () => "每个候选的起点"],
   [/^goes with other things you looked at$/, () => "与您看过的其他商品相配"],
   [/^often comes next$/, () => "常在其后"],
