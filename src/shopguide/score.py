@@ -63,7 +63,7 @@ class Scorer:
         self.content = Content(score)
         self.audience = Audience()
         self.title = Title(self.content)
-        self._networks: dict[str, Network | Title] = {name: Network(name) for name in SEQUENTIAL}
+        self._networks: dict[str, Any] = {name: Network(name) for name in SEQUENTIAL}
         self._networks["title"] = self.title
         self._recommenders: dict[str, Recommender] = {
             "items": self.items,
@@ -82,7 +82,7 @@ class Scorer:
     def use(self, networks: Mapping[str, Served]) -> None:
         """Ask these networks from now on, each in the place of the one of its kind."""
         for name, network in networks.items():
-            self._networks[name].network = network  # type: ignore[assignment]  # of its kind
+            self._networks[name].network = network
 
     def learn_catalogue(self, batch: Batch) -> None:
         """What ITEM, PICK and ACTIVATE rows say; any number of times, in any interleaving."""

@@ -114,7 +114,8 @@ def title(embedding: F32, kernels: Sequence[F32], biases: Sequence[F32], largest
     """An item's vector from its terms: tokens int64[b, LENGTH, PIECES], 0 none → vector float32[b, H] of length 1.
 
     ``embedding`` float32[N + 1, E], its row 0 not looked at: a term is the sum of its pieces. Of kernels [width, E, F]
-    with biases [F], as Keras has them with padding ``same``, the largest over all terms through ``largest``
+    with biases [F], as Keras has them with padding ``same`` (here one convolution: a narrow kernel is a wide
+    one with zeros around it), the largest over all terms through ``largest``
     [kernels * F, H], and the sum of the terms through ``together`` [E, H], are added up.
     """
     graph = Graph()
@@ -124,12 +125,16 @@ def title(embedding: F32, kernels: Sequence[F32], biases: Sequence[F32], largest
     graph.node("Gather", ["embedding", "tokens"], "embedded")
     graph.node("ReduceSum", ["embedded", "pieces"], "terms", keepdims=0)
     graph.node("Transpose", ["terms"], "channels", perm=[0, 2, 1])
-    for at, (kernel, bias) in enumerate(zip(kernels, biases, strict=True)):
-        weights = [graph.given(f"kernel{at}", kernel.transpose(2, 1, 0)), graph.given(f"bias{at}", bias)]
-        beyond = len(kernel) - 1
-        graph.node("Conv", ["channels", *weights], f"conv{at}", pads=[beyond // 2, beyond - beyond // 2])
-        graph.node("ReduceMax", [f"conv{at}"], f"max{at}", axes=[2], keepdims=0)
-    graph.node("Concat", [f"max{at}" for at in range(len(kernels))], "maxima", axis=1)
+    widest = max(map(len, kernels)) - 1
+    before = [widest // 2 - (len(kernel) - 1) // 2 for kernel in kernels]
+    wide = [
+        np.pad(kernel, ((first, widest + 1 - first - len(kernel)), (0, 0), (0, 0)))
+        for kernel, first in zip(kernels, before, strict=True)
+    ]
+    weights = [graph.given("kernels", np.concatenate(wide, axis=2).transpose(2, 1, 0))]
+    weights.append(graph.given("biases", np.concatenate(biases)))
+    graph.node("Conv", ["channels", *weights], "seen", pads=[widest // 2, widest - widest // 2])
+    graph.node("ReduceMax", ["seen"], "maxima", axes=[2], keepdims=0)
     graph.node("Relu", ["maxima"], "positive")
     graph.node("MatMul", ["positive", graph.given("largest", largest)], "of largest")
     graph.node("ReduceSum", ["terms", "words"], "sum", keepdims=0)

@@ -21,7 +21,7 @@ from shopguide.records import U64
 
 LEFT_OUT = 3  # newest items of a visit, each left out once to see what it mattered
 REMEMBERED = 10_000  # visits whose states are kept
-TOGETHER = 512  # items that are read in one call
+TOGETHER = 64  # items that are read in one call: more would not stay in the cache
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
@@ -168,7 +168,7 @@ class Intent:
 
 class Titles:
     """What items are called as vectors; the graph: tokens int64[b, LENGTH, PIECES] → float32[b, H], of length 1.
-    Raises StateError for a graph that reads others. An item takes some 60 us alone, 20 us in a batch."""
+    Raises StateError for a graph that reads others. An item takes some 90 us, in a batch not much less."""
 
     def __init__(self, graph: bytes | Path) -> None:
         self._session = session_of(graph)
