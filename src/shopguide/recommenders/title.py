@@ -23,8 +23,8 @@ SHARPNESS = 12.0  # of products, as the network was trained: what an item has is
 
 class Title(Recommender):
     """Silent until it is given a ``network``. Four bytes a number: 256 of an item of 64; a look costs a product with
-    each item, some 100 us at 4,000 items. A network that comes, and a restart, reads all items at once, some 90 us each.
-    """
+    each item, some 100 us at 4,000 and milliseconds at 100,000. A network that comes, and a restart, read all items at
+    once, some 90 us each."""
 
     signals = ("title",)
 
