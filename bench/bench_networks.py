@@ -1,4 +1,4 @@
-"""What networks cost the line: a step, what it says of candidates, many steps at once, and a list that has them.
+"""What networks cost the line: a step, what it says of candidates, many at once, a title, and a list that has them.
 
     python bench/bench_networks.py [--json FILE]
 
@@ -20,15 +20,18 @@ from table import Base, Table, machine
 from shopguide.evaluate.data import open_dataset
 from shopguide.evaluate.protocols import by_session, reveal
 from shopguide.evaluate.store import Store
+from shopguide.networks import titles
 from shopguide.networks.learning import export
 from shopguide.networks.loading import load
-from shopguide.networks.serving import Recurrent, Sequential
+from shopguide.networks.serving import Recurrent, Sequential, Titles
 from shopguide.networks.training import DILATIONS, KERNEL, KINDS, WIDTH
 from shopguide.networks.visits import Visits
+from shopguide.recommenders.title import ASKED, Vectors
 from shopguide.records import U64
 from shopguide.settings import load as load_settings
 
 ITEMS, CANDIDATES, TOGETHER = 3_000, 100, 512
+TITLED, NEAR = 4_000, 50  # items with a vector, and how many near ones a look is told
 
 
 def network(kind: str, keys: U64) -> Sequential:
@@ -68,6 +71,37 @@ def steps(table: Table) -> None:
     table.line("rnn", f"each of {TOGETHER} steps in one call", together, "us", Base("step", alone), ratio_at_most=1 / 3)
 
 
+def called(table: Table) -> None:
+    """Titles of six words; their pieces are remembered, as those of most words are."""
+    chance = np.random.default_rng(3)
+    shapes = {
+        "embedding/embeddings": (titles.BUCKETS + 1, titles.EMBEDDED),
+        **{f"conv{w}/kernel": (w, titles.EMBEDDED, titles.KERNELS) for w in titles.WIDTHS},
+        **{f"conv{w}/bias": (titles.KERNELS,) for w in titles.WIDTHS},
+        "largest/kernel": (titles.KERNELS * len(titles.WIDTHS), titles.WIDTH),
+        "together/kernel": (titles.EMBEDDED, titles.WIDTH),
+    }
+    weights = {name: chance.normal(0, 0.05, shape).astype(np.float32) for name, shape in shapes.items()}
+    found = Titles(titles.export(weights)["title.onnx"])
+    described = [tuple(f"word{at}" for at in chance.integers(0, 2_000, 6)) for _ in range(TITLED)]
+    vectors, kept = found.vectors(described), Vectors(found.width)
+    for item, vector in enumerate(vectors, 1):
+        kept.put(item, vector)
+    ones = [([one],) for one in described]
+    alone = percentiles(
+        table,
+        "title",
+        "an item's vector",
+        [microseconds(found.vectors, ones)],
+        (100.0, None),
+    )
+    together = np.array(microseconds(found.vectors, [(described[:TOGETHER],)] * 20)) / TOGETHER
+    table.line("title", f"each of {TOGETHER} vectors in one call", together, "us", Base("alone", alone))
+    asked = [(chance.integers(1, TITLED + 1, ASKED).astype(np.uint64), np.ones(ASKED, np.float32), NEAR)] * 4_000
+    what = f"the {NEAR} items of {TITLED:,} that are nearest to {ASKED}, and why"
+    percentiles(table, "title", what, [microseconds(kept.near, asked)], (150.0, None))
+
+
 def lists(table: Table, name: str) -> None:
     dataset, settings = open_dataset(DATA / name, None), load_settings("shop")
     store = Store(settings)
@@ -90,6 +124,7 @@ def main() -> None:
     given = parser.parse_args()
     table = Table(judged=True)
     steps(table)
+    called(table)
     for name in ("yoochoose_100k", "diginetica_gcegnn"):
         if (DATA / name).is_dir():
             lists(table, name)

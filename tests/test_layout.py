@@ -25,6 +25,7 @@ NOUNS = {
     "tastes",
     "intent",
     "keys",
+    "models",
     "networks",
     "probabilities",
     "frontier",

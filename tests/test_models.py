@@ -19,9 +19,11 @@ from shopguide.cli.operator import operated
 from shopguide.client import Subscriber
 from shopguide.errors import ShopguideError
 from shopguide.keys import Secret
-from shopguide.networks import training, visits
+from shopguide.networks import titles, training, visits
 from shopguide.state import StateDir
 from shopguide.tokens import mint
+
+ALL = ["blend", "cnn", "dbn", "profiles", "rnn", "title"]
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +36,13 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "WIDTH", 16)
         patch.setattr(training, "EPOCHS", 2)
+        patch.setattr(titles, "EPOCHS", 2)
+        patch.setattr(titles, "BATCH", 64)
         patch.setattr(visits, "LENGTHS", (visits.STEPS,))  # one shape to compile
         said = json.loads(told("train", "--state", str(directory), "--model", "all", "--json"))
-    assert said["models"].keys() == {"blend", "rnn", "cnn", "dbn", "profiles"} and "left_out" not in said["run"]
+    assert (
+        said["models"].keys() == {"blend", "rnn", "cnn", "dbn", "profiles", "title"} and "left_out" not in said["run"]
+    )
     assert said["run"]["events"] > 1000 and said["run"]["memory_mb"] > 50
     return directory
 
@@ -76,12 +82,13 @@ def events_of(state: Path) -> list[str]:
 
 def test_what_is_trained_is_in_force_and_can_be_switched_off(state: Path) -> None:
     (made,) = versions(state)
-    assert made["models"] == ["blend", "cnn", "dbn", "profiles", "rnn"] and not made["holds_forgotten"]
+    assert made["models"] == ALL and not made["holds_forgotten"]
     assert AtRest(state).scorer.in_force.versions == dict.fromkeys(made["models"], made["version"])
-    assert told("activate", "--state", str(state)).count("in force") == 4
+    assert told("activate", "--state", str(state)).count("in force") == 6
     assert {"rnn", "cnn"} & signals(state), "a network has a say in some list"
-    told("activate", "off", "--model", "rnn", "--model", "cnn", "--state", str(state))
-    assert not {"rnn", "cnn"} & signals(state)
+    assert AtRest(state).scorer.title.network is not None
+    told("activate", "off", "--model", "rnn", "--model", "cnn", "--model", "title", "--state", str(state))
+    assert not {"rnn", "cnn", "title"} & signals(state) and AtRest(state).scorer.title.network is None
     assert f"blend {made['version']}" in told("activate", made["version"], "--state", str(state))
     assert {"rnn", "cnn"} & signals(state)
 
@@ -166,7 +173,7 @@ def test_versions_change_while_events_come(state: Path, tmp_path: Path) -> None:
 
 def test_a_receipt_names_the_versions_that_hold_the_person_until_the_next_training(state: Path) -> None:
     user = json.loads(events_of(state)[-1])["user"]
-    trained = [one["version"] for one in versions(state) if one["models"] == ["blend", "cnn", "dbn", "profiles", "rnn"]]
+    trained = [one["version"] for one in versions(state) if one["models"] == ALL]
     receipt = json.loads(told("forget", "--user", user, "--state", str(state)))
     assert receipt["learned_models"] == trained
     assert [one["version"] for one in versions(state) if one["holds_forgotten"]] == trained

@@ -244,7 +244,7 @@ def test_a_large_catalogue_is_asked_for_in_part(monkeypatch: pytest.MonkeyPatch)
 
 def test_what_cannot_be_trained_or_served_says_why(tmp_path: Path, served: dict[str, Sequential]) -> None:
     with pytest.raises(SettingError, match="no visit has two events"):
-        Learner(["rnn"], print).learn(lessons([[5], [6]]))
+        Learner(["rnn"], print).learn(lessons([[5], [6]]), {})
     with pytest.raises(ValueError, match="2 biases"):
         Layer(np.arange(3, dtype=np.uint64), np.zeros((3, 4), np.float32), np.zeros(2, np.float32))
     (tmp_path / "rnn.npz").write_bytes(b"PK")
@@ -272,4 +272,4 @@ def test_without_an_extra_it_is_named(package: str, extra: str, monkeypatch: pyt
     files = export("rnn", circle(9), blank())
     monkeypatch.setattr(builtins, "__import__", lacking)
     with pytest.raises(SettingError, match=rf"pip install 'shopguide\[{extra}\]'"):
-        Learner(["rnn"], print).learn(lessons([[1, 2], [2, 3]])) if package == "keras" else load("rnn", files)
+        Learner(["rnn"], print).learn(lessons([[1, 2], [2, 3]]), {}) if package == "keras" else load("rnn", files)

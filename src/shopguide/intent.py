@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shopguide.records import F64, I64, U8, U64, Kind
+from shopguide.records import F64, I64, U8, U64, Kind, Looks
 
 SEEN = (Kind.VIEW, Kind.SEARCH, Kind.CART, Kind.FAVOURITE, Kind.CLICK, Kind.DISMISS)
 PAUSE = 1800.0  # seconds at most that pass between two events: who comes back later did not look all the time
@@ -114,6 +114,15 @@ def _squashed(amounts: NDArray[Any]) -> F32:
     found = amounts.astype(np.float64)
     found[..., _LOGS] = np.minimum(np.log1p(found[..., _LOGS]) / _SCALE, 1)
     return found.astype(np.float32)
+
+
+def features_of(looks: Looks, gap: float) -> F32:
+    """What looks show of intent, float32[looks, FEATURES]: the newest events without a pause of ``gap`` seconds."""
+    rows = []
+    for kind, item, times in zip(looks.visit_kind, looks.visit, looks.visit_time, strict=True):
+        begin = max(np.flatnonzero(np.diff(times) > gap) + 1, default=0)
+        rows.append(features(kind[begin:], item[begin:], times[begin:]))
+    return np.stack(rows)
 
 
 def prefixes(kind: U8, item: U64, time: F64, session: U64) -> Prefixes:

@@ -221,7 +221,7 @@ class Looks(Table):
 SIGNALS: tuple[str, ...] = ("items", "rule", "second", "next", "hops", "sessions", "users")
 SIGNALS += ("current", "previous", "steps", "repeats", "popular")
 SIGNALS += (SIMILAR.decode(), TRENDING.decode(), BASE)
-SIGNALS += ("content", "search", "beside", "rnn", "cnn", "segment", "welcome", "profile")
+SIGNALS += ("content", "search", "beside", "rnn", "cnn", "segment", "welcome", "profile", "title")
 
 
 class Candidates(Table):

@@ -23,9 +23,9 @@ from shopguide.artefacts import OFF, Artefact, Artefacts, InForce
 from shopguide.blend import Blender, Scored
 from shopguide.errors import CoreError, LostError, ShopguideError, StateError
 from shopguide.frontier import Frontier
-from shopguide.intent import features
-from shopguide.networks.loading import load
-from shopguide.networks.serving import SEQUENTIAL, Intent, Sequential
+from shopguide.intent import features_of
+from shopguide.models import served
+from shopguide.networks.serving import SEQUENTIAL, Intent, Served
 from shopguide.recommenders.base import PLACE, Context, Recommender
 from shopguide.recommenders.content import Content
 from shopguide.recommenders.explore import Explore
@@ -36,11 +36,11 @@ from shopguide.recommenders.profile import Profile
 from shopguide.recommenders.segments import Segments
 from shopguide.recommenders.sequence import Sequence
 from shopguide.recommenders.sessions import NearestSessions, NearestUsers
+from shopguide.recommenders.title import Title
 from shopguide.recommenders.visit import Visit
 from shopguide.recommenders.welcome import Welcome
 from shopguide.records import LEARNED, SIMILAR, TRENDING, Batch, Candidates, Kind, Lessons, Looks, Ragged, Slate, Update
 from shopguide.settings import Settings
-from shopguide.tastes import FILE, Tastes
 from shopguide.weights import Weights
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,9 @@ class Scorer:
         self.welcome = Welcome(score.rules, self.segments.clock, self.popular, self.content)
         self.audience = Audience()
         self._explore = Explore(settings.rank, self.audience)
-        self._networks = {name: Network(name) for name in SEQUENTIAL}
+        self.title = Title(self.content)
+        self._networks: dict[str, Any] = {name: Network(name) for name in SEQUENTIAL}
+        self._networks["title"] = self.title
         self.profile = Profile()
         self._recommenders: dict[str, Recommender] = {
             "items": self.items,
@@ -90,7 +92,7 @@ class Scorer:
         self.blender = Blender(self._own)
         self.frontier = Frontier()
 
-    def use(self, networks: Mapping[str, Sequential]) -> None:
+    def use(self, networks: Mapping[str, Served]) -> None:
         """Ask these networks from now on, each in the place of the one of its kind."""
         for name, network in networks.items():
             self._networks[name].network = network
@@ -144,7 +146,7 @@ class Scorer:
         if self._replicas > 1:
             mine = looks.take((looks.user & 0xFFFFFFFF) % self._replicas == self._replica)
         if self._intent is not None and len(mine):
-            shown = _shown(mine, self._gap)
+            shown = features_of(mine, self._gap)
             probably = np.where(shown.any(axis=1), self._intent.of(shown), mine.intent)
             mine = mine.of({**mine.columns(), "intent": probably})
         found = []
@@ -172,6 +174,7 @@ class Scorer:
             _, items, cosines, _ = self.items.model.neighbours(about, n)
             rows.put(PLACE["similar"], items, cosines, about.repeat(len(items)))
             self.content.like(int(about[0]), 1.0, n, rows)
+            self.title.like(about, n, rows)
         elif slot == TRENDING:
             rows.put(PLACE["trending"], *self.popular.top(n, int(looks.category[row]), now))
         else:
@@ -294,31 +297,6 @@ class Scorer:
             "shared": Ragged(all_.starts, shared),
         }
         return Candidates.of(columns)
-
-
-def _shown(looks: Looks, gap: float) -> NDArray[np.float32]:
-    """What looks show of intent, float32[looks, FEATURES]: the newest events without a pause of ``gap`` seconds."""
-    rows = []
-    for kind, item, times in zip(looks.visit_kind, looks.visit, looks.visit_time, strict=True):
-        begin = max(np.flatnonzero(np.diff(times) > gap) + 1, default=0)
-        rows.append(features(kind[begin:], item[begin:], times[begin:]))
-    return np.stack(rows)
-
-
-def served(artefact: Artefact, model: str) -> Any:
-    """A model of an artefact, to be asked: Weights, Intent, Tastes, or a sequence network. Raises ShopguideError where
-    it cannot be."""
-    if model == "blend":
-        weights = Weights.load(artefact.files["blend.json"])
-        Blender(weights)  # refuses trees that are none
-        return weights
-    if model == "dbn":
-        return Intent(artefact.files["dbn.onnx"])
-    if model == "profiles":
-        return Tastes.load(artefact.files[FILE], artefact.version)
-    if model in SEQUENTIAL:
-        return load(model, artefact.files)
-    raise StateError(f"{artefact.path} has a model {model!r}, which this version does not know")
 
 
 def _part(state: dict[str, NDArray[Any]], name: str) -> dict[str, NDArray[Any]]:

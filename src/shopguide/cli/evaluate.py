@@ -19,7 +19,7 @@ from shopguide.evaluate.protocols import WARM_UP, learned
 from shopguide.evaluate.rates import rates
 from shopguide.evaluate.training import HeldOut
 from shopguide.networks.learning import Learner
-from shopguide.networks.training import KINDS
+from shopguide.networks.loading import NETWORKS
 from shopguide.report import figures
 from shopguide.settings import Settings
 from shopguide.weights import BLENDED, Weights
@@ -42,7 +42,7 @@ from shopguide.weights import BLENDED, Weights
 @click.option("--recommender", default="blend", show_default=True, help=f"blend, all, or of {', '.join(BLENDED)}.")
 @click.option("--blend", "learner", type=click.Choice(("linear", "trees")), default="linear", show_default=True)
 @click.option("--weights", type=click.Path(path_type=Path), help="Trained weights; none: trained on the learned part.")
-@click.option("--networks", default="", help="Trained on the learned part and asked too: rnn, cnn or rnn,cnn.")
+@click.option("--networks", default="", help="Trained on the learned part and asked too: rnn, cnn, title or rnn,title.")
 @click.option("--profiles", is_flag=True, help="Of users, made of the learned part and asked too.")
 @click.option("--untrained", is_flag=True, help="The settings' own weights.")
 @click.option("--ablate", is_flag=True, help="The blend without each signal in turn too, its weights trained anew.")
@@ -107,7 +107,7 @@ def _run(
             held = learned(dataset, warm_up)
             arms += _blends(held, settings, learner, weights, untrained, ablate, seen, bar, asked, profiles)
         if recommender != "blend":
-            silent = {*KINDS, *(() if settings.learn.users else ("users",)), *(() if profiles else ("profile",))}
+            silent = {*NETWORKS, *(() if settings.learn.users else ("users",)), *(() if profiles else ("profile",))}
             silent -= {*(asked.kinds if asked else ())}
             names = [name for name in BLENDED if name not in silent] if recommender == "all" else [recommender]
             arms += [Arm(name, "", alone(name)) for name in names]
@@ -166,9 +166,11 @@ def _left_out(signals: list[str], ablate: bool, networks: Learner | None, profil
 
 def _networks(given: str, recommender: str, bar: Progress) -> Learner | None:
     """What trains the networks that are asked for, by name or as the recommender; None: nothing."""
-    kinds = dict.fromkeys([*filter(None, given.split(",")), *([recommender] if recommender in KINDS else [])])
-    if unknown := kinds.keys() - set(KINDS):
-        raise SettingError(f"--networks {given!r}: should be of {', '.join(KINDS)}, not {', '.join(sorted(unknown))}")
+    kinds = dict.fromkeys([*filter(None, given.split(",")), *([recommender] if recommender in NETWORKS else [])])
+    if unknown := kinds.keys() - set(NETWORKS):
+        raise SettingError(
+            f"--networks {given!r}: should be of {', '.join(NETWORKS)}, not {', '.join(sorted(unknown))}"
+        )
     if not kinds:
         return None
     task = bar.add_task("networks", total=None, rows=0)

@@ -22,9 +22,9 @@ from shopguide.compaction import Found, erase, find, naming
 from shopguide.errors import RefusedError, SourceError, StateError
 from shopguide.keys import event_key, partition_of
 from shopguide.log import Log
+from shopguide.models import served
 from shopguide.records import Kind
 from shopguide.rejects import raw
-from shopguide.score import served
 from shopguide.tastes import MODEL
 from shopguide.tastes.forgetting import forget, keep_only
 

@@ -159,9 +159,9 @@ class Contest:
             store.profile(scorers)
         if self._networks is None:
             return
-        files = self._networks.learn(store.featurizer.lessons())
+        files = self._networks.learn(store.featurizer.lessons(), store.described())
         for scorer in scorers:
-            scorer.use({kind: load(kind, files) for kind in self._networks.kinds})
+            scorer.use({kind: load(kind, files) for kind in self._networks.said})
 
     def _asked_of(self, scorer: Scorer, arms: list[Arm]) -> Callable[[Question], None]:
         """What asks a model's arms a question."""

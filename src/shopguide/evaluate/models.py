@@ -20,12 +20,12 @@ from shopguide.evaluate.training import HeldOut, Told
 from shopguide.intent import Prefixes, prefixes
 from shopguide.networks import dbn
 from shopguide.networks.learning import Learner
-from shopguide.networks.training import KINDS
+from shopguide.networks.loading import NETWORKS
 from shopguide.records import Events
 from shopguide.settings import Settings
 from shopguide.tastes import FILE, MODEL, Tastes
 
-MODELS = ("blend", *KINDS, "dbn", MODEL)
+MODELS = ("blend", *NETWORKS, "dbn", MODEL)
 NO_CATALOGUE = "no catalogue: profiles are made of titles, categories, brands and prices of items"
 TOLD = 5  # most popular items that a run tells of
 
@@ -55,7 +55,7 @@ def train(
     learn from, or an extra is not installed."""
     clock = _Clock(told)
     told = clock.told
-    networks = Learner([one for one in KINDS if one in models], told, checkpoints)
+    networks = Learner([one for one in NETWORKS if one in models], told, checkpoints)
     files: dict[str, bytes] = {}
     said: dict[str, Any] = {}
     if "blend" in models:
@@ -77,7 +77,8 @@ def train(
     store = Store(settings)
     if networks.kinds or (MODEL in models and profiles is None):
         store.bulk(in_time(dataset.train))
-        files |= networks.learn(store.featurizer.lessons())
+        files |= networks.learn(store.featurizer.lessons(), store.described())
+    left_out |= networks.left_out
     if MODEL in models:
         told("profiles")
         tastes = profiles() if profiles else _of_nobody(store.tastes())

@@ -42,7 +42,7 @@ class Store:
     def rehearse(self, networks: Learner | None, profiles: bool = False) -> None:
         """Ask networks and profiles too, of what was learned so far."""
         if networks is not None:
-            self.scorer.use(networks.rehearse(self.featurizer.lessons()))
+            self.scorer.use(networks.rehearse(self.featurizer.lessons(), self.described()))
         if profiles:
             self.profile()
 
@@ -57,6 +57,11 @@ class Store:
         for scorer in scorers or [self.scorer]:
             scorer.profile.tastes = tastes
             scorer.learn(update)
+
+    def described(self) -> dict[int, tuple[str, ...]]:
+        """What the catalogue says of items, in terms."""
+        content = self.scorer.content
+        return {item: terms for item in content.described() if (terms := content.terms(item))}
 
     def see(self, events: Events, scorers: Sequence[Scorer] = ()) -> Update:
         """Take events in, but for the model: what it would learn. The catalogue is told to these scorers (none: its

@@ -21,6 +21,7 @@ from shopguide.evaluate.data import LEAVE_ONE_OUT, Dataset, in_time
 from shopguide.evaluate.protocols import Question, by_session, last_of_each, reveal, without_newest
 from shopguide.evaluate.store import Store
 from shopguide.networks.learning import Learner
+from shopguide.networks.titles import TITLE
 from shopguide.records import Events
 from shopguide.settings import Settings
 from shopguide.trees import from_lightgbm
@@ -209,10 +210,10 @@ def ascend(queries: Queries, start: dict[str, float]) -> dict[str, float]:
 def _slices(
     dataset: Dataset, settings: Settings, seen: str, told: Told, networks: Learner | None, profiles: bool
 ) -> Iterator[Queries]:
-    store, catalogue = Store(settings), [dataset.catalogue] if profiles else []
+    store, catalogue = Store(settings), _catalogue(dataset, networks, profiles)
     if dataset.protocol == LEAVE_ONE_OUT:
         users = [events for events in by_session(dataset.train) if len(events) > 3]
-        store.bulk(Events.join([*catalogue, without_newest(users, 2)]))
+        store.bulk(Events.join([catalogue, without_newest(users, 2)]))
         store.rehearse(networks, profiles)
         told("questions")
         known = [events.slice(0, len(events) - 1) for events in _sample(users, QUESTIONS, 1)]
@@ -221,13 +222,19 @@ def _slices(
     sessions = by_session(in_time(dataset.train))
     held = int(len(sessions) * (1 - HELD_OUT))
     bounds = np.linspace(held, len(sessions), SLICES + 1).astype(int)
-    store.bulk(Events.join([*catalogue, *sessions[:held]]))
+    store.bulk(Events.join([catalogue, *sessions[:held]]))
     store.rehearse(networks, profiles)
     for number, (first, last) in enumerate(pairwise(bounds.tolist()), 1):
         told(f"questions {number}/{SLICES}")
         part = sessions[first:last]
         yield Queries.of(store, reveal(store.stranger(), _sample(part, QUESTIONS // SLICES), K), seen)
         store.scorer.learn(store.see(Events.join(part)))
+
+
+def _catalogue(dataset: Dataset, networks: Learner | None, profiles: bool) -> Events:
+    """All its rows, known at first, where titles or profiles are learned; otherwise none: content stays as it was."""
+    known = profiles or (networks is not None and TITLE in networks.kinds)
+    return dataset.catalogue if known else dataset.catalogue.slice(0, 0)
 
 
 def _sample(sessions: list[Events], most: int, each: int = 0) -> list[Events]:

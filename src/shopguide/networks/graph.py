@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shopguide.networks.tokens import LENGTH, PIECES
+
 OPSET, IR = 17, 8  # old enough for any ONNX Runtime of the last years
 
 F32 = NDArray[np.float32]
@@ -106,3 +108,40 @@ def convolution(embedding: F32, kernels: Sequence[F32], biases: Sequence[F32]) -
     graph.node("Squeeze", [state, "places"], "next")
     length = 2 ** (len(kernels) + 1) - 1
     return graph.bytes({"items": (np.int64, ("b", length))}, {"next": (np.float32, ("b", embedding.shape[1]))})
+
+
+def title(embedding: F32, kernels: Sequence[F32], biases: Sequence[F32], largest: F32, together: F32) -> bytes:
+    """An item's vector from its terms: tokens int64[b, LENGTH, PIECES], 0 none → vector float32[b, H] of length 1.
+
+    ``embedding`` float32[N + 1, E], its row 0 not looked at: a term is the sum of its pieces. Of kernels [width, E, F]
+    with biases [F], as Keras has them with padding ``same`` (here one convolution: a narrow kernel is a wide
+    one with zeros around it), the largest over all terms through ``largest``
+    [kernels * F, H], and the sum of the terms through ``together`` [E, H], are added up.
+    """
+    graph = Graph()
+    graph.given("embedding", np.concatenate((np.zeros_like(embedding[:1]), embedding[1:])))
+    for name, axis in (("pieces", 2), ("words", 1)):
+        graph.given(name, np.array([axis], np.int64))
+    graph.node("Gather", ["embedding", "tokens"], "embedded")
+    graph.node("ReduceSum", ["embedded", "pieces"], "terms", keepdims=0)
+    graph.node("Transpose", ["terms"], "channels", perm=[0, 2, 1])
+    widest = max(map(len, kernels)) - 1
+    before = [widest // 2 - (len(kernel) - 1) // 2 for kernel in kernels]
+    wide = [
+        np.pad(kernel, ((first, widest + 1 - first - len(kernel)), (0, 0), (0, 0)))
+        for kernel, first in zip(kernels, before, strict=True)
+    ]
+    weights = [graph.given("kernels", np.concatenate(wide, axis=2).transpose(2, 1, 0))]
+    weights.append(graph.given("biases", np.concatenate(biases)))
+    graph.node("Conv", ["channels", *weights], "seen", pads=[widest // 2, widest - widest // 2])
+    graph.node("ReduceMax", ["seen"], "maxima", axes=[2], keepdims=0)
+    graph.node("Relu", ["maxima"], "positive")
+    graph.node("MatMul", ["positive", graph.given("largest", largest)], "of largest")
+    graph.node("ReduceSum", ["terms", "words"], "sum", keepdims=0)
+    graph.node("MatMul", ["sum", graph.given("together", together)], "of all")
+    graph.node("Add", ["of largest", "of all"], "long")
+    graph.node("ReduceL2", ["long"], "length", axes=[1], keepdims=1)
+    graph.node("Max", ["length", graph.given("least", np.array([1e-6], np.float32))], "divisor")
+    graph.node("Div", ["long", "divisor"], "vector")
+    tokens = (np.int64, ("b", LENGTH, PIECES))
+    return graph.bytes({"tokens": tokens}, {"vector": (np.float32, ("b", largest.shape[1]))})

@@ -9,13 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from shopguide.errors import StateError
-from shopguide.networks.serving import SEQUENTIAL, Layer, Sequential
+from shopguide.networks.serving import SEQUENTIAL, Layer, Served, Titles
 
+NETWORKS = (*SEQUENTIAL, "title")
 Files = Mapping[str, bytes | Path]  # by name: an artefact's
 
 
-def load(kind: str, files: Files) -> Sequential:
+def load(kind: str, files: Files) -> Served:
     """What training exported. Raises StateError where the files are broken, SettingError without ONNX Runtime."""
+    if kind == "title":
+        return Titles(files["title.onnx"])
     given = files[f"{kind}.npz"]
     try:
         with np.load(io.BytesIO(given) if isinstance(given, bytes) else given, allow_pickle=False) as columns:

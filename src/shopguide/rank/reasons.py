@@ -65,6 +65,7 @@ WORDS: dict[str, Callable[[Cause, int], str]] = {
     "content": lambda cause, shared: f"resembles {cause.title}" if cause.title else "fits your interests",
     "search": lambda cause, shared: "matches what you searched for",
     "profile": lambda cause, shared: f"fits what you like: {cause.title}" if cause.title else "fits what you like",
+    "title": lambda cause, shared: f"by its title, goes with {cause.title}",
     **dict.fromkeys(
         ("rnn", "cnn"),
         lambda cause, shared: f"the sequence model expects it next, most of all because you {cause.did}",

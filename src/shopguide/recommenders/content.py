@@ -105,6 +105,10 @@ class Content(Recommender):
         """What the catalogue says of each item that is there: some of DESCRIBED."""
         return {item: described.said for item, described in self._items.items() if described.there}
 
+    def terms(self, item: int) -> tuple[str, ...]:
+        """What describes an item; nothing where it is not known, or was deleted."""
+        return self._index.terms(item)
+
     def dump(self) -> dict[str, NDArray[Any]]:
         said = [(item, *described) for item, described in self._items.items()]
         return {"items": np.frombuffer(orjson.dumps(said), np.uint8)}

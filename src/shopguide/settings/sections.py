@@ -155,6 +155,7 @@ class ScoreSettings(Section):
         30 * 86400, ge=86400, description="seconds in which what a user did halves in trained profiles"
     )
     profile: float = Field(0.05, description="weight of what fits a user's profile, where `shopguide train` made some")
+    title: float = Field(0.2, description="weight of the network over titles, where `shopguide train` made one")
     search: float = Field(0.5, description="weight of what the words of the visit's last search match")
 
     rules: list[WelcomeSettings] = Field(

@@ -44,6 +44,7 @@ const REASONS = [
   [/^the sequence model expects it next$/, () => "序列模型预计您接着会看它"],
   [/^popular with visitors like you$/, () => "受与您相似的访客欢迎"],
   [/^popular with visitors (.*)$/s, (_, who) => `受${visitors(who)}访客欢迎`],
+  [/^by its title, goes with (.*)$/s, (_, title) => `从名称看，与「${title}」相配`],
   [/^what every candidate begins with$/, () => "每个候选的起点"],
   [/^goes with other things you looked at$/, () => "与您看过的其他商品相配"],
   [/^often comes next$/, () => "常在其后"],
