@@ -18,7 +18,8 @@ def build(
     lessons: Lessons, described: Mapping[int, Mapping[str, Any]], half_life: float, read: Mapping[int, int]
 ) -> Tastes:
     """``lessons``: all that is kept of a history, to be added, of which what was only shown says nothing;
-    ``described``: what the catalogue says of items by then; ``half_life``: seconds; ``read``: of a log's partitions, the offset after the last row of it."""
+    ``described``: what the catalogue says of items by then; ``half_life``: seconds; ``read``: of a log's partitions,
+    the offset after the last row of it."""
     lessons = lessons.take(lessons.kind != Kind.IMPRESSION)
     landmark = float(lessons.time.max(initial=0.0))
     worth = decayed(lessons.time, landmark, half_life)
