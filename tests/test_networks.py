@@ -185,7 +185,7 @@ def test_an_interrupted_training_comes_to_the_same(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
     epochs: list[str] = []
     resumed = training.fit(kind, visits, epochs.append, None, 3, tmp_path)
-    assert epochs == [f"{kind}: epoch 3 of 3"] and not list(tmp_path.iterdir())
+    assert epochs == [f"{kind}: 100 visits", f"{kind}: epoch 3 of 3"] and not list(tmp_path.iterdir())
     for name, weights in whole.weights.items():
         np.testing.assert_array_equal(weights, resumed.weights[name])
 

@@ -54,42 +54,71 @@ def train(
     data set's items alone, for its users have other keys elsewhere). Raises SettingError where there is too little to
     learn from, or an extra is not installed."""
     clock = _Clock(told)
-    told = clock.told
-    networks = Learner([one for one in NETWORKS if one in models], told, checkpoints)
-    files: dict[str, bytes] = {}
-    said: dict[str, Any] = {}
+    training = _Training(dataset, settings, models, clock.told, checkpoints)
     if "blend" in models:
-        seen = "drop" if dataset.protocol == LEAVE_ONE_OUT else settings.rank.seen
-        weights = HeldOut.of(dataset, settings, seen, told, networks, MODEL in models).train(kind, told)
-        files["blend.json"] = weights.packed()
-        said["blend"] = {**weights.trained, "linear": weights.linear}
-    left_out = {}
+        training.blend(kind)
     if "dbn" in models:
-        try:
-            intent = dbn.train(
-                *_visits(dataset.train, settings.learn.session_gap), told=lambda stage: told(f"dbn: {stage}")
-            )
-            files["dbn.onnx"], said["dbn"] = intent.graph, intent.said
-        except SettingError as e:
-            if len(models) == 1:
-                raise
-            left_out["dbn"] = str(e)
+        training.attempt("dbn", training.intent)
     store = Store(settings)
-    if networks.kinds or (MODEL in models and profiles is None):
+    if training.networks.kinds or (MODEL in models and profiles is None):
         store.bulk(in_time(dataset.train))
-        files |= networks.learn(store.featurizer.lessons(), store.described())
-    left_out |= networks.left_out
+        training.learn(store)
     if MODEL in models:
-        told("profiles")
+        clock.told("profiles")
         tastes = profiles() if profiles else _of_nobody(store.tastes())
-        if tastes.library.terms:
-            files[FILE], said[MODEL] = tastes.packed(), _said(tastes)
-        elif len(models) == 1:
-            raise SettingError(NO_CATALOGUE)
-        else:
-            left_out[MODEL] = NO_CATALOGUE
+        training.attempt(MODEL, lambda: training.profiles(tastes))
     run = _run(dataset, clock.spent())
-    return Trained(files, {**said, **networks.said}, run | ({"left_out": left_out} if left_out else {}))
+    return Trained(training.files, training.said, {**run, **training.left_out_in_words()})
+
+
+class _Training:
+    """What is trained one by one; ``files`` and what is ``said`` of each so far."""
+
+    def __init__(
+        self, dataset: Dataset, settings: Settings, models: Collection[str], told: Told, checkpoints: Path
+    ) -> None:
+        self._dataset, self._settings, self._models, self._told = dataset, settings, models, told
+        self.networks = Learner([one for one in NETWORKS if one in models], told, checkpoints)
+        self.files: dict[str, bytes] = {}
+        self.said: dict[str, Any] = {}
+        self._left_out: dict[str, str] = {}
+
+    def attempt(self, model: str, work: Callable[[], None]) -> None:
+        """Where others are trained too, one for which there is too little is left out."""
+        try:
+            work()
+        except SettingError as e:
+            if len(self._models) == 1:
+                raise
+            self._left_out[model] = str(e)
+
+    def blend(self, kind: str) -> None:
+        dataset, settings, told = self._dataset, self._settings, self._told
+        seen = "drop" if dataset.protocol == LEAVE_ONE_OUT else settings.rank.seen
+        held_out = HeldOut.of(dataset, settings, seen, told, self.networks, MODEL in self._models)
+        weights = held_out.train(kind, told)
+        self.files["blend.json"] = weights.packed()
+        self.said["blend"] = {**weights.trained, "linear": weights.linear}
+
+    def intent(self) -> None:
+        visits = _visits(self._dataset.train, self._settings.learn.session_gap)
+        found = dbn.train(*visits, told=lambda stage: self._told(f"dbn: {stage}"))
+        self.files["dbn.onnx"], self.said["dbn"] = found.graph, found.said
+
+    def learn(self, store: Store) -> None:
+        """Networks of all that the store has."""
+        self.files |= self.networks.learn(store.featurizer.lessons(), store.described())
+        self.said |= self.networks.said
+
+    def profiles(self, tastes: Tastes) -> None:
+        if not tastes.library.terms:
+            raise SettingError(NO_CATALOGUE)
+        self.files[FILE], self.said[MODEL] = tastes.packed(), _said(tastes)
+
+    def left_out_in_words(self) -> dict[str, dict[str, str]]:
+        """As a run says it; nothing where nothing was."""
+        found = {**self._left_out, **self.networks.left_out}
+        return {"left_out": found} if found else {}
 
 
 def _of_nobody(tastes: Tastes) -> Tastes:

@@ -1,7 +1,7 @@
 """What a customer whom nobody knows is shown: popular, popular in their country, content, and the blend without and
 with the signal ``segment``. Needs online_retail (its Country is the region).
 
-    python bench/newcomers.py DATA/online_retail [--from 0.6] [--to 1.0] [--weights 0.1,0.2] [--half-life DAYS]
+    python bench/bench_newcomers.py DATA/online_retail [--from 0.6] [--to 1.0] [--weights 0.1,0.2] [--half-life DAYS]
 
 Rows in order of time; the model learns each day's at its end. Of every customer who comes for the first time in the
 asked part the first three items are asked for, each given those before it: the first given the country alone. Ranks are

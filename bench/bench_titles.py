@@ -1,6 +1,6 @@
 """What a catalogue's words are worth for items that hardly anybody has bought: `title` against `content`, and blends.
 
-    python bench/cold.py [--learned 2011-04-01] [--until 2012-01-01] [--network FILE]
+    python bench/bench_titles.py [--learned 2011-04-01] [--until 2012-01-01] [--network FILE]
 
 Online Retail in order of time, each event learned after it was asked for. The network over titles knows what is older
 than ``--learned``; FILE: keep it there, or take it from there. *Cold*: items first sold in 2011, in the first three
