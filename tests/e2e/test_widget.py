@@ -12,7 +12,8 @@ from urllib.request import Request, urlopen
 import pytest
 from stranger import KEPT, VISITOR, Collector, Pages, kinds, sent, until
 
-from shopguide.rank.reasons import PICK, UNNAMED, WORDS, Cause
+from shopguide.context import DEVICES, REFERRERS, Clock, packed, segments_of, words
+from shopguide.rank.reasons import NEW, PICK, UNNAMED, WORDS, Cause
 
 pytestmark = pytest.mark.browser
 
@@ -298,6 +299,18 @@ def test_dark_follows_the_page_or_the_attribute(shop, open_page):
         assert (row.evaluate(lightness) < 128) == (other == "dark")
 
 
+def every_segment() -> set[int]:
+    """Of each device, kind of referrer and part of the day, of a country, and of a campaign."""
+    said = [{"device": one} for one in DEVICES] + [{"referrer": one} for one in REFERRERS]
+    said += [{"region": "DE"}, {"campaign": "spring"}]
+    return {
+        segment
+        for context in map(packed, said)
+        for hour in (0, 6, 12, 18)
+        for segment in segments_of(context, 3600.0 * hour, Clock("UTC"))
+    }
+
+
 def test_chinese_in_all_that_it_says(shop, open_page):
     collector = shop(lang="zh-CN")
     page = open_page("p0.html")
@@ -310,8 +323,12 @@ def test_chinese_in_all_that_it_says(shop, open_page):
         Cause("p0", "Red shoe", did.format("Red shoe"), did.format("it"))
         for did in ("looked at {}", "liked {}", "put {} in your cart", "bought {}")
     ]
-    said = {say(cause, 12) for say in WORDS.values() for cause in causes} | set(UNNAMED.values()) | {PICK["text"]}
-    said.add(WORDS["content"](Cause("", "", "", ""), 0))
+    of_items = [say for signal, say in WORDS.items() if signal not in ("segment", "welcome")]  # these are a shop's own
+    said = (
+        {say(cause, 12) for say in of_items for cause in causes} | set(UNNAMED.values()) | {PICK["text"], NEW["text"]}
+    )
+    said |= {WORDS[signal](Cause("", "", "", ""), 0) for signal in ("content", "profile")}
+    said |= {WORDS["segment"](Cause("", words(segment), "", ""), 0) for segment in every_segment()}
     translated = page.evaluate(
         "async ([url, texts]) => texts.map((await import(url)).CHINESE.reason)",
         [f"{collector.url}/sg-zh.js", sorted(said)],
