@@ -25,6 +25,7 @@ from shopguide.networks.learning import Learner
 from shopguide.networks.pairs import Pairs
 from shopguide.networks.serving import Titles
 from shopguide.networks.tokens import LENGTH, PIECES, pieces, read, tokens
+from shopguide.recommenders import title
 from shopguide.recommenders.base import PLACE, Context
 from shopguide.recommenders.content import Content, terms
 from shopguide.recommenders.title import Title, Vectors
@@ -261,6 +262,14 @@ def test_what_is_deleted_or_forgotten_is_gone(shop: Shop, network: Titles) -> No
     assert shop.rows(1, n=1).keys() == {2}
 
 
+def test_a_large_catalogue_is_not_searched(shop: Shop, network: Titles, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.title.network = network
+    found = shop.rows(1, 3, n=9)
+    assert found
+    monkeypatch.setattr(title, "ALL", 1)
+    assert not shop.rows(1, 3, n=9), "nobody has put anything before"
+
+
 def test_vectors_are_made_again_from_what_content_kept(shop: Shop, network: Titles) -> None:
     other = Shop()
     other.title.network = network
@@ -271,8 +280,14 @@ def test_vectors_are_made_again_from_what_content_kept(shop: Shop, network: Titl
     assert other.rows(1, 3, n=9) == shop.rows(1, 3, n=9) != {}
 
 
-@given(st.lists(st.tuples(st.integers(1, 99), st.booleans()), max_size=200), st.integers(1, 9))
-def test_vectors_are_a_dictionary_that_can_be_multiplied(steps: list[tuple[int, bool]], n: int) -> None:
+@given(
+    st.lists(st.tuples(st.integers(1, 99), st.booleans()), max_size=200),
+    st.integers(1, 9),
+    st.none() | st.sets(st.integers(1, 99)),
+)
+def test_vectors_are_a_dictionary_that_can_be_multiplied(
+    steps: list[tuple[int, bool]], n: int, among: set[int] | None
+) -> None:
     chance, kept, plain = np.random.default_rng(len(steps)), Vectors(4), dict[int, np.ndarray]()
     for item, stays in steps:
         vector = chance.normal(size=4).astype(np.float32)
@@ -284,12 +299,16 @@ def test_vectors_are_a_dictionary_that_can_be_multiplied(steps: list[tuple[int, 
             kept.drop(item)
     assert len(kept) == len(plain)
     asked = [item for item in (7, 8, 9) if item in plain]
-    items, near, because = kept.near(np.array([7, 8, 9], np.uint64), np.array([1, 0.5, 0.25], np.float32), n)
+    weights = np.array([1, 0.5, 0.25], np.float32)
+    of = None if among is None else np.array(list(among), np.uint64)
+    items, near, because = kept.near(np.array([7, 8, 9], np.uint64), weights, n, of)
     if not asked:
         assert not len(items)
         return
     mean = sum(0.5 ** (item - 7) * plain[item] for item in asked)
     products = {item: vector @ mean / np.linalg.norm(mean) for item, vector in plain.items() if item not in asked}
+    if among is not None:
+        products, n = {item: product for item, product in products.items() if item in among}, len(products)
     assert len(items) == min(n, len(products)) and set(items.tolist()) <= products.keys()
     np.testing.assert_allclose(sorted(near)[::-1], sorted(products.values())[::-1][:n], atol=1e-5)
     for item, product, cause in zip(items.tolist(), near, because.tolist(), strict=True):

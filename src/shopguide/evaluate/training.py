@@ -1,8 +1,9 @@
 """The blend's weights, learned from a training part alone.
 
 Its newest sessions are held out in slices, each asked by a store of all that came before, so that no weight is fitted
-to memorised counts. Linear weights by coordinate ascent on the measure itself (Metzler, Croft, "Linear feature-based
-models for information retrieval", 2007); trees by LambdaRank (Burges, 2010) as LightGBM has it.
+to memorised counts; the catalogue is known from the start. Linear weights by coordinate ascent on the measure itself
+(Metzler, Croft, "Linear feature-based models for information retrieval", 2007); trees by LambdaRank (Burges, 2010) as
+LightGBM has it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from shopguide.evaluate.data import LEAVE_ONE_OUT, Dataset, in_time
 from shopguide.evaluate.protocols import Question, by_session, last_of_each, reveal, without_newest
 from shopguide.evaluate.store import Store
 from shopguide.networks.learning import Learner
-from shopguide.networks.titles import TITLE
 from shopguide.records import Events
 from shopguide.settings import Settings
 from shopguide.trees import from_lightgbm
@@ -210,7 +210,7 @@ def ascend(queries: Queries, start: dict[str, float]) -> dict[str, float]:
 def _slices(
     dataset: Dataset, settings: Settings, seen: str, told: Told, networks: Learner | None, profiles: bool
 ) -> Iterator[Queries]:
-    store, catalogue = Store(settings), _catalogue(dataset, networks, profiles)
+    store, catalogue = Store(settings), dataset.catalogue
     if dataset.protocol == LEAVE_ONE_OUT:
         users = [events for events in by_session(dataset.train) if len(events) > 3]
         store.bulk(Events.join([catalogue, without_newest(users, 2)]))
@@ -229,12 +229,6 @@ def _slices(
         part = sessions[first:last]
         yield Queries.of(store, reveal(store.stranger(), _sample(part, QUESTIONS // SLICES), K), seen)
         store.scorer.learn(store.see(Events.join(part)))
-
-
-def _catalogue(dataset: Dataset, networks: Learner | None, profiles: bool) -> Events:
-    """All its rows, known at first, where titles or profiles are learned; otherwise none: content stays as it was."""
-    known = profiles or (networks is not None and TITLE in networks.kinds)
-    return dataset.catalogue if known else dataset.catalogue.slice(0, 0)
 
 
 def _sample(sessions: list[Events], most: int, each: int = 0) -> list[Events]:

@@ -15,6 +15,7 @@ from shopguide._core import Blend
 from shopguide.networks.serving import F32, Titles
 from shopguide.recommenders.base import PLACE, Context, Recommender
 from shopguide.recommenders.content import Content
+from shopguide.recommenders.network import ALL
 from shopguide.records import U64, Batch, Lessons
 
 ASKED, DECAY = 3, 0.3  # the user's newest items, and the weight of each next older one
@@ -23,8 +24,8 @@ SHARPNESS = 12.0  # of products, as the network was trained: what an item has is
 
 class Title(Recommender):
     """Silent until it is given a ``network``. Four bytes a number: 256 of an item of 64; a look costs a product with
-    each item, some 100 us at 4,000 and milliseconds at 100,000. A network that comes, and a restart, read all items at
-    once, some 90 us each."""
+    each item, some 100 us at 4,000; of more than ALL items, with those that others have put before. A network that
+    comes, and a restart, read all items at once, some 90 us each."""
 
     signals = ("title",)
 
@@ -69,7 +70,8 @@ class Title(Recommender):
 
     def like(self, asked: U64, limit: int, blend: Blend) -> None:
         """Put what goes with items, the first of which counts most, into a blend."""
-        items, near, because = self._vectors.near(asked, self._decay[: len(asked)], limit)
+        among = blend.items() if len(self._vectors) > ALL else None
+        items, near, because = self._vectors.near(asked, self._decay[: len(asked)], limit, among)
         odds = np.exp(SHARPNESS * (near - near.max(initial=-1.0)))
         blend.put(PLACE["title"], items, odds.astype(np.float64), because)
 
@@ -109,20 +111,29 @@ class Vectors:
             self._keys[row], self._matrix[row] = self._keys[last], self._matrix[last]
             self._rows[int(self._keys[row])] = row
 
-    def near(self, asked: U64, weights: F32, n: int) -> tuple[U64, F32, U64]:
-        """At most n items that are not asked about: their products with the weighed mean of those that are, and which
-        of these each is nearest to; in no order. Nothing where none of these is here."""
-        rows = [self._rows.get(item, -1) for item in asked.tolist()]
-        here = np.array(rows, np.int64)
+    def near(self, asked: U64, weights: F32, n: int, among: U64 | None = None) -> tuple[U64, F32, U64]:
+        """At most n items that are not asked about, or all that are ``among`` these: their products with the weighed
+        mean of those that are, and which of these each is nearest to; in no order. Nothing where none of these is
+        here."""
+        here = self._rows_of(asked)
         known = here >= 0
         here = here[known]
         mean = weights[known] @ self._matrix[here]
         length = float(np.sqrt(mean @ mean))
-        n = min(n, len(self) - len(here))
-        if not length or n <= 0:
+        if not length:
             return np.zeros(0, np.uint64), np.zeros(0, np.float32), np.zeros(0, np.uint64)
-        products = self._matrix[: len(self)] @ (mean / np.float32(length))
-        products[here] = -2
-        best = np.argpartition(products, -n)[-n:]
-        nearest = (self._matrix[best] @ self._matrix[here].T).argmax(axis=1)
-        return self._keys[best], products[best], self._keys[here[nearest]]
+        mean /= np.float32(length)
+        if among is None:
+            products = self._matrix[: len(self)] @ mean
+            products[here] = -2
+            n = min(n, len(self) - len(here))
+            rows = np.argpartition(products, -n)[-n:] if n else here[:0]
+        else:
+            rows = np.setdiff1d(self._rows_of(among), np.append(here, -1))
+        vectors = self._matrix[rows]
+        nearest = (vectors @ self._matrix[here].T).argmax(axis=1)
+        return self._keys[rows], vectors @ mean, self._keys[here[nearest]]
+
+    def _rows_of(self, items: U64) -> NDArray[np.int64]:
+        """-1: it is not here."""
+        return np.array([self._rows.get(item, -1) for item in items.tolist()], np.int64)
