@@ -21,12 +21,14 @@ from shopguide.evaluate.data import Dataset, is_shoppers, open_dataset, open_log
 from shopguide.evaluate.models import MODELS, Trained
 from shopguide.evaluate.models import train as train_models
 from shopguide.log import Log
+from shopguide.settings import Settings
 from shopguide.state import StateDir
 
 
 @click.command(
     epilog=examples(
         "shopguide train --state DIR --model all        (from its log; lists are made with it from now on)",
+        "shopguide train events.csv --state DIR        (from files, for the lists of DIR)",
         "shopguide train events.csv --model blend --blend trees --out models",
         "shopguide activate --state DIR        (which versions there are; and the way back: activate VERSION)",
     )
@@ -54,20 +56,22 @@ def train(
     config_path: Path | None,
     as_json: bool,
 ) -> None:
-    """Learn how much each signal counts, and networks, from history. The newest sessions are held out to judge by.
+    """Learn how much each signal counts, and networks, from history: PATH, or the log of --state. Its newest sessions
+    are held out to judge by.
 
     Interrupted, it has changed nothing, and begun again it goes on after the last whole epoch.
     """
-    if (path is None) == (state_path is None):
+    if path is None and state_path is None:
         raise SettingError("give PATH or --state: what to learn from")
+    log_of = state_path if path is None else None  # whose log is learned from
     artefacts = Artefacts(out or (StateDir(state_path).models if state_path else Path("models")))
     began = artefacts.begin()
     with progress() as bar:
         task = bar.add_task("reading", total=None, rows=0)
         found = _read(path, state_path, format_, lambda rows: bar.update(task, rows=rows))
-        settings = StateDir(state_path).settings() if state_path else found.settings(preset, config_path)
+        settings = _settings(found, state_path, preset, config_path)
         models = MODELS if model == "all" else (model,)
-        profiles = partial(profiles_of, _log(state_path), settings) if state_path else None
+        profiles = partial(profiles_of, _log(log_of), settings) if log_of else None
         trained = train_models(
             found,
             settings,
@@ -77,12 +81,12 @@ def train(
             artefacts.folder,
             profiles,
         )
-    made = artefacts.write(trained.files, trained.models, _ends(state_path) if state_path else {}, trained.run)
+    made = artefacts.write(trained.files, trained.models, _ends(log_of) if log_of else {}, trained.run)
     if artefacts.forgotten_since(began):
         made.mark()
     put_in_force = state_path is not None and activates and out is None
     if state_path and put_in_force:
-        in_force = done(state_path, "activate", version=made.version, models=list(made.models))
+        in_force = done(state_path, "activate", new=True, version=made.version, models=list(made.models))
         artefacts.drop_forgotten(set(in_force.values()))
     _say(made, trained, put_in_force, as_json)
 
@@ -117,6 +121,13 @@ def activate(version: str | None, models: tuple[str, ...], state_path: Path, as_
         click.echo(f"{one.version}  {at}  {', '.join(listed)}")
     if not found:
         click.echo("no models yet: `shopguide train --state DIR` makes some")
+
+
+def _settings(found: Dataset, state: Path | None, preset: str, config: Path | None) -> Settings:
+    """Those of a directory that something was run on, else those that are given."""
+    if state is not None and (state / "settings.json").exists():
+        return StateDir(state).settings()
+    return found.settings(preset, config)
 
 
 def _read(path: Path | None, state: Path | None, format_: str | None, told: Any) -> Dataset:
