@@ -184,6 +184,15 @@ def test_a_receipt_names_the_versions_that_hold_the_person_until_the_next_traini
     assert not set(trained) & {one["version"] for one in versions(state)}
 
 
+def test_a_shop_without_a_log_begins_with_what_files_teach(state: Path, tmp_path: Path) -> None:
+    events, directory = state.parent / "events.jsonl", tmp_path / "new"
+    made = json.loads(told("train", str(events), "--state", str(directory), "--json"))["version"]
+    assert json.loads(told("activate", "--state", str(directory), "--json"))["in_force"] == {"blend": made}
+    told("batch", "--source", f"file:{events}", "--state", str(directory))
+    weights = AtRest(directory).scorer.blender.weights.version
+    assert weights == json.loads((directory / "models" / made / "blend.json").read_text())["version"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
