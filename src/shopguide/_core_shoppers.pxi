@@ -250,7 +250,8 @@ cdef class Users:
         """Keep n events; uint64[n], the session of each.
 
         users, items, sessions (0: not given), events (0: none) uint64[n]; times float64[n] in epoch s; kinds uint8[n];
-        offsets int64[n]; contexts uint32[n], None: all 0. Raises ValueError, and nothing is applied, on unequal lengths or a time that is not finite.
+        offsets int64[n]; contexts uint32[n], None: all 0. Raises ValueError, and nothing is applied, on unequal
+        lengths or a time that is not finite.
         """
         cdef const uint64_t[::1] u = np.ascontiguousarray(users, np.uint64)
         cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64)
