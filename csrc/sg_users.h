@@ -52,7 +52,7 @@ typedef struct {
     int64_t offset;
     uint64_t event; /* the producer's key; 0 = none */
     uint8_t kind;
-    uint8_t derived; /* 1: the session is derived, 0: it was given */
+    uint8_t derived;  /* 1: the session is derived, 0: it was given */
     uint32_t context; /* of the visit; 0 = none */
 } sg_event;
 

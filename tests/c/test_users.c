@@ -156,8 +156,7 @@ static void observe_some(sg_users *u, size_t n, const double *times, const int64
     for (uint64_t i = 0; i < n; i++) {
         uint64_t user = 7, zero = 0, resolved;
         uint8_t kind = (uint8_t)(10 + i);
-        CHECK(sg_users_observe(u, &user, &i, &times[i], &zero, &kind, &offsets[i], &zero, NULL, 1,
-                               &resolved) == SG_OK);
+        CHECK(sg_users_observe(u, &user, &i, &times[i], &zero, &kind, &offsets[i], &zero, NULL, 1, &resolved) == SG_OK);
     }
 }
 
