@@ -25,7 +25,8 @@ static void observe(sg_users *u, uint64_t user, const sg_event *event) {
     uint64_t key = key_of(user), resolved;
     sg_event e = *event;
     if (len[user] == EVENTS) return (void)disarm(SG_OK);
-    if (disarm(sg_users_observe(u, &key, &e.item, &e.time, &e.session, &e.kind, &e.offset, &e.event, 1, &resolved)))
+    if (disarm(sg_users_observe(u, &key, &e.item, &e.time, &e.session, &e.kind, &e.offset, &e.event, &e.context, 1,
+                                &resolved)))
         return;
     e.derived = e.session == 0;
     kept[user][len[user]++] = e;
@@ -76,7 +77,8 @@ static size_t expire_kept(uint64_t user, int64_t before, int by_session, sg_move
         int again = !by_session && touched > 0;
         for (size_t t = 0; by_session && t < touched; t++) again |= units[t] == was[i].session || units[t] == now[i];
         if (now[i] == 0 || again)
-            moves[n++] = (sg_move){key_of(user), was[i].item, was[i].time, was[i].session, now[i], was[i].kind};
+            moves[n++] =
+                (sg_move){key_of(user), was[i].item, was[i].time, was[i].session, now[i], was[i].kind, was[i].context};
     }
     return n;
 }
@@ -97,7 +99,8 @@ static void expire(sg_users *u) {
     CHECK(sg_users_expire(u, keys, named, before, -INFINITY, by_session, &moves, &told) == SG_OK && told == n);
     for (size_t i = 0; i < n; i++) {
         const sg_move *e = &expected[i], *m = &moves[i];
-        CHECK(e->user == m->user && e->item == m->item && e->time == m->time && e->kind == m->kind);
+        CHECK(e->user == m->user && e->item == m->item && e->time == m->time && e->kind == m->kind &&
+              e->context == m->context);
         CHECK(e->session == m->session && e->now == m->now);
     }
 }
@@ -106,7 +109,7 @@ static void refuse(sg_users *u) {
     const uint64_t keys[] = {0, 1};
     const double bad[] = {1, pick(2) ? NAN : INFINITY};
     uint64_t resolved[2];
-    CHECK(sg_users_observe(u, keys, keys, bad, keys, (uint8_t[2]){0}, (int64_t[2]){0}, keys, 2, resolved) ==
+    CHECK(sg_users_observe(u, keys, keys, bad, keys, (uint8_t[2]){0}, (int64_t[2]){0}, keys, NULL, 2, resolved) ==
           SG_ERR_VALUE);
 }
 
@@ -115,7 +118,7 @@ static void step(sg_users *u) {
     uint64_t user = pick(USERS);
     if (what < 6) {
         double time = pick(16) * 5.0 - 20;
-        sg_event e = {pick(ITEMS), time == 0 && pick(2) ? -0.0 : time, pick(4) / 2, pick(256), pick(3), 0, 0};
+        sg_event e = {pick(ITEMS), time == 0 && pick(2) ? -0.0 : time, pick(4) / 2, pick(256), pick(3), 0, 0, pick(3)};
         e.kind = (uint8_t)pick(48);
         arm();
         observe(u, user, &e);
@@ -130,7 +133,8 @@ static void step(sg_users *u) {
     } else {
         seed();
         for (unsigned n = pick(MANY); n > 0; n--)
-            observe(u, user, &(sg_event){below(ITEMS), below(100), below(3) ? 0 : below(3), n, below(3), 1, 0});
+            observe(u, user,
+                    &(sg_event){below(ITEMS), below(100), below(3) ? 0 : below(3), n, below(3), 1, 0, below(3)});
     }
 }
 
@@ -156,7 +160,7 @@ static void compare(const sg_users *u) {
         for (size_t i = 0; i < n; i++) {
             const sg_event *e = &events[i], *k = &kept[user][i];
             CHECK(e->item == k->item && e->time == k->time && e->session == k->session && e->offset == k->offset);
-            CHECK(e->event == k->event && e->kind == k->kind && e->derived == k->derived);
+            CHECK(e->event == k->event && e->kind == k->kind && e->derived == k->derived && e->context == k->context);
         }
         total += n;
         users += n > 0;
