@@ -3,10 +3,6 @@ among them at once, and what is kept of items is what the catalogue says now."""
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +10,7 @@ from typing import Any
 import msgpack
 import numpy as np
 import pytest
+from backends import on_tensorflow
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -140,14 +137,7 @@ t.test_held_out_items_are_near_what_they_are_chosen_with(fitted, t.Titles(titles
 
 
 def test_the_same_code_trains_on_tensorflow() -> None:
-    if importlib.util.find_spec("tensorflow") is None:
-        pytest.skip("no tensorflow: `make test` installs it")
-    paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
-    told = {**os.environ, "KERAS_BACKEND": "tensorflow", "PYTHONPATH": os.pathsep.join(paths)}
-    done = subprocess.run(
-        [sys.executable, "-c", ON_ANOTHER_BACKEND], env=told, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    on_tensorflow(ON_ANOTHER_BACKEND)
 
 
 def test_pairs_follow_each_other_in_a_unit() -> None:

@@ -19,11 +19,11 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from shopguide.networks.checkpoint import Checkpoint, Progress
+from shopguide.networks.checkpoint import Checkpoint
 from shopguide.networks.graph import title
 from shopguide.networks.pairs import I32, Pairs
 from shopguide.networks.tokens import BUCKETS
-from shopguide.networks.training import F32, Fitted, Told, keras
+from shopguide.networks.training import F32, SEED, Fitted, K, Told, keras, learned
 
 TITLE = "title"  # the model's name
 EMBEDDED = 32  # numbers of a piece
@@ -33,9 +33,7 @@ DROPOUT = 0.1
 SCALE = 12.0  # of products, in the softmax
 BATCH, PAIRS = 512, 32_768  # of an epoch, at most
 RATE = 0.006  # of the first steps; falls to 0 with the cosine of how far training is
-EPOCHS, PATIENCE = 10, 3
-K = 20
-SEED = 7
+EPOCHS = 10
 
 
 def fit(
@@ -53,18 +51,15 @@ def fit(
     loss = framework.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(framework.optimizers.Adam(schedule), loss)
     model.optimizer.build(model.trainable_variables)
-    checkpoint = Checkpoint(checkpoints and checkpoints / f".{TITLE}-{_hash(pairs, judged, epochs)}.npz")
-    progress = checkpoint.load(model) or Progress(0, 0, {"epochs": epochs}, model.get_weights())
-    while progress.epoch < epochs and progress.since < PATIENCE:
-        data = _dataset(framework, pairs, progress.epoch)
-        progress = _epoch(model, data, progress, pairs, judged)
-        checkpoint.save(model, progress)
-        said = f", HR@{K} {progress.said['hr']:.3f}" if judged is not None else ""
-        told(f"{TITLE}: epoch {progress.epoch} of {epochs}{said}")
-    model.set_weights(progress.best)
-    checkpoint.drop()
-    weights = {w.path.rpartition("titles/")[2]: np.asarray(framework.ops.convert_to_numpy(w)) for w in model.weights}
-    return Fitted(weights, progress.said)
+    return learned(
+        model,
+        TITLE,
+        lambda epoch: _dataset(framework, pairs, epoch),
+        None if judged is None else lambda: measured(model.all_vectors(pairs), judged),
+        epochs,
+        told,
+        Checkpoint(checkpoints and checkpoints / f".{TITLE}-{_hash(pairs, judged, epochs)}.npz"),
+    )
 
 
 def export(weights: dict[str, F32]) -> dict[str, bytes]:
@@ -83,17 +78,6 @@ def measured(vectors: F32, judged: I32) -> tuple[float, float]:
         ranks.append(1 + (near > near[each, second][:, np.newaxis]).sum(axis=1))
     rank = np.concatenate(ranks)
     return float((rank <= K).mean()), float(np.where(rank <= K, 1 / rank, 0).mean())
-
-
-def _epoch(model: Any, data: Any, so_far: Progress, pairs: Pairs, judged: I32 | None) -> Progress:
-    epoch = so_far.epoch + 1
-    model.fit(data, epochs=epoch, initial_epoch=so_far.epoch, shuffle=False, verbose=0)
-    if judged is None:
-        return Progress(epoch, 0, {"epochs": epoch}, model.get_weights())
-    hr, mrr = measured(model.all_vectors(pairs), judged)
-    if hr + mrr > so_far.said.get("hr", 0) + so_far.said.get("mrr", 0):
-        return Progress(epoch, 0, {"epochs": epoch, "hr": hr, "mrr": mrr, "k": K}, model.get_weights())
-    return so_far._replace(epoch=epoch, since=so_far.since + 1)
 
 
 def _hash(pairs: Pairs, judged: I32 | None, epochs: int) -> str:

@@ -82,27 +82,49 @@ def fit(
     schedule = framework.optimizers.schedules.CosineDecay(RATE, EPOCHS * batches)
     model.compile(framework.optimizers.Adam(schedule), loss=_loss_of(framework))
     model.optimizer.build(model.trainable_variables)
-    checkpoint = Checkpoint(checkpoints and checkpoints / f".{kind}-{_hash(visits, newest, epochs)}.npz")
-    begun = checkpoint.load(model)
-    progress = begun or Progress(0, 0, {"epochs": epochs}, model.get_weights())
+    return learned(
+        model,
+        kind,
+        lambda epoch: _dataset(framework, visits, epoch),
+        (lambda: _measured(model, newest)) if newest else None,
+        epochs,
+        told,
+        Checkpoint(checkpoints and checkpoints / f".{kind}-{_hash(visits, newest, epochs)}.npz"),
+    )
+
+
+def learned(
+    model: Any,
+    kind: str,
+    data: Callable[[int], Any],
+    measured: Callable[[], tuple[float, float]] | None,
+    epochs: int,
+    told: Told,
+    checkpoint: Checkpoint,
+) -> Fitted:
+    """A compiled model after its best epoch. ``data`` are an epoch's batches; ``measured``: HR and MRR at K now, which
+    say which epoch is the best, and when to stop; None: all of ``epochs`` are."""
+    progress = checkpoint.load(model) or Progress(0, 0, {"epochs": epochs}, model.get_weights())
     while progress.epoch < epochs and progress.since < PATIENCE:
-        data = _dataset(framework, visits, progress.epoch)
-        progress = _epoch(model, data, progress, newest)
+        epoch = progress.epoch + 1
+        model.fit(data(progress.epoch), epochs=epoch, initial_epoch=progress.epoch, shuffle=False, verbose=0)
+        progress = _after(progress, model, measured)
         checkpoint.save(model, progress)
-        said = f", HR@{K} {progress.said['hr']:.3f}" if newest else ""
-        told(f"{kind}: epoch {progress.epoch} of {epochs}{said}")
+        said = f", HR@{K} {progress.said['hr']:.3f}" if measured else ""
+        told(f"{kind}: epoch {epoch} of {epochs}{said}")
     model.set_weights(progress.best)
     checkpoint.drop()
-    weights = {w.path.rpartition("network/")[2]: np.asarray(framework.ops.convert_to_numpy(w)) for w in model.weights}
+    to_numpy = keras().ops.convert_to_numpy
+    weights = {w.path.rpartition(f"{model.name}/")[2]: np.asarray(to_numpy(w)) for w in model.weights}
     return Fitted(weights, progress.said)
 
 
-def _epoch(model: Any, data: Any, so_far: Progress, newest: Visits | None) -> Progress:
+def _after(so_far: Progress, model: Any, measured: Callable[[], tuple[float, float]] | None) -> Progress:
+    """One more epoch."""
     epoch = so_far.epoch + 1
-    model.fit(data, epochs=epoch, initial_epoch=so_far.epoch, shuffle=False, verbose=0)
-    if newest is None:
+    if measured is None:
         return Progress(epoch, 0, {"epochs": epoch}, model.get_weights())
-    hr, mrr = _measured(model, newest)
+    hr, mrr = measured()
     history = [*so_far.said.get("history", ()), (hr, mrr)]
     if hr + mrr > so_far.said.get("hr", 0) + so_far.said.get("mrr", 0):
         said = {"epochs": epoch, "hr": hr, "mrr": mrr, "k": K, "history": history}
