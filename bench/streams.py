@@ -62,13 +62,11 @@ def own(n: int) -> Stream:
     return Stream(f"own{short(n)}_s", (session.astype(np.uint64), item.astype(np.uint64), np.arange(n, dtype=float)))
 
 
-class Yardstick:
-    """bound.c, the least work that exact lists take, and gen.py, its streams: both in a directory of their own."""
+class Generator:
+    """gen.py, the yardstick's streams, in a directory of its own."""
 
     def __init__(self, directory: Path, into: Path) -> None:
         self.directory, self.into = directory, into
-        build = ["gcc", "-O3", "-march=native", "-o", str(into / "bound"), str(directory / "bound.c"), "-lm"]
-        subprocess.run(build, check=True, capture_output=True)
 
     def stream(self, n: int, unit: str) -> Stream:
         """``unit``: s for sessions, u for users."""
@@ -82,6 +80,15 @@ class Yardstick:
         read = np.fromfile(rows, "<u4").reshape(-1, 3)
         dense = read[:, 0].astype(np.uint64), read[:, 1].astype(np.uint64), read[:, 2].astype(np.float64)
         return Stream(rows.stem, dense, rows)
+
+
+class Yardstick(Generator):
+    """bound.c, the least work that exact lists take, beside its streams."""
+
+    def __init__(self, directory: Path, into: Path) -> None:
+        super().__init__(directory, into)
+        build = ["gcc", "-O3", "-march=native", "-o", str(into / "bound"), str(directory / "bound.c"), "-lm"]
+        subprocess.run(build, check=True, capture_output=True)
 
     def seconds(self, stream: Stream, first: int) -> float:
         """CPU seconds of learning the first events, with exact top-50 lists kept."""
@@ -107,6 +114,12 @@ def find_yardstick(given: Path | None, into: Path) -> tuple[Yardstick | None, st
         return Yardstick(directory, into), ""
     except (OSError, subprocess.CalledProcessError) as error:
         return None, f"the yardstick does not build: {error}"
+
+
+def sessions(n: int, into: Path) -> Stream:
+    """The yardstick's stream of n events by sessions; our own where its generator is absent."""
+    directory = Path(os.environ.get("SHOPGUIDE_PERF", BESIDE / "perf"))
+    return Generator(directory, into).stream(n, "s") if (directory / "gen.py").exists() else own(n)
 
 
 def yoochoose() -> tuple[Columns, Columns] | str:

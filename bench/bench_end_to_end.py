@@ -1,0 +1,143 @@
+"""From an event to the client's list: how long, at which rate, and where it saturates.
+
+    python bench/bench_end_to_end.py [--rates N ...] [--seconds N] [--watched SHARE] [--storm] [--json FILE]
+
+`shopguide run --source http:` in front of a simulated shop of the past: shoppers post views one by one, each answered
+when the log has it on disk, at their times whoever is slow (open_loop.py); each is of a shopper who is watched, and a
+subscriber in another process has a list for it, by the linear blend. The clock runs from when the event was *due* at
+the shop, over HTTP, log, stages and push, to the subscriber's hands. The shop, the line and the subscriber share the
+machine. Rates are raised until the line does not keep up; what its processes spent says what limits it. `--storm`: the
+same with the stages on a cluster of one worker (Java 17, Maven).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from open_loop import Found, Plan, measure
+from table import Table, machine
+
+from shopguide.keys import Secret
+from shopguide.tokens import KeyRing, mint
+
+os.environ.setdefault("SHOPGUIDE_SECRET", "a secret for the bench only")
+
+SHOPGUIDE = [sys.executable, "-c", "from shopguide.cli import main; main()"]
+PAST = 50_000  # events of the shop before the first of ours
+SHOPPERS = 200  # who are watched
+WARM = 0.2  # of each rate's events are passed over
+GOAL = {1000.0: {50: 2.0, 99: 5.0}}  # ms
+SATURATED = 1.0  # seconds at the median: more comes than goes
+
+
+@contextmanager
+def serving(state: Path, engine: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """A line: its process, and where it listens."""
+    doors = ["--http", "127.0.0.1:0", "--push", "tcp://127.0.0.1:*", "--engine", engine]
+    environment = {**os.environ, "SHOPGUIDE_STATE_EVERY": "3600"}
+    command = [*SHOPGUIDE, "run", "--source", "http:", "--state", str(state), *doors]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        if not said.startswith("serving"):
+            sys.exit(f"bench_end_to_end: {said}{process.stderr.read()}")
+        yield process.pid, json.loads((state / "run.json").read_text())
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def shop_of_the_past(folder: Path) -> tuple[Path, list[str]]:
+    """A state directory that has learned it, and its items."""
+    history, state = folder / "history.jsonl", folder / "past"
+    simulate = [*SHOPGUIDE, "simulate", "--events", str(PAST), "--seed", "1"]
+    rows = [json.loads(row) for row in subprocess.run(simulate, check=True, capture_output=True).stdout.splitlines()]
+    items = {row["item"]: row for row in rows if row["kind"] == "item"}
+    for item in items.values():
+        item["image"] = f"https://shop.example/{item['item']}.jpg"  # not the drawing itself
+    history.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    batch = ["batch", "--source", f"file:{history}?speed=max", "--state", str(state)]
+    subprocess.run([*SHOPGUIDE, *batch], check=True, capture_output=True)
+    return state, sorted(items)
+
+
+def processor_time(pid: int) -> dict[str, float]:
+    """Seconds of a process, and of each of its children, by what they run."""
+    tasks = Path(f"/proc/{pid}/task")
+    family = [pid, *(int(one) for task in tasks.iterdir() for one in (task / "children").read_text().split())]
+    fields = {one: Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split() for one in family}
+    tick = os.sysconf("SC_CLK_TCK")
+    return {("line" if one == pid else "push"): (int(f[11]) + int(f[12])) / tick for one, f in fields.items()}
+
+
+def show(table: Table, where: str, rate: float, found: Found, spent: dict[str, float]) -> bool:
+    """Whether the line keeps up."""
+    waits = found.waits[int(WARM * len(found.waits)) :] * 1e3
+    for p in (50, 99, 99.9):
+        goal = GOAL.get(rate, {}).get(int(p)) if where == "process" and p < 99.5 else None
+        table.line(where, f"{rate:.0f} events/s: event → client, p{p:g}", [np.percentile(waits, p)], "ms", at_most=goal)
+    for name, seconds in found.hops.items():
+        table.line(where, f"  … → {name}, p50", [np.median(seconds) * 1e3], "ms")
+    table.line(where, "  lists an event", [len(found.hops["logged"]) / max(len(found.waits), 1)], "")
+    for name, share in spent.items():
+        table.line(where, f"  {name}: processor time", [share * 100], "% of core")
+    lost = int(np.isinf(waits).sum()) + found.refused
+    table.line(where, "  events without an answer, or refused", [lost], "")
+    return bool(np.median(waits) < SATURATED * 1e3) and not lost
+
+
+def climb(table: Table, where: str, state: Path, items: list[str], given: argparse.Namespace, engine: str) -> None:
+    """Rate after rate, until one is too much."""
+    secret = Secret.load(state)
+    shoppers = [f"shopper-{number}" for number in range(SHOPPERS)]
+    tokens = [mint(KeyRing.of(secret), secret.user_key(shopper), 36_000).encode() for shopper in shoppers]
+    with serving(state, engine) as (pid, at):
+        for rate in given.rates:
+            plan = Plan(rate, given.seconds, shoppers, items, given.watched, seed=int(rate))
+            before, began = processor_time(pid), time.monotonic()
+            found = measure(at["http"], at["push"], tokens, plan)
+            took = time.monotonic() - began
+            spent = {name: (all_ - before.get(name, 0)) / took for name, all_ in processor_time(pid).items()}
+            if not show(table, where, rate, found, spent):
+                break
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rates", type=float, nargs="+", default=[100.0, 250.0, 500.0, 1000.0, 1500.0, 2000.0, 3000.0])
+    parser.add_argument("--seconds", type=float, default=20.0, help="of each rate")
+    parser.add_argument("--watched", type=float, default=1.0, help="share of the events by shoppers who are watched")
+    parser.add_argument("--storm", action="store_true", help="also on a Storm cluster of its own")
+    parser.add_argument("--json", type=Path)
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = arguments()
+    table = Table(judged=True)
+    with tempfile.TemporaryDirectory() as folder:
+        past, items = shop_of_the_past(Path(folder))
+        climb(table, "process", past, items, given, "local")
+        if given.storm:
+            from bench_storm import one_worker  # noqa: PLC0415 - wants Java
+
+            with one_worker(Path(folder), past):
+                climb(table, "Storm", past, items, given, "storm")
+    print(f"\n{machine()}, load {os.getloadavg()[0]:.1f}\n{table.summary()}")
+    if given.json:
+        table.save(given.json, machine=machine())
+
+
+if __name__ == "__main__":
+    main()
