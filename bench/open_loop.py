@@ -42,11 +42,12 @@ class Plan(NamedTuple):
 
 class Found(NamedTuple):
     """Of each event of a watched shopper: seconds from when it was due to its list, infinite where none came. Of each
-    list, seconds from its newest event to ``logged``, and so on. Events that were refused; events a second that were
-    really taken."""
+    list, seconds from its newest event to ``logged``, and so on; how many lists were ``empty``. Events that were
+    refused; events a second that were really taken."""
 
     waits: np.ndarray
     hops: dict[str, np.ndarray]
+    empty: int
     refused: int
     taken: float
 
@@ -67,23 +68,23 @@ def measure(http: str, push: str, tokens: Sequence[bytes], plan: Plan) -> Found:
     lists = begin.recv()
     for process in (sender, receiver):
         process.join()
-    return _matched(due, who, np.array(lists).reshape(-1, 2 + len(HOPS)), refused, taken)
+    return _matched(due, who, np.array(lists).reshape(-1, 3 + len(HOPS)), refused, taken)
 
 
 def _matched(due: np.ndarray, who: np.ndarray, lists: np.ndarray, refused: int, taken: float) -> Found:
-    """``lists``: shopper, time of the event, and the times of HOPS."""
+    """``lists``: shopper, items, time of the event, and the times of HOPS."""
     waits = np.full(len(due), np.inf)
     for shopper in np.unique(who):
         events = np.flatnonzero(who == shopper)
         mine = lists[lists[:, 0] == shopper]
         if len(mine) and shopper >= 0:
-            newest = np.maximum.accumulate(mine[:, 1])
+            newest = np.maximum.accumulate(mine[:, 2])
             first = np.searchsorted(newest, due[events])
             known = first < len(mine)
             waits[events[known]] = mine[first[known], -1] - due[events[known]]
-    times = lists[:, 1:]
+    times = lists[:, 2:]
     hops = {name: times[:, at + 1] - times[:, at] for at, name in enumerate(HOPS)}
-    return Found(waits[who >= 0], hops, refused, taken)
+    return Found(waits[who >= 0], hops, int((lists[:, 1] == 0).sum()), refused, taken)
 
 
 def _send(http: str, plan: Plan, answer: Any) -> None:
@@ -156,7 +157,8 @@ def _receive(push: str, tokens: Sequence[bytes], pipe: Any) -> None:
                 if message["type"] == "heartbeat":
                     continue
                 times, at = message["times"], number[ready]
-                lists.append((at, times["event"], *(times[name] for name in HOPS[:-1]), now))
+                items = len(message.get("order", message.get("items")))
+                lists.append((at, items, times["event"], *(times[name] for name in HOPS[:-1]), now))
                 if at in waiting:
                     waiting.discard(at)
                     if not waiting:

@@ -113,6 +113,16 @@ def test_what_trees_say_of_the_whole_list_is_where_it_begins() -> None:
     assert told(found) == [(BASE, 0, 4.0), (BASE, 0, 4.0)]
 
 
+def test_trees_see_how_probably_the_visit_buys() -> None:
+    blender = Blender(Weights({"steps": 1.0}, stump("intent")))
+    scores = []
+    for intent in (0.0, 1.0):
+        blender.begin(intent=intent)
+        blender.rows.put(PLACE["steps"], [2], [1.0], [2])
+        scores += blender.best(1).score.tolist()
+    assert scores[0] != scores[1]
+
+
 def test_nothing_gives_nothing() -> None:
     for weights in (Weights({}), Weights({}, stump())):
         blender = Blender(weights)

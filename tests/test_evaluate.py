@@ -268,7 +268,7 @@ def test_worth_along_a_weight_is_that_of_the_ranks() -> None:
     starts = np.concatenate(([0], np.cumsum(sizes)))
     rest, share = (rng.integers(0, 4, starts[-1]) / 4 for _ in range(2))  # so coarse that many are equal
     right = starts[:-1] + rng.integers(0, sizes)
-    queries = Queries(np.zeros((starts[-1], len(FEATURES))), starts, right, np.arange(80))
+    queries = Queries(np.zeros((starts[-1], len(FEATURES))), starts, right, np.arange(80), np.zeros(80))
     weights = np.array([-2.0, -1.0, -0.3, 0.0, 0.5, 0.7, 1.0, 2.0])
     worth = [sum(hits_and_mrr(queries.ranks(rest + weight * share))) for weight in weights]
     assert queries.along(rest, share, weights) == pytest.approx(worth)
@@ -282,7 +282,7 @@ def test_ascent_finds_the_signal_that_tells() -> None:
     features[:, :2] = rng.random((n * size, 2))
     right = np.arange(n) * size + rng.integers(0, size, n)
     features[right, 0] += 0.5
-    queries = Queries(features, np.arange(n + 1) * size, right, np.arange(n))
+    queries = Queries(features, np.arange(n + 1) * size, right, np.arange(n), np.zeros(n))
     start = {"items": 0.1, "rule": 1.0}
     before = sum(hits_and_mrr(queries.ranks(features[:, 0] * 0.1 + features[:, 1])))
     found = ascend(queries, start)

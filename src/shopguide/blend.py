@@ -26,7 +26,7 @@ from shopguide.weights import BLENDED, Weights
 DEPTH = 100  # of the linear blend, that trees rank again
 FEATURES = tuple(f"{name} {of}" for of in ("share", "total") for name in BLENDED)
 TELLING = ("items", "rule", "next", "hops", "sessions", "repeats", "popular")  # the largest ones of a look
-SIGHT = (*FEATURES, "linear score", "linear rank", "visit items", *(f"largest {name}" for name in TELLING))
+SIGHT = (*FEATURES, "linear score", "linear rank", "visit items", *(f"largest {name}" for name in TELLING), "intent")
 
 _PLACE = {name: at for at, name in enumerate(SIGNALS)}
 _BLENDED = np.array([_PLACE[name] for name in BLENDED])
@@ -63,7 +63,7 @@ class Blender:
 
     def __init__(self, weights: Weights, rows: Blend | None = None) -> None:
         self.rows = rows or Blend(len(SIGNALS))
-        self._faded = np.ones(len(SIGNALS))  # of the look at hand
+        self._faded, self._intent = np.ones(len(SIGNALS)), 0.0  # of the look at hand
         self.weights, self._linear = weights, weights.by_signal
         self._trees: Trees | None = None
         self._ranker: Trees | None = None  # of the look at hand
@@ -80,13 +80,15 @@ class Blender:
     def under(self, weights: Weights) -> Blender:
         """The same rows under other weights."""
         other = Blender(weights, self.rows)
-        other._faded = self._faded
+        other._faded, other._intent = self._faded, self._intent
         return other
 
-    def begin(self, trained: bool = True, faded: Mapping[str, float] | None = None) -> None:
+    def begin(self, trained: bool = True, faded: Mapping[str, float] | None = None, intent: float = 0.0) -> None:
         """``trained``: the look is of the kind that trees were trained on; others stay in the order of the blend.
-        ``faded``: what signals count of what they would (0..1), for a signal's own amounts say nothing of that."""
+        ``faded``: what signals count of what they would (0..1), for a signal's own amounts say nothing of that.
+        ``intent``: how probably the visit buys."""
         self.rows.begin()
+        self._intent = intent
         self._faded.fill(1.0)
         for signal, share in (faded or {}).items():
             self._faded[_PLACE[signal]] = share
@@ -117,7 +119,7 @@ class Blender:
         items, features = self.features(DEPTH)
         if not len(items):
             return items, np.zeros(0), np.zeros((0, len(SIGHT))), np.zeros(0, np.int64)
-        features = sight(features, features[:, : len(BLENDED)] @ self._linear[_BLENDED])
+        features = sight(features, features[:, : len(BLENDED)] @ self._linear[_BLENDED], self._intent)
         scores = trees.predict(features) - self._least
         best = np.lexsort((items, -scores))[:n]
         return items[best], scores[best], features[best], best
@@ -143,15 +145,16 @@ class Blender:
         return Ragged(starts, signal), Ragged(starts, because), Ragged(starts, amount)
 
 
-def sight(features: F64, linear: F64) -> F64:
+def sight(features: F64, linear: F64, intent: float) -> F64:
     """What trees see of a list's candidates: float64[n, len(SIGHT)], of their features, float64[n, len(FEATURES)], and
-    scores in the linear blend, float64[n]; n is at least 1."""
+    scores in the linear blend, float64[n]; n is at least 1. ``intent``: how probably the visit buys."""
     m = len(BLENDED)
     rank = np.empty(len(linear))
     rank[np.argsort(-linear, kind="stable")] = np.arange(len(linear))
     visit = np.count_nonzero(features[:, BLENDED.index("steps")])
     largest = features[:, m:].max(axis=0)[_TELLING]
-    return np.hstack([features, np.c_[linear, rank], np.tile(np.append(visit, largest), (len(linear), 1))])
+    same = np.concatenate(([visit], largest, [intent]))
+    return np.hstack([features, np.c_[linear, rank], np.tile(same, (len(linear), 1))])
 
 
 def _shared_out(

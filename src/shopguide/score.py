@@ -58,7 +58,7 @@ class Scorer:
         """``models``: where trained models lie that ACTIVATE rows name; None: nowhere, and such rows say nothing."""
         self._replica, self._replicas = replica, replicas
         self._models, self.in_force = models, InForce()
-        self._intent: Intent | None = None  # None: as featurize says
+        self.intent: Intent | None = None  # None: as featurize says
         self._gap = settings.learn.session_gap
         learn, score = settings.learn, settings.score
         self._limit = score.neighbours
@@ -145,10 +145,7 @@ class Scorer:
         mine = looks
         if self._replicas > 1:
             mine = looks.take((looks.user & 0xFFFFFFFF) % self._replicas == self._replica)
-        if self._intent is not None and len(mine):
-            shown = features_of(mine, self._gap)
-            probably = np.where(shown.any(axis=1), self._intent.of(shown), mine.intent)
-            mine = mine.of({**mine.columns(), "intent": probably})
+        mine = self.expecting(mine)
         found = []
         for row in range(len(mine)):
             hidden = len(mine.bought[row]) + len(mine.dismissed[row])
@@ -160,6 +157,14 @@ class Scorer:
             mine.explored = Ragged.of(explored, "<u8")
         return Slate(partition, first, last, mine, self._candidates(found), time.time())
 
+    def expecting(self, looks: Looks) -> Looks:
+        """The looks with what the belief network says of intent, where one is in force and the visit shows any."""
+        if self.intent is None or not len(looks):
+            return looks
+        shown = features_of(looks, self._gap)
+        probably = np.where(shown.any(axis=1), self.intent.of(shown), looks.intent)
+        return looks.of({**looks.columns(), "intent": probably})
+
     def gather(self, looks: Looks, row: int) -> None:
         """Put the signals of a look into the blender's rows."""
         slot, now, rows = looks.slot.bytes_at(row), float(looks.event_time[row]), self.blender.rows
@@ -167,7 +172,7 @@ class Scorer:
         faded = {"search": 0.5 ** (int(looks.since_query[row]) / SEARCHED_FOR)}
         if of or self.welcome.rules:
             faded |= self.welcome.faded(of, now, len(looks.recent[row]))
-        self.blender.begin(trained=slot not in (SIMILAR, TRENDING), faded=faded)
+        self.blender.begin(slot not in (SIMILAR, TRENDING), faded, float(looks.intent[row]))
         n = int(looks.n[row]) + SPARE
         if slot == SIMILAR:
             about = looks.about[row : row + 1]
@@ -248,7 +253,7 @@ class Scorer:
         if model == "blend":
             self.blender = self.blender.under(found or self._own)
         elif model == "dbn":
-            self._intent = found
+            self.intent = found
         elif model == "profiles":
             self.profile.tastes = found
         elif model in self._networks:

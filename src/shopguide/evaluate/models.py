@@ -21,6 +21,7 @@ from shopguide.intent import Prefixes, prefixes
 from shopguide.networks import dbn
 from shopguide.networks.learning import Learner
 from shopguide.networks.loading import NETWORKS
+from shopguide.networks.serving import Intent
 from shopguide.records import Events
 from shopguide.settings import Settings
 from shopguide.tastes import FILE, MODEL, Tastes
@@ -95,7 +96,8 @@ class _Training:
     def blend(self, kind: str) -> None:
         dataset, settings, told = self._dataset, self._settings, self._told
         seen = "drop" if dataset.protocol == LEAVE_ONE_OUT else settings.rank.seen
-        held_out = HeldOut.of(dataset, settings, seen, told, self.networks, MODEL in self._models)
+        expected = self._expected if "dbn" in self._models else None
+        held_out = HeldOut.of(dataset, settings, seen, told, self.networks, MODEL in self._models, expected)
         weights = held_out.train(kind, told)
         self.files["blend.json"] = weights.packed()
         self.said["blend"] = {**weights.trained, "linear": weights.linear}
@@ -104,6 +106,15 @@ class _Training:
         visits = _visits(self._dataset.train, self._settings.learn.session_gap)
         found = dbn.train(*visits, told=lambda stage: self._told(f"dbn: {stage}"))
         self.files["dbn.onnx"], self.said["dbn"] = found.graph, found.said
+
+    def _expected(self, events: Events) -> Intent | None:
+        """A network of intent that knows these events; None where they say too little, or where Keras is not
+        installed."""
+        visits = _visits(events, self._settings.learn.session_gap)
+        try:
+            return Intent(dbn.train(*visits, told=lambda stage: self._told(f"dbn: {stage}")).graph)
+        except SettingError:
+            return None
 
     def learn(self, store: Store) -> None:
         """Networks of all that the store has."""

@@ -22,6 +22,7 @@ from shopguide.evaluate.data import LEAVE_ONE_OUT, Dataset, in_time
 from shopguide.evaluate.protocols import Question, by_session, last_of_each, reveal, without_newest
 from shopguide.evaluate.store import Store
 from shopguide.networks.learning import Learner
+from shopguide.networks.serving import Intent
 from shopguide.records import Events
 from shopguide.settings import Settings
 from shopguide.trees import from_lightgbm
@@ -42,6 +43,7 @@ SEED = 7
 
 F64 = NDArray[np.float64]
 Told = Callable[[str], object]  # at which stage the work is
+Expected = Callable[[Events], Intent | None]  # what a history teaches of intent; None: too little
 
 
 def _told_nobody(stage: str) -> None:
@@ -51,18 +53,20 @@ def _told_nobody(stage: str) -> None:
 @dataclass(frozen=True)
 class Queries:
     """Candidates of all questions: features float64[rows, len(FEATURES)], rows of question q at starts[q]:starts[q+1];
-    the row of the right one, or -1."""
+    the row of the right one, or -1; its ``intent``, how probably its visit buys."""
 
     features: F64
     starts: NDArray[np.int64]
     right: NDArray[np.int64]
     session: NDArray[np.int64]
+    intent: F64
 
     @classmethod
     def of(cls, store: Store, questions: Iterable[Question], seen: str) -> Queries:
-        features, sizes, right, session = [], [0], [], []
+        features, sizes, right, session, intent = [], [0], [], [], []
         for question in questions:
-            store.scorer.gather(question.looks, 0)
+            looks = store.scorer.expecting(question.looks)
+            store.scorer.gather(looks, 0)
             items, found = store.scorer.blender.features(DEPTH)
             if seen == "drop":
                 stay = ~np.isin(items, question.looks.recent[0])
@@ -72,16 +76,19 @@ class Queries:
             sizes.append(sizes[-1] + len(items))
             features.append(found.astype(np.float32))
             session.append(question.session)
+            intent.append(float(looks.intent[0]))
         matrix = np.concatenate(features) if features else np.zeros((0, len(FEATURES)))
-        return cls(matrix.astype(np.float64), np.array(sizes), np.array(right), np.array(session))
+        said = np.array(intent, np.float64)
+        return cls(matrix.astype(np.float64), np.array(sizes), np.array(right), np.array(session), said)
 
     @classmethod
     def join(cls, parts: list[Queries]) -> Queries:
         rows = np.cumsum([0, *(len(p.features) for p in parts)])
         starts = np.concatenate([p.starts[:-1] + at for p, at in zip(parts, rows, strict=False)] + [rows[-1:]])
         right = np.concatenate([np.where(p.right < 0, -1, p.right + at) for p, at in zip(parts, rows, strict=False)])
-        features, session = (np.concatenate([getattr(p, name) for p in parts]) for name in ("features", "session"))
-        return cls(features, starts, right, session)
+        rest = ("features", "session", "intent")
+        features, session, intent = (np.concatenate([getattr(p, name) for p in parts]) for name in rest)
+        return cls(features, starts, right, session, intent)
 
     def answerable(self) -> Queries:
         """Those whose right item is a candidate."""
@@ -90,7 +97,7 @@ class Queries:
         rows = np.repeat(keep, sizes)
         starts = np.concatenate(([0], np.cumsum(sizes[keep])))
         right = (self.right - self.starts[:-1])[keep] + starts[:-1]
-        return Queries(self.features[rows], starts, right, self.session[keep])
+        return Queries(self.features[rows], starts, right, self.session[keep], self.intent[keep])
 
     def ranks(self, scores: F64) -> F64:
         """Of the right item, from 1, expected among equals; infinity where it is no candidate."""
@@ -143,11 +150,12 @@ class HeldOut:
         told: Told = _told_nobody,
         networks: Learner | None = None,
         profiles: bool = False,
+        intent: Expected | None = None,
     ) -> HeldOut:
-        """From a data set's training part; with ``networks``, and ``profiles``, that know only what is older than all
-        questions. Raises SettingError where there is too little to learn from."""
+        """From a data set's training part; with ``networks``, ``profiles``, and a network of ``intent``, that know only
+        what is older than all questions. Raises SettingError where there is too little to learn from."""
         start = Weights.of(settings.score)
-        made = _slices(dataset, settings, seen, told, networks, profiles)
+        made = _slices(dataset, settings, seen, told, networks, profiles, intent)
         slices = [queries for queries in made if len(queries.right)]
         if not any((queries.right >= 0).any() for queries in slices):
             raise SettingError("too little to train weights on: no question of the held-out sessions has an answer")
@@ -160,13 +168,14 @@ class HeldOut:
         return [name for name, has in zip(BLENDED, np.any(shares, axis=0), strict=True) if has]
 
     def without(self, *names: str) -> HeldOut:
-        """The same, had there never been these signals."""
+        """The same, had there never been these signals; or no ``intent``."""
         lacking = [at for at, feature in enumerate(FEATURES) if feature.split()[0] in names]
         slices = []
         for queries in self.slices:
             features = queries.features.copy()
             features[:, lacking] = 0
-            slices.append(replace(queries, features=features))
+            known = np.zeros_like(queries.intent) if "intent" in names else queries.intent
+            slices.append(replace(queries, features=features, intent=known))
         return HeldOut(self.name, slices, {**self.start, **dict.fromkeys(names, 0.0)})
 
     def train(self, kind: str, told: Told = _told_nobody) -> Weights:
@@ -208,7 +217,13 @@ def ascend(queries: Queries, start: dict[str, float]) -> dict[str, float]:
 
 
 def _slices(
-    dataset: Dataset, settings: Settings, seen: str, told: Told, networks: Learner | None, profiles: bool
+    dataset: Dataset,
+    settings: Settings,
+    seen: str,
+    told: Told,
+    networks: Learner | None,
+    profiles: bool,
+    intent: Expected | None,
 ) -> Iterator[Queries]:
     store, catalogue = Store(settings), dataset.catalogue
     if dataset.protocol == LEAVE_ONE_OUT:
@@ -224,6 +239,8 @@ def _slices(
     bounds = np.linspace(held, len(sessions), SLICES + 1).astype(int)
     store.bulk(Events.join([catalogue, *sessions[:held]]))
     store.rehearse(networks, profiles)
+    if intent is not None:
+        store.scorer.intent = intent(Events.join(sessions[:held]))
     for number, (first, last) in enumerate(pairwise(bounds.tolist()), 1):
         told(f"questions {number}/{SLICES}")
         part = sessions[first:last]
@@ -269,7 +286,11 @@ def _trees(slices: list[Queries], linear: F64, told: Told) -> dict[str, list[Any
         label[queries.right] = 1
         sizes = np.diff(queries.starts)
         lists = np.split(queries.features, queries.starts[1:-1])
-        rows = np.concatenate([sight(one, one[:, : len(BLENDED)] @ linear).astype(np.float32) for one in lists])
+        seen = [
+            sight(one, one[:, : len(BLENDED)] @ linear, intent).astype(np.float32)
+            for one, intent in zip(lists, queries.intent.tolist(), strict=True)
+        ]
+        rows = np.concatenate(seen)
         return lightgbm.Dataset(rows, label, group=sizes, reference=reference, free_raw_data=False)
 
     told("how many trees")
