@@ -125,6 +125,11 @@ class Log:
         """The last row of a source that the partition holds; -1: none."""
         return self._parts[partition].rows.get(source, -1)
 
+    @property
+    def refuses(self) -> str:
+        """Why nothing can be written; empty: it can."""
+        return self._broken
+
     def nbytes(self) -> int:
         """Bytes on disk."""
         return sum(sum(part.sizes().values()) for part in self._parts)

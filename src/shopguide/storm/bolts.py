@@ -6,16 +6,16 @@ from dataclasses import replace
 from typing import Any, cast
 
 import msgpack
-from streamparse import Bolt, Stream
+from streamparse import Stream
 
 from shopguide import catalogue
 from shopguide.clean import clean
 from shopguide.featurize import Featurizer
+from shopguide.metrics import reason_word
 from shopguide.rank import Ranker
 from shopguide.records import Batch, Events, Names, Slate, Update, pack, unpack
 from shopguide.score import Scorer
-from shopguide.storm.deployment import Deployment
-from shopguide.storm.stage import ModelBolt, PartitionsBolt, RetryingBolt, StageBolt
+from shopguide.storm.stage import MeasuredBolt, ModelBolt, PartitionsBolt, RetryingBolt, StageBolt
 
 CATALOGUE = "catalogue"
 RELAY = "relay"
@@ -23,7 +23,7 @@ GONE = "gone"
 BATCH = ["partition", "batch"]
 
 
-class CleanBolt(Bolt):
+class CleanBolt(MeasuredBolt):
     """Passes on events that make sense, says why for the others, and tells catalogues what concerns them."""
 
     outputs = [
@@ -34,6 +34,8 @@ class CleanBolt(Bolt):
 
     def process(self, tup: Any) -> None:
         batch, rejects = clean(cast(Batch, unpack(tup.values[1])))
+        for reason in map(reason_word, rejects.reason):
+            self.meter.count("events_rejected_total", label=reason)
         if rejects.reason:
             self.emit([batch.partition, rejects.offset.tolist(), rejects.reason, rejects.raw], stream="rejected")
         if catalogue.concerns(batch):
@@ -45,7 +47,8 @@ class RejectBolt(RetryingBolt):
     """Keeps rejected rows with their reasons."""
 
     def initialize(self, storm_conf: dict[str, Any], context: dict[str, Any]) -> None:
-        self.stage = Deployment(storm_conf, context).rejects()
+        super().initialize(storm_conf, context)
+        self.stage = self.deployment.rejects()
 
     def handle(self, tup: Any) -> None:
         self.stage.write(*tup.values)
@@ -71,7 +74,8 @@ class RelayBolt(RetryingBolt):
     """Puts rows that concern another partition back into the log."""
 
     def initialize(self, storm_conf: dict[str, Any], context: dict[str, Any]) -> None:
-        self.stage = Deployment(storm_conf, context).relay()
+        super().initialize(storm_conf, context)
+        self.stage = self.deployment.relay()
 
     def handle(self, tup: Any) -> None:
         self.stage.send(cast(Batch, unpack(tup.values[1])))
@@ -110,34 +114,38 @@ class RankBolt(StageBolt):
                 self.emit([tup.values[0], gone], stream=GONE)
             return
         lists = self.stage.rank(cast(Slate, unpack(tup.values[1])))
+        self.meter.count("lists_total", len(lists))
         self.emit([tup.values[0], msgpack.packb([msgpack.packb(one) for one in lists])])
 
 
-class PushBolt(Bolt):
+class PushBolt(MeasuredBolt):
     """Hands lists to the push server, and which items are in none any more."""
 
     def initialize(self, storm_conf: dict[str, Any], context: dict[str, Any]) -> None:
-        self.deployment = Deployment(storm_conf, context)
+        super().initialize(storm_conf, context)
         self.stage = self.deployment.intake()
 
     def process(self, tup: Any) -> None:
         said = [msgpack.packb({"gone": tup.values[1]})] if tup.stream == GONE else msgpack.unpackb(tup.values[1])
         dropped = self.stage.send(said)
         if dropped:
+            self.meter.count("lists_dropped_total", dropped)
             self.logger.warning("the push server is slow: dropped %s lists of partition %s", dropped, tup.values[0])
 
     def process_tick(self, tup: Any) -> None:
+        super().process_tick(tup)
         self.deployment.follow(self.stage)
 
     def close(self) -> None:
         self.stage.close()
 
 
-class PublishBolt(Bolt):
+class PublishBolt(MeasuredBolt):
     """Gives lists and rejected rows to the topics of what comes out, where there are any."""
 
     def initialize(self, storm_conf: dict[str, Any], context: dict[str, Any]) -> None:
-        self.publisher = Deployment(storm_conf, context).publisher
+        super().initialize(storm_conf, context)
+        self.publisher = self.deployment.publisher
 
     def process(self, tup: Any) -> None:
         if self.publisher is None:
