@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -18,13 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
+from running import Running
 from starlette.requests import Request
 
 from shopguide.client import Subscriber
 from shopguide.display.vitals import allowed, route_of
 from shopguide.metrics import FAMILIES, Histogram, Sample, reason_word
 from shopguide.metrics.exposition import Exposition
-from shopguide.state import StateDir
 from shopguide.storm.meter import EVERY
 
 BOUNDS = (0.5, 1, 2)
@@ -109,37 +105,6 @@ def test_routes_are_of_a_fixed_set() -> None:
     assert [route_of(path, known) for path in asked] == ["/v1/events", "/", "/static", "other", "other", "other"]
 
 
-class Running:
-    """A process that serves, which has pushed a list and rejected a row."""
-
-    def __init__(self, state: Path, *more: str) -> None:
-        command = [sys.executable, "-c", "from shopguide.cli import main; main()", "run", "--source", "http:"]
-        where = ["--http", "127.0.0.1:0", "--push", "tcp://127.0.0.1:*", "--state", str(state), *more]
-        self.process = subprocess.Popen([*command, *where], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        while "http" not in StateDir(state).running():
-            assert self.process.poll() is None, self.process.communicate()
-            time.sleep(0.05)
-        self.where = StateDir(state).running()
-
-    def post(self, path: str, body: Any) -> Any:
-        request = urllib.request.Request(self.where["http"] + path, json.dumps(body).encode())
-        return json.load(urllib.request.urlopen(request, timeout=10))
-
-    def scrape(self, **headers: str) -> str:
-        request = urllib.request.Request(self.where["http"] + "/metrics", headers=headers)
-        with urllib.request.urlopen(request, timeout=10) as response:
-            assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
-            return str(response.read().decode())
-
-    def until(self, *lines: str) -> str:
-        """The first scrape that has all of these lines."""
-        deadline = time.monotonic() + 15
-        while not set(lines) <= set((text := self.scrape()).splitlines()):
-            assert time.monotonic() < deadline, set(lines) - set(text.splitlines())
-            time.sleep(0.2)
-        return text
-
-
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     one = Running(tmp_path_factory.mktemp("state"))
@@ -161,9 +126,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         one.post("/v1/events", {"token": visitor["token"], "events": events[1:]})
     time.sleep(EVERY + 1.5)  # a tick comes once a second
     yield one
-    one.process.terminate()
-    _, err = one.process.communicate(timeout=60)
-    assert one.process.returncode == 0 and "Traceback" not in err, err
+    one.stop()
 
 
 def test_a_real_answer_counts_what_was_done(running: Running) -> None:

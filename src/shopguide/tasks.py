@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from shopguide import snapshot
+from shopguide import __version__, snapshot
 from shopguide.errors import StateError
 from shopguide.snapshot import Columns
 
@@ -66,10 +66,11 @@ class Progress:
 
 @dataclass(frozen=True)
 class Told:
-    """Of one task: ``width`` tasks there are of its component; its ``numbers``."""
+    """Of one task: ``width`` tasks there are of its component; its ``numbers``; its ``version``."""
 
     width: int
     numbers: list[Any]
+    version: str = __version__
 
 
 class Tasks:
@@ -127,17 +128,17 @@ class Tasks:
     def tell(self, task: str, width: int, numbers: list[Any]) -> None:
         """A task's numbers."""
         self._numbers.mkdir(exist_ok=True)
-        _replace(self._numbers / f"{task}.json", {"width": width, "numbers": numbers})
+        _replace(self._numbers / f"{task}.json", asdict(Told(width, numbers)))
 
     def told(self) -> dict[str, Told]:
         """The numbers of each task that was heard of lately; the files of others go."""
         found = {}
         for file in self._numbers.glob("*.json"):
-            with suppress(OSError, KeyError):  # it is replaced, or goes, in this moment
+            with suppress(OSError, TypeError):  # it goes in this moment, or is another version's
                 if time.time() - file.stat().st_mtime > LATELY:
                     file.unlink()
                 elif said := _read(file):
-                    found[file.stem] = Told(int(said["width"]), list(said["numbers"]))
+                    found[file.stem] = Told(**said)
         return found
 
     def progress(self) -> Progress | None:

@@ -12,6 +12,7 @@ from shopguide.cli.ask import recommend, similar, trending, why
 from shopguide.cli.batch import batch
 from shopguide.cli.config import config
 from shopguide.cli.demo import demo
+from shopguide.cli.doctor import doctor
 from shopguide.cli.evaluate import evaluate
 from shopguide.cli.imports import import_
 from shopguide.cli.report import report
@@ -37,7 +38,7 @@ def cli() -> None:
 
 QUESTIONS = (watch, recommend, similar, trending, why)
 MODEL = (batch, train, activate, evaluate, report, simulate)
-for command in (demo, run, *MODEL, *QUESTIONS, token, import_, forget, retract, export, state, storm, config):
+for command in (demo, run, *MODEL, *QUESTIONS, token, import_, forget, retract, export, state, storm, config, doctor):
     cli.add_command(command)
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from shopguide import receipts
+from shopguide import __version__, receipts
 from shopguide.artefacts import OFF, Artefacts
 from shopguide.cli.control import Control, Verbs
 from shopguide.cli.door import Line
@@ -195,6 +195,7 @@ def operated(line: Line) -> Iterator[Operator]:
     try:
         operator.resume()
         verbs: Verbs = {
+            "version": lambda: __version__,
             "forget": operator.forget,
             "retract": operator.retract,
             "take_in": operator.take_in,

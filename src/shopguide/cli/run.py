@@ -104,6 +104,8 @@ def run(
     def load_sources() -> None:
         feed(line.log, line.collector, sources, stopped, lambda: line.catch_up(AHEAD, stopped))
 
+    if topic is not None:
+        line.state.announce(kafka=topic.spec.servers)
     with operated(line):
         shoppers = open_shop(line, Shop(SEED, start=time.time()), stopped) if "sim:" in specs else None
         if serves:
