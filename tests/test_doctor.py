@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib.metadata
 import json
 import os
 import random
@@ -71,6 +71,22 @@ def status(name: str, path: Path | None, **more: Any) -> tuple[str, str]:
     finding = found(name, path, **more)
     assert finding is not None and (finding.status == "ok") == (not finding.mend)
     return finding.status, finding.said
+
+
+def not_installed(monkeypatch: pytest.MonkeyPatch, lacking: str) -> None:
+    version = importlib.metadata.version
+
+    def without(name: str) -> str:
+        if name == lacking:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", without)
+
+
+def test_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    not_installed(monkeypatch, "orjson")
+    assert status("software", None) == ("fail", "not installed: orjson")
 
 
 def test_what_a_run_leaves_is_well_and_stays_as_it_is(state: Path) -> None:
@@ -194,8 +210,7 @@ def test_models_and_what_they_need(state: Path, monkeypatch: pytest.MonkeyPatch)
     assert found("models", state) is None
     artefact = Artefacts(state / "models").write({"rnn.onnx": b"?"}, {"rnn": {}}, {}, {})
     assert status("models", state)[0] == "ok" and status("extras", state)[0] == "ok"
-    find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else find(name))
+    not_installed(monkeypatch, "onnxruntime")
     assert status("extras", state)[0] == "fail"
     assert status("extras", None)[0] == "ok" and "not here" in status("extras", None)[1]
     artefact.mark()
@@ -306,8 +321,7 @@ def test_kafka(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert status("kafka", state)[0] == "ok"
     assert status("kafka", state)[0] == "fail"
     one.release()
-    find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "confluent_kafka" else find(name))
+    not_installed(monkeypatch, "confluent-kafka")
     assert "shopguide[kafka]" in str(found("extras", state))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import os
 import platform
 import shutil
@@ -31,7 +30,7 @@ from shopguide.settings import Settings, load
 from shopguide.state import StateDir, fits
 
 NEEDED = ("numpy", "msgpack", "pyzmq", "orjson", "xxhash", "pydantic", "starlette", "uvicorn", "streamparse")
-EXTRAS = {"parquet": "pyarrow", "kafka": "confluent_kafka", "networks": "onnxruntime", "train": "lightgbm"}
+EXTRAS = {"parquet": "pyarrow", "kafka": "confluent-kafka", "networks": "onnxruntime", "train": "lightgbm"}
 TAIL = 65536  # newest rows of a partition whose times are looked at
 SLOW = 0.02  # seconds that a disk may take to make a page durable
 AHEAD = 5.0  # seconds that the newest row may be ahead of this clock
@@ -84,12 +83,9 @@ class Checkup:
 
 
 def software(_: Checkup) -> Finding:
-    versions = {}
-    for name in NEEDED:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            return fail(f"{name} is not installed", "pip install shopguide anew, with its dependencies")
+    versions = {name: _version(name) for name in NEEDED}
+    if missing := [name for name, version in versions.items() if not version]:
+        return fail(f"not installed: {', '.join(missing)}", "pip install shopguide anew, with its dependencies")
     named = ", ".join(f"{name} {version}" for name, version in versions.items())
     return ok(f"shopguide {__version__}, Python {platform.python_version()}, libzmq {zmq.zmq_version()}, {named}")
 
@@ -249,7 +245,7 @@ def models(what: Checkup) -> Finding | None:
 
 
 def extras(what: Checkup) -> Finding:
-    lacking = {extra: name for extra, name in EXTRAS.items() if importlib.util.find_spec(name) is None}
+    lacking = {extra: name for extra, name in EXTRAS.items() if not _version(name)}
     needed = set()
     if what.state is not None:
         trained = {model for one in Artefacts(what.state.models).all() for model in one.models}
@@ -263,6 +259,14 @@ def extras(what: Checkup) -> Finding:
     there = [name for name in EXTRAS.values() if name not in lacking.values()]
     rest = f"; not here, and not needed: {', '.join(lacking.values())}" if lacking else ""
     return ok(f"{', '.join(there) or 'none'}{rest}")
+
+
+def _version(distribution: str) -> str:
+    """Of what is installed; empty: it is not."""
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def _owner(path: Path) -> str:
