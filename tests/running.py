@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -16,10 +17,13 @@ from shopguide.state import StateDir
 class Running:
     """``shopguide run --source http:`` on a state directory."""
 
-    def __init__(self, state: Path, *more: str) -> None:
+    def __init__(self, state: Path, *more: str, **settings: object) -> None:
         command = [sys.executable, "-c", "from shopguide.cli import main; main()", "run", "--source", "http:"]
         where = ["--http", "127.0.0.1:0", "--push", "tcp://127.0.0.1:*", "--state", str(state), *more]
-        self.process = subprocess.Popen([*command, *where], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        environment = os.environ | {f"SHOPGUIDE_{name.upper()}": str(value) for name, value in settings.items()}
+        self.process = subprocess.Popen(
+            [*command, *where], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        )
         while "http" not in StateDir(state).running():
             assert self.process.poll() is None, self.process.communicate()
             time.sleep(0.05)

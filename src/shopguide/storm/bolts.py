@@ -124,6 +124,7 @@ class PushBolt(MeasuredBolt):
     def initialize(self, storm_conf: dict[str, Any], context: dict[str, Any]) -> None:
         super().initialize(storm_conf, context)
         self.stage = self.deployment.intake()
+        self.meter.count("lists_dropped_total", 0)
 
     def process(self, tup: Any) -> None:
         said = [msgpack.packb({"gone": tup.values[1]})] if tup.stream == GONE else msgpack.unpackb(tup.values[1])

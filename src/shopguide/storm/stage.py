@@ -47,6 +47,10 @@ class RetryingBolt(MeasuredBolt, ABC):
 
     auto_ack = False
 
+    def initialize(self, storm_conf: dict[str, Any], context: dict[str, Any]) -> None:
+        super().initialize(storm_conf, context)
+        self.meter.count("tuples_failed_total", 0, self.deployment.component)
+
     @abstractmethod
     def handle(self, tup: Any) -> None:
         """Raises GapError or StateError for a tuple that has to come again."""
