@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from shopguide.state import StateDir
 
@@ -22,10 +22,10 @@ class Running:
         where = ["--http", "127.0.0.1:0", "--push", "tcp://127.0.0.1:*", "--state", str(state), *more]
         environment = os.environ | {f"SHOPGUIDE_{name.upper()}": str(value) for name, value in settings.items()}
         self.process = subprocess.Popen(
-            [*command, *where], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+            [*command, *where], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
         )
         while "http" not in StateDir(state).running():
-            assert self.process.poll() is None, self.process.communicate()
+            assert self.process.poll() is None, self.process.stderr and self.process.stderr.read()
             time.sleep(0.05)
         self.where = StateDir(state).running()
 
@@ -50,6 +50,17 @@ class Running:
     def stop(self) -> str:
         """What it said on stderr."""
         self.process.terminate()
-        _, err = self.process.communicate(timeout=60)
+        assert self.process.stderr is not None
+        err = self.process.stderr.read()
+        self.process.wait(60)
         assert self.process.returncode == 0 and "Traceback" not in err, err
         return err
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Whatever went wrong, it ends."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()

@@ -343,14 +343,14 @@ def test_storm(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_running_process_is_well(tmp_path: Path) -> None:
-    running = Running(tmp_path / "s")
-    told = examine(Checkup(tmp_path / "s"))
-    assert {name: told[name].status for name in ("process", "http", "push")} == dict.fromkeys(
-        ("process", "http", "push"), "ok"
-    )
-    done = CliRunner().invoke(cli, ["doctor", "--connect", running.where["http"], "--json"])
-    assert done.exit_code == 0 and "http" in [check["check"] for check in json.loads(done.output)["checks"]]
-    running.stop()
+    with Running(tmp_path / "s") as running:
+        told = examine(Checkup(tmp_path / "s"))
+        assert {name: told[name].status for name in ("process", "http", "push")} == dict.fromkeys(
+            ("process", "http", "push"), "ok"
+        )
+        done = CliRunner().invoke(cli, ["doctor", "--connect", running.where["http"], "--json"])
+        assert done.exit_code == 0 and "http" in [check["check"] for check in json.loads(done.output)["checks"]]
+        running.stop()
 
 
 def test_rubbish_is_no_traceback(state: Path) -> None:

@@ -114,30 +114,30 @@ def test_routes_are_of_a_fixed_set() -> None:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     state = tmp_path_factory.mktemp("state")
-    one = Running(state, state_every=0.5)
-    visitor = one.post("/v1/visitor", {})
-    one.post(
-        "/v1/events",
-        [{"user": f"u{u}", "item": f"i{i}", "kind": "view", "id": f"{u}-{i}"} for u in range(9) for i in range(4)],
-    )
-    one.post(
-        "/v1/events",
-        [{"user": "u1", "item": "i1", "id": "1-1"}, {"item": "i1", "kind": "view"}, {"user": "u", "kind": "fly"}],
-    )
-    with Subscriber(visitor["token"], one.where["push"], one.where["gap"]) as subscriber:
-        events = [{"kind": "view", "item": "i1"}, {"kind": "impression", "item": "i2"}]
-        assert subscriber.receive(10) is not None
-        one.post("/v1/events", {"token": visitor["token"], "events": events[:1]})
-        update = subscriber.receive(10)
-        assert update is not None and {item["item"] for item in update.items} > {"i2"}
-        one.post("/v1/events", {"token": visitor["token"], "events": events[1:]})
-        events = [{"kind": "click", "item": "i2"}, {"kind": "purchase", "item": "i2"}]
-        one.post("/v1/events", {"token": visitor["token"], "events": events, "webdriver": True})
-        one.post("/v1/events", {"token": visitor["token"], "events": events})
-    ask(state, "activate", version="off", models=["rnn"])
-    time.sleep(EVERY + 1.5)  # a tick comes once a second
-    yield one
-    one.stop()
+    with Running(state, state_every=0.5) as one:
+        visitor = one.post("/v1/visitor", {})
+        one.post(
+            "/v1/events",
+            [{"user": f"u{u}", "item": f"i{i}", "kind": "view", "id": f"{u}-{i}"} for u in range(9) for i in range(4)],
+        )
+        one.post(
+            "/v1/events",
+            [{"user": "u1", "item": "i1", "id": "1-1"}, {"item": "i1", "kind": "view"}, {"user": "u", "kind": "fly"}],
+        )
+        with Subscriber(visitor["token"], one.where["push"], one.where["gap"]) as subscriber:
+            events = [{"kind": "view", "item": "i1"}, {"kind": "impression", "item": "i2"}]
+            assert subscriber.receive(10) is not None
+            one.post("/v1/events", {"token": visitor["token"], "events": events[:1]})
+            update = subscriber.receive(10)
+            assert update is not None and {item["item"] for item in update.items} > {"i2"}
+            one.post("/v1/events", {"token": visitor["token"], "events": events[1:]})
+            events = [{"kind": "click", "item": "i2"}, {"kind": "purchase", "item": "i2"}]
+            one.post("/v1/events", {"token": visitor["token"], "events": events, "webdriver": True})
+            one.post("/v1/events", {"token": visitor["token"], "events": events})
+        ask(state, "activate", version="off", models=["rnn"])
+        time.sleep(EVERY + 1.5)  # a tick comes once a second
+        yield one
+        one.stop()
 
 
 def test_a_real_answer_counts_what_was_done(running: Running) -> None:

@@ -245,6 +245,7 @@ class Scorer:
             try:
                 self._put_in_force(model, None if version == OFF else artefacts.open(version))
                 self.unloadable.pop(model, None)
+                logger.info("a model is in force", extra={"model": model, "version": version})
             except ShopguideError as e:
                 self.unloadable[model] = str(e)
                 logger.warning("model %s stays as it was: %s", model, e)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gc
+import logging
 import sys
 
 import click
 
-from shopguide import __version__
+from shopguide import __version__, journal
 from shopguide.cli.ask import recommend, similar, trending, why
 from shopguide.cli.batch import batch
 from shopguide.cli.config import config
@@ -57,7 +58,10 @@ def main() -> None:
         e.show()
         sys.exit(e.exit_code)
     except ShopguideError as e:
-        click.echo(f"shopguide: {e}", err=True)
+        if journal.in_json():
+            logging.getLogger(__name__).error("%s", e)
+        else:
+            click.echo(f"shopguide: {e}", err=True)
         sys.exit(2)
     except BrokenPipeError:
         sys.stderr.close()

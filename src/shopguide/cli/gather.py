@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shopguide import snapshot
-from shopguide.cli.keeper import Saved
+from shopguide.cli.keeper import Saved, told
 from shopguide.compaction import Kept, retain
 from shopguide.errors import StateError
 from shopguide.featurize import Featurizer
@@ -104,6 +104,7 @@ class Gatherer:
         self._kept = due.offsets
         self.saved.written += 1
         self.saved.seconds = time.monotonic() - self._since
+        told(path, {p: at - 1 for p, at in enumerate(due.offsets)}, self.saved.seconds)
         self._rejects.settle(dict(enumerate(due.offsets)))
         if wanted is not None:
             self._wanted = None if self._wanted is wanted else self._wanted

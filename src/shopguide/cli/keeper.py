@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shopguide.compaction import Kept, retain
@@ -37,6 +38,13 @@ class Saved:
     written: int = 0
     failed: int = 0
     seconds: float = 0.0
+
+
+def told(path: Path, reached: dict[int, int], seconds: float) -> None:
+    """Say that a snapshot is written, of all rows up to these offsets."""
+    if logger.isEnabledFor(logging.INFO):
+        nbytes = sum(file.stat().st_size for file in path.iterdir())
+        logger.info("snapshot written", extra={"offsets": reached, "seconds": round(seconds, 3), "bytes": nbytes})
 
 
 class Keeper:
@@ -77,10 +85,11 @@ class Keeper:
         try:
             self._log.commit()
             rejects.commit()
-            self._state.save(moment.parts, self._fits, 1 if only else self._keep)
+            path = self._state.save(moment.parts, self._fits, 1 if only else self._keep)
             moment.parts.clear()  # memory that compaction can have
             self.saved.written += 1
             self.saved.seconds = time.monotonic() - began
+            told(path, moment.reached, self.saved.seconds)
             self._durable = moment.reached
             if isinstance(self._log, Log):
                 self.compacted = retain(self._log, moment.kept, self.compacted)

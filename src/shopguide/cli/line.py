@@ -137,6 +137,7 @@ class RunningLine(Line):
             deployment.STATE: str(self.state.path),
             deployment.LOG: self.log,
             deployment.PARTS: parts,
+            "pystorm.log.level": self.settings.run.level,
         }
         if self.push is not None:
             configuration[deployment.INTAKE] = self.push.intake

@@ -69,13 +69,15 @@ class Operator:
                 for one in person:
                     line.push.revoke(one)
             line.state.note_forgets([one for one in line.state.forgets() if one not in (note, *person)])
+        offsets = {str(p): int(offsets[-1]) for p, offsets in found.offsets.items() if len(offsets)}
+        logger.info("somebody is forgotten", extra={"rows": sum(found.kinds.values()), "offsets": offsets})
         return {
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "identities": len(person),
             "rows": sum(found.kinds.values()),
             "kinds": dict(sorted(found.kinds.items())),
             "sha256": found.digest,
-            "offsets": {str(p): int(offsets[-1]) for p, offsets in found.offsets.items() if len(offsets)},
+            "offsets": offsets,
             "learned_models": learned_models,
             **self._kept_by(),
         }

@@ -285,6 +285,13 @@ class HttpSettings(Section):
         return keys
 
 
+class RunSettings(Section):
+    logs: Literal["text", "json"] = Field("text", description="how the process tells of itself on stderr")
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "warning", description="from which level on; debug names the events of each batch, by their places in the log"
+    )
+
+
 class StormSettings(Section):
     host: str = Field("127.0.0.1", description="address at which a topology's tasks reach the process on the state")
 
@@ -300,4 +307,5 @@ class Settings(Section):
     rank: RankSettings = RankSettings()  # type: ignore[call-arg]
     push: PushSettings = PushSettings()  # type: ignore[call-arg]
     http: HttpSettings = HttpSettings()  # type: ignore[call-arg]
+    run: RunSettings = RunSettings()  # type: ignore[call-arg]
     storm: StormSettings = StormSettings()  # type: ignore[call-arg]

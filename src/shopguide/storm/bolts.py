@@ -34,12 +34,14 @@ class CleanBolt(MeasuredBolt):
 
     def process(self, tup: Any) -> None:
         batch, rejects = clean(cast(Batch, unpack(tup.values[1])))
-        for reason in map(reason_word, rejects.reason):
+        for offset, reason in zip(rejects.offset.tolist(), map(reason_word, rejects.reason), strict=True):
             self.meter.count("events_rejected_total", label=reason)
+            self.trace(f"rejected: {reason}", batch.partition, offset=offset)
         if rejects.reason:
             self.emit([batch.partition, rejects.offset.tolist(), rejects.reason, rejects.raw], stream="rejected")
         if catalogue.concerns(batch):
             self.emit([batch.partition, pack(catalogue.extract(batch))], stream=CATALOGUE)
+        self.trace("clean", batch.partition, offset=batch.first, last=batch.last, rows=len(batch.events))
         self.emit([batch.partition, pack(batch)])
 
 
@@ -67,6 +69,7 @@ class FeaturizeBolt(PartitionsBolt):
         if len(update.relay):
             rows = Batch(update.partition, update.relayed + 1, update.last, update.relay, Names())
             self.emit([update.partition, pack(rows)], stream=RELAY)
+        self.trace("learned", update.partition, offset=update.first, last=update.last, rows=len(update.lessons))
         self.emit([update.partition, pack(replace(update, relay=Events()))])
 
 
@@ -95,6 +98,7 @@ class ScoreBolt(ModelBolt):
             self.stage.learn_catalogue(unpack(tup.values[1]))
             return
         slate = self.stage.score(cast(Update, unpack(tup.values[1])))
+        self.trace("scored", slate.partition, offset=slate.first, last=slate.last, lists=len(slate.looks))
         if len(slate.looks):
             self.emit([slate.partition, pack(slate)])
 
@@ -115,6 +119,8 @@ class RankBolt(StageBolt):
             return
         lists = self.stage.rank(cast(Slate, unpack(tup.values[1])))
         self.meter.count("lists_total", len(lists))
+        for one in lists:
+            self.trace("ranked", one["partition"], offset=one["offset"])
         self.emit([tup.values[0], msgpack.packb([msgpack.packb(one) for one in lists])])
 
 
@@ -132,6 +138,8 @@ class PushBolt(MeasuredBolt):
         if dropped:
             self.meter.count("lists_dropped_total", dropped)
             self.logger.warning("the push server is slow: dropped %s lists of partition %s", dropped, tup.values[0])
+        for one in map(msgpack.unpackb, said if self.traces and tup.stream != GONE else ()):
+            self.trace("handed to the push server", tup.values[0], offset=one["offset"])
 
     def process_tick(self, tup: Any) -> None:
         super().process_tick(tup)

@@ -203,7 +203,7 @@ class LocalRunner:
         if self.crashes > CRASHES:
             raise WorkerError(f"{task.name} raised {self.crashes} times at the same place: {error}") from error
         self.restarts += 1
-        logger.warning("worker begins again from the newest snapshot")
+        logger.warning("worker begins again from the newest snapshot", extra={"task": task.name})
         self.close()
         self._build()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from typing import Any
@@ -80,6 +81,9 @@ class LogSpout(Spout):
                 self.pending[partition][tup_id] = batch.first
                 self.emit([partition, pack(batch)], tup_id=tup_id)
                 self.meter.carried(len(batch.events))
+                if self.logger.isEnabledFor(logging.DEBUG):
+                    places = {"offset": batch.first, "last": batch.last, "rows": len(batch.events)}
+                    self.logger.debug("read", extra={"task": self.deployment.name, "partition": partition, **places})
                 self.meter.took(time.perf_counter() - began)
                 return
 

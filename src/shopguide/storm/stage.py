@@ -3,6 +3,7 @@ begins from the newest snapshot."""
 
 from __future__ import annotations
 
+import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -38,7 +39,18 @@ class MeasuredBolt(Bolt):
         if self.began is not None:
             self.meter.took(time.perf_counter() - self.began)
 
+    @property
+    def traces(self) -> bool:
+        """Whether anybody asks what becomes of each event."""
+        return bool(self.logger.isEnabledFor(logging.DEBUG))
+
+    def trace(self, said: str, partition: int, **places: Any) -> None:
+        """Say what became of events, by their places in the log."""
+        if self.traces:
+            self.logger.debug(said, extra={"task": self.deployment.name, "partition": partition, **places})
+
     def process_tick(self, tup: Any) -> None:
+        self.deployment.ready()
         self.meter.tell(getattr(self, "stage", None))
 
 
