@@ -130,16 +130,14 @@ class PushBolt(MeasuredBolt):
     def initialize(self, storm_conf: dict[str, Any], context: dict[str, Any]) -> None:
         super().initialize(storm_conf, context)
         self.stage = self.deployment.intake()
-        self.meter.count("lists_dropped_total", 0)
 
     def process(self, tup: Any) -> None:
         said = [msgpack.packb({"gone": tup.values[1]})] if tup.stream == GONE else msgpack.unpackb(tup.values[1])
         dropped = self.stage.send(said)
+        self.meter.count("lists_dropped_total", dropped)
         if dropped:
-            self.meter.count("lists_dropped_total", dropped)
             self.logger.warning("the push server is slow: dropped %s lists of partition %s", dropped, tup.values[0])
-        for one in map(msgpack.unpackb, said if self.traces and tup.stream != GONE else ()):
-            self.trace("handed to the push server", tup.values[0], offset=one["offset"])
+        self.trace_lists("handed to the push server", tup.values[0], said)
 
     def process_tick(self, tup: Any) -> None:
         super().process_tick(tup)

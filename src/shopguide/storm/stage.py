@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+import msgpack
 from streamparse import Bolt
 
 from shopguide.errors import GapError, LostError, StateError
@@ -48,6 +49,12 @@ class MeasuredBolt(Bolt):
         """Say what became of events, by their places in the log."""
         if self.traces:
             self.logger.debug(said, extra={"task": self.deployment.name, "partition": partition, **places})
+
+    def trace_lists(self, said: str, partition: int, packed: list[bytes]) -> None:
+        """The same of packed lists."""
+        for one in map(msgpack.unpackb, packed if self.traces else ()):
+            if "offset" in one:
+                self.trace(said, partition, offset=one["offset"])
 
     def process_tick(self, tup: Any) -> None:
         self.deployment.ready()
