@@ -64,6 +64,12 @@ def test_names_are_as_prometheus_wants_them() -> None:
         assert family.kind != "histogram" or name.endswith(("_seconds", "_rows")), name
 
 
+def test_operators_are_told_of_each() -> None:
+    told = (DEPLOY.parent / "docs" / "operations.md").read_text()
+    named = set(re.findall(r"`(shopguide_[a-z_]+)`", told))
+    assert named == FAMILIES.keys()
+
+
 def test_what_another_version_wrote_is_left_out() -> None:
     strange = [
         Sample("shopguide_of_tomorrow", [], 1),

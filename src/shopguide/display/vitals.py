@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
@@ -60,7 +61,8 @@ class Vitals:
         """All numbers, as Prometheus reads them."""
         if not allowed(request, self._settings.metrics):
             raise HTTPException(404, "not found")
-        text = self._exposition.text([*await self._line.samples(), *self._samples()])
+        samples = [*await self._line.samples(), *self._samples()]
+        text = await asyncio.to_thread(self._exposition.text, samples)
         return Response(text, headers={"cache-control": "no-store", "content-type": self._exposition.content_type})
 
     def _samples(self) -> Iterator[Sample]:
