@@ -35,6 +35,7 @@ def dress(form: Form, level: Level) -> None:
     """The same through whatever handlers there are: pystorm has its own."""
     for handler in logging.getLogger().handlers:
         handler.setFormatter(Formatter(form))
+        handler.setLevel(logging.NOTSET)
     known = [name for name in logging.Logger.manager.loggerDict if name.split(".")[0] in OURS]
     for name in {*OURS, *known}:
         logging.getLogger(name).setLevel(level.upper())
