@@ -100,8 +100,9 @@ def test_one_event_is_followed_through_the_stages(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in err.splitlines()]
     ranked = [line for line in lines if line["message"] == "ranked"][-1]
     at = ranked["partition"], ranked["offset"]
-    stages = {line["logger"].rpartition(".")[2]: line for line in lines if holds(line, *at)}
-    assert stages.keys() >= {"log", "clean", "featurize", "score", "rank", "push"}
+    said = [line["message"] for line in lines if holds(line, *at)]
+    way = ("logged", "read", "clean", "learned", "scored", "ranked", "handed to the push server")
+    assert [said.index(word) for word in way] == sorted(said.index(word) for word in way)
     told = {line["message"]: line for line in lines}
     assert told["rejected: unknown kind"]["offset"] >= 0
     assert told["snapshot written"].keys() >= {"offsets", "seconds", "bytes"}

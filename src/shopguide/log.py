@@ -11,6 +11,7 @@ commits and replaces.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,8 @@ from shopguide.errors import StateError
 from shopguide.partition import Partition
 from shopguide.records import Batch, Events, Names
 from shopguide.segment import Header, frame
+
+logger = logging.getLogger(__name__)
 
 SYNCERS = 16  # files that are made durable at once
 
@@ -74,6 +77,9 @@ class Log:
             for hear in self._listeners:
                 hear(batch)
         self.appended.set()
+        if logger.isEnabledFor(logging.DEBUG):
+            places = {"partition": partition, "offset": first, "last": batch.last, "rows": len(events)}
+            logger.debug("logged", extra=places)
         return first
 
     def listen(self, hear: Callable[[Batch], None]) -> None:
