@@ -53,7 +53,7 @@ FAMILIES: dict[str, Family] = {
             "counter", "Rows that make no sense, by reason, since the task began.", ("reason", "task")
         ),
         "events_double_total": Family("counter", "Rows dropped since their id had come before.", TASK),
-        "events_expired_total": Family("counter", "Rows of the log that are beyond retention.", PARTITION),
+        "events_expired_total": Family("counter", "Rows of the log that are beyond retention.", ("partition", "task")),
         "double_ids": Family("gauge", "Ids of events that are remembered, against doubles.", TASK),
         "double_ids_evicted_total": Family("counter", "Ids of events that were let go of, being old.", TASK),
         "users": Family("gauge", "Users of whom there are events.", TASK),

@@ -19,7 +19,6 @@ from shopguide.tasks import Tasks
 
 EVERY = 2.0  # seconds between two takings of the numbers
 KINDS = {kind.name.lower() for kind in Kind}
-OF_PARTITIONS = "events_expired_total"  # whose label is no task
 
 
 class Meter:
@@ -69,7 +68,7 @@ class Meter:
         if isinstance(stage, Featurizer):
             yield from self._kept(stage)
         for metric, labels, value in readings(stage):
-            yield Sample(f"shopguide_{metric}", labels if metric == OF_PARTITIONS else [*labels, task], value)
+            yield Sample(f"shopguide_{metric}", [*labels, task], value)
 
     def _kept(self, stage: Featurizer) -> Iterator[Sample]:
         counts = stage.counts - self._before
