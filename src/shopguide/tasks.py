@@ -131,15 +131,20 @@ class Tasks:
         _replace(self._numbers / f"{task}.json", asdict(Told(width, numbers)))
 
     def told(self) -> dict[str, Told]:
-        """The numbers of each task that was heard of lately; the files of others go."""
+        """The numbers of each task that was heard of lately."""
         found = {}
         for file in self._numbers.glob("*.json"):
             with suppress(OSError, TypeError):  # it goes in this moment, or is another version's
-                if time.time() - file.stat().st_mtime > LATELY:
-                    file.unlink()
-                elif said := _read(file):
+                if _age(file) < LATELY and (said := _read(file)):
                     found[file.stem] = Told(**said)
         return found
+
+    def drop_silent(self) -> None:
+        """The files of tasks that are gone go."""
+        for file in self._numbers.glob("*.json"):
+            with suppress(OSError):
+                if _age(file) > 2 * LATELY:
+                    file.unlink()
 
     def progress(self) -> Progress | None:
         """What the spout reported last; None: there never was one."""
@@ -188,6 +193,10 @@ def _replace(path: Path, said: dict[str, Any]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(json.dumps(said))
     temporary.replace(path)
+
+
+def _age(path: Path) -> float:
+    return time.time() - path.stat().st_mtime
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -118,6 +118,7 @@ class ClusterLine(Line):
         return {"featurize": found.featurizer, "score": found.scorer, "rank": found.ranker}[name]
 
     def numbers(self) -> dict[str, Told]:
+        self._tasks.drop_silent()
         return self._tasks.told()
 
     def missing(self) -> list[str]:

@@ -181,4 +181,4 @@ def _loopback(host: str) -> bool:
     try:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
-        return host in ("localhost", "")
+        return host == "localhost"
