@@ -14,6 +14,7 @@ import httpx
 from shopguide.collect.collector import raw_of
 from shopguide.display import Server, create_app
 from shopguide.errors import TokenError
+from shopguide.metrics import Sample
 from shopguide.settings import Settings
 
 LIMIT = 4096
@@ -35,7 +36,7 @@ class MemoryLine:
         self.writes = asyncio.Event()  # set: the disk does not hang
         self.writes.set()
         self.silent = False
-        self.too_much = ""
+        self.too_much = self.stuck = ""
         self.said: list[tuple[str, object]] = []  # rows by their items, logins, who is forgotten, in order
 
     async def collect(self, batches: list[list[dict]]) -> list[SimpleNamespace]:
@@ -107,6 +108,15 @@ class MemoryLine:
 
     def products(self) -> list[dict]:
         return self.catalogue
+
+    def alive(self) -> dict:
+        return {"line": {"ok": not self.stuck, "said": self.stuck or "works"}}
+
+    def ready(self) -> dict:
+        return {**self.alive(), "disk": {"ok": not self.too_much, "said": self.too_much or "has room"}}
+
+    async def samples(self) -> list:
+        return [Sample("shopguide_watched_users", [], len(self.lists))]
 
     def counts(self) -> dict:
         return {"events": len(self.rows), "rejected": 0, "watched": len(self.lists), "events_per_second": 0.0}

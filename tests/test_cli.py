@@ -27,7 +27,7 @@ COMMANDS = (
     ["evaluate"], ["train"], ["activate"], ["report"],
     ["state", "checksum"], ["state", "check"], ["state", "info"], ["state", "diff"], ["config", "show"],
     ["config", "check"], ["config", "explain"], ["forget"], ["retract"], ["export"], ["import"],
-    ["storm", "status"], ["storm", "wait"], ["storm", "rebalance"],
+    ["doctor"], ["storm", "status"], ["storm", "wait"], ["storm", "rebalance"],
 )  # fmt: skip
 
 

@@ -327,11 +327,35 @@ class TestPages:
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["referrer-policy"] == "no-referrer"
 
-    async def test_health(self, client):
+    async def test_health(self, client, line):
         assert (await client.get("/healthz")).json() == {
             "status": "ok", "streams": 0, "refused": {}, "events": 0, "rejected": 0, "watched": 0,
-            "events_per_second": 0.0,
+            "events_per_second": 0.0, "checks": {"line": {"ok": True, "said": "works"}},
         }  # fmt: skip
+        line.stuck = "it hangs"
+        answer = await client.get("/healthz")
+        assert (answer.status_code, answer.json()) == (
+            503,
+            {"status": "failing", "checks": {"line": {"ok": False, "said": "it hangs"}}, "streams": 0, "refused": {}},
+        )
+
+    async def test_readiness(self, client, line):
+        answer = await client.get("/readyz")
+        assert (answer.status_code, answer.json()["status"], list(answer.json()["checks"])) == (
+            200,
+            "ok",
+            ["line", "disk"],
+        )
+        line.too_much = "no room"
+        answer = await client.get("/readyz")
+        assert (answer.status_code, answer.json()["checks"]["disk"]) == (503, {"ok": False, "said": "no room"})
+        assert (await client.get("/healthz")).status_code == 200
+
+    async def test_numbers(self, client, line):
+        assert "shopguide_watched_users 0.0" in (await client.get("/metrics")).text
+        assert (await client.get("/metrics", headers={"x-forwarded-for": "127.0.0.1"})).status_code == 404
+        async with serving(line, metrics="off") as (_, other):
+            assert (await other.get("/metrics")).status_code == 404
 
     @pytest.mark.parametrize("path", ["/nothing", "/v1/nothing", "/static/nothing.js", "/static/..%2fapp.py"])
     async def test_unknown_is_a_404_line(self, client, path):

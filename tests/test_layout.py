@@ -25,6 +25,7 @@ NOUNS = {
     "tastes",
     "intent",
     "keys",
+    "metrics",
     "models",
     "networks",
     "probabilities",

@@ -25,7 +25,7 @@ from shopguide.state import StateDir
 from shopguide.tokens import KeyRing, mint_admin
 
 DOCUMENT = json.loads((STATIC / "openapi.json").read_text())
-NOT_FOR_PROGRAMS = {"/", "/desk", "/favicon.ico", "/sg.js", "/sg-widget.js", "/sg-zh.js", "/static"}
+NOT_FOR_PROGRAMS = {"/", "/desk", "/metrics", "/favicon.ico", "/sg.js", "/sg-widget.js", "/sg-zh.js", "/static"}
 CASES = int(os.environ.get("SHOPGUIDE_CASES", "40"))  # random requests to each route, at most
 SECONDS = 0.15 * CASES  # for them, at most
 

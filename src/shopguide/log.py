@@ -11,6 +11,7 @@ commits and replaces.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,8 @@ from shopguide.errors import StateError
 from shopguide.partition import Partition
 from shopguide.records import Batch, Events, Names
 from shopguide.segment import Header, frame
+
+logger = logging.getLogger(__name__)
 
 SYNCERS = 16  # files that are made durable at once
 
@@ -74,6 +77,9 @@ class Log:
             for hear in self._listeners:
                 hear(batch)
         self.appended.set()
+        if logger.isEnabledFor(logging.DEBUG):
+            places = {"partition": partition, "offset": first, "last": batch.last, "rows": len(events)}
+            logger.debug("logged", extra=places)
         return first
 
     def listen(self, hear: Callable[[Batch], None]) -> None:
@@ -124,6 +130,11 @@ class Log:
     def last_row(self, source: int, partition: int) -> int:
         """The last row of a source that the partition holds; -1: none."""
         return self._parts[partition].rows.get(source, -1)
+
+    @property
+    def refuses(self) -> str:
+        """Why nothing can be written; empty: it can."""
+        return self._broken
 
     def nbytes(self) -> int:
         """Bytes on disk."""

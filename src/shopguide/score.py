@@ -59,6 +59,7 @@ class Scorer:
         self._replica, self._replicas = replica, replicas
         self._models, self.in_force = models, InForce()
         self.intent: Intent | None = None  # None: as featurize says
+        self.unloadable: dict[str, str] = {}  # model: why the version in force is not served
         self._gap = settings.learn.session_gap
         learn, score = settings.learn, settings.score
         self._limit = score.neighbours
@@ -229,6 +230,10 @@ class Scorer:
             raise StateError(f"score's snapshot is broken: {e}") from None
         self._activate(list(self.in_force.versions))
 
+    def models(self) -> dict[str, Any]:
+        """The core's models of the recommenders that have one."""
+        return {name: one.model for name, one in self._recommenders.items() if hasattr(one, "model")}
+
     def check(self) -> None:
         """Raises CoreError where an invariant of the core does not hold."""
         self.audience.check()
@@ -244,7 +249,10 @@ class Scorer:
             version = self.in_force.versions[model]
             try:
                 self._put_in_force(model, None if version == OFF else artefacts.open(version))
+                self.unloadable.pop(model, None)
+                logger.info("a model is in force", extra={"model": model, "version": version})
             except ShopguideError as e:
+                self.unloadable[model] = str(e)
                 logger.warning("model %s stays as it was: %s", model, e)
 
     def _put_in_force(self, model: str, artefact: Artefact | None) -> None:

@@ -187,6 +187,15 @@ class StateDir:
                 logger.warning("snapshot %s is passed over: %s", path.name, e)
         return None
 
+    def fitting(self, fits: str) -> list[str]:
+        """The names of the snapshots that were made under such settings, the oldest first."""
+        found = []
+        for path in self._all():
+            with suppress(OSError, KeyError, ValueError):
+                if json.loads((path / "manifest.json").read_text())["fits"] == fits:
+                    found.append(path.name)
+        return found
+
     def drop_ahead(self, holds: Callable[[Sequence[int]], bool]) -> bool:
         """Remove snapshots that hold rows which the log has lost. Whether there were any."""
         ahead = []

@@ -2,6 +2,7 @@
 
     began/score-0.json    a task's newest beginning: a name of its own (``life``), and from where on it needs rows
     progress.json         the spout: how far it has read, and up to where everything is acked
+    numbers/score-0.json  a task's own numbers, for operators (shopguide.storm.meter), and how many such tasks there are
     epoch                 the holder: where it changes, all tasks begin anew (the log has lost rows that they learned)
 
 A task that begins, because its worker died or its snapshot did not fit any more, holds what the newest snapshot holds.
@@ -31,13 +32,15 @@ from typing import Any
 
 import numpy as np
 
-from shopguide import snapshot
+from shopguide import __version__, snapshot
 from shopguide.errors import StateError
 from shopguide.snapshot import Columns
 
 POSITION = "position"
 FEATURIZE = "featurize-"
 SCORE = "score-"
+
+LATELY = 30.0  # seconds without new numbers after which a task counts as gone
 
 Offsets = list[int]  # of each partition
 
@@ -61,12 +64,22 @@ class Progress:
     heard: dict[str, str] = field(default_factory=dict)  # task -> its life
 
 
+@dataclass(frozen=True)
+class Told:
+    """Of one task: ``width`` tasks there are of its component; its ``numbers``; its ``version``."""
+
+    width: int
+    numbers: list[Any]
+    version: str = __version__
+
+
 class Tasks:
     """Reads give what is there; what cannot be read now is as if it were not. OSError where the disk refuses."""
 
     def __init__(self, state: Path) -> None:
         self._path = state / "tasks"
         self._began = self._path / "began"
+        self._numbers = self._path / "numbers"
 
     def begin(self, task: str, offsets: Offsets, learned: Offsets) -> Beginning:
         """Say that a task has begun."""
@@ -111,6 +124,27 @@ class Tasks:
             return time.time() - (self._path / "progress.json").stat().st_mtime
         except FileNotFoundError:
             return math.inf
+
+    def tell(self, task: str, width: int, numbers: list[Any]) -> None:
+        """A task's numbers."""
+        self._numbers.mkdir(exist_ok=True)
+        _replace(self._numbers / f"{task}.json", asdict(Told(width, numbers)))
+
+    def told(self) -> dict[str, Told]:
+        """The numbers of each task that was heard of lately."""
+        found = {}
+        for file in self._numbers.glob("*.json"):
+            with suppress(OSError, TypeError):  # it goes in this moment, or is another version's
+                if _age(file) < LATELY and (said := _read(file)):
+                    found[file.stem] = Told(**said)
+        return found
+
+    def drop_silent(self) -> None:
+        """The files of tasks that are gone go."""
+        for file in self._numbers.glob("*.json"):
+            with suppress(OSError):
+                if _age(file) > 2 * LATELY:
+                    file.unlink()
 
     def progress(self) -> Progress | None:
         """What the spout reported last; None: there never was one."""
@@ -159,6 +193,10 @@ def _replace(path: Path, said: dict[str, Any]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(json.dumps(said))
     temporary.replace(path)
+
+
+def _age(path: Path) -> float:
+    return time.time() - path.stat().st_mtime
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +34,19 @@ def ask(holder: Holder, what: str, body: dict[str, Any] | None = None) -> dict[s
         return dict(json.load(answer))
 
 
+def numbers(holder: Holder) -> str:
+    return str(urllib.request.urlopen(f"{holder.url}/metrics", timeout=5).read().decode())
+
+
+def missing(holder: Holder) -> str:
+    """What the holder is not ready for; empty: it is."""
+    try:
+        with urllib.request.urlopen(f"{holder.url}/readyz", timeout=5):
+            return ""
+    except urllib.error.HTTPError as e:
+        return str(json.load(e)["checks"])
+
+
 def listed(lists: Subscriber, fits: Callable[[list[str]], bool]) -> list[str]:
     """The next list that fits."""
     ends = time.monotonic() + PATIENCE
@@ -57,6 +71,10 @@ def test_a_pick_reaches_every_screen_and_is_undone(tmp_path: Path) -> None:
         lists = {user: holder.watch(user) for user in USERS}
         for one in lists.values():
             listed(one, lambda items: len(items) > 0)
+        wait_until(lambda: not missing(holder))
+        wait_until(lambda: 'shopguide_events_kept_total{kind="view",task="featurize-0"} 18.0' in numbers(holder))
+        for stage in ("score", "featurize", "rank", "push", "log"):
+            assert f'shopguide_stage_seconds_count{{stage="{stage}",task="{stage}-0"}} ' in numbers(holder)
         pinned = ask(holder, "pick", {"action": "pin", "item": "i8", "position": 2, "why": "to be seen"})
         for one in lists.values():
             listed(one, lambda items: items[1:2] == ["i8"])

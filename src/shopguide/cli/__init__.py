@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import gc
+import logging
 import sys
 
 import click
 
-from shopguide import __version__
+from shopguide import __version__, journal
 from shopguide.cli.ask import recommend, similar, trending, why
 from shopguide.cli.batch import batch
 from shopguide.cli.config import config
 from shopguide.cli.demo import demo
+from shopguide.cli.doctor import doctor
 from shopguide.cli.evaluate import evaluate
 from shopguide.cli.imports import import_
 from shopguide.cli.report import report
@@ -37,7 +39,7 @@ def cli() -> None:
 
 QUESTIONS = (watch, recommend, similar, trending, why)
 MODEL = (batch, train, activate, evaluate, report, simulate)
-for command in (demo, run, *MODEL, *QUESTIONS, token, import_, forget, retract, export, state, storm, config):
+for command in (demo, run, *MODEL, *QUESTIONS, token, import_, forget, retract, export, state, storm, config, doctor):
     cli.add_command(command)
 
 
@@ -56,7 +58,10 @@ def main() -> None:
         e.show()
         sys.exit(e.exit_code)
     except ShopguideError as e:
-        click.echo(f"shopguide: {e}", err=True)
+        if journal.in_json():
+            logging.getLogger(__name__).error("%s", e)
+        else:
+            click.echo(f"shopguide: {e}", err=True)
         sys.exit(2)
     except BrokenPipeError:
         sys.stderr.close()

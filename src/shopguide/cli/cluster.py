@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from shopguide.cli.door import Line
 from shopguide.cli.follower import Follower
 from shopguide.cli.gather import Gatherer
 from shopguide.cli.host import Host
+from shopguide.cli.keeper import Saved
 from shopguide.errors import StateError
 from shopguide.log import Log
 from shopguide.push import PushServer
@@ -24,7 +26,8 @@ from shopguide.rejects import RejectFiles
 from shopguide.settings import Settings
 from shopguide.state import StateDir
 from shopguide.storm.holder import door_keys
-from shopguide.tasks import Progress, Tasks
+from shopguide.tasks import Progress, Tasks, Told
+from shopguide.topologies.recommend import Recommend
 
 logger = logging.getLogger(__name__)
 
@@ -114,6 +117,26 @@ class ClusterLine(Line):
         found = AtRest(self.state.path)
         return {"featurize": found.featurizer, "score": found.scorer, "rank": found.ranker}[name]
 
+    def numbers(self) -> dict[str, Told]:
+        self._tasks.drop_silent()
+        return self._tasks.told()
+
+    def missing(self) -> list[str]:
+        """Those of the stages, and of what each says that there are of it."""
+        told = self._tasks.told()
+        widths = {spec.name: 1 for spec in Recommend.specs}
+        widths |= {task.rpartition("-")[0]: of.width for task, of in told.items()}
+        tasks = {f"{name}-{at}" for name, width in widths.items() for at in range(width)}
+        return sorted(tasks - told.keys())
+
+    @property
+    def saved(self) -> Saved:
+        return self._gatherer.saved
+
+    @property
+    def restarts(self) -> int:
+        return 0
+
     def knows(self, item: int) -> bool:
         """Only the topology could tell."""
         return True
@@ -128,6 +151,7 @@ class ClusterLine(Line):
     def _work(self) -> None:
         try:
             while not self._stopping.is_set():
+                self.turned = time.monotonic()
                 self._host.serve(TURN)
                 self._progress = self._tasks.progress() or self._progress
                 self._gatherer.step(self._reached())

@@ -94,10 +94,18 @@ class Control:
             yield {"error": f"{type(e).__name__}: {e}"}
 
 
-def ask(directory: Path, do: str, *, under_way: Callable[..., object] = lambda **_: None, **details: Any) -> Any:
+def ask(
+    directory: Path,
+    do: str,
+    *,
+    under_way: Callable[..., object] = lambda **_: None,
+    patience: float | None = None,
+    **details: Any,
+) -> Any:
     """What the process on the directory answers; before that, ``under_way`` is told how far it is. Raises
-    ShopguideError with its words, or where there is none."""
+    ShopguideError with its words, or where there is none, or none that answers within ``patience`` seconds."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(patience)
         try:
             with _short(directory) as path:
                 connection.connect(path)

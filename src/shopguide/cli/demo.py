@@ -11,9 +11,10 @@ from typing import Any
 
 import click
 
+from shopguide import journal
 from shopguide.cli.line import RunningLine
 from shopguide.cli.operator import operated
-from shopguide.cli.options import examples
+from shopguide.cli.options import examples, journal_options
 from shopguide.cli.run import serve, stop_on_signals
 from shopguide.cli.serve import ServedLine
 from shopguide.cli.shoppers import SEED, open_shop
@@ -68,9 +69,19 @@ class DemoShop(ServedLine):
     type=click.Path(path_type=Path, file_okay=False),
     help="State directory; a later demo goes on with it. [default: .shopguide, .shopguide-news, .shopguide-live]",
 )
-def demo(preset: str, port: int, seconds: float | None, state_path: Path | None) -> None:
+@journal_options
+def demo(
+    preset: str,
+    port: int,
+    seconds: float | None,
+    state_path: Path | None,
+    logs: str | None,
+    log_level: str | None,
+) -> None:
     """A simulated shop, newspaper or video site, live, in one process: open the page, click, see the list follow."""
-    settings = load(preset, flags={"http.port": port, "push.endpoint": ANY_PORT})
+    told = {"run.logs": logs, "run.level": log_level}
+    settings = load(preset, flags={"http.port": port, "push.endpoint": ANY_PORT, **told})
+    journal.begin(settings.run.logs, settings.run.level)
     line = RunningLine(StateDir(state_path or Path(STATES[preset])), settings)
     scene = SCENES[preset]  # event ids are of a start: a later demo's are new
     shop = Shop(SEED, products=scene.products, start=time.time(), regime=scene.regime, scene=scene)

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from shopguide.catalogue import Catalogue
+from shopguide.cli.keeper import Saved
 from shopguide.collect.collector import Collector
+from shopguide.errors import ShopguideError
 from shopguide.kafka.binding import refuse_bound
 from shopguide.keys import Secret
 from shopguide.log import Log
@@ -18,11 +20,13 @@ from shopguide.push import PushServer
 from shopguide.records import Kind
 from shopguide.settings import Settings
 from shopguide.state import StateDir
+from shopguide.tasks import Told
 from shopguide.tokens import KeyRing
 
 if TYPE_CHECKING:
     from shopguide.kafka.log import KafkaLog
 
+STUCK = 30.0  # seconds in which the line's thread turns, whatever it is doing
 RELAYS = 3  # times that a row is handed from partition to partition at most, in practice
 
 T = TypeVar("T")
@@ -33,6 +37,7 @@ class Line(ABC):
     events go in and lists come out. ``open_log`` gives the log of that directory; None: its own."""
 
     push: PushServer | None = None
+    _thread: threading.Thread  # does the work
 
     def __init__(
         self, state: StateDir, settings: Settings, open_log: Callable[[Path, Secret], KafkaLog] | None = None
@@ -45,6 +50,7 @@ class Line(ABC):
         self.collector = Collector(self.log, self.secret)
         self.keys = KeyRing.of(self.secret)
         self.forgetting = threading.Lock()  # one person at a time
+        self.turned = time.monotonic()  # when the thread last came round
         self._error: Exception | None = None
 
     @abstractmethod
@@ -82,6 +88,34 @@ class Line(ABC):
     @abstractmethod
     def catalogue(self) -> Catalogue:
         """What is known of items, and the experts' picks; to be read while the line works. May take a moment."""
+
+    @abstractmethod
+    def numbers(self) -> dict[str, Told]:
+        """What the tasks last told of themselves, by their names."""
+
+    @abstractmethod
+    def missing(self) -> list[str]:
+        """Tasks that nothing is heard of."""
+
+    @property
+    @abstractmethod
+    def saved(self) -> Saved:
+        """The snapshots of this process."""
+
+    @property
+    @abstractmethod
+    def restarts(self) -> int:
+        """Times that the stages in this process began again."""
+
+    def stuck(self) -> str:
+        """Why no work is done; empty: it is."""
+        if self._error is not None:
+            known = isinstance(self._error, ShopguideError)
+            return f"the work ended: {self._error if known else type(self._error).__name__}"
+        if not self._thread.is_alive():
+            return "nobody works"
+        silent = time.monotonic() - self.turned
+        return f"nothing has moved for {silent:.0f} s" if silent > STUCK else ""
 
     def behind(self) -> int:
         """Rows of the log that the spout has not read yet."""

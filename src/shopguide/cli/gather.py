@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shopguide import snapshot
+from shopguide.cli.keeper import Saved, told
 from shopguide.compaction import Kept, retain
 from shopguide.errors import StateError
 from shopguide.featurize import Featurizer
@@ -46,6 +47,7 @@ class Gatherer:
         self._wanted: Wanted | None = None
         self._compaction: threading.Thread | None = None
         self._compacted: dict[int, int] = {}
+        self.saved = Saved()
 
     def want(self, acked: list[int], only: bool) -> Future[None]:
         """A snapshot that holds all that is acked now; ``only``: and no other is kept."""
@@ -100,6 +102,9 @@ class Gatherer:
             self._refuse(e)
             return
         self._kept = due.offsets
+        self.saved.written += 1
+        self.saved.seconds = time.monotonic() - self._since
+        told(path, {p: at - 1 for p, at in enumerate(due.offsets)}, self.saved.seconds)
         self._rejects.settle(dict(enumerate(due.offsets)))
         if wanted is not None:
             self._wanted = None if self._wanted is wanted else self._wanted
@@ -108,6 +113,7 @@ class Gatherer:
 
     def _refuse(self, why: StateError) -> None:
         """The disk takes no snapshot now."""
+        self.saved.failed += 1
         logger.warning("no snapshot: %s", why)
         if self._wanted is not None:
             self._wanted.done.set_exception(why)

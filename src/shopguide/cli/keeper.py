@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shopguide.compaction import Kept, retain
@@ -29,6 +31,22 @@ class Moment:
     kept: dict[int, Kept]
 
 
+@dataclass
+class Saved:
+    """Snapshots written and not written since the start; ``seconds`` that the last one took."""
+
+    written: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+
+
+def told(path: Path, reached: dict[int, int], seconds: float) -> None:
+    """Say that a snapshot is written, of all rows up to these offsets."""
+    if logger.isEnabledFor(logging.INFO):
+        nbytes = sum(file.stat().st_size for file in path.iterdir())
+        logger.info("snapshot written", extra={"offsets": reached, "seconds": round(seconds, 3), "bytes": nbytes})
+
+
 class Keeper:
     """One snapshot at a time. When it is durable, what is beyond retention leaves the log."""
 
@@ -37,6 +55,7 @@ class Keeper:
         self._thread: threading.Thread | None = None
         self._error: Exception | None = None
         self._durable: dict[int, int] | None = None
+        self.saved = Saved()
         self.compacted: dict[int, int] = {}  # of each partition: all rows below are within retention or gone
 
     def busy(self) -> bool:
@@ -62,14 +81,19 @@ class Keeper:
         return self._error
 
     def _save(self, moment: Moment, rejects: RejectFiles, only: bool) -> None:
+        began = time.monotonic()
         try:
             self._log.commit()
             rejects.commit()
-            self._state.save(moment.parts, self._fits, 1 if only else self._keep)
+            path = self._state.save(moment.parts, self._fits, 1 if only else self._keep)
             moment.parts.clear()  # memory that compaction can have
+            self.saved.written += 1
+            self.saved.seconds = time.monotonic() - began
+            told(path, moment.reached, self.saved.seconds)
             self._durable = moment.reached
             if isinstance(self._log, Log):
                 self.compacted = retain(self._log, moment.kept, self.compacted)
         except Exception as e:
             self._error = e
+            self.saved.failed += 1
             logger.warning("no snapshot: %s", e, exc_info=not isinstance(e, StateError))

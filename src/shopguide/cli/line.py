@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from shopguide.catalogue import Catalogue
 from shopguide.cli.door import Line
-from shopguide.cli.keeper import Keeper, Moment
+from shopguide.cli.keeper import Keeper, Moment, Saved
 from shopguide.compaction import Kept
 from shopguide.errors import ShopguideError, StateError
 from shopguide.keys import Secret
@@ -30,6 +30,7 @@ from shopguide.settings import Settings
 from shopguide.state import StateDir, fits
 from shopguide.storm import deployment
 from shopguide.storm.runner import LocalRunner
+from shopguide.tasks import Told
 from shopguide.topologies.recommend import Recommend
 
 if TYPE_CHECKING:
@@ -109,6 +110,20 @@ class RunningLine(Line):
     def stage(self, name: str) -> Any:
         return self.runner.stages()[f"{name}-0"]
 
+    def numbers(self) -> dict[str, Told]:
+        return self.runner.numbers()
+
+    def missing(self) -> list[str]:
+        return []
+
+    @property
+    def saved(self) -> Saved:
+        return self._keeper.saved
+
+    @property
+    def restarts(self) -> int:
+        return self.runner.restarts
+
     def knows(self, item: int) -> bool:
         return self.catalogue().name(item) is not None
 
@@ -122,6 +137,7 @@ class RunningLine(Line):
             deployment.STATE: str(self.state.path),
             deployment.LOG: self.log,
             deployment.PARTS: parts,
+            "pystorm.log.level": self.settings.run.level,
         }
         if self.push is not None:
             configuration[deployment.INTAKE] = self.push.intake
@@ -130,6 +146,7 @@ class RunningLine(Line):
     def _work(self) -> None:
         try:
             while not self._stopping.is_set():
+                self.turned = time.monotonic()
                 self.log.raise_error()
                 self.log.appended.clear()
                 self._do_jobs()

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from shopguide import receipts
+from shopguide import __version__, receipts
 from shopguide.artefacts import OFF, Artefacts
 from shopguide.cli.control import Control, Verbs
 from shopguide.cli.door import Line
@@ -69,13 +69,15 @@ class Operator:
                 for one in person:
                     line.push.revoke(one)
             line.state.note_forgets([one for one in line.state.forgets() if one not in (note, *person)])
+        offsets = {str(p): int(offsets[-1]) for p, offsets in found.offsets.items() if len(offsets)}
+        logger.info("somebody is forgotten", extra={"rows": sum(found.kinds.values()), "offsets": offsets})
         return {
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "identities": len(person),
             "rows": sum(found.kinds.values()),
             "kinds": dict(sorted(found.kinds.items())),
             "sha256": found.digest,
-            "offsets": {str(p): int(offsets[-1]) for p, offsets in found.offsets.items() if len(offsets)},
+            "offsets": offsets,
             "learned_models": learned_models,
             **self._kept_by(),
         }
@@ -195,6 +197,7 @@ def operated(line: Line) -> Iterator[Operator]:
     try:
         operator.resume()
         verbs: Verbs = {
+            "version": lambda: __version__,
             "forget": operator.forget,
             "retract": operator.retract,
             "take_in": operator.take_in,

@@ -40,3 +40,17 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = option(command)
     return command
+
+
+def journal_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--logs and --log-level."""
+    for option in (
+        click.option(
+            "--log-level",
+            type=click.Choice(("debug", "info", "warning", "error")),
+            help="What is told on stderr, from this level on. [default: warning]",
+        ),
+        click.option("--logs", type=click.Choice(("text", "json")), help="How it is told. [default: text]"),
+    ):
+        command = option(command)
+    return command

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
@@ -30,6 +30,7 @@ class Outcomes:
         self._secret, self._latest = secret, latest
         self._rows: deque[tuple[int, int, int, str]] = deque(maxlen=KEPT)  # kind, user, item, signal
         self._shown_by: dict[tuple[int, int], str] = {}
+        self.counts: Counter[tuple[int, str]] = Counter()  # ever, of (kind, signal)
         self._kinds = Cache(kind_of, limit=1 << 12)
 
     def note(self, rows: Iterable[dict[str, Any]]) -> None:
@@ -51,6 +52,7 @@ class Outcomes:
             if signal and kind == Kind.IMPRESSION:
                 self._shown_by[key] = signal
             self._rows.append((kind, *key, signal))
+            self.counts[kind, signal] += 1
         for old in list(islice(self._shown_by, max(0, len(self._shown_by) - KEPT))):
             del self._shown_by[old]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import signal
 import threading
 import time
@@ -16,11 +17,12 @@ from typing import Any
 import click
 import uvloop
 
+from shopguide import journal
 from shopguide.cli.cluster import ClusterLine
 from shopguide.cli.door import Line
 from shopguide.cli.line import RunningLine
 from shopguide.cli.operator import operated
-from shopguide.cli.options import examples, json_option, settings_options, state_option
+from shopguide.cli.options import examples, journal_options, json_option, settings_options, state_option
 from shopguide.cli.serve import ServedLine
 from shopguide.cli.shoppers import SEED, open_shop
 from shopguide.cli.sources import feed
@@ -28,7 +30,7 @@ from shopguide.cli.summary import in_words, summary
 from shopguide.collect.sources import open_sources
 from shopguide.display import Server, create_app
 from shopguide.errors import SettingError, SourceError
-from shopguide.kafka.source import SCHEME, find_topic
+from shopguide.kafka.source import SCHEME, Topic, find_topic
 from shopguide.settings import Settings, load
 from shopguide.simulate import Shop
 from shopguide.state import StateDir
@@ -36,6 +38,8 @@ from shopguide.state import StateDir
 AHEAD = 50_000  # rows that a source may be ahead of the line
 
 Stopped = threading.Event
+
+logger = logging.getLogger(__name__)
 
 
 @click.command(
@@ -68,6 +72,7 @@ Stopped = threading.Event
     show_default=True,
     help="Where the stages work: in this process, or in a topology that was submitted to a Storm cluster.",
 )
+@journal_options
 @json_option
 def run(
     specs: tuple[str, ...],
@@ -77,6 +82,8 @@ def run(
     http: str | None,
     push: str | None,
     engine: str,
+    logs: str | None,
+    log_level: str | None,
     as_json: bool,
 ) -> None:
     """Run the line. Ends by itself, with a summary, when all its sources are finite and done."""
@@ -84,26 +91,25 @@ def run(
         raise SourceError("nothing to run: give at least one --source")
     topic = find_topic(specs)
     partitions = topic and topic.partitions
-    settings = load(preset, config_path, {**_address(http), "push.endpoint": push, "log.partitions": partitions})
+    told = {"run.logs": logs, "run.level": log_level}
+    flags = {**_address(http), "push.endpoint": push, "log.partitions": partitions, **told}
+    settings = load(preset, config_path, flags)
+    journal.begin(settings.run.logs, settings.run.level)
     if topic is not None:
         topic.check(settings)
     serves = http is not None or "http:" in specs
     files = [spec for spec in specs if spec not in ("http:", "sim:") and not spec.startswith(SCHEME)]
     sources = open_sources(files, state_path, settings.collect)
     pushes = serves or push is not None
-    if engine == "storm" and topic is not None:
-        raise SettingError("--engine storm: a Kafka topic is read by --engine local only; the log of --state is used")
-    line: Line
-    if engine == "storm":
-        line = ClusterLine(StateDir(state_path), settings, pushes)
-    else:
-        line = RunningLine(StateDir(state_path), settings, pushes, topic.open if topic else None)
+    line = _line(engine, StateDir(state_path), settings, pushes, topic)
     stopped = stop_on_signals()
     began, before = time.monotonic(), _counts(line)
 
     def load_sources() -> None:
         feed(line.log, line.collector, sources, stopped, lambda: line.catch_up(AHEAD, stopped))
 
+    if topic is not None:
+        line.state.announce(kafka=topic.spec.servers)
     with operated(line):
         shoppers = open_shop(line, Shop(SEED, start=time.time()), stopped) if "sim:" in specs else None
         if serves:
@@ -111,7 +117,7 @@ def run(
                 feeding = pool.submit(load_sources)
                 feeding.add_done_callback(lambda done: stopped.set() if done.exception() else None)
                 try:
-                    serve(line, settings, stopped, lambda address: click.echo(f"serving {address}", err=True))
+                    serve(line, settings, stopped, _ready)
                 finally:
                     stopped.set()
             feeding.result()
@@ -159,12 +165,27 @@ def serve(
     uvloop.run(until_stopped())
 
 
+def _ready(address: str) -> None:
+    if journal.in_json():
+        logger.info("serving %s", address)
+    else:
+        click.echo(f"serving {address}", err=True)
+
+
 def stop_on_signals() -> Stopped:
     """An event that SIGINT and SIGTERM set."""
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     return stopped
+
+
+def _line(engine: str, state: StateDir, settings: Settings, pushes: bool, topic: Topic | None) -> Line:
+    if engine == "local":
+        return RunningLine(state, settings, pushes, topic.open if topic else None)
+    if topic is not None:
+        raise SettingError("--engine storm: a Kafka topic is read by --engine local only; the log of --state is used")
+    return ClusterLine(state, settings, pushes)
 
 
 def _address(http: str | None) -> dict[str, Any]:

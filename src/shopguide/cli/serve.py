@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -16,11 +15,14 @@ from shopguide import wire
 from shopguide.cli.desk import Desk
 from shopguide.cli.door import Line
 from shopguide.cli.feed import Feed
+from shopguide.cli.health import Checks, Health
+from shopguide.cli.numbers import samples
 from shopguide.cli.operator import Operator
 from shopguide.cli.outcomes import Outcomes
 from shopguide.collect.collector import Receipt
 from shopguide.display.line import NOTHING
 from shopguide.keys import category_key, item_key
+from shopguide.metrics import Sample
 from shopguide.rank import explain
 from shopguide.records import SIMILAR, TRENDING, Kind
 from shopguide.tokens import Token, mint
@@ -42,6 +44,7 @@ class ServedLine:
         self._operator = Operator(line)
         self.outcomes = Outcomes(line.secret, self._push.latest)
         self.desk = Desk(line, self._push, self.outcomes, self.counts)
+        self.health = Health(line, self._push)
         self._started = time.time()
         self._counted = 0, time.monotonic()  # rows, when
         self._pace = 0.0
@@ -66,11 +69,7 @@ class ServedLine:
         return self._busy
 
     def _find_busy(self) -> str | None:
-        http = self._line.settings.http
-        if shutil.disk_usage(self._line.state.path).free < http.min_free:
-            return "the log's disk is nearly full"
-        behind = self._line.behind()
-        return f"the line is {behind:,} rows behind" if behind > http.max_behind else None
+        return self.health.full() or self.health.late() or None
 
     async def identify(self, visitor: int, account: int) -> None:
         self._line.raise_error()
@@ -161,6 +160,16 @@ class ServedLine:
             "behind": line.behind(),
             "uptime": round(time.time() - self._started, 1),
         }
+
+    def alive(self) -> Checks:
+        return self.health.alive()
+
+    def ready(self) -> Checks:
+        return self.health.ready()
+
+    async def samples(self) -> list[Sample]:
+        uptime = time.time() - self._started
+        return await asyncio.to_thread(lambda: list(samples(self._line, self._push, self.outcomes, uptime)))
 
     def _rate(self, rows: int) -> float:
         """Rows a second since they were last counted, at least a second ago."""

@@ -2,8 +2,8 @@
 
 Its files: `line` what it needs from the line; `collecting` what comes in, `entrance`, `origins` and `limits` who may
 bring it, `said` what it says as rows, `doubles` what came before; `body` how requests are read, `answers` what goes
-back, `stream` server-sent events, `routes` the HTTP interface, `app` how they are put together and served; `static/` is
-the demo shop, and for shops' own pages `sg.js` and the widget, `sg-widget.js`.
+back, `stream` server-sent events, `vitals` what operators look at, `routes` the HTTP interface, `app` how they are put
+together and served; `static/` is the demo shop, and for shops' own pages `sg.js` and the widget, `sg-widget.js`.
 """
 
 from shopguide.display.app import Server, create_app

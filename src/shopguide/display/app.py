@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Match
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shopguide.display.answers import answer
@@ -20,6 +20,7 @@ from shopguide.display.body import Asked
 from shopguide.display.line import Line
 from shopguide.display.origins import Origins
 from shopguide.display.routes import Api
+from shopguide.display.vitals import Answered, method_of, route_of
 from shopguide.errors import RefusedError, SettingError, ShopguideError, TokenError
 from shopguide.settings import Settings
 
@@ -50,6 +51,7 @@ def create_app(line: Line, settings: Settings) -> Starlette:
                 routes=routes,
                 origins=Origins(settings.http.origins),
                 direct={("POST", "/v1/events"): api.collecting.events},
+                answered=api.vitals.answered,
             )
         ],
         exception_handlers={**SAID, Exception: _broken},
@@ -75,6 +77,7 @@ class Server(uvicorn.Server):
                 ws="none",
                 lifespan="off",
                 access_log=False,
+                log_config=None,
                 log_level="warning",
                 server_header=False,
                 timeout_keep_alive=30,
@@ -101,17 +104,24 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 class Doorman:
-    """Adds the default headers to every response; below /v1/ turns pages of sites that are not on the list away and
-    tells the others (CORS); answers OPTIONS. ``direct``: the handlers, by method and path, of what comes so often that
-    Starlette's layers and routes would be most of its cost."""
+    """Adds the default headers to every response and counts it in ``answered``; below /v1/ turns pages of sites that
+    are not on the list away and tells the others (CORS); answers OPTIONS. ``direct``: the handlers, by method and path,
+    of what comes so often that Starlette's layers and routes would be most of its cost."""
 
     def __init__(
-        self, app: ASGIApp, routes: list[BaseRoute], origins: Origins, direct: dict[tuple[str, str], Handler]
+        self,
+        app: ASGIApp,
+        routes: list[BaseRoute],
+        origins: Origins,
+        direct: dict[tuple[str, str], Handler],
+        answered: Answered,
     ) -> None:
         self.app = app
         self.routes = routes
         self.origins = origins
         self.direct = direct
+        self.answered = answered
+        self.paths = frozenset(route.path for route in routes if isinstance(route, Route))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -123,6 +133,8 @@ class Doorman:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
+                route = route_of(scope["path"], self.paths)
+                self.answered[method_of(scope["method"]), route, message["status"]] += 1
                 given = {name for name, _ in message["headers"]}
                 message["headers"] = [*message["headers"], *(pair for pair in DEFAULTS if pair[0] not in given)]
                 if told:

@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from shopguide.metrics import Sample
+
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -128,4 +130,16 @@ class Line(Protocol):
 
     def counts(self) -> dict[str, Any]:
         """Running totals for /healthz: ``events, rejected, watched, events_per_second`` and more."""
+        ...
+
+    def alive(self) -> dict[str, dict[str, Any]]:
+        """By name, what this process needs to work: ``ok``, and ``said`` in words."""
+        ...
+
+    def ready(self) -> dict[str, dict[str, Any]]:
+        """By name, what it needs to take events and to answer; what :meth:`alive` says among it."""
+        ...
+
+    async def samples(self) -> list[Sample]:
+        """All numbers but those of the web server."""
         ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import orjson
 from starlette.exceptions import HTTPException
@@ -18,6 +19,7 @@ from shopguide.display.collecting import Collecting
 from shopguide.display.desk import DeskApi
 from shopguide.display.line import Line
 from shopguide.display.stream import Streams
+from shopguide.display.vitals import Vitals
 from shopguide.settings import Settings
 
 STATIC = Path(__file__).with_name("static")
@@ -34,13 +36,14 @@ class Api:
         self.settings = settings
         self.streams = Streams()
         self.collecting = Collecting(line, settings)
+        self.vitals = Vitals(line, settings.http, self._door)
 
     def routes(self) -> list[BaseRoute]:
         """All routes of the app, those with the most to do first."""
         return [
             *self.collecting.routes(),
             Route("/", self.page),
-            Route("/healthz", self.health),
+            *self.vitals.routes(),
             Route("/favicon.ico", self.favicon),
             *(Route(f"/{name}", self.script) for name in SCRIPTS),
             *DeskApi(self.line).routes(),
@@ -126,10 +129,8 @@ class Api:
         """The icon at the address where browsers look by themselves."""
         return FileResponse(STATIC / "icon.svg", media_type="image/svg+xml")
 
-    async def health(self, request: Request) -> Response:
-        """Alive, and the running totals."""
-        refused = dict(self.collecting.entrance.refused)
-        return answer({"status": "ok", "streams": len(self.streams), "refused": refused, **self.line.counts()})
+    def _door(self) -> dict[str, Any]:
+        return {"streams": len(self.streams), "refused": dict(self.collecting.entrance.refused)}
 
 
 def _item(request: Request) -> str:

@@ -19,12 +19,13 @@ class Doubles:
 
     def __init__(self) -> None:
         self._tables: deque[tuple[int, KeyTable]] = deque()
+        self.evicted = 0  # ids that were too old, ever
 
     def fresh(self, ids: NDArray[np.uint64], tick: int) -> NDArray[np.bool_]:
         """bool[n]: which of the ids uint64[n] are the first of theirs, at a tick of the retention."""
         number = tick // TICKS
         while self._tables and self._tables[0][0] < number - STEPS // TICKS:
-            self._tables.popleft()
+            self.evicted += len(self._tables.popleft()[1])
         if not self._tables or self._tables[-1][0] != number:
             self._tables.append((number, KeyTable()))
         known = np.zeros(len(ids), bool)
@@ -46,6 +47,14 @@ class Doubles:
             table = KeyTable()
             table.index(state[str(number)])
             self._tables.append((number, table))
+
+    def __len__(self) -> int:
+        """Ids remembered."""
+        return sum(len(table) for _, table in list(self._tables))
+
+    @property
+    def nbytes(self) -> int:
+        return sum(table.nbytes for _, table in self._tables)
 
     def check(self) -> None:
         """Raises CoreError where an invariant of the core does not hold."""

@@ -159,6 +159,10 @@ class Featurizer:
         except (CoreError, KeyError, ValueError, TypeError) as e:
             raise StateError(f"featurize's snapshot of partition {partition} is broken: {e}") from None
 
+    def parts(self) -> dict[int, Part]:
+        """What is held of each partition."""
+        return self._parts
+
     def check(self) -> None:
         """Raises CoreError where an invariant of the core does not hold."""
         for part in self._parts.values():

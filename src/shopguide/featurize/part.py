@@ -52,7 +52,7 @@ class Part:
     def __init__(self, settings: Settings) -> None:
         self._retention = Retention(settings.learn, settings.log.partitions)
         self.shoppers = Shoppers(settings.learn)
-        self._doubles = Doubles()
+        self.doubles = Doubles()
         self._given: deque[Given] = deque(maxlen=REPLAYABLE)
         self._relays = Relays(Events(), -1)
         self._horizon = Horizon()
@@ -109,7 +109,7 @@ class Part:
         }
         return {
             **{f"users.{name}": column for name, column in users.items()},
-            **{f"ids.{number}": ids for number, ids in self._doubles.dump().items()},
+            **{f"ids.{number}": ids for number, ids in self.doubles.dump().items()},
             "profiles": self.shoppers.profiles.dump(),
             "relays": np.frombuffer(pack(Batch(0, 0, 0, relays.rows, Names())), np.uint8),
             "meta": np.frombuffer(json.dumps(meta).encode(), np.uint8),
@@ -122,7 +122,7 @@ class Part:
         self.shoppers.load(users, meta["accounts"], meta["queries"])
         self.shoppers.profiles.load(state["profiles"])
         self.shoppers.trained.load(meta.get("trained"))  # none: of a version without trained profiles
-        self._doubles.load({n.removeprefix("ids."): c for n, c in state.items() if n.startswith("ids.")})
+        self.doubles.load({n.removeprefix("ids."): c for n, c in state.items() if n.startswith("ids.")})
         self._horizon = Horizon([(tick, last, time) for tick, last, time in meta["horizon"]])
         self._relays = Relays(cast(Batch, unpack(state["relays"].tobytes())).events, meta["relayed"])
         self.newest, self.kept_from = meta["newest"], meta["kept_from"]
@@ -131,7 +131,7 @@ class Part:
     def check(self) -> None:
         """Raises CoreError where an invariant of the core does not hold."""
         self.shoppers.check()
-        self._doubles.check()
+        self.doubles.check()
 
     def _learn(self, events: Events, first: int, last: int) -> list[Lessons]:
         """The rows of first..last, a range in which the retention's bounds do not move."""
@@ -155,7 +155,7 @@ class Part:
         if not len(named):
             return events
         ids, erased = events.event[named], events.kind[named] == Kind.ERASED
-        fresh = self._doubles.fresh(np.where(erased, ids, own_event_key(ids, events.user[named])), tick)
+        fresh = self.doubles.fresh(np.where(erased, ids, own_event_key(ids, events.user[named])), tick)
         if fresh.all():
             return events
         self.counts["doubles"] += int((~fresh).sum())

@@ -130,6 +130,10 @@ class Shoppers:
         self.accounts.load(accounts)
         self.queries.note(queries)
 
+    def sizes(self) -> tuple[int, int, int]:
+        """Users of whom there are events, these events, and the bytes of both."""
+        return len(self._users), self._users.total, self._users.nbytes
+
     def check(self) -> None:
         """Raises CoreError where an invariant of the core does not hold."""
         self._users.check()

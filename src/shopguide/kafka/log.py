@@ -33,6 +33,7 @@ class KafkaLog:
     """
 
     stride = PLACES  # between the offsets of neighbouring messages
+    refuses = ""  # outages are waited out
 
     def __init__(self, spec: Spec, partitions: int, secret: Secret) -> None:
         self.partitions = partitions

@@ -30,6 +30,8 @@ import zmq
 
 from shopguide import wire
 from shopguide.errors import SettingError, TokenError
+from shopguide.metrics import DELAYS as BOUNDS
+from shopguide.metrics import Histogram
 from shopguide.push.bind import bind_intake, bind_pair
 from shopguide.push.outbox import Outbox, next_epoch
 from shopguide.push.waiters import Waiters
@@ -60,7 +62,7 @@ class PushServer:
     ``intake`` is a PULL endpoint for recommendations and {"gone": [...]}, items (ids) that are to leave all lists;
     ``intake_key`` the secret key where it encrypts; None: an inproc one of ``zmq.Context.instance()``. ``counts`` are
     running totals: pushed, refused, rejected, gaps. ``delays`` has the newest lists that somebody got: when they were
-    pushed (epoch s), and how long after their event was in the log (s).
+    pushed (epoch s), and how long after their event was in the log (s); ``delay`` counts these, ever.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class PushServer:
         self.server_key = keys.curve()[0].decode() if settings.curve else None
         self.counts: Counter[str] = Counter()
         self.delays: deque[tuple[float, float]] = deque(maxlen=DELAYS)
+        self.delay = Histogram(BOUNDS)
         self._outbox = Outbox(next_epoch(state))
         self._watchers = Watchers()
         self._beats: dict[int, float] = {}  # user: when the next heartbeat is due (monotonic s), soonest first
@@ -147,6 +150,10 @@ class PushServer:
         """The next recommendation for the user (or the key that a question was asked under); None where none comes in
         ``timeout`` seconds. Call from a running loop; it counts from the call, so ask first and await later."""
         return self._waiters.next(user, timeout)
+
+    def alive(self) -> bool:
+        """Whether it serves."""
+        return self._thread.is_alive()
 
     def watched(self) -> int:
         """How many users are watched."""
@@ -262,6 +269,7 @@ class PushServer:
                 self._send(topic, body)
             now = time.time()
             self.delays.append((now, now - message["times"]["logged"]))
+            self.delay.observe(now - message["times"]["logged"])
 
     def _send(self, topic: bytes, body: bytes) -> None:
         """To every connection that was given the topic; for one that is full libzmq drops it."""

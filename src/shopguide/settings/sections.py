@@ -263,6 +263,9 @@ class HttpSettings(Section):
     max_age: float = Field(86400, ge=0, description="seconds that a browser may say it has held an event back")
     max_behind: int = Field(1_000_000, ge=1, description="rows that may wait in the log before events are put off")
     min_free: int = Field(64 << 20, ge=0, description="free bytes on the log's disk below which events are put off")
+    metrics: Literal["local", "all", "off"] = Field(
+        "local", description="who may read /metrics: who asks from this machine and through no proxy, all, or nobody"
+    )
     bots: Literal["refuse", "keep"] = Field("refuse", description="events from browsers that say they are programs")
 
     _lists = field_validator("origins", "write_keys", mode="before")(_words)
@@ -282,6 +285,13 @@ class HttpSettings(Section):
         return keys
 
 
+class RunSettings(Section):
+    logs: Literal["text", "json"] = Field("text", description="how the process tells of itself on stderr")
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "warning", description="from which level on; debug names the events of each batch, by their places in the log"
+    )
+
+
 class StormSettings(Section):
     host: str = Field("127.0.0.1", description="address at which a topology's tasks reach the process on the state")
 
@@ -297,4 +307,5 @@ class Settings(Section):
     rank: RankSettings = RankSettings()  # type: ignore[call-arg]
     push: PushSettings = PushSettings()  # type: ignore[call-arg]
     http: HttpSettings = HttpSettings()  # type: ignore[call-arg]
+    run: RunSettings = RunSettings()  # type: ignore[call-arg]
     storm: StormSettings = StormSettings()  # type: ignore[call-arg]

@@ -6,16 +6,16 @@ from dataclasses import replace
 from typing import Any, cast
 
 import msgpack
-from streamparse import Bolt, Stream
+from streamparse import Stream
 
 from shopguide import catalogue
 from shopguide.clean import clean
 from shopguide.featurize import Featurizer
+from shopguide.metrics import reason_word
 from shopguide.rank import Ranker
 from shopguide.records import Batch, Events, Names, Slate, Update, pack, unpack
 from shopguide.score import Scorer
-from shopguide.storm.deployment import Deployment
-from shopguide.storm.stage import ModelBolt, PartitionsBolt, RetryingBolt, StageBolt
+from shopguide.storm.stage import MeasuredBolt, ModelBolt, PartitionsBolt, RetryingBolt, StageBolt
 
 CATALOGUE = "catalogue"
 RELAY = "relay"
@@ -23,7 +23,7 @@ GONE = "gone"
 BATCH = ["partition", "batch"]
 
 
-class CleanBolt(Bolt):
+class CleanBolt(MeasuredBolt):
     """Passes on events that make sense, says why for the others, and tells catalogues what concerns them."""
 
     outputs = [
@@ -34,10 +34,14 @@ class CleanBolt(Bolt):
 
     def process(self, tup: Any) -> None:
         batch, rejects = clean(cast(Batch, unpack(tup.values[1])))
+        for offset, reason in zip(rejects.offset.tolist(), map(reason_word, rejects.reason), strict=True):
+            self.meter.count("events_rejected_total", label=reason)
+            self.trace(f"rejected: {reason}", batch.partition, offset=offset)
         if rejects.reason:
             self.emit([batch.partition, rejects.offset.tolist(), rejects.reason, rejects.raw], stream="rejected")
         if catalogue.concerns(batch):
             self.emit([batch.partition, pack(catalogue.extract(batch))], stream=CATALOGUE)
+        self.trace("clean", batch.partition, offset=batch.first, last=batch.last, rows=len(batch.events))
         self.emit([batch.partition, pack(batch)])
 
 
@@ -45,7 +49,8 @@ class RejectBolt(RetryingBolt):
     """Keeps rejected rows with their reasons."""
 
     def initialize(self, storm_conf: dict[str, Any], context: dict[str, Any]) -> None:
-        self.stage = Deployment(storm_conf, context).rejects()
+        super().initialize(storm_conf, context)
+        self.stage = self.deployment.rejects()
 
     def handle(self, tup: Any) -> None:
         self.stage.write(*tup.values)
@@ -64,6 +69,7 @@ class FeaturizeBolt(PartitionsBolt):
         if len(update.relay):
             rows = Batch(update.partition, update.relayed + 1, update.last, update.relay, Names())
             self.emit([update.partition, pack(rows)], stream=RELAY)
+        self.trace("learned", update.partition, offset=update.first, last=update.last, rows=len(update.lessons))
         self.emit([update.partition, pack(replace(update, relay=Events()))])
 
 
@@ -71,7 +77,8 @@ class RelayBolt(RetryingBolt):
     """Puts rows that concern another partition back into the log."""
 
     def initialize(self, storm_conf: dict[str, Any], context: dict[str, Any]) -> None:
-        self.stage = Deployment(storm_conf, context).relay()
+        super().initialize(storm_conf, context)
+        self.stage = self.deployment.relay()
 
     def handle(self, tup: Any) -> None:
         self.stage.send(cast(Batch, unpack(tup.values[1])))
@@ -91,6 +98,7 @@ class ScoreBolt(ModelBolt):
             self.stage.learn_catalogue(unpack(tup.values[1]))
             return
         slate = self.stage.score(cast(Update, unpack(tup.values[1])))
+        self.trace("scored", slate.partition, offset=slate.first, last=slate.last, lists=len(slate.looks))
         if len(slate.looks):
             self.emit([slate.partition, pack(slate)])
 
@@ -110,34 +118,41 @@ class RankBolt(StageBolt):
                 self.emit([tup.values[0], gone], stream=GONE)
             return
         lists = self.stage.rank(cast(Slate, unpack(tup.values[1])))
+        self.meter.count("lists_total", len(lists))
+        for one in lists:
+            self.trace("ranked", one["partition"], offset=one["offset"])
         self.emit([tup.values[0], msgpack.packb([msgpack.packb(one) for one in lists])])
 
 
-class PushBolt(Bolt):
+class PushBolt(MeasuredBolt):
     """Hands lists to the push server, and which items are in none any more."""
 
     def initialize(self, storm_conf: dict[str, Any], context: dict[str, Any]) -> None:
-        self.deployment = Deployment(storm_conf, context)
+        super().initialize(storm_conf, context)
         self.stage = self.deployment.intake()
 
     def process(self, tup: Any) -> None:
         said = [msgpack.packb({"gone": tup.values[1]})] if tup.stream == GONE else msgpack.unpackb(tup.values[1])
         dropped = self.stage.send(said)
+        self.meter.count("lists_dropped_total", dropped)
         if dropped:
             self.logger.warning("the push server is slow: dropped %s lists of partition %s", dropped, tup.values[0])
+        self.trace_lists("handed to the push server", tup.values[0], said)
 
     def process_tick(self, tup: Any) -> None:
+        super().process_tick(tup)
         self.deployment.follow(self.stage)
 
     def close(self) -> None:
         self.stage.close()
 
 
-class PublishBolt(Bolt):
+class PublishBolt(MeasuredBolt):
     """Gives lists and rejected rows to the topics of what comes out, where there are any."""
 
     def initialize(self, storm_conf: dict[str, Any], context: dict[str, Any]) -> None:
-        self.publisher = Deployment(storm_conf, context).publisher
+        super().initialize(storm_conf, context)
+        self.publisher = self.deployment.publisher
 
     def process(self, tup: Any) -> None:
         if self.publisher is None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import xxhash
 
-from shopguide import __version__
+from shopguide import __version__, journal
 from shopguide.errors import SettingError
 from shopguide.keys import Secret
 from shopguide.log import Log
@@ -69,6 +69,8 @@ class Deployment:
         """Whether the directory is there; what is read from it later is as it is now."""
         if self._read is None and (self.state.log / "meta.json").exists():
             self._epoch, self._read = self._tasks_epoch(), self._settings_file()
+            if self._read is not None and not self.local:
+                journal.dress(self.settings.run.logs, self.settings.run.level)
         return self._read is not None
 
     def check(self) -> None:

@@ -20,6 +20,7 @@ from pystorm.spout import Spout
 
 from shopguide.errors import ShopguideError
 from shopguide.storm.deployment import task_of
+from shopguide.tasks import Told
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ class LocalRunner:
         self._random = random.Random(seed)
         self._shuffled = seed is not None
         self._pending = pending
-        self.crashes = 0
+        self.crashes = self.restarts = 0
         self._furthest = -1  # most batches acked in one life of the worker
         self._build()
 
@@ -117,6 +118,15 @@ class LocalRunner:
 
     def widths(self) -> dict[str, int]:
         return {name: len(tasks) for name, tasks in self._by_name.items()}
+
+    def numbers(self) -> dict[str, Told]:
+        """What each task has told of itself; any thread may ask."""
+        return {
+            f"{name}-{index}": Told(len(tasks), task.component.meter.numbers)
+            for name, tasks in self._by_name.items()
+            for index, task in enumerate(tasks)
+            if hasattr(task.component, "meter")
+        }
 
     def _build(self) -> None:
         conf = {"topology.name": self._topology.__name__, **self._topology.config, **self._restore()}
@@ -192,7 +202,8 @@ class LocalRunner:
         self._furthest = max(self._furthest, self._acked)
         if self.crashes > CRASHES:
             raise WorkerError(f"{task.name} raised {self.crashes} times at the same place: {error}") from error
-        logger.warning("worker begins again from the newest snapshot")
+        self.restarts += 1
+        logger.warning("worker begins again from the newest snapshot", extra={"task": task.name})
         self.close()
         self._build()
 

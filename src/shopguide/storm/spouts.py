@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from typing import Any
@@ -13,6 +14,7 @@ from shopguide.errors import SettingError
 from shopguide.log import Log
 from shopguide.records import pack
 from shopguide.storm.deployment import Deployment
+from shopguide.storm.meter import Meter
 from shopguide.tasks import POSITION, Due, Progress, Tasks, heard
 
 ATTEND = 0.05  # seconds between looks at what the tasks and the process that holds the directory say
@@ -36,6 +38,7 @@ class LogSpout(Spout):
         self.logger.info("shopguide %s on %s", __version__, self.deployment.state.path)
         self.log_read: Log | None = None
         self.next_attend = 0.0
+        self.meter = Meter(self.deployment)
         if self.deployment.local:
             self.open()
 
@@ -61,11 +64,13 @@ class LogSpout(Spout):
             self.attend()
         if self.log_read is not None:
             self.emit_next(self.log_read)
+        self.meter.tell(None)
 
     def emit_next(self, log: Log) -> None:
         for number, partition, offset in log.rewinds(self.asked):
             self.asked = number
             self.rewind(partition, offset)
+        began = time.perf_counter()
         for _ in self.turn:
             partition = self.turn.pop(0)
             self.turn.append(partition)
@@ -75,6 +80,11 @@ class LogSpout(Spout):
                 tup_id = f"{partition}:{batch.first}:{len(self.rewinds[partition])}"
                 self.pending[partition][tup_id] = batch.first
                 self.emit([partition, pack(batch)], tup_id=tup_id)
+                self.meter.carried(len(batch.events))
+                if self.logger.isEnabledFor(logging.DEBUG):
+                    places = {"offset": batch.first, "last": batch.last, "rows": len(batch.events)}
+                    self.logger.debug("read", extra={"task": self.deployment.name, "partition": partition, **places})
+                self.meter.took(time.perf_counter() - began)
                 return
 
     def ack(self, tup_id: str) -> None:

@@ -3,27 +3,72 @@ begins from the newest snapshot."""
 
 from __future__ import annotations
 
+import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+import msgpack
 from streamparse import Bolt
 
 from shopguide.errors import GapError, LostError, StateError
 from shopguide.snapshot import Columns
 from shopguide.storm.deployment import Deployment
 from shopguide.storm.member import Member, Part
+from shopguide.storm.meter import Meter
 from shopguide.tasks import FEATURIZE, POSITION, SCORE, Due, Offsets
 
 PAUSE = 0.2  # seconds before what a full disk refused is asked for again
 
 
-class RetryingBolt(Bolt, ABC):
+class MeasuredBolt(Bolt):
+    """Knows how long its tuples take. Its numbers are taken at its ticks."""
+
+    def initialize(self, storm_conf: dict[str, Any], context: dict[str, Any]) -> None:
+        self.deployment = Deployment(storm_conf, context)
+        self.meter = Meter(self.deployment)
+
+    def read_tuple(self) -> Any:
+        tup = super().read_tuple()
+        self.began = None if self.is_tick(tup) or self.is_heartbeat(tup) else time.perf_counter()
+        return tup
+
+    def _run(self) -> None:
+        super()._run()
+        if self.began is not None:
+            self.meter.took(time.perf_counter() - self.began)
+
+    @property
+    def traces(self) -> bool:
+        """Whether anybody asks what becomes of each event."""
+        return bool(self.logger.isEnabledFor(logging.DEBUG))
+
+    def trace(self, said: str, partition: int, **places: Any) -> None:
+        """Say what became of events, by their places in the log."""
+        if self.traces:
+            self.logger.debug(said, extra={"task": self.deployment.name, "partition": partition, **places})
+
+    def trace_lists(self, said: str, partition: int, packed: list[bytes]) -> None:
+        """The same of packed lists."""
+        for one in map(msgpack.unpackb, packed if self.traces else ()):
+            if "offset" in one:
+                self.trace(said, partition, offset=one["offset"])
+
+    def process_tick(self, tup: Any) -> None:
+        self.deployment.ready()
+        self.meter.tell(getattr(self, "stage", None))
+
+
+class RetryingBolt(MeasuredBolt, ABC):
     """Acks what it could handle and fails the rest: the spout goes back to it."""
 
     auto_ack = False
+
+    def initialize(self, storm_conf: dict[str, Any], context: dict[str, Any]) -> None:
+        super().initialize(storm_conf, context)
+        self.meter.count("tuples_failed_total", 0, self.deployment.component)
 
     @abstractmethod
     def handle(self, tup: Any) -> None:
@@ -34,15 +79,21 @@ class RetryingBolt(Bolt, ABC):
             self.handle(tup)
         except GapError as e:
             self.logger.info("%s; asking for them", e)
-            self.fail(tup)
+            self.again(tup)
         except StateError as e:
             self.logger.warning("%s; trying again", e)
             time.sleep(PAUSE)
-            self.fail(tup)
+            self.again(tup)
         else:
             self.ack(tup)
 
+    def again(self, tup: Any) -> None:
+        """The tuple has to come again."""
+        self.meter.count("tuples_failed_total", label=self.deployment.component)
+        self.fail(tup)
+
     def process_tick(self, tup: Any) -> None:
+        super().process_tick(tup)
         self.ack(tup)
 
 
@@ -76,7 +127,7 @@ class StageBolt(RetryingBolt):
             yield Part(self.deployment.component, self.stage.dump)
 
     def initialize(self, storm_conf: dict[str, Any], context: dict[str, Any]) -> None:
-        self.deployment = Deployment(storm_conf, context)
+        super().initialize(storm_conf, context)
         self.open()
 
     def open(self) -> bool:
@@ -86,6 +137,7 @@ class StageBolt(RetryingBolt):
         parts = self.deployment.parts([POSITION, *self.names()])
         self.stage = self.make()
         self.restore(parts)
+        self.meter.begin(self.stage)
         if not self.deployment.local:
             none = [0] * self.deployment.settings.log.partitions
             offsets = parts[POSITION]["position"].tolist() if POSITION in parts else none
@@ -104,7 +156,7 @@ class StageBolt(RetryingBolt):
 
     def process(self, tup: Any) -> None:
         if self.stage is None and not self.open():
-            self.fail(tup)
+            self.again(tup)
             return
         try:
             super().process(tup)
@@ -113,7 +165,7 @@ class StageBolt(RetryingBolt):
                 raise
             self.logger.warning("%s; beginning again from the newest snapshot", e)
             self.open()
-            self.fail(tup)
+            self.again(tup)
 
     def process_tick(self, tup: Any) -> None:
         if self.member is not None:

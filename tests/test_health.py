@@ -1,0 +1,163 @@
+"""/healthz and /readyz: each check is made to fail for real."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from logs import full_disk
+
+from shopguide.cli import door
+from shopguide.cli.cluster import ClusterLine
+from shopguide.cli.health import Health
+from shopguide.cli.line import RunningLine
+from shopguide.cli.operator import Operator
+from shopguide.errors import StateError
+from shopguide.records import Kind
+from shopguide.settings import Settings, load
+from shopguide.state import StateDir
+from shopguide.tasks import LATELY, Tasks
+from shopguide.topologies.recommend import Recommend
+
+ROW = {"user": "u", "item": "i", "kind": "view"}
+
+
+def settings(**flags: Any) -> Settings:
+    return load("shop", flags={"push.endpoint": "tcp://127.0.0.1:*", "log.partitions": 2, **flags})
+
+
+def bad(checks: dict[str, Any]) -> dict[str, str]:
+    return {name: check["said"] for name, check in checks.items() if not check["ok"]}
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> Iterator[RunningLine]:
+    running = RunningLine(StateDir(tmp_path / "s"), settings())
+    running.start()
+    yield running
+    if running._thread.is_alive():
+        running.stop()
+
+
+def health(line: Any) -> Health:
+    assert line.push is not None
+    return Health(line, line.push)
+
+
+def test_a_line_at_work_is_fine(line: RunningLine) -> None:
+    line.collector.collect([ROW])
+    line.learn_all()
+    assert bad(health(line).ready()) == {} and {"line", "log", "push"} == health(line).alive().keys()
+
+
+def test_a_runner_that_does_not_come_back(line: RunningLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "STUCK", 0.5)
+    go_on = threading.Event()
+    waiting = threading.Thread(target=line.call, args=(go_on.wait,))
+    waiting.start()
+    deadline = time.monotonic() + 10
+    while not bad(health(line).alive()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert "nothing has moved for" in bad(health(line).alive())["line"]
+    go_on.set()
+    waiting.join()
+    line.learn_all()
+    assert bad(health(line).alive()) == {}
+
+
+def test_a_runner_that_ended(line: RunningLine) -> None:
+    def fail() -> bool:
+        raise StateError("the disk is on fire")
+
+    line.runner.step = fail  # type: ignore[method-assign]
+    line._thread.join(10)
+    assert bad(health(line).alive()) == {"line": "the work ended: the disk is on fire"}
+    with pytest.raises(StateError):
+        line.stop()
+
+
+def test_a_log_that_cannot_be_made_durable(line: RunningLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    line.collector.collect([ROW])
+    monkeypatch.setattr(os, "fdatasync", lambda _: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+    with pytest.raises(StateError):
+        line.collector.commit()
+    assert "could not be made durable" in bad(health(line).alive())["log"]
+    monkeypatch.undo()
+    with pytest.raises(StateError):
+        line.stop()
+
+
+def test_a_push_server_that_ended(line: RunningLine) -> None:
+    assert line.push is not None
+    line.push._running = False
+    line.push._soon(lambda: None)
+    line.push._thread.join(10)
+    assert bad(health(line).alive()) == {"push": "the push server has ended"} == bad(health(line).ready())
+
+
+def test_a_state_directory_that_has_gone(line: RunningLine, tmp_path: Path) -> None:
+    (tmp_path / "s").rename(tmp_path / "t")
+    assert bad(health(line).ready()).keys() == {"log", "disk"}
+    (tmp_path / "t").rename(tmp_path / "s")
+
+
+@pytest.mark.parametrize(
+    ("flags", "name", "words"),
+    [({"http.min_free": 2**60}, "disk", "nearly full"), ({"http.max_behind": 5}, "behind", "20 rows behind")],
+)
+def test_no_room_and_no_pace(tmp_path: Path, flags: dict[str, Any], name: str, words: str) -> None:
+    late = RunningLine(StateDir(tmp_path / "s"), settings(**flags))
+    late.collector.collect([{**ROW, "user": f"u{at}"} for at in range(20)])
+    assert words in bad(health(late).ready())[name]
+    late.start()
+    late.learn_all()
+    late.stop()
+
+
+def test_a_model_in_force_that_has_gone(tmp_path: Path, line: RunningLine) -> None:
+    line.collector.control(Kind.ACTIVATE, 0, partition=0, version="20260101-000000", models=["rnn"])
+    line.learn_all()
+    deadline = time.monotonic() + 10
+    while not bad(health(line).ready()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert bad(health(line).ready()) == {"models": "cannot be loaded: rnn"}
+    Operator(line).activate("off", ["rnn"])
+    while bad(health(line).ready()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert bad(health(line).ready()) == {}
+
+
+def test_tasks_of_a_topology_that_are_not_there(tmp_path: Path) -> None:
+    holder = ClusterLine(StateDir(tmp_path / "s"), settings())
+    holder.start()
+    tasks, names = Tasks(tmp_path / "s"), [spec.name for spec in Recommend.specs]
+    assert "nothing is heard of clean-0, featurize-0" in bad(health(holder).ready())["tasks"]
+    assert bad(health(holder).alive()) == {}
+    (tmp_path / "s" / "tasks").mkdir()
+    for name in names:
+        tasks.tell(f"{name}-0", 1, [])
+    assert bad(health(holder).ready()) == {}
+    tasks.tell("score-0", 2, [["shopguide_items", ["items", "score-0"], 7]])
+    assert bad(health(holder).ready()) == {"tasks": "nothing is heard of score-1"}
+    assert holder.numbers()["score-0"].numbers == [["shopguide_items", ["items", "score-0"], 7]]
+    file = tmp_path / "s" / "tasks" / "numbers" / "rank-0.json"
+    for times, there in ((1.1, True), (2.1, False)):
+        os.utime(file, (time.time() - times * LATELY,) * 2)
+        assert "rank-0" in bad(health(holder).ready())["tasks"] and "rank-0" not in holder.numbers()
+        assert file.exists() is there
+    holder.stop()
+
+
+def test_a_full_disk_takes_no_numbers_and_ends_no_task(tmp_path: Path) -> None:
+    tasks = Tasks(tmp_path)
+    with pytest.raises(OSError, match="No such file"):
+        tasks.tell("score-0", 1, [])
+    (tmp_path / "tasks").mkdir()
+    with full_disk(0), pytest.raises(OSError, match="File too large"):
+        tasks.tell("score-0", 1, [])
+    assert tasks.told() == {}
