@@ -358,7 +358,7 @@ def test_live_numbers_are_those_of_what_happened(start: Callable[..., Served]) -
 def test_rates_by_recommender_add_up_to_those_of_evaluate() -> None:
     why = {"pinned": False, "explored": False, "signal": bytes([SIGNALS.index("next"), SIGNALS.index("items")])}
     lists = {7: {"items": [{"item": "a", "why": why}]}}
-    outcomes = Outcomes(Secret(b"0123456789abcdef"), lists.get)
+    outcomes = Outcomes(Secret(b"0123456789abcdef"), lambda users: {u: lists[u] for u in users if u in lists})
     kinds = ["impression", "click", "purchase", "impression", "click", "purchase", "click", "view"]
     rows = [{"kind": kind, "item": "a", "user_key": 7} for kind in kinds]
     outcomes.note(rows)

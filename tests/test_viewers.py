@@ -26,7 +26,7 @@ def test_viewers_fill_the_desk_with_what_they_saw(tmp_path: Path, scene: Any) ->
     line = RunningLine(StateDir(tmp_path), settings)
     assert line.push is not None
     latest = line.push.latest
-    outcomes = Outcomes(line.secret, latest)
+    outcomes = Outcomes(line.secret, line.push.latest_of)
     said: list[dict[str, Any]] = []
 
     def note(rows: list[dict[str, Any]]) -> None:

@@ -14,6 +14,7 @@ from shopguide.cli.config import config
 from shopguide.cli.demo import demo
 from shopguide.cli.evaluate import evaluate
 from shopguide.cli.imports import import_
+from shopguide.cli.keypair import keypair
 from shopguide.cli.report import report
 from shopguide.cli.run import run
 from shopguide.cli.simulate import simulate
@@ -37,7 +38,7 @@ def cli() -> None:
 
 QUESTIONS = (watch, recommend, similar, trending, why)
 MODEL = (batch, train, activate, evaluate, report, simulate)
-for command in (demo, run, *MODEL, *QUESTIONS, token, import_, forget, retract, export, state, storm, config):
+for command in (demo, run, *MODEL, *QUESTIONS, token, keypair, import_, forget, retract, export, state, storm, config):
     cli.add_command(command)
 
 
