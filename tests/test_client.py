@@ -330,7 +330,7 @@ class TestAsyncSubscriber:
             for token in tokens:
                 lists.subscribe(token)
                 lists.subscribe(token)
-            while line.server.watched() < len(users):
+            while len(line.server._watchers.users()) < len(users):
                 await asyncio.sleep(0.01)
             for round_number in range(5):
                 for user in users:

@@ -22,6 +22,8 @@ from shopguide.client import Subscriber
 from shopguide.evaluate.data import NEXT_ITEM, Dataset
 from shopguide.evaluate.rates import rates
 from shopguide.keys import Secret, item_key
+from shopguide.push import PushProcess
+from shopguide.push.process import COUNT
 from shopguide.records import SIGNALS, Events, Kind
 from shopguide.settings import load
 from shopguide.state import StateDir
@@ -107,6 +109,12 @@ def stocked(served: Served) -> Served:
     return served
 
 
+def counted(push: PushProcess) -> int:
+    """How many lists were pushed, once its process has said so."""
+    time.sleep(3 * COUNT)
+    return push.counts["pushed"]
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Served]]:
     """Starts a line on ``tmp_path``; one at a time."""
@@ -166,12 +174,12 @@ def test_what_is_sold_out_or_deleted_leaves_the_screens_that_show_it_and_no_othe
         gone.add(item)
         holders = [user for user in USERS if item in shown[user]]
         assert "anna" in holders and "bo" not in holders
-        pushed = push.counts["pushed"]
+        pushed = counted(push)
         collect([{"kind": "item", "item": item, **op}, {"kind": "item", "item": "nowhere", "op": "delete"}])
         for user in holders:
             served.until(user, lambda items: not gone & set(items))
         served.line.learn_all()
-        assert push.counts["pushed"] - pushed == len(holders)
+        assert counted(push) - pushed == len(holders)
         assert push.latest(served.line.secret.user_key("bo")) == before["bo"]
 
 

@@ -301,7 +301,7 @@ def test_what_is_gone_has_the_lists_made_again_that_show_it(line):
 
 def test_the_delay_of_a_list_counts_where_somebody_got_it(line):
     subscriber = line.subscriber(mint(KEYS, ANN, 60))
-    until(lambda: line.server.watched() == 1)
+    until(lambda: len(line.server._watchers.users()) == 1)
     line.send(BOB, "ab")
     line.send(ANN, "ab")
     until(lambda: line.server.delays)
@@ -330,11 +330,11 @@ class TestSubscribing:
         second = line.subscriber(long)
         until(lambda: len(line.watched) == 2)
         assert [user for user, _ in line.watched] == [ANN, ANN]
-        assert 500 < line.watched[1][1] - line.watched[0][1] < 600 and line.server.watched() == 1
+        assert 500 < line.watched[1][1] - line.watched[0][1] < 600 and len(line.server._watchers.users()) == 1
         second.close()
         first.close()
         until(lambda: line.unwatched == [ANN])
-        assert line.server.watched() == 0 and len(line.watched) == 2
+        assert len(line.server._watchers.users()) == 0 and len(line.watched) == 2
 
     def test_two_clients_with_one_token_and_one_leaves(self, line):
         token = mint(KEYS, ANN, 60)

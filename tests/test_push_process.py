@@ -19,7 +19,7 @@ import pytest
 from shopguide import wire
 from shopguide.client import Subscriber
 from shopguide.errors import SettingError, TokenError
-from shopguide.push import Guard, Intake, PushProcess
+from shopguide.push import Guard, Intake, PushProcess, process
 from shopguide.settings import PushSettings
 from shopguide.signing import KeyFile
 from shopguide.tokens import mint
@@ -161,6 +161,22 @@ def test_killed_time_and_again_subscribers_end_with_the_newest_list(line: Line) 
         line.send(ANN, "end")
         follow(at_ann, "end", seen[ANN])
     until(lambda: {ANN, BOB} <= set(line.unwatched))
+    firsts = [expires for user, expires in line.watched if user == ANN]
+    assert firsts[0] > 0 and set(firsts[1:]) == {0.0}, "the list is made again where it stands"
+
+
+def test_who_does_not_come_back_is_watched_no_more(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "MISSED", 1.0)
+    with line.subscriber(ANN) as stays:
+        with line.subscriber(BOB) as leaves:
+            follow(stays, "abc", [])
+            follow(leaves, "xyz", [])
+            line.push._process.send_signal(signal.SIGSTOP)  # so that it does not see who leaves
+        line.kill()
+        until(lambda: BOB in line.unwatched)
+        line.send(ANN, "end")
+        follow(stays, "end", [])
+        until(lambda: line.push.watched() == 1)
 
 
 def test_what_waits_while_it_dies_is_answered(line: Line) -> None:

@@ -92,7 +92,7 @@ class Child:
     def _count(self) -> None:
         """Say what has been counted since the last time."""
         counts, delays = self._server.counts, self._server.delays
-        self._channel.say("counted", dict(counts), list(delays), self._server.watched())
+        self._channel.say("counted", dict(counts), list(delays))
         counts.clear()
         delays.clear()
 

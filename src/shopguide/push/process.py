@@ -42,6 +42,7 @@ NAME = "lists.sock"
 START = 30.0  # seconds that a process has to come up
 ANSWER = 5.0  # seconds that an answer may take
 AGAIN = 0.5  # seconds between two processes
+MISSED = 60.0  # seconds that those who watched have to come back to another process
 COUNT = 0.25  # seconds between two times that its counts are asked for
 
 
@@ -76,7 +77,9 @@ class PushProcess:
         self.server_key = curve[0].decode() if curve else None
         self.counts: Counter[str] = Counter()
         self.delays: deque[tuple[float, float]] = deque(maxlen=DELAYS)
-        self._watched = 0
+        self._watching: dict[int, float] = {}  # until when (epoch s)
+        self._missed: set[int] = set()  # of them, who has not come back since the process began
+        self._missed_until = 0.0  # monotonic s
         self._waiters = Waiters()
         self._answers: dict[int, Future[Any]] = {}
         self._numbers = count()
@@ -129,7 +132,7 @@ class PushProcess:
 
     def watched(self) -> int:
         """How many users are watched."""
-        return self._watched
+        return len(self._watching)
 
     def watch_again(self) -> None:
         """Have every watched user's list made again."""
@@ -212,9 +215,13 @@ class PushProcess:
         while True:
             if poll.poll(COUNT * 1000):
                 self._take()
-            if time.monotonic() >= count_at and self._running:
-                count_at = time.monotonic() + COUNT
+            now = time.monotonic()
+            if now >= count_at and self._running:
+                count_at = now + COUNT
                 self._channel.say("count")
+            if self._missed and now >= self._missed_until:
+                for user in list(self._missed):
+                    self._unwatch(user)
 
     def _take(self) -> None:
         for verb, *words in self._channel.heard():
@@ -225,6 +232,7 @@ class PushProcess:
         while self._running:
             try:
                 self._begin()
+                self._missed_until = time.monotonic() + MISSED
                 for user in self._waiters.users():
                     self._say("want", user)
                 return
@@ -237,7 +245,7 @@ class PushProcess:
         self._channel.close()
         self._process.kill()
         self._process.wait()
-        self._watched = 0
+        self._missed = set(self._watching)
         for future in list(self._answers.values()):
             with suppress(Exception):
                 future.set_result(None)
@@ -249,9 +257,17 @@ class PushProcess:
         self._refusal = why
 
     def _watch(self, user: int, expires: float) -> None:
+        """Of who has come back to another process, only the list is to be made again, in the slot where it stands."""
+        if user in self._missed and expires <= self._watching[user]:
+            expires = 0.0
+        self._missed.discard(user)
+        if expires:
+            self._watching[user] = expires
         self._call(self._on_watch, user, expires)
 
     def _unwatch(self, user: int) -> None:
+        self._missed.discard(user)
+        self._watching.pop(user, None)
         self._call(self._on_unwatch, user)
 
     def _list(self, user: int, packed: bytes) -> None:
@@ -262,10 +278,9 @@ class PushProcess:
         if future is not None:
             future.set_result(found)
 
-    def _counted(self, counts: dict[str, int], delays: list[tuple[float, float]], watched: int) -> None:
+    def _counted(self, counts: dict[str, int], delays: list[tuple[float, float]]) -> None:
         self.counts.update(counts)
         self.delays.extend((at, delay) for at, delay in delays)
-        self._watched = watched
 
     def _log(self, name: str, level: int, text: str) -> None:
         logging.getLogger(name).log(level, "%s", text)

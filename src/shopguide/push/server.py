@@ -1,5 +1,4 @@
-"""The push server: one thread that owns the sockets. docs/protocol.md is its contract. A line has it in a process of
-its own (:mod:`shopguide.push.process`).
+"""The push server: one thread that owns the sockets (docs/protocol.md), in a process of its own where a line has it.
 
     PULL    intake     recommendations from the push bolts
     XPUB    endpoint   messages to subscribers; the token is the topic
@@ -148,10 +147,6 @@ class PushServer:
         """Keep nothing of a user, and send nothing more to the tokens that they have now."""
         self._soon(lambda: self._forget(user))
 
-    def watched(self) -> int:
-        """How many users are watched."""
-        return len(self._watchers.users())
-
     def watch_again(self) -> None:
         """Have every watched user's list made again."""
         self._soon(lambda: self._watch_again(self._watchers.users()))
@@ -164,8 +159,8 @@ class PushServer:
     # -- the server's thread -----------------------------------------------------------------------------------------
 
     def run(self, also: int | None = None, attend: Attend = lambda: None) -> None:
-        """Push until stopped. ``attend`` has its turn when the descriptor ``also`` can be read, and between a
-        recommendation's coming and its being dealt with: what was said before it came is heard before."""
+        """Push until stopped. ``attend`` has its turn when the descriptor ``also`` can be read, and before a
+        recommendation that has come is dealt with: what was said before it is heard before."""
         self._doubt = False  # whether the last pipe may not be the one of the frame just read
         self._attend = attend
         poller = zmq.Poller()
