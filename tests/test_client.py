@@ -14,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import msgpack
+import orjson
 import pytest
 import zmq
 from click.testing import CliRunner
@@ -27,12 +28,14 @@ from shopguide.cli.watch import watch as watch_command
 from shopguide.client import AsyncSubscriber, Inbox, Subscriber
 from shopguide.errors import SettingError, TokenError
 from shopguide.keys import Secret
-from shopguide.push import Outbox, PushServer
+from shopguide.push import Guard, Outbox, PushServer
+from shopguide.push.curve import server_keys
 from shopguide.settings import PushSettings
 from shopguide.state import StateDir
 from shopguide.tokens import KeyRing, mint, verify
 
-KEYS = KeyRing(b"the key of the client tests")
+KEY = b"the key of the client tests"
+KEYS = KeyRing(KEY)
 ANN, BOB = 5, 7
 
 
@@ -61,7 +64,7 @@ class Delivery(RuleBasedStateMachine):
         self.now, self.offset = 0.0, 0
 
     def transmit(self, message: wire.Message) -> None:
-        self.line.append(wire.encode(b"token", message))
+        self.line.append([b"token", message if isinstance(message, bytes) else wire.dumps(message)])
 
     def newest(self) -> wire.Message:
         return self.outbox.snapshot(ANN) or wire.heartbeat(self.outbox.seq(ANN), 0.0)
@@ -77,8 +80,9 @@ class Delivery(RuleBasedStateMachine):
     @rule(letters=st.lists(st.sampled_from("abcdefgh"), unique=True, max_size=8))
     def recommend(self, letters):
         self.offset += 1
-        message = self.outbox.recommend(recommendation(ANN, self.offset, "".join(letters)), self.now)
-        self.sent[wire.seq_of(message)] = "".join(letters)
+        given = recommendation(ANN, self.offset, "".join(letters))
+        message = self.outbox.recommend(given, self.now, msgpack.packb(given))
+        self.sent[wire.seq_of(orjson.loads(message))] = "".join(letters)
         self.transmit(message)
 
     @rule()
@@ -148,7 +152,7 @@ class Line:
 
     def start(self, endpoint: str) -> PushServer:
         settings = PushSettings(endpoint=endpoint, heartbeat=self.heartbeat)
-        server = PushServer(settings, KEYS, self.state, lambda *_: None, self.unwatched.append)
+        server = PushServer(settings, Guard(KEY), self.state, lambda *_: None, self.unwatched.append)
         server.start()
         self.bolt = zmq.Context.instance().socket(zmq.PUSH)
         self.bolt.linger = 0
@@ -220,7 +224,7 @@ class TestSubscriber:
             seen = until(paused, "latesx")
             assert len(seen) < 301, "nothing was dropped: the test does not test"
             assert all(before.seq < after.seq for before, after in pairwise(seen))
-            assert wire.seq_of(line.server.snapshot(ANN)) == seen[-1].seq
+            assert wire.seq_of(orjson.loads(line.server.snapshot(ANN))) == seen[-1].seq
             line.send(ANN, "after")
             assert len(until(paused, "after")) == 1
 
@@ -292,16 +296,18 @@ class TestSubscriber:
 
 class TestCurve:
     def test_an_open_endpoint_speaks_to_those_who_have_its_key(self):
-        server = PushServer(PushSettings(endpoint="tcp://0.0.0.0:*", curve=True), KEYS, None, print, print)
+        public, private = server_keys(Secret(b"a secret of the client tests"))
+        settings = PushSettings(endpoint="tcp://0.0.0.0:*", curve=True)
+        server = PushServer(settings, Guard(KEY), None, print, print, curve_key=private)
         server.start()
         try:
             with zmq.Context.instance().socket(zmq.PUSH) as bolt:
                 bolt.connect(server.intake)
                 bolt.send(msgpack.packb(recommendation(ANN, 0, "ab")))
                 endpoint, token = server.endpoint.replace("0.0.0.0", "127.0.0.1"), mint(KEYS, ANN, 60)
-                other = KeyRing(b"another").curve()[0].decode()
+                other = server_keys(Secret(b"another secret of them"))[0].decode()
                 with (
-                    Subscriber(token, endpoint, server_key=server.server_key) as ours,
+                    Subscriber(token, endpoint, server_key=public.decode()) as ours,
                     Subscriber(token, endpoint) as plain,
                     Subscriber(token, endpoint, server_key=other) as mistaken,
                 ):
@@ -324,7 +330,7 @@ class TestAsyncSubscriber:
             for token in tokens:
                 lists.subscribe(token)
                 lists.subscribe(token)
-            while line.server.watched() < len(users):
+            while len(line.server._watchers.users()) < len(users):
                 await asyncio.sleep(0.01)
             for round_number in range(5):
                 for user in users:
@@ -373,7 +379,7 @@ class TestCommands:
     @pytest.fixture
     def running(self, tmp_path, monkeypatch) -> Iterator[Line]:
         secret = Secret.load(tmp_path)
-        monkeypatch.setattr(sys.modules[__name__], "KEYS", KeyRing.of(secret))
+        monkeypatch.setattr(sys.modules[__name__], "KEY", secret.token)
         made = Line()
         state = StateDir(tmp_path)
         state.take()
@@ -387,7 +393,7 @@ class TestCommands:
         running.send(self.ann, "abcdefg")
         done = CliRunner().invoke(watch_command, ["--user", "ann", "--state", str(tmp_path), "--count", "1"])
         assert done.exit_code == 0, done.output
-        epoch = running.server.snapshot(self.ann)["seq"][0]
+        epoch = orjson.loads(running.server.snapshot(self.ann))["seq"][0]
         assert done.output.startswith(f"{epoch}-1  home  ") and " ms  Title of a · Title of b" in done.output
         assert done.output.endswith("… 7\n") and done.output.count("\n") == 1
 

@@ -22,6 +22,8 @@ from shopguide.client import Subscriber
 from shopguide.evaluate.data import NEXT_ITEM, Dataset
 from shopguide.evaluate.rates import rates
 from shopguide.keys import Secret, item_key
+from shopguide.push import PushProcess
+from shopguide.push.process import COUNT
 from shopguide.records import SIGNALS, Events, Kind
 from shopguide.settings import load
 from shopguide.state import StateDir
@@ -107,6 +109,12 @@ def stocked(served: Served) -> Served:
     return served
 
 
+def counted(push: PushProcess) -> int:
+    """How many lists were pushed, once its process has said so."""
+    time.sleep(3 * COUNT)
+    return push.counts["pushed"]
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Served]]:
     """Starts a line on ``tmp_path``; one at a time."""
@@ -166,12 +174,12 @@ def test_what_is_sold_out_or_deleted_leaves_the_screens_that_show_it_and_no_othe
         gone.add(item)
         holders = [user for user in USERS if item in shown[user]]
         assert "anna" in holders and "bo" not in holders
-        pushed = push.counts["pushed"]
+        pushed = counted(push)
         collect([{"kind": "item", "item": item, **op}, {"kind": "item", "item": "nowhere", "op": "delete"}])
         for user in holders:
             served.until(user, lambda items: not gone & set(items))
         served.line.learn_all()
-        assert push.counts["pushed"] - pushed == len(holders)
+        assert counted(push) - pushed == len(holders)
         assert push.latest(served.line.secret.user_key("bo")) == before["bo"]
 
 
@@ -358,7 +366,7 @@ def test_live_numbers_are_those_of_what_happened(start: Callable[..., Served]) -
 def test_rates_by_recommender_add_up_to_those_of_evaluate() -> None:
     why = {"pinned": False, "explored": False, "signal": bytes([SIGNALS.index("next"), SIGNALS.index("items")])}
     lists = {7: {"items": [{"item": "a", "why": why}]}}
-    outcomes = Outcomes(Secret(b"0123456789abcdef"), lists.get)
+    outcomes = Outcomes(Secret(b"0123456789abcdef"), lambda users: {u: lists[u] for u in users if u in lists})
     kinds = ["impression", "click", "purchase", "impression", "click", "purchase", "click", "view"]
     rows = [{"kind": kind, "item": "a", "user_key": 7} for kind in kinds]
     outcomes.note(rows)

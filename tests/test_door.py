@@ -98,7 +98,7 @@ def test_a_disk_that_is_nearly_full_puts_events_off(run: Callable[..., str]) -> 
 def test_a_line_that_is_behind_says_so_and_is_asked_now_and_then(tmp_path: Path) -> None:
     behind = [11]
     line = SimpleNamespace(
-        push=SimpleNamespace(latest=None),
+        push=SimpleNamespace(latest_of=None),
         secret=None,
         settings=Settings.model_validate({"http": {"max_behind": 10, "min_free": 0}}),
         state=SimpleNamespace(path=tmp_path),
@@ -125,7 +125,7 @@ class SlowLog(Log):
 async def test_requests_that_come_during_a_commit_share_an_append(tmp_path: Path) -> None:
     log, secret = SlowLog(tmp_path / "log", 1), Secret(b"a secret for the tests")
     line = SimpleNamespace(
-        push=SimpleNamespace(latest=lambda user: None),
+        push=SimpleNamespace(latest_of=lambda users: {}),
         secret=secret,
         collector=Collector(log, secret),
         raise_error=lambda: None,

@@ -18,6 +18,7 @@ from shopguide.cli.health import Health
 from shopguide.cli.line import RunningLine
 from shopguide.cli.operator import Operator
 from shopguide.errors import StateError
+from shopguide.push import process
 from shopguide.records import Kind
 from shopguide.settings import Settings, load
 from shopguide.state import StateDir
@@ -92,11 +93,11 @@ def test_a_log_that_cannot_be_made_durable(line: RunningLine, monkeypatch: pytes
         line.stop()
 
 
-def test_a_push_server_that_ended(line: RunningLine) -> None:
+def test_a_push_server_that_ended(line: RunningLine, monkeypatch: pytest.MonkeyPatch) -> None:
     assert line.push is not None
-    line.push._running = False
-    line.push._soon(lambda: None)
-    line.push._thread.join(10)
+    monkeypatch.setattr(process, "COMMAND", ["false"])  # nor does another begin
+    line.push._process.kill()
+    line.push._process.wait(10)
     assert bad(health(line).alive()) == {"push": "the push server has ended"} == bad(health(line).ready())
 
 

@@ -43,3 +43,20 @@ def test_the_secret_is_made_once_and_private(tmp_path, monkeypatch) -> None:
     monkeypatch.delenv("SHOPGUIDE_SECRET")
     with pytest.raises(SettingError, match="no secret"):
         Secret.load(None)
+    (tmp_path / "state" / "secret").chmod(0o640)
+    with pytest.raises(SettingError, match="others can read"):
+        Secret.load(tmp_path / "state")
+
+
+def test_a_service_manager_may_keep_the_secret(tmp_path, monkeypatch) -> None:
+    monkeypatch.delenv("SHOPGUIDE_SECRET")
+    credential = tmp_path / "credential"
+    credential.write_text("0123456789abcdef\n")
+    credential.chmod(0o440)  # as systemd and containers have it
+    monkeypatch.setenv("SHOPGUIDE_SECRET_FILE", str(credential))
+    assert Secret.load(None).user_key("17850") == Secret(b"0123456789abcdef").user_key("17850")
+    assert Secret.load(tmp_path / "state", create=True).token == Secret.load(None).token
+    assert not (tmp_path / "state").exists()
+    credential.unlink()
+    with pytest.raises(SettingError, match="SHOPGUIDE_SECRET_FILE"):
+        Secret.load(None)

@@ -138,7 +138,7 @@ def test_where_a_visit_comes_from_is_said_by_its_events_too(shop: tuple[RunningL
     )
     asked(client, token)
     assert "popular with visitors from DE" in parts(client, token, "mug")
-    key = line.push.verify(token).user if line.push else 0
+    key = line.guard.verify(token).user
     assert line.stage("featurize").events_of(key)["context"].astype(bool).tolist() == [True]
     line.log.commit()
     row = next(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import socket
 import threading
@@ -12,6 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 import msgpack
+import orjson
 import pytest
 import zmq
 from hypothesis import given
@@ -20,11 +20,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from shopguide import wire
 from shopguide.errors import PackingError, SettingError, TokenError
-from shopguide.push import Intake, Outbox, PushServer, Watchers, next_epoch
+from shopguide.push import Guard, Intake, Outbox, PushServer, Watchers, next_epoch
 from shopguide.settings import PushSettings
 from shopguide.tokens import KeyRing, Token, mint
 
-KEYS = KeyRing(b"the key of the push tests")
+KEY = b"the key of the push tests"
+KEYS, GUARD = KeyRing(KEY), Guard(KEY)
 ANN, BOB = 2**64 - 1, 7
 
 
@@ -56,25 +57,30 @@ def names(message: wire.Message) -> str:
     return "".join(item["item"] for item in message["items"])
 
 
+def said(outbox: Outbox, given: Any) -> wire.Message | None:
+    body = outbox.recommend(given, 4.0, msgpack.packb(given))
+    return body and wire.decode([b"T", body])[1]
+
+
 class TestOutbox:
     def test_first_a_snapshot_then_a_diff_where_it_is_shorter(self):
         outbox = Outbox(epoch=5)
-        first = outbox.recommend(recommendation(ANN, 0, "abcdef"), 4.0)
-        second = outbox.recommend(recommendation(ANN, 1, "fabcdz"), 4.0)
-        third = outbox.recommend(recommendation(ANN, 2, "uvwxyk"), 4.0)
+        first = said(outbox, recommendation(ANN, 0, "abcdef"))
+        second = said(outbox, recommendation(ANN, 1, "fabcdz"))
+        third = said(outbox, recommendation(ANN, 2, "uvwxyk"))
         assert [m["type"] for m in (first, second, third)] == ["snapshot", "diff", "snapshot"]
         assert [m["seq"] for m in (first, second, third)] == [[5, 1], [5, 2], [5, 3]]
         assert (second["base"], list(second["put"])) == (1, ["z"])
-        assert outbox.snapshot(ANN) == third and outbox.seq(ANN) == (5, 3)
-        assert outbox.latest(ANN) == recommendation(ANN, 2, "uvwxyk")
+        assert orjson.loads(outbox.snapshot(ANN)) == third and outbox.seq(ANN) == (5, 3)
+        assert msgpack.unpackb(outbox.latest(ANN)) == recommendation(ANN, 2, "uvwxyk")
 
     def test_a_replay_changes_nothing(self):
         outbox = Outbox(epoch=5)
-        outbox.recommend(recommendation(ANN, 8, "abc"), 4.0)
-        assert outbox.recommend(recommendation(ANN, 8, "abc"), 4.0) is None
-        assert outbox.recommend(recommendation(ANN, 3, "x"), 4.0) is None
-        assert names(outbox.snapshot(ANN)) == "abc" and outbox.seq(ANN) == (5, 1)
-        assert outbox.recommend(recommendation(BOB, 3, "x"), 4.0)["seq"] == [5, 1]
+        said(outbox, recommendation(ANN, 8, "abc"))
+        assert said(outbox, recommendation(ANN, 8, "abc")) is None
+        assert said(outbox, recommendation(ANN, 3, "x")) is None
+        assert names(orjson.loads(outbox.snapshot(ANN))) == "abc" and outbox.seq(ANN) == (5, 1)
+        assert said(outbox, recommendation(BOB, 3, "x"))["seq"] == [5, 1]
 
     @given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=40), st.integers(1, 4))
     def test_seq_grows_over_forgetting_and_over_lists_that_had_to_go(self, steps, kept):
@@ -85,10 +91,10 @@ class TestOutbox:
                 outbox.forget(user)
                 assert outbox.snapshot(user) is None and outbox.latest(user) is None and outbox.seq(user) == (5, 0)
                 continue
-            message = outbox.recommend(recommendation(user, offset, "ab"), 4.0)
+            message = said(outbox, recommendation(user, offset, "ab"))
             assert message["seq"][1] > highest.get(user, 0)
             highest[user] = message["seq"][1]
-            assert len(outbox) <= kept and names(outbox.snapshot(user)) == "ab"
+            assert len(outbox) <= kept and names(orjson.loads(outbox.snapshot(user))) == "ab"
 
     @pytest.mark.parametrize(
         "wrong",
@@ -97,10 +103,10 @@ class TestOutbox:
     )
     def test_what_is_no_recommendation_changes_nothing(self, wrong):
         outbox = Outbox(epoch=5)
-        outbox.recommend(recommendation(ANN, 0, "abc"), 4.0)
+        said(outbox, recommendation(ANN, 0, "abc"))
         given = {**recommendation(ANN, 1, "x"), **wrong} if isinstance(wrong, dict) and wrong else wrong
         with pytest.raises((KeyError, TypeError, PackingError)):
-            outbox.recommend(given, 4.0)
+            said(outbox, given)
         assert outbox.seq(ANN) == (5, 1) and len(outbox) == 1
 
 
@@ -192,14 +198,21 @@ class Line:
     def __init__(self, heartbeat: float = 30.0, endpoint: str = "tcp://127.0.0.1:*", state: Any = None) -> None:
         self.watched: list[tuple[int, float]] = []
         self.unwatched: list[int] = []
+        self.wanted: list[tuple[int, bytes]] = []
         self.gate = threading.Event()  # closed: the server stands still in on_watch
         self.gate.set()
         settings = PushSettings(endpoint=endpoint, heartbeat=heartbeat)
-        self.server = PushServer(settings, KEYS, state, self._watch, self.unwatched.append)
+        self.guard = Guard(KEY)
+        self.server = PushServer(
+            settings, self.guard, state, self._watch, self.unwatched.append, on_wanted=self._wanted
+        )
         self.server.start()
         self.sockets: list[zmq.Socket] = []
         self.bolt = self.socket(zmq.PUSH, self.server.intake)
         self.offset = 0
+
+    def _wanted(self, user: int, packed: bytes) -> None:
+        self.wanted.append((user, packed))
 
     def _watch(self, user: int, expires: float) -> None:
         self.watched.append((user, expires))
@@ -221,6 +234,9 @@ class Line:
     def send(self, user: int, names: str, slot: str = "home") -> None:
         self.offset += 1
         self.bolt.send(msgpack.packb(recommendation(user, self.offset, names, slot)))
+
+    def snapshot(self, user: int) -> Any:
+        return orjson.loads(self.server.snapshot(user) or b"null")
 
     def stop(self) -> None:
         self.gate.set()
@@ -285,7 +301,7 @@ def test_what_is_gone_has_the_lists_made_again_that_show_it(line):
 
 def test_the_delay_of_a_list_counts_where_somebody_got_it(line):
     subscriber = line.subscriber(mint(KEYS, ANN, 60))
-    until(lambda: line.server.watched() == 1)
+    until(lambda: len(line.server._watchers.users()) == 1)
     line.send(BOB, "ab")
     line.send(ANN, "ab")
     until(lambda: line.server.delays)
@@ -314,11 +330,11 @@ class TestSubscribing:
         second = line.subscriber(long)
         until(lambda: len(line.watched) == 2)
         assert [user for user, _ in line.watched] == [ANN, ANN]
-        assert 500 < line.watched[1][1] - line.watched[0][1] < 600 and line.server.watched() == 1
+        assert 500 < line.watched[1][1] - line.watched[0][1] < 600 and len(line.server._watchers.users()) == 1
         second.close()
         first.close()
         until(lambda: line.unwatched == [ANN])
-        assert line.server.watched() == 0 and len(line.watched) == 2
+        assert len(line.server._watchers.users()) == 0 and len(line.watched) == 2
 
     def test_two_clients_with_one_token_and_one_leaves(self, line):
         token = mint(KEYS, ANN, 60)
@@ -341,7 +357,7 @@ class TestSubscribing:
         line.send(ANN, "abc")
         until(lambda: line.server.latest(ANN))
         assert names(read(line.subscriber(mint(KEYS, ANN, 60)))[1]) == "abc"
-        assert line.server.latest(ANN)["items"][0]["why"] and names(line.server.snapshot(ANN)) == "abc"
+        assert msgpack.unpackb(line.server.latest(ANN))["items"][0]["why"] and names(line.snapshot(ANN)) == "abc"
 
     def test_renewal_overlaps(self, line):
         old, new = mint(KEYS, ANN, 60), mint(KEYS, ANN, 120)
@@ -439,7 +455,7 @@ class TestEnding:
         assert names(read(at_ann)[1]) == "ab"
         until(lambda: line.unwatched == [ANN])
         line.send(ANN, "cd")
-        until(lambda: names(line.server.snapshot(ANN)) == "cd")
+        until(lambda: names(line.snapshot(ANN)) == "cd")
         assert drained(at_ann) == []
 
     def test_revoked_tokens_are_void_and_later_ones_are_not(self, line):
@@ -447,11 +463,12 @@ class TestEnding:
         at_ann, gap = line.subscriber(old), line.socket(zmq.DEALER, line.server.gap_endpoint)
         line.send(ANN, "ab")
         until(lambda: names(m) == "ab" if (m := read(at_ann)[1])["type"] == "snapshot" else False)
-        line.server.revoke(ANN)
+        line.guard.revoke(ANN)
+        line.server.forget(ANN)
         until(lambda: line.unwatched == [ANN])
         assert line.server.latest(ANN) is None
         with pytest.raises(TokenError, match="revoked"):
-            line.server.verify(old)
+            line.guard.verify(old)
         again = line.subscriber(old)
         gap.send(old.encode())
         assert read(gap)[1] == wire.error("the token is revoked")
@@ -463,7 +480,7 @@ class TestEnding:
         assert drained(at_ann) == drained(again) == []
 
     def test_stopping_twice_or_unstarted_is_fine(self, line):
-        unstarted = PushServer(PushSettings(), KEYS, None, line._watch, line.unwatched.append)
+        unstarted = PushServer(PushSettings(), GUARD, None, line._watch, line.unwatched.append)
         unstarted.stop()
         line.stop()
         line.server.stop()
@@ -478,7 +495,7 @@ class TestGaps:
         assert (found, message["type"], message["seq"][1]) == (token, "heartbeat", 0)  # there is none yet
         line.send(ANN, "ab")
         line.send(ANN, "cd")
-        until(lambda: line.server.latest(ANN) and names(line.server.snapshot(ANN)) == "cd")
+        until(lambda: line.server.latest(ANN) and names(line.snapshot(ANN)) == "cd")
         gap.send(token)
         found, message = read(gap)
         assert (found, message["type"], names(message), message["seq"][1]) == (token, "snapshot", "cd", 2)
@@ -518,25 +535,20 @@ class TestIntake:
         assert names(read(at_ann)[1]) == "ab" and read_seq(line) == 1
         assert line.server.counts["rejected"] == len(rubbish) + 1
 
-    async def test_the_next_one_can_be_awaited(self, line):
-        first, second = line.server.next(ANN, 5), line.server.next(ANN, 5)
+    def test_the_next_list_of_who_is_wanted_is_told_once(self, line):
+        line.server.want(ANN)
+        line.server.want(3)
         line.send(BOB, "xy")
         line.send(ANN, "ab")
-        assert [names(r) for r in await asyncio.gather(first, second)] == ["ab", "ab"]
-        assert await line.server.next(ANN, 0.02) is None
-        abandoned = asyncio.create_task(line.server.next(ANN, 5))  # type: ignore[arg-type]
-        await asyncio.sleep(0)
-        abandoned.cancel()
         line.send(ANN, "cd")
-        answer = line.server.next(3, 5)
         line.send(3, "pq", slot="similar")
-        assert names(await answer) == "pq"
+        until(lambda: len(line.wanted) == 2)
+        assert [(user, names(msgpack.unpackb(packed))) for user, packed in line.wanted] == [(ANN, "ab"), (3, "pq")]
         assert line.server.latest(3) is None, "an answer to a question is no list of a user"
-        assert len(line.server._waiters) == 0
 
     def test_of_another_process(self, tmp_path):
         server = PushServer(
-            PushSettings(endpoint=f"ipc://{tmp_path}/push"), KEYS, None, print, print, "tcp://127.0.0.1:*"
+            PushSettings(endpoint=f"ipc://{tmp_path}/push"), GUARD, None, print, print, "tcp://127.0.0.1:*"
         )
         server.start()
         try:
@@ -550,12 +562,12 @@ class TestIntake:
 
 
 def read_seq(line: Line) -> int:
-    return line.server.snapshot(ANN)["seq"][1]
+    return line.snapshot(ANN)["seq"][1]
 
 
 class TestBinding:
     def start(self, endpoint: str) -> str:
-        server = PushServer(PushSettings(endpoint=endpoint), KEYS, None, print, print)
+        server = PushServer(PushSettings(endpoint=endpoint), GUARD, None, print, print)
         try:
             server.start()
             return server.endpoint
@@ -590,7 +602,7 @@ class TestBinding:
             self.start(endpoint)
 
     def test_an_intake_of_no_use_is_refused(self):
-        server = PushServer(PushSettings(), KEYS, None, print, print, "nowhere")
+        server = PushServer(PushSettings(), GUARD, None, print, print, "nowhere")
         with pytest.raises(SettingError, match="intake 'nowhere'"):
             server.start()
         server.stop()

@@ -13,11 +13,20 @@ from shopguide.cli.operator import operated
 from shopguide.cli.outcomes import Outcomes
 from shopguide.cli.shoppers import history
 from shopguide.cli.viewers import ON_SCREEN, PAUSE, VIEWERS, Viewers
+from shopguide.push import PushProcess
 from shopguide.settings import load
 from shopguide.simulate import SCENES, Shop
 from shopguide.state import StateDir
 
 TURNS = 60
+
+
+def settled(push: PushProcess, users: list[int]) -> None:
+    """The lists that were made have come to the push server."""
+    before = None
+    while (now := push.latest_of(users)) != before:
+        before = now
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES)
@@ -26,7 +35,7 @@ def test_viewers_fill_the_desk_with_what_they_saw(tmp_path: Path, scene: Any) ->
     line = RunningLine(StateDir(tmp_path), settings)
     assert line.push is not None
     latest = line.push.latest
-    outcomes = Outcomes(line.secret, latest)
+    outcomes = Outcomes(line.secret, line.push.latest_of)
     said: list[dict[str, Any]] = []
 
     def note(rows: list[dict[str, Any]]) -> None:
@@ -47,6 +56,7 @@ def test_viewers_fill_the_desk_with_what_they_saw(tmp_path: Path, scene: Any) ->
             viewers.turn(start + turn * PAUSE, there)
             viewers.turn(start + turn * PAUSE + PAUSE / 2, there)  # not yet
             line.learn_all()
+            settled(line.push, [line.secret.user_key(visit.shopper.user) for visit in viewers._visits])
     kinds = [row["kind"] for row in said]
     assert TURNS < kinds.count("impression") <= TURNS * VIEWERS * ON_SCREEN and kinds.count("click") > 0
     assert kinds.count("view") <= TURNS * VIEWERS

@@ -13,21 +13,38 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 import zmq
 import zmq.asyncio
+from zmq.auth import load_certificate
 
-from shopguide import wire
+from shopguide import private, wire
 from shopguide.errors import GapError, PackingError, SettingError, TokenError
 
-__all__ = ["AsyncSubscriber", "Inbox", "Subscriber", "Update"]
+__all__ = ["AsyncSubscriber", "Inbox", "Subscriber", "Update", "read_keys"]
 
 ENDPOINT = "tcp://127.0.0.1:7201"
 HIGH_WATER_MARK = 16
 ASK_AGAIN = 1.0  # seconds without an answer after which a snapshot is asked for again
 PATIENCE = 15.0  # seconds of silence after which a subscription is sent again
 TICK = 0.5  # seconds between looks for what is overdue
+
+
+Keys = tuple[bytes, bytes]  # a CURVE key pair, public and secret, Z85
+
+
+def read_keys(path: Path) -> Keys:
+    """The key pair in a file of `shopguide keypair`. Raises SettingError where it is none, or others can read it."""
+    private.read(path)
+    try:
+        public, secret = load_certificate(path)
+    except (OSError, ValueError) as e:
+        raise SettingError(f"{path} holds no key pair: {e}") from None
+    if secret is None:
+        raise SettingError(f"{path} holds no secret key")
+    return public, secret
 
 
 @dataclass(frozen=True)
@@ -99,7 +116,14 @@ class Inbox:
 class Connection:
     """A SUB and a DEALER socket to one server; never waits by itself. Raises SettingError for an endpoint of no use."""
 
-    def __init__(self, endpoint: str, gap_endpoint: str | None, server_key: str | None, high_water_mark: int) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        gap_endpoint: str | None,
+        server_key: str | None,
+        client_keys: Keys | None,
+        high_water_mark: int,
+    ) -> None:
         gap_endpoint = gap_endpoint or wire.gap_endpoint(endpoint)
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
         self.sub, self.dealer = context.socket(zmq.SUB), context.socket(zmq.DEALER)
@@ -109,15 +133,15 @@ class Connection:
             each.set(zmq.IPV6, int("[" in endpoint))
         try:
             if server_key is not None:
-                self._encrypt(server_key)
+                self._encrypt(server_key, client_keys or zmq.curve_keypair())
             self.sub.connect(endpoint)
             self.dealer.connect(gap_endpoint)
         except (zmq.ZMQError, ValueError) as e:
             self.close()
             raise SettingError(f"cannot connect to {endpoint} and {gap_endpoint}: {e}") from None
 
-    def _encrypt(self, server_key: str) -> None:
-        public, secret = zmq.curve_keypair()
+    def _encrypt(self, server_key: str, keys: Keys) -> None:
+        public, secret = keys
         for each in (self.sub, self.dealer):
             each.set(zmq.CURVE_SERVERKEY, server_key.encode())
             each.set(zmq.CURVE_PUBLICKEY, public)
@@ -155,7 +179,8 @@ class Connection:
 
 class Subscriber:
     """The lists of a token's user. Iterating waits ``timeout`` seconds for each (None: forever), then ends; it can be
-    iterated again. ``server_key`` is the server's CURVE key (Z85) where it encrypts. Raises SettingError for an
+    iterated again. ``server_key`` is the server's CURVE key (Z85) where it encrypts, ``client_keys`` are our own
+    (:func:`read_keys`) where it lets in those that it knows. Raises SettingError for an
     endpoint or key of no use; on receiving, TokenError where the token is refused or has ended."""
 
     def __init__(
@@ -165,11 +190,12 @@ class Subscriber:
         gap_endpoint: str | None = None,
         timeout: float | None = None,
         server_key: str | None = None,
+        client_keys: Keys | None = None,
     ) -> None:
         self._timeout = timeout
         self._topic = token.encode()
         self._inbox = Inbox(time.monotonic())
-        self._connection = Connection(endpoint, gap_endpoint, server_key, HIGH_WATER_MARK)
+        self._connection = Connection(endpoint, gap_endpoint, server_key, client_keys, HIGH_WATER_MARK)
         self._connection.sub.subscribe(self._topic)
         self._connection.ask(self._topic)
         self._poller = zmq.Poller()
@@ -224,9 +250,10 @@ class AsyncSubscriber:
         gap_endpoint: str | None = None,
         high_water_mark: int = 1000,
         server_key: str | None = None,
+        client_keys: Keys | None = None,
     ) -> None:
         self._inboxes: dict[bytes, Inbox] = {}
-        self._connection = Connection(endpoint, gap_endpoint, server_key, high_water_mark)
+        self._connection = Connection(endpoint, gap_endpoint, server_key, client_keys, high_water_mark)
         self._poller = zmq.asyncio.Poller()
         for source in (self._connection.dealer, self._connection.sub):
             self._poller.register(source, zmq.POLLIN)

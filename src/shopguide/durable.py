@@ -6,19 +6,20 @@ import os
 from pathlib import Path
 
 
-def write(path: Path, data: bytes) -> None:
-    """A file with this content, on the disk."""
-    with path.open("wb") as f:
+def write(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """A file with this content, on the disk; ``mode`` is that of a new one, before the umask."""
+    with open(path, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as f:
         f.write(data)
         f.flush()
         os.fsync(f.fileno())
 
 
-def replace(path: Path, data: bytes) -> None:
+def replace(path: Path, data: bytes, mode: int = 0o666) -> None:
     """The content in the place of what the file held; on OSError that stays."""
     temporary = path.with_name(f".{path.name}")
     try:
-        write(temporary, data)
+        temporary.unlink(missing_ok=True)  # of a crash; its mode may be another
+        write(temporary, data, mode)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from shopguide import private
 from shopguide.errors import SettingError
 
 SEED_OF_ITEMS, SEED_OF_EVENTS = 0, 2
@@ -68,10 +69,11 @@ class Secret:
 
     def __init__(self, secret: bytes) -> None:
         if len(secret) < 16:
-            raise SettingError(f"SHOPGUIDE_SECRET has {len(secret)} bytes; it needs at least 16")
+            raise SettingError(f"the secret has {len(secret)} bytes; it needs at least 16")
         self._user = self._derive(secret, b"user")
         self.token = self._derive(secret, b"token")
         self.receipt = self._derive(secret, b"receipt")
+        self.revocation = self._derive(secret, b"revocation")
 
     @staticmethod
     def _derive(secret: bytes, label: bytes) -> bytes:
@@ -88,13 +90,16 @@ class Secret:
 
     @classmethod
     def load(cls, state: Path | None, create: bool = False) -> Secret:
-        """From ``SHOPGUIDE_SECRET``, else from the 0600 file ``secret`` in the state directory.
+        """From ``SHOPGUIDE_SECRET``, from the file that ``SHOPGUIDE_SECRET_FILE`` names (a container's or a service's
+        credential, whose mode is the manager's business), else from the 0600 file ``secret`` in the state directory.
 
-        ``create`` makes that file at the first run. Raises SettingError where there is neither.
+        ``create`` makes that file at the first run. Raises SettingError where there is none, or others can read it.
         """
-        given = os.environ.get("SHOPGUIDE_SECRET")
+        given, named = os.environ.get("SHOPGUIDE_SECRET"), os.environ.get("SHOPGUIDE_SECRET_FILE")
         if given:
             return cls(given.encode())
+        if named:
+            return cls(_content(named))
         if state is None:
             raise SettingError("no secret: set SHOPGUIDE_SECRET, or name the state directory that has one")
         path = state / "secret"
@@ -102,6 +107,12 @@ class Secret:
             if not create:
                 raise SettingError(f"no secret: neither SHOPGUIDE_SECRET is set nor is there a file {path}")
             state.mkdir(parents=True, exist_ok=True)
-            path.touch(mode=0o600, exist_ok=False)
-            path.write_text(secrets.token_hex(32))
-        return cls(path.read_bytes().strip())
+            private.write(path, secrets.token_hex(32).encode())
+        return cls(private.read(path).strip())
+
+
+def _content(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes().strip()
+    except OSError as e:
+        raise SettingError(f"SHOPGUIDE_SECRET_FILE = {path!r}: {e.strerror}") from None

@@ -27,16 +27,14 @@ import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 
-import zmq
-from zmq.utils import z85
-
 from shopguide.errors import TokenError
 from shopguide.keys import Secret
 
-__all__ = ["LENGTH", "Admin", "KeyRing", "Token", "mint", "mint_admin", "verify", "verify_admin"]
+__all__ = ["LENGTH", "LONGEST", "Admin", "KeyRing", "Token", "mint", "mint_admin", "verify", "verify_admin"]
 
 VERSION = 1
 LENGTH = 64  # characters
+LONGEST = 400 * 86_400.0  # seconds that a token lives at most
 HEAD = struct.Struct(">BIQQQ")
 SIGNATURE = 48 - HEAD.size
 FORM = re.compile(rb"[A-Za-z0-9_-]{64}")
@@ -80,11 +78,11 @@ class KeyRing:
         """The ring of a deployment's secret, and of those it had before."""
         return cls(newest.token, *(secret.token for secret in older))
 
-    def curve(self) -> tuple[bytes, bytes]:
-        """The push server's CURVE key pair (public, secret), Z85: derived from the newest key, so that there is no file
-        to keep. Clients need the public one."""
-        secret = z85.encode(hmac.digest(self._keys[self.newest], b"shopguide/curve", "sha256"))
-        return zmq.curve_public(secret), secret
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __contains__(self, key_id: object) -> bool:
+        return key_id in self._keys
 
     @staticmethod
     def id_of(key: bytes) -> int:
@@ -136,6 +134,8 @@ def verify(keys: KeyRing, text: str | bytes, now: float | None = None) -> Token:
         raise TokenError("the token is forged")
     if expires <= (time.time() if now is None else now) * 1000:
         raise TokenError("the token has expired")
+    if expires - issued > LONGEST * 1000 + 1:  # of before there was a limit: what revokes it is not kept for longer
+        raise TokenError("the token has expired")
     return Token(user, expires / 1000, key_id, issued / 1000)
 
 
@@ -174,6 +174,8 @@ def verify_admin(keys: KeyRing, text: str, now: float | None = None) -> Admin:
 
 def _end(issued: float, ttl: float) -> float:
     ends = issued + ttl
+    if ttl > LONGEST and math.isfinite(ttl):
+        raise TokenError(f"a token cannot live longer than {LONGEST / 86_400:g} days")
     if not (math.isfinite(ends) and 0 <= ends < 2**63 / 1000):
         raise TokenError(f"a token cannot live {ttl:g} s")
     return ends

@@ -13,8 +13,8 @@ import orjson
 
 from shopguide.errors import GapError, PackingError, SettingError
 
-__all__ = ["MAX_FRAME", "Item", "Message", "Seq", "apply", "check", "decode", "diff", "dumps", "encode", "error"]
-__all__ += ["gap_endpoint", "heartbeat", "seq_of", "snapshot"]
+__all__ = ["MAX_FRAME", "Item", "Message", "Packed", "Seq", "apply", "check", "decode", "dumps", "encode", "error"]
+__all__ += ["gap_endpoint", "head", "heartbeat", "pack_diff", "pack_items", "pack_snapshot", "seq_of", "snapshot"]
 
 VERSION = 1
 MAX_FRAME = 1024  # bytes; no frame that a client sends is longer
@@ -25,8 +25,8 @@ Item = dict[str, Any]
 Seq = tuple[int, int]
 
 
-def snapshot(seq: Seq, recommendation: dict[str, Any], pushed: float) -> Message:
-    """A recommendation as a message; the ``why`` of its items stays here. ``pushed``: epoch s."""
+def head(seq: Seq, recommendation: dict[str, Any], pushed: float) -> Message:
+    """A snapshot of a recommendation, without its ``items``. ``pushed``: epoch s."""
     return {
         "v": VERSION,
         "type": "snapshot",
@@ -36,19 +36,40 @@ def snapshot(seq: Seq, recommendation: dict[str, Any], pushed: float) -> Message
         "intent": recommendation["intent"],
         "at": {"partition": recommendation["partition"], "offset": recommendation["offset"]},
         "times": {**recommendation["times"], "pushed": pushed},
-        "items": [{name: item[name] for name in item if name != "why"} for item in recommendation["items"]],
     }
 
 
-def diff(base: int, old: list[Item], new: Message) -> Message:
-    """The snapshot ``new`` as what changes in the list ``old``, whose n is ``base``."""
-    had = {item["item"]: item for item in old}
-    message = {name: value for name, value in new.items() if name != "items"}
-    message["type"] = "diff"
-    message["base"] = base
-    message["order"] = [item["item"] for item in new["items"]]
-    message["put"] = {item["item"]: item for item in new["items"] if had.get(item["item"]) != item}
-    return message
+def snapshot(seq: Seq, recommendation: dict[str, Any], pushed: float) -> Message:
+    """A recommendation as a message; the ``why`` of its items stays here."""
+    items = [{name: item[name] for name in item if name != "why"} for item in recommendation["items"]]
+    return {**head(seq, recommendation, pushed), "items": items}
+
+
+Packed = dict[str, bytes]  # id of an item: its JSON, best first
+
+
+def pack_items(items: list[Item]) -> Packed:
+    """Items of a recommendation, each as JSON; takes the ``why`` from them. Raises PackingError where one is none, or
+    is there twice."""
+    packed: Packed = {}
+    for item in items:
+        if not _item(item) or item["item"] in packed:
+            raise PackingError(f"snapshot message with items = {str(items)[:60]}")
+        item.pop("why", None)
+        packed[item["item"]] = orjson.dumps(item)
+    return packed
+
+
+def pack_snapshot(head: Message, items: Packed) -> bytes:
+    """A snapshot message, by its :func:`head`. It is :func:`dumps` of :func:`snapshot`, each item made once only."""
+    return b'%b,"items":[%b]}' % (orjson.dumps(head)[:-1], b",".join(items.values()))
+
+
+def pack_diff(head: Message, items: Packed, base: int, old: Packed) -> bytes:
+    """The same snapshot as what changes in the list ``old``, whose n is ``base``."""
+    message = {**head, "type": "diff", "base": base, "order": list(items)}
+    put = b",".join(b"%b:%b" % (orjson.dumps(name), one) for name, one in items.items() if old.get(name) != one)
+    return b'%b,"put":{%b}}' % (orjson.dumps(message)[:-1], put)
 
 
 def heartbeat(seq: Seq, pushed: float) -> Message:
@@ -157,14 +178,20 @@ def _seq(value: Any) -> bool:
 
 
 def _reasons(value: Any) -> bool:
-    members = (("text", _text), ("because", _text), ("share", _number))
-    return isinstance(value, list) and all(
-        isinstance(reason, dict) and all(holds(reason.get(name)) for name, holds in members) for reason in value
-    )
+    if not isinstance(value, list):
+        return False
+    for reason in value:
+        if not isinstance(reason, dict) or not _number(reason.get("share")):
+            return False
+        if not isinstance(reason.get("text"), str) or not isinstance(reason.get("because"), str):
+            return False
+    return True
 
 
 def _item(value: Any) -> bool:
-    return isinstance(value, dict) and all(holds(value.get(name)) for name, holds in _ITEM)
+    if not isinstance(value, dict) or not _number(value.get("score")) or not _reasons(value.get("reasons")):
+        return False
+    return isinstance(value.get("item"), str) and isinstance(value.get("title"), str)
 
 
 def _items(value: Any) -> bool:
@@ -191,7 +218,6 @@ def _times(*names: str) -> Check:
     return lambda value: isinstance(value, dict) and all(_number(value.get(name)) for name in names)
 
 
-_ITEM = (("item", _text), ("title", _text), ("score", _number), ("reasons", _reasons))
 _LIST: dict[str, Check] = {
     "seq": _seq,
     "slot": _text,

@@ -16,6 +16,7 @@ from shopguide.cli.demo import demo
 from shopguide.cli.doctor import doctor
 from shopguide.cli.evaluate import evaluate
 from shopguide.cli.imports import import_
+from shopguide.cli.keypair import keypair
 from shopguide.cli.report import report
 from shopguide.cli.run import run
 from shopguide.cli.simulate import simulate
@@ -39,7 +40,8 @@ def cli() -> None:
 
 QUESTIONS = (watch, recommend, similar, trending, why)
 MODEL = (batch, train, activate, evaluate, report, simulate)
-for command in (demo, run, *MODEL, *QUESTIONS, token, import_, forget, retract, export, state, storm, config, doctor):
+REST = (token, keypair, import_, forget, retract, export, state, storm, config, doctor)
+for command in (demo, run, *MODEL, *QUESTIONS, *REST):
     cli.add_command(command)
 
 

@@ -15,7 +15,8 @@ from shopguide.cli.at_rest import AtRest
 from shopguide.cli.options import connect_option, examples, json_option, state_option
 from shopguide.errors import ShopguideError, SourceError
 from shopguide.keys import Secret
-from shopguide.tokens import KeyRing, mint
+from shopguide.signing import load_ring
+from shopguide.tokens import mint
 
 TTL = 60.0  # seconds that a token for one question lives
 
@@ -109,7 +110,7 @@ def _print_list(found: dict[str, Any], what: str, as_json: bool) -> None:
 
 def _token(user: str, state_path: Path) -> str:
     secret = Secret.load(state_path)
-    return mint(KeyRing.of(secret), secret.user_key(user), TTL)
+    return mint(load_ring(secret, state_path), secret.user_key(user), TTL)
 
 
 def _get(url: str, what: str, **query: Any) -> dict[str, Any]:

@@ -21,7 +21,6 @@ from shopguide.cli.host import Host
 from shopguide.cli.keeper import Saved
 from shopguide.errors import StateError
 from shopguide.log import Log
-from shopguide.push import PushServer
 from shopguide.rejects import RejectFiles
 from shopguide.settings import Settings
 from shopguide.state import StateDir
@@ -53,15 +52,7 @@ class ClusterLine(Line):
         self._follower = Follower(state, settings, self.log)
         self._host = Host(self.log, self.secret, settings.storm.host)
         if push:
-            self.push = PushServer(
-                settings.push,
-                self.keys,
-                state.path,
-                self._watched,
-                self._unwatched,
-                f"tcp://{settings.storm.host}:*",
-                door_keys(self.secret)[1],
-            )
+            self.push = self._pushing(f"tcp://{settings.storm.host}:*", door_keys(self.secret)[1])
         self._gatherer = Gatherer(state, self.log, self._rejects, settings)
         self._leaving = False
         self._stopping = threading.Event()

@@ -18,7 +18,7 @@ from shopguide.cli.outcomes import Outcomes
 from shopguide.errors import RefusedError, ShopguideError
 from shopguide.keys import category_key, item_key
 from shopguide.picks import UNDO, Pick
-from shopguide.push import PushServer
+from shopguide.push import PushProcess
 from shopguide.rank import parts_of
 from shopguide.rank.policy import segments
 from shopguide.records import Kind
@@ -37,7 +37,7 @@ RECENT = 50  # events of a user that are shown
 class Desk:
     """Calls come from the web server's loop; what may block goes to a thread."""
 
-    def __init__(self, line: Line, push: PushServer, outcomes: Outcomes, counts: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, line: Line, push: PushProcess, outcomes: Outcomes, counts: Callable[[], dict[str, Any]]) -> None:
         self._line, self._push, self._outcomes, self._counts = line, push, outcomes, counts
 
     def admit(self, token: str) -> str:

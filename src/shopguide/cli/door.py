@@ -16,7 +16,8 @@ from shopguide.errors import ShopguideError
 from shopguide.kafka.binding import refuse_bound
 from shopguide.keys import Secret
 from shopguide.log import Log
-from shopguide.push import PushServer
+from shopguide.push import Guard, PushProcess
+from shopguide.push.curve import own_keys, server_keys
 from shopguide.records import Kind
 from shopguide.settings import Settings
 from shopguide.state import StateDir
@@ -36,7 +37,7 @@ class Line(ABC):
     """On a state directory from :meth:`start` to :meth:`stop`. Where the stages work is the subclass's business: here
     events go in and lists come out. ``open_log`` gives the log of that directory; None: its own."""
 
-    push: PushServer | None = None
+    push: PushProcess | None = None
     _thread: threading.Thread  # does the work
 
     def __init__(
@@ -48,7 +49,7 @@ class Line(ABC):
         self.log = open_log(state.path, self.secret) if open_log else self._own_log()
         state.keep_settings(settings)
         self.collector = Collector(self.log, self.secret)
-        self.keys = KeyRing.of(self.secret)
+        self.guard = Guard.of(self.secret, state.path)
         self.forgetting = threading.Lock()  # one person at a time
         self.turned = time.monotonic()  # when the thread last came round
         self._error: Exception | None = None
@@ -117,6 +118,18 @@ class Line(ABC):
         silent = time.monotonic() - self.turned
         return f"nothing has moved for {silent:.0f} s" if silent > STUCK else ""
 
+    @property
+    def keys(self) -> KeyRing:
+        """What tokens are signed with now."""
+        return self.guard.keys
+
+    def revoke(self, user: int) -> None:
+        """Void every token of the user that was issued until now, and forget their list. Raises StateError where the
+        disk refuses."""
+        at = self.guard.revoke(user)
+        if self.push is not None:
+            self.push.revoke(user, at)
+
     def behind(self) -> int:
         """Rows of the log that the spout has not read yet."""
         return sum(self.log.end(p) - position for p, position in self.positions().items()) // self.log.stride
@@ -146,6 +159,11 @@ class Line(ABC):
     def raise_error(self) -> None:
         if self._error is not None:
             raise self._error
+
+    def _pushing(self, intake: str | None = None, intake_key: bytes | None = None) -> PushProcess:
+        settings, told = self.settings.push, (self._watched, self._unwatched)
+        curve = (server_keys(self.secret), own_keys(self.secret)) if settings.curve else (None, None)
+        return PushProcess(settings, self.guard, self.state.path, *told, intake, intake_key, *curve)
 
     def _own_log(self) -> Log | KafkaLog:
         refuse_bound(self.state.path)

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 
 from shopguide import wire
-from shopguide.client import AsyncSubscriber, Update
+from shopguide.client import AsyncSubscriber, Keys, Update
 
 
 class Listener:
@@ -26,8 +26,8 @@ class Listener:
 class Feed:
     """Of one event loop."""
 
-    def __init__(self, endpoint: str, gap_endpoint: str, server_key: str | None) -> None:
-        self._subscriber = AsyncSubscriber(endpoint, gap_endpoint, server_key=server_key)
+    def __init__(self, endpoint: str, gap_endpoint: str, server_key: str | None, keys: Keys | None) -> None:
+        self._subscriber = AsyncSubscriber(endpoint, gap_endpoint, server_key=server_key, client_keys=keys)
         self._listeners: dict[str, set[Listener]] = {}
         self._newest: dict[str, Update] = {}
         self._reader = asyncio.create_task(self._read())

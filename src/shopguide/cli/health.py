@@ -7,7 +7,7 @@ import shutil
 from typing import Any
 
 from shopguide.cli.door import Line
-from shopguide.push import PushServer
+from shopguide.push import PushProcess
 
 Checks = dict[str, dict[str, Any]]
 
@@ -15,7 +15,7 @@ Checks = dict[str, dict[str, Any]]
 class Health:
     """Of a line that serves. Nothing waits here: a line that hangs is told of, too."""
 
-    def __init__(self, line: Line, push: PushServer) -> None:
+    def __init__(self, line: Line, push: PushProcess) -> None:
         self._line, self._push = line, push
 
     def alive(self) -> Checks:

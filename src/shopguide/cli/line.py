@@ -25,7 +25,6 @@ from shopguide.compaction import Kept
 from shopguide.errors import ShopguideError, StateError
 from shopguide.keys import Secret
 from shopguide.log import Log
-from shopguide.push import PushServer
 from shopguide.settings import Settings
 from shopguide.state import StateDir, fits
 from shopguide.storm import deployment
@@ -55,7 +54,7 @@ class RunningLine(Line):
     ) -> None:
         super().__init__(state, settings, open_log)
         if push:
-            self.push = PushServer(settings.push, self.keys, state.path, self._watched, self._unwatched)
+            self.push = self._pushing()
         self._fits = fits(settings)
         self.runner = LocalRunner(Recommend, self._configuration, pending=settings.log.pending)
         self._keeper = Keeper(state, self.log, self._fits, settings.state.keep)

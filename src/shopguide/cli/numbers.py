@@ -14,7 +14,7 @@ from shopguide.cli.door import Line
 from shopguide.cli.outcomes import Outcomes
 from shopguide.log import Log
 from shopguide.metrics import Sample
-from shopguide.push import PushServer
+from shopguide.push import PushProcess
 from shopguide.records import Kind
 
 OUTCOMES = {Kind.IMPRESSION: "impressions", Kind.CLICK: "clicks", Kind.PURCHASE: "purchases"}
@@ -26,7 +26,7 @@ PUSHED = {  # what the push server counts, by its metric
 }
 
 
-def samples(line: Line, push: PushServer, outcomes: Outcomes, uptime: float) -> Iterator[Sample]:
+def samples(line: Line, push: PushProcess, outcomes: Outcomes, uptime: float) -> Iterator[Sample]:
     """All but what the web server counts."""
     yield _of("build_info", 1, __version__)
     yield _of("uptime_seconds", uptime)
@@ -78,7 +78,7 @@ def _tasks(line: Line) -> Iterator[Sample]:
         yield from (Sample(*sample) for sample in of.numbers)
 
 
-def _push(push: PushServer) -> Iterator[Sample]:
+def _push(push: PushProcess) -> Iterator[Sample]:
     yield _of("watched_users", push.watched())
     for counted, name in PUSHED.items():
         yield _of(name, push.counts[counted])

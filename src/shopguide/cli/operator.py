@@ -65,9 +65,8 @@ class Operator:
             line.state.note_forgets([*line.state.forgets(), *person])  # what links them is about to be forgotten
             self._let_go(person)
             found, learned_models = self._purge(list(person), ids)
-            if line.push is not None:
-                for one in person:
-                    line.push.revoke(one)
+            for one in person:
+                line.revoke(one)
             line.state.note_forgets([one for one in line.state.forgets() if one not in (note, *person)])
         offsets = {str(p): int(offsets[-1]) for p, offsets in found.offsets.items() if len(offsets)}
         logger.info("somebody is forgotten", extra={"rows": sum(found.kinds.values()), "offsets": offsets})

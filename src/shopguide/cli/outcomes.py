@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -18,11 +18,11 @@ from shopguide.records import Events, Kind
 KEPT = 20_000  # newest impressions, clicks and purchases that count
 NOTED = frozenset((Kind.IMPRESSION, Kind.CLICK, Kind.PURCHASE))
 
-Latest = Callable[[int], dict[str, Any] | None]
+Latest = Callable[[list[int]], dict[int, dict[str, Any]]]
 
 
 class Outcomes:
-    """Of what came in over HTTP since the start. ``latest`` gives the list that a user (key) has now: the strongest
+    """Of what came in over HTTP since the start. ``latest`` gives the lists that users (keys) have now: the strongest
     signal of the item there is the recommender that it was shown by; of a click that of its impression, where the
     list has changed meanwhile. What was in no list is nobody's."""
 
@@ -35,26 +35,31 @@ class Outcomes:
 
     def note(self, rows: Iterable[dict[str, Any]]) -> None:
         """Take in rows as the collector gets them."""
-        signals: dict[int, dict[str, str]] = {}
-        for row in rows:
-            said = row.get("kind")
-            kind = self._kinds[said] if type(said) is str else None
-            if kind not in NOTED:
-                continue
-            item = row.get("item")
-            if not isinstance(item, str) or not consents(row.get("consent")):
-                continue
-            user = row.get("user_key") or self._secret.user_key(str(row.get("user")))
-            if user not in signals:
-                signals[user] = _signals(self._latest(user) or {"items": []})
+        noted = list(self._noted(rows))
+        if not noted:
+            return
+        latest = self._latest(list({user for _, user, _ in noted}))
+        signals = {user: _signals(recommendation) for user, recommendation in latest.items()}
+        for kind, user, item in noted:
             key = user, item_key(item)
-            signal = signals[user].get(item) or self._shown_by.get(key, "")
+            signal = signals.get(user, {}).get(item) or self._shown_by.get(key, "")
             if signal and kind == Kind.IMPRESSION:
                 self._shown_by[key] = signal
             self._rows.append((kind, *key, signal))
             self.counts[kind, signal] += 1
         for old in list(islice(self._shown_by, max(0, len(self._shown_by) - KEPT))):
             del self._shown_by[old]
+
+    def _noted(self, rows: Iterable[dict[str, Any]]) -> Iterator[tuple[int, int, str]]:
+        """(kind, user, item) of those that count."""
+        for row in rows:
+            said = row.get("kind")
+            kind = self._kinds[said] if type(said) is str else None
+            if kind is None or kind not in NOTED:
+                continue
+            item = row.get("item")
+            if isinstance(item, str) and consents(row.get("consent")):
+                yield kind, row.get("user_key") or self._secret.user_key(str(row.get("user"))), item
 
     def rates(self) -> list[dict[str, Any]]:
         """Of each recommender: impressions, clicks, clicks that led to a purchase; CTR and CVR as `shopguide evaluate`

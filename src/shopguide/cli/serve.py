@@ -42,7 +42,7 @@ class ServedLine:
         self._line, self._push = line, line.push
         self._feed: Feed | None = None
         self._operator = Operator(line)
-        self.outcomes = Outcomes(line.secret, self._push.latest)
+        self.outcomes = Outcomes(line.secret, self._push.latest_of)
         self.desk = Desk(line, self._push, self.outcomes, self.counts)
         self.health = Health(line, self._push)
         self._started = time.time()
@@ -81,18 +81,18 @@ class ServedLine:
         return mint(self._line.keys, self._line.secret.user_key(user), ttl)
 
     def verify(self, token: str) -> int:
-        return self._push.verify(token).user
+        return self._line.guard.verify(token).user
 
     async def recommend(
         self, token: str, n: int, slot: str, timeout: float, context: Mapping[str, str] = NOTHING
     ) -> dict[str, Any] | None:
         user = self.verify(token)
-        newest = self._push.latest(user)
+        newest = await asyncio.to_thread(self._push.snapshot, user)
         if context or newest is None or newest["slot"] != slot or len(newest["items"]) < n:
             wanted: dict[str, Any] = {"expires": time.time() + PULLED_FOR, "slot": slot, "n": n, **context}
             await self._ask(user, timeout, **wanted)
-        message = self._push.snapshot(user)
-        return {**message, "items": message["items"][:n]} if message else None
+            newest = await asyncio.to_thread(self._push.snapshot, user)
+        return {**newest, "items": newest["items"][:n]} if newest else None
 
     async def similar(self, item: str, n: int) -> dict[str, Any] | None:
         key = item_key(item)
@@ -106,8 +106,8 @@ class ServedLine:
         user = self._line.secret.user_key(f"trending:{n}:{category}")
         return _public(await self._ask(user, ASK, slot=TRENDING.decode(), n=n, category=key))
 
-    def why(self, token: str, item: str) -> dict[str, Any] | None:
-        newest = self._push.latest(self.verify(token))
+    async def why(self, token: str, item: str) -> dict[str, Any] | None:
+        newest = await asyncio.to_thread(self._push.latest, self.verify(token))
         return explain(newest, item) if newest else None
 
     async def forget(self, token: str) -> dict[str, Any]:
@@ -117,9 +117,9 @@ class ServedLine:
     def subscribe(
         self, token: str, slot: str | None = None, context: Mapping[str, str] = NOTHING
     ) -> AsyncGenerator[tuple[str, str], None]:
-        claims = self._push.verify(token)
+        claims = self._line.guard.verify(token)
         if self._feed is None:
-            self._feed = Feed(self._push.endpoint, self._push.gap_endpoint, self._push.server_key)
+            self._feed = Feed(self._push.endpoint, self._push.gap_endpoint, self._push.server_key, self._push.own_keys)
         lists = self._feed.lists(token, claims.expires)
         return self._in_slot(slot, context, claims, lists) if slot or context else lists
 

@@ -11,11 +11,12 @@ from typing import Any
 import click
 
 from shopguide.cli.options import examples, json_option, state_option
-from shopguide.client import Subscriber, Update
+from shopguide.client import Subscriber, Update, read_keys
 from shopguide.keys import Secret
 from shopguide.settings import PushSettings
+from shopguide.signing import load_ring
 from shopguide.state import StateDir
-from shopguide.tokens import KeyRing, mint
+from shopguide.tokens import mint
 
 TTL = 3600.0  # seconds that a token for --user lives
 RENEW = TTL / 2  # seconds after which the next one is minted
@@ -35,6 +36,12 @@ TITLES = 5  # titles on a line
 @click.option(
     "--server-key", metavar="KEY", help="The server's CURVE key (see `shopguide token --json`), if it has one."
 )
+@click.option(
+    "--client-keys",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A key pair of `shopguide keypair`, where the server lets in only those that it knows.",
+)
 @click.option("--count", type=click.IntRange(min=1), help="End after so many lists.")
 @state_option
 @json_option
@@ -43,6 +50,7 @@ def watch(
     token: str | None,
     connect: str | None,
     server_key: str | None,
+    client_keys: Path | None,
     count: int | None,
     state_path: Path,
     as_json: bool,
@@ -53,7 +61,9 @@ def watch(
     running = StateDir(state_path).running() if connect is None else {}
     endpoint = connect or running.get("push") or str(PushSettings.model_fields["endpoint"].default)
     given = token or _mint(str(user), state_path)
-    subscriber = Subscriber(given, endpoint, running.get("gap"), server_key=server_key or running.get("server_key"))
+    keys = read_keys(client_keys) if client_keys else None
+    server_key = server_key or running.get("server_key")
+    subscriber = Subscriber(given, endpoint, running.get("gap"), server_key=server_key, client_keys=keys)
     with suppress(KeyboardInterrupt), subscriber as lists:
         _follow(lists, user, state_path, count, as_json)
 
@@ -72,7 +82,7 @@ def _follow(lists: Subscriber, user: str | None, state_path: Path, count: int | 
 
 def _mint(user: str, state_path: Path) -> str:
     secret = Secret.load(state_path)
-    return mint(KeyRing.of(secret), secret.user_key(user), TTL)
+    return mint(load_ring(secret, state_path), secret.user_key(user), TTL)
 
 
 def _report(update: Update) -> dict[str, Any]:

@@ -7,6 +7,7 @@ have to have the same; a new one takes over the other's.
 
 from __future__ import annotations
 
+import hmac
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
+from shopguide import private
 from shopguide.collect.encode import Encoded
 from shopguide.errors import SettingError, SourceError, StateError
 from shopguide.log import Log
@@ -85,17 +87,16 @@ def open_source(location: str, state: Path) -> LogCopy:
 
 def _share_secret(theirs: Path, ours: Path) -> None:
     """See that both directories make the same keys of users."""
-    if os.environ.get("SHOPGUIDE_SECRET"):
+    if os.environ.get("SHOPGUIDE_SECRET") or os.environ.get("SHOPGUIDE_SECRET_FILE"):
         return
     secret, own = theirs / "secret", ours / "secret"
     if not secret.exists():
         raise SettingError(f"the users of {theirs} are under a secret that is not there: set SHOPGUIDE_SECRET to it")
     if own.exists():
-        if own.read_bytes().strip() != secret.read_bytes().strip():
+        if not hmac.compare_digest(private.read(own).strip(), private.read(secret).strip()):
             raise SettingError(f"{theirs} and {ours} have different secrets: a user would have another key in each")
     elif (ours / "log" / "meta.json").exists():
         raise SettingError(f"the users of {ours} are under a secret that is not there: set SHOPGUIDE_SECRET to it")
     else:
         ours.mkdir(parents=True, exist_ok=True)
-        own.touch(mode=0o600)
-        own.write_bytes(secret.read_bytes())
+        private.write(own, private.read(secret))

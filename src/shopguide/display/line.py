@@ -102,7 +102,7 @@ class Line(Protocol):
         """What is popular now; None where the category is unknown."""
         ...
 
-    def why(self, token: str, item: str) -> dict[str, Any] | None:
+    async def why(self, token: str, item: str) -> dict[str, Any] | None:
         """The whole sum of one item of the user's newest list: ``item, title, score, parts`` with a part's ``signal,
         because, title, amount, text``; None where the item is not in that list."""
         ...

@@ -86,7 +86,7 @@ class Api:
         """The whole sum behind one suggestion."""
         token = need_token(request)
         self.line.verify(token)
-        return found(self.line.why(token, _item(request)), "the item is not in your newest list")
+        return found(await self.line.why(token, _item(request)), "the item is not in your newest list")
 
     async def similar(self, request: Request) -> Response:
         """Items near one item; needs no user."""

@@ -1,12 +1,15 @@
 """push: every new list goes to those who look, over ZeroMQ. docs/protocol.md is the contract.
 
-Its files: `intake` how bolts reach the server, `outbox` what each user was last sent, `watchers` whose tokens are live,
-`waiters` who pulls, `bind` where it listens, `server` the sockets.
+Its files: `intake` how bolts reach the server, `outbox` what each user was last sent, `guard` which tokens are good,
+`watchers` whose are live, `bind` where it listens, `curve` the keys of connections, `server` the sockets. A line has it
+as a `process`, of which `child` is the inside and `channel` the way in; `waiters` are who pulls.
 """
 
+from shopguide.push.guard import Guard
 from shopguide.push.intake import Intake
 from shopguide.push.outbox import Outbox, next_epoch
+from shopguide.push.process import PushProcess
 from shopguide.push.server import PushServer
 from shopguide.push.watchers import Watchers
 
-__all__ = ["Intake", "Outbox", "PushServer", "Watchers", "next_epoch"]
+__all__ = ["Guard", "Intake", "Outbox", "PushProcess", "PushServer", "Watchers", "next_epoch"]

@@ -12,9 +12,6 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import msgpack
-import orjson
-
 from shopguide import wire
 
 KEPT = 10_000  # users whose newest list is kept; about 20 kB each
@@ -22,14 +19,14 @@ KEPT = 10_000  # users whose newest list is kept; about 20 kB each
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A user's newest list, packed: the snapshot as JSON, the whole recommendation as msgpack. ``items``: their ids."""
+    """A user's newest list: the snapshot as its head and its items' JSON, and the whole recommendation as it came."""
 
     n: int
     partition: int
     offset: int
-    snapshot: bytes
+    head: wire.Message
+    items: wire.Packed
     recommendation: bytes
-    items: frozenset[str]
 
 
 class Outbox:
@@ -46,10 +43,11 @@ class Outbox:
         self._sent: OrderedDict[int, Sent] = OrderedDict()
         self._lock = Lock()
 
-    def recommend(self, recommendation: dict[str, Any], now: float, packed: bytes | None = None) -> wire.Message | None:
-        """The message for a recommendation (see :mod:`shopguide.rank`); None for one that is no newer than the list
-        the user has: a replay. ``now`` is epoch s; ``packed`` the recommendation as it came. Raises KeyError, TypeError
-        or PackingError, and nothing is changed, for what is no recommendation.
+    def recommend(self, recommendation: dict[str, Any], now: float, packed: bytes) -> bytes | None:
+        """The message for a recommendation (see :mod:`shopguide.rank`), as JSON; None for one that is no newer than
+        the list the user has: a replay. ``now`` is epoch s; ``packed`` the recommendation as it came, from which the
+        ``why`` of the items is kept: it goes from those given. Raises KeyError, TypeError or PackingError, and nothing
+        is changed, for what is no recommendation.
         """
         user = recommendation["user"]
         partition, offset = recommendation["partition"], recommendation["offset"]
@@ -57,38 +55,39 @@ class Outbox:
         if before is not None and partition == before.partition and offset <= before.offset:
             return None
         n = (self._floor if before is None else before.n) + 1
-        message = wire.snapshot((self.epoch, n), recommendation, now)
-        wire.check(message)
-        body, items = wire.dumps(message), frozenset(item["item"] for item in message["items"])
+        head = wire.head((self.epoch, n), recommendation, now)
+        wire.check({**head, "items": []})
+        items = wire.pack_items(recommendation["items"])
         with self._lock:
-            self._sent[user] = Sent(n, partition, offset, body, packed or msgpack.packb(recommendation), items)
+            self._sent[user] = Sent(n, partition, offset, head, items, packed)
             self._sent.move_to_end(user)
             if len(self._sent) > self._kept:
                 self._drop(next(iter(self._sent)))
-        if before is None:
-            return message
-        change = wire.diff(before.n, orjson.loads(before.snapshot)["items"], message)
-        return change if len(wire.dumps(change)) < len(body) else message
+        body = wire.pack_snapshot(head, items)
+        if before is None or items.items().isdisjoint(before.items.items()):
+            return body
+        change = wire.pack_diff(head, items, before.n, before.items)
+        return change if len(change) < len(body) else body
 
-    def snapshot(self, user: int) -> wire.Message | None:
-        """The user's newest list as a message, with the seq it was first sent with."""
+    def snapshot(self, user: int) -> bytes | None:
+        """The user's newest list as a message, as JSON, with the seq it was first sent with."""
         sent = self._get(user)
-        return orjson.loads(sent.snapshot) if sent else None
+        return wire.pack_snapshot(sent.head, sent.items) if sent else None
 
     def seq(self, user: int) -> wire.Seq:
         """The seq of the user's newest list; n is 0 where none is known."""
         sent = self._get(user)
         return (self.epoch, sent.n if sent else 0)
 
-    def latest(self, user: int) -> dict[str, Any] | None:
-        """The user's newest recommendation, with the ``why`` of its items."""
+    def latest(self, user: int) -> bytes | None:
+        """The user's newest recommendation as it came, with the ``why`` of its items."""
         sent = self._get(user)
-        return msgpack.unpackb(sent.recommendation) if sent else None
+        return sent.recommendation if sent else None
 
     def shows(self, user: int, items: Iterable[str]) -> bool:
         """Whether the user's newest list has one of the items (ids) in it."""
         sent = self._get(user)
-        return sent is not None and not sent.items.isdisjoint(items)
+        return sent is not None and not sent.items.keys().isdisjoint(items)
 
     def forget(self, user: int) -> None:
         """Keep nothing of the user."""

@@ -1,4 +1,4 @@
-"""The push server: one thread that owns the sockets. docs/protocol.md is its contract.
+"""The push server: one thread that owns the sockets (docs/protocol.md), in a process of its own where a line has it.
 
     PULL    intake     recommendations from the push bolts
     XPUB    endpoint   messages to subscribers; the token is the topic
@@ -15,12 +15,11 @@ from __future__ import annotations
 
 import itertools
 import logging
-import math
 import socket
 import threading
 import time
-from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -30,35 +29,40 @@ import zmq
 
 from shopguide import wire
 from shopguide.errors import SettingError, TokenError
-from shopguide.metrics import DELAYS as BOUNDS
-from shopguide.metrics import Histogram
-from shopguide.push.bind import bind_intake, bind_pair
+from shopguide.push.beats import Beats
+from shopguide.push.bind import bind_intake
+from shopguide.push.doors import Doors
+from shopguide.push.gaps import answer
+from shopguide.push.guard import Guard
 from shopguide.push.outbox import Outbox, next_epoch
-from shopguide.push.waiters import Waiters
 from shopguide.push.watchers import Watchers
 from shopguide.records import SIMILAR, TRENDING
 from shopguide.settings import PushSettings
-from shopguide.tokens import KeyRing, Token, verify
 
 logger = logging.getLogger(__name__)
 
 IDLE = 60.0  # seconds that the thread waits where nothing is due
 TURN = 256  # most frames taken from one socket before the others have their turn
+LISTS = 16  # most of them that are lists
 DELAYS = 4096  # newest lists whose delay is kept
+WANTED = 10_000  # users whose next list somebody waits for
 USERLESS = (SIMILAR.decode(), TRENDING.decode())  # answers to a question; no user's list
 _numbers = itertools.count()
 
 Watched = Callable[[int, float], None]
 Unwatched = Callable[[int], None]
+Wanted = Callable[[int, bytes], None]
+Attend = Callable[[], None]
 
 
 class PushServer:
-    """Pushes recommendations to the subscribers of their user. :meth:`start` binds and raises SettingError where the
-    endpoint is wrong, in use, or open to the world without CURVE; then ``endpoint`` and ``gap_endpoint`` are real.
-    ``server_key`` is what clients need of a server that encrypts (Z85).
+    """Pushes recommendations to the subscribers of their user. :meth:`bind` raises SettingError where the endpoint is
+    wrong, in use, or open to the world without CURVE; then ``endpoint`` and ``gap_endpoint`` are real. ``curve_key`` is
+    the secret key (Z85) of a server that encrypts, ``own_key`` the public one of a client that is always welcome.
 
     ``on_watch(user, expires)`` when a user is watched anew or for longer, or with 0.0 where only their list has to be
-    made again; ``on_unwatch(user)`` when their last token is gone: both from the server's thread; they must not block.
+    made again; ``on_unwatch(user)`` when their last token is gone; ``on_wanted(user, packed)`` with the next list, as
+    it came, of who is :meth:`want`-ed: all from the server's thread; they must not block.
     ``intake`` is a PULL endpoint for recommendations and {"gone": [...]}, items (ids) that are to leave all lists;
     ``intake_key`` the secret key where it encrypts; None: an inproc one of ``zmq.Context.instance()``. ``counts`` are
     running totals: pushed, refused, rejected, gaps. ``delays`` has the newest lists that somebody got: when they were
@@ -68,52 +72,50 @@ class PushServer:
     def __init__(
         self,
         settings: PushSettings,
-        keys: KeyRing,
+        guard: Guard,
         state: Path | None,
         on_watch: Watched,
         on_unwatch: Unwatched,
         intake: str | None = None,
         intake_key: bytes | None = None,
+        curve_key: bytes | None = None,
+        own_key: bytes | None = None,
+        on_wanted: Wanted = lambda user, packed: None,
     ) -> None:
-        self._settings, self._keys = settings, keys
-        self._on_watch, self._on_unwatch = on_watch, on_unwatch
+        self._settings, self._guard = settings, guard
+        self._on_watch, self._on_unwatch, self._on_wanted = on_watch, on_unwatch, on_wanted
         self.intake = intake or f"inproc://shopguide-push-{next(_numbers)}"
         self._intake_key = intake_key
+        self._doors = Doors(settings, curve_key, own_key)
         self.endpoint, self.gap_endpoint = settings.endpoint, ""
-        self.server_key = keys.curve()[0].decode() if settings.curve else None
         self.counts: Counter[str] = Counter()
         self.delays: deque[tuple[float, float]] = deque(maxlen=DELAYS)
-        self.delay = Histogram(BOUNDS)
         self._outbox = Outbox(next_epoch(state))
         self._watchers = Watchers()
-        self._beats: dict[int, float] = {}  # user: when the next heartbeat is due (monotonic s), soonest first
-        self._revoked: dict[int, float] = {}  # user: tokens issued until then are void
-        self._waiters = Waiters()
+        self._beats = Beats(settings.heartbeat)
+        self._wanted: OrderedDict[int, None] = OrderedDict()
         self._todo: deque[Callable[[], None]] = deque()
         self._wake, self._woken = socket.socketpair()
         self._wake.setblocking(False)
-        self._thread = threading.Thread(target=self._run, name="push", daemon=True)
+        self._thread = threading.Thread(target=self.run, name="push", daemon=True)
         self._running = True
+        self._keys = guard.keys
 
     def start(self) -> None:
-        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
-        self._pull = context.socket(zmq.PULL)
-        self._xpub = context.socket(zmq.XPUB)
-        self._router = context.socket(zmq.ROUTER)
-        for public in (self._xpub, self._router):
-            public.set(zmq.LINGER, 0)
-            public.set(zmq.MAXMSGSIZE, wire.MAX_FRAME)
-        self._xpub.set(zmq.XPUB_MANUAL, 1)
-        self._xpub.set(zmq.SNDHWM, self._settings.high_water_mark)
-        self._router.set(zmq.SNDHWM, TURN)
+        """Bind, and push from a thread."""
+        self.bind()
+        self._thread.start()
+
+    def bind(self) -> None:
+        self._pull: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PULL)
         try:
+            self._doors.bind()
             self.intake = bind_intake(self._pull, self.intake, self._intake_key)
-            key = self._keys.curve()[1] if self._settings.curve else None
-            self.endpoint, self.gap_endpoint = bind_pair(self._xpub, self._router, self._settings.endpoint, key)
         except SettingError:
             self._close()
             raise
-        self._thread.start()
+        self._xpub, self._router = self._doors.xpub, self._doors.router
+        self.endpoint, self.gap_endpoint = self._doors.endpoints
 
     def stop(self) -> None:
         """Close the sockets; subscribers reconnect by themselves to the next server."""
@@ -126,38 +128,24 @@ class PushServer:
 
     # -- from any thread ---------------------------------------------------------------------------------------------
 
-    def verify(self, text: str | bytes) -> Token:
-        """What the token says. Raises TokenError where it is malformed, forged, expired or revoked."""
-        token = verify(self._keys, text)
-        if token.issued <= self._revoked.get(token.user, 0.0):
-            raise TokenError("the token is revoked")
-        return token
-
-    def revoke(self, user: int) -> None:
-        """Void every token of the user that was issued until now, and forget their list; until the server ends."""
-        self._revoked[user] = time.time()
-        self._soon(lambda: self._forget(user))
-
-    def latest(self, user: int) -> dict[str, Any] | None:
-        """The user's newest recommendation, with the ``why`` of its items."""
+    def latest(self, user: int) -> bytes | None:
+        """The user's newest recommendation as it came, with the ``why`` of its items."""
         return self._outbox.latest(user)
 
-    def snapshot(self, user: int) -> wire.Message | None:
+    def snapshot(self, user: int) -> bytes | None:
         """The user's newest list as it goes on the wire."""
         return self._outbox.snapshot(user)
 
-    def next(self, user: int, timeout: float) -> Awaitable[dict[str, Any] | None]:
-        """The next recommendation for the user (or the key that a question was asked under); None where none comes in
-        ``timeout`` seconds. Call from a running loop; it counts from the call, so ask first and await later."""
-        return self._waiters.next(user, timeout)
+    def want(self, user: int) -> None:
+        """Have ``on_wanted`` called with the next recommendation for the user (or the key of a question). Where there
+        are too many, who waits longest is dropped."""
+        self._wanted[user] = None
+        if len(self._wanted) > WANTED:
+            self._wanted.popitem(last=False)
 
-    def alive(self) -> bool:
-        """Whether it serves."""
-        return self._thread.is_alive()
-
-    def watched(self) -> int:
-        """How many users are watched."""
-        return len(self._watchers.users())
+    def forget(self, user: int) -> None:
+        """Keep nothing of a user, and send nothing more to the tokens that they have now."""
+        self._soon(lambda: self._forget(user))
 
     def watch_again(self) -> None:
         """Have every watched user's list made again."""
@@ -170,33 +158,51 @@ class PushServer:
 
     # -- the server's thread -----------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
+    def run(self, also: int | None = None, attend: Attend = lambda: None) -> None:
+        """Push until stopped. ``attend`` has its turn when the descriptor ``also`` can be read, and before a
+        recommendation that has come is dealt with: what was said before it is heard before."""
         self._doubt = False  # whether the last pipe may not be the one of the frame just read
+        self._attend = attend
         poller = zmq.Poller()
-        for source in (self._woken, self._pull, self._xpub, self._router):
+        for source in (self._woken, self._pull, self._xpub, self._router, *self._doors.sources()):
             poller.register(source, zmq.POLLIN)
+        if also is not None:
+            poller.register(also, zmq.POLLIN)
         try:
             while self._running:
-                until_beat = next(iter(self._beats.values()), math.inf) - time.monotonic()
-                until_end = self._watchers.next_end - time.time()
-                wait = max(0.0, min(until_beat, until_end, IDLE))
-                ready = dict(poller.poll(0 if self._doubt else int(wait * 1000) + 1))
+                ready = dict(poller.poll(self._wait()))
                 if self._woken.fileno() in ready:
                     self._woken.recv(4096)
                 while self._todo:
                     self._todo.popleft()()
-                for user in self._watchers.expire(time.time()):
-                    self._tell(self._on_unwatch, user)
+                self._end_tokens()
+                self._doors.look_after()
                 self._take_subscriptions()
                 self._take_recommendations()
-                self._answer_gaps()
+                self.counts["gaps"] += answer(self._router, self._answer, TURN)
                 self._send_heartbeats()
         finally:
             self._close()
 
+    def _end_tokens(self) -> None:
+        """Of those that are over, and of those whose key is not in force any more."""
+        unwatched = self._watchers.expire(time.time())
+        if self._guard.keys is not self._keys:
+            self._keys = self._guard.keys
+            unwatched += self._watchers.retire(self._keys)
+        for user in unwatched:
+            self._tell(self._on_unwatch, user)
+
+    def _wait(self) -> int:
+        """Milliseconds until something is due."""
+        until_beat = self._beats.next() - time.monotonic()
+        until_end = self._watchers.next_end - time.time()
+        until = min(until_beat, until_end, self._doors.wait(), IDLE)
+        return 0 if self._doubt else int(max(0.0, until) * 1000) + 1
+
     def _close(self) -> None:
-        for each in (self._pull, self._xpub, self._router):
-            each.close(linger=0)
+        self._pull.close(linger=0)
+        self._doors.close()
 
     def _take_subscriptions(self) -> None:
         for _ in range(TURN):
@@ -215,7 +221,7 @@ class PushServer:
 
     def _subscribe(self, topic: bytes) -> None:
         try:
-            token = self.verify(topic)
+            token = self._guard.verify(topic)
             if self._doubt:
                 raise TokenError("the connection is in doubt")
         except TokenError as e:
@@ -224,14 +230,20 @@ class PushServer:
             return
         self._xpub.set(zmq.SUBSCRIBE, topic)
         longer = self._watchers.subscribe(topic, token)
-        self._beats.setdefault(token.user, time.monotonic() + self._settings.heartbeat)
-        self._send(topic, wire.dumps(self._known(token.user)))
+        self._beats.begin(token.user, time.monotonic())
+        self._send(topic, self._known(token.user))
         if longer:
             self._tell(self._on_watch, token.user, token.expires)
 
-    def _known(self, user: int) -> wire.Message:
+    def _known(self, user: int) -> bytes:
         """The user's newest list; a heartbeat with n 0 where there is none."""
-        return self._outbox.snapshot(user) or wire.heartbeat(self._outbox.seq(user), time.time())
+        return self._outbox.snapshot(user) or wire.dumps(wire.heartbeat(self._outbox.seq(user), time.time()))
+
+    def _answer(self, topic: bytes) -> bytes:
+        try:
+            return self._known(self._guard.verify(topic).user)
+        except TokenError as e:
+            return wire.dumps(wire.error(str(e)))
 
     def _unsubscribe(self, topic: bytes) -> None:
         if not self._doubt:
@@ -241,35 +253,39 @@ class PushServer:
             self._tell(self._on_unwatch, user)
 
     def _take_recommendations(self) -> None:
-        for _ in range(TURN):
+        came = []
+        with suppress(zmq.Again):
+            for _ in range(LISTS):
+                came.append(self._pull.recv(zmq.DONTWAIT))
+        self._attend()
+        for packed in came:
             try:
-                packed = self._pull.recv(zmq.DONTWAIT)
-            except zmq.Again:
-                return
-            try:
-                recommendation = msgpack.unpackb(packed)
-                if "gone" in recommendation:
-                    self._let_go(frozenset(recommendation["gone"]))
-                    continue
-                user, slot = recommendation["user"], recommendation["slot"]
-                message = self._outbox.recommend(recommendation, time.time(), packed) if slot not in USERLESS else None
+                self._take(packed)
             except (ValueError, KeyError, TypeError, AttributeError) as e:
                 self.counts["rejected"] += 1
                 logger.warning("no recommendation: %s: %s", type(e).__name__, e)
-                continue
-            if message is not None:
-                self._push(user, message)
-            self._waiters.wake(user, recommendation)
 
-    def _push(self, user: int, message: wire.Message) -> None:
+    def _take(self, packed: bytes) -> None:
+        recommendation = msgpack.unpackb(packed)
+        if "gone" in recommendation:
+            self._let_go(frozenset(recommendation["gone"]))
+            return
+        user, slot, logged = recommendation["user"], recommendation["slot"], recommendation["times"]["logged"]
+        if slot not in USERLESS:
+            body = self._outbox.recommend(recommendation, time.time(), packed)
+            if body is not None:
+                self._push(user, body, logged)
+        if user in self._wanted:
+            del self._wanted[user]
+            self._tell(self._on_wanted, user, packed)
+
+    def _push(self, user: int, body: bytes, logged: float) -> None:
         topics = self._watchers.topics(user)
+        for topic in topics:
+            self._send(topic, body)
         if topics:
-            body = wire.dumps(message)
-            for topic in topics:
-                self._send(topic, body)
             now = time.time()
-            self.delays.append((now, now - message["times"]["logged"]))
-            self.delay.observe(now - message["times"]["logged"])
+            self.delays.append((now, now - logged))
 
     def _send(self, topic: bytes, body: bytes) -> None:
         """To every connection that was given the topic; for one that is full libzmq drops it."""
@@ -277,32 +293,13 @@ class PushServer:
         self._xpub.send_multipart([topic, body], zmq.DONTWAIT)
         self.counts["pushed"] += 1
 
-    def _answer_gaps(self) -> None:
-        for _ in range(TURN):
-            try:
-                *envelope, topic = self._router.recv_multipart(zmq.DONTWAIT)
-            except zmq.Again:
-                return
-            self.counts["gaps"] += 1
-            try:
-                answer = self._known(self.verify(topic).user)
-            except TokenError as e:
-                answer = wire.error(str(e))
-            try:
-                self._router.send_multipart([*envelope[:2], topic, wire.dumps(answer)], zmq.DONTWAIT)
-            except zmq.ZMQError as e:
-                logger.debug("gap answer dropped: %s", e)
-
     def _send_heartbeats(self) -> None:
         """To those whose time it is; few a turn, since on a connection with many tokens a burst would be dropped."""
         now = time.monotonic()
-        for user in list(itertools.islice(self._beats, max(1, self._settings.high_water_mark // 2))):
-            if self._beats[user] > now:
-                return
-            del self._beats[user]
+        for user in self._beats.take(now, max(1, self._settings.high_water_mark // 2)):
             topics = self._watchers.topics(user)
             if topics:
-                self._beats[user] = now + self._settings.heartbeat
+                self._beats.begin(user, now)
                 body = wire.dumps(wire.heartbeat(self._outbox.seq(user), time.time()))
                 for topic in topics:
                     self._send(topic, body)

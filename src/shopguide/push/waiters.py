@@ -36,6 +36,10 @@ class Waiters:
             except RuntimeError:
                 logger.debug("a loop was closed while it waited for a list")
 
+    def users(self) -> list[int]:
+        """For whom somebody waits."""
+        return list(self._waiting)
+
     def __len__(self) -> int:
         return sum(map(len, self._waiting.values()))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 
 from shopguide.tokens import Token
@@ -14,6 +15,7 @@ class Live:
 
     user: int
     expires: float
+    key_id: int
     connections: int = 1
 
 
@@ -37,7 +39,7 @@ class Watchers:
         if live is not None:
             live.connections += 1
             return False
-        self._live[topic] = Live(token.user, token.expires)
+        self._live[topic] = Live(token.user, token.expires, token.key_id)
         self._tokens.setdefault(token.user, set()).add(topic)
         self.next_end = min(self.next_end, token.expires)
         longer = token.expires > self._watched_until.get(token.user, 0.0)
@@ -57,10 +59,13 @@ class Watchers:
         """Drop the tokens whose end (epoch s) has come. The users whom nobody watches any more."""
         if now < self.next_end:
             return []
-        ended = [topic for topic, live in self._live.items() if live.expires <= now]
-        unwatched = [user for topic in ended if (user := self._end(topic)) is not None]
+        unwatched = self._end_where(lambda live: live.expires <= now)
         self.next_end = min((live.expires for live in self._live.values()), default=math.inf)
         return unwatched
+
+    def retire(self, keys: Container[int]) -> list[int]:
+        """Drop the tokens that none of these keys (ids) signed. The users whom nobody watches any more."""
+        return self._end_where(lambda live: live.key_id not in keys)
 
     def revoke(self, user: int) -> bool:
         """Drop all tokens of a user. Whether there was one."""
@@ -79,6 +84,10 @@ class Watchers:
 
     def __len__(self) -> int:
         return len(self._live)
+
+    def _end_where(self, over: Callable[[Live], bool]) -> list[int]:
+        ended = [topic for topic, live in self._live.items() if over(live)]
+        return [user for topic in ended if (user := self._end(topic)) is not None]
 
     def _end(self, topic: bytes) -> int | None:
         user = self._live.pop(topic).user

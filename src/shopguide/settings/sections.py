@@ -236,9 +236,12 @@ class PushSettings(Section):
         "tcp://127.0.0.1:7201", description="where subscribers connect; gaps are asked one port above"
     )
     curve: bool = Field(False, description="encrypt with CURVE; only then may the endpoint be open to other hosts")
+    clients: str | None = Field(
+        None, description="file of clients' public CURVE keys, one a line: only they may connect; none: all may"
+    )
     heartbeat: float = Field(5.0, gt=0, le=60, description="seconds between heartbeats to each live token")
     high_water_mark: int = Field(16, ge=1, description="messages kept for a slow client before newer ones are dropped")
-    token_ttl: float = Field(3600, gt=0, description="seconds that a token minted here lives")
+    token_ttl: float = Field(3600, gt=0, le=400 * 86400, description="seconds that a token minted here lives")
 
 
 class HttpSettings(Section):
@@ -252,7 +255,10 @@ class HttpSettings(Section):
         [], description="public keys of sites: new visitors and pixels need one; none: everybody may come"
     )
     visitor_ttl: float = Field(
-        30 * 86400, gt=0, description="seconds that an anonymous visitor's token lives: how long a browser is known"
+        30 * 86400,
+        gt=0,
+        le=400 * 86400,
+        description="seconds that an anonymous visitor's token lives: how long a browser is known",
     )
     key_rate: float | None = Field(
         None, gt=0, description="events a second from browsers with one write key, ten seconds' at once; none: no limit"
