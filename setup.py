@@ -1,5 +1,5 @@
-"""The one C extension; everything else is in pyproject.toml. Cython turns it into C when it is built, not before: a source
-distribution has what is written here, and to read the metadata nothing is compiled."""
+"""The one C extension; everything else is in pyproject.toml. Cython makes its C when it is built, not before: a source
+distribution has what is written here, and nothing is compiled to read the metadata."""
 
 from pathlib import Path
 

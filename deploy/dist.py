@@ -28,18 +28,17 @@ DIST = ROOT / "dist"
 SDIST = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
 NOT_IN_A_WHEEL = (".c", ".h", ".pyx", ".pxi", ".pxd")
 PAGES = ("/", "/desk", "/sg.js", "/static/shop.html", "/v1/openapi.json", "/healthz")
-ASKED = (
-    ("--version",),
-    ("config", "check"),
-    ("run", "--help"),
-)
+ASKED = "shopguide --version; shopguide config check; shopguide run --help\n"  # beside what README does
 ADVANCED = re.compile(r"%[yz]mm|\tv[a-z]")  # an instruction beyond x86-64's own set
 SECRET = {"SHOPGUIDE_SECRET": "a secret for the trial only"}
 
 
 def make_sdist(folder: Path, root: Path = ROOT) -> Path:
     """The source distribution of the project at ``root``, in ``folder``; compiles nothing."""
-    subprocess.run([sys.executable, "-c", SDIST, str(folder)], cwd=root, check=True, stdout=subprocess.DEVNULL)
+    command = [sys.executable, "-c", SDIST, str(folder)]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"dist: no source distribution: {done.stderr}")
     (made,) = folder.glob("shopguide-*.tar.gz")
     return made
 
@@ -93,7 +92,8 @@ def blocks(language: str) -> str:
 def serve(shopguide: Path, folder: Path, environment: dict[str, str]) -> None:
     """A simulated shop on free ports: every page is there, and it stops when told to."""
     where = ["--http", "127.0.0.1:0", "--push", "tcp://127.0.0.1:*", "--state", "served"]
-    line = subprocess.Popen([shopguide, "run", "--source", "sim:", *where], cwd=folder, env=environment)
+    command = [shopguide, "run", "--source", "sim:", *where]
+    line = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
     try:
         running, end = folder / "served" / "run.json", time.monotonic() + 60
         while not (running.exists() and "http" in json.loads(running.read_text())):
@@ -118,8 +118,7 @@ def attempt(package: Path) -> None:
         subprocess.run([binaries / "python", "-m", "pip", "install", "--quiet", package], check=True)
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "SHOPGUIDE", "VIRTUAL_ENV"))}
         environment = kept | SECRET | {"PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"}
-        shell = "\n".join("shopguide " + " ".join(words) for words in ASKED) + "\n" + blocks("sh")
-        for command in (["bash", "-euo", "pipefail", "-c", shell], [binaries / "python", "-c", blocks("python")]):
+        for command in (["bash", "-euo", "pipefail", "-c", ASKED + blocks("sh")], [binaries / "python", "-c", blocks("python")]):
             done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
             if done.returncode:
                 sys.exit(f"dist: {package.name}: {done.stdout}{done.stderr}")

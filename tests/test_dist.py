@@ -1,4 +1,4 @@
-"""What is given away: the source distribution is the repository, the wheel what runs. `make dist` builds and tries both."""
+"""The source distribution is what the repository tracks, the wheel what runs. `make dist` builds and tries both."""
 
 from __future__ import annotations
 
