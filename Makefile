@@ -45,7 +45,7 @@ $(FUZZER): pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[fuzz]'
 	@touch $@
 
-fuzz: build ## random steps in every structure, random snapshot files: a minute each (SECONDS=600, ONLY=items)
+fuzz: build ## random steps in every structure, random bytes for every parser: a minute each (SECONDS=600, ONLY=items)
 	@sh tests/fuzz/clang.sh
 	@$(MAKE) --no-print-directory $(FUZZER) || echo "fuzz: atheris does not install"
 	@$(BIN)/python tests/fuzz/run.py --seconds $(SECONDS) $(ONLY)

@@ -4,7 +4,7 @@
 
 The push server is a process of its own; the clients are SUB sockets in other processes, one connection each, that keep
 their lists with shopguide.client.Inbox and ask for what they missed. Lists are sent to the server's intake in an open
-loop: a list's time begins when it was due, however long the others take. Rounds with and without 100 further connections
+loop: a list's time begins when it was due, however long the others take. Rounds with and without 100 more connections
 that never read take turns; those hold second tokens of the same users, so that each list is theirs too, and their pipes
 are full before the round begins.
 """
@@ -260,7 +260,27 @@ def never_reading(child: Child, load: Load, users: int, how_many: int) -> Iterat
     finally:
         for each in made:
             each.close()
-        time.sleep(1)
+        while child.figures()["watched"] > users:  # a hang-up costs the server its time, see hang_up()
+            time.sleep(0.1)
+
+
+def hang_up(child: Child, users: int) -> float:
+    """ms that the server answers nobody when one subscriber among ``users`` leaves: the longest way to the gap socket
+    and back meanwhile."""
+    asker: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
+    asker.connect(child.gap)
+    leaver = connected(child.push, b"SUB")
+    leaver.sendall(frame(b"\1" + mint(KEYS, STUFFED, 3600).encode()))
+    until_watched(child, users + 1)
+    leaver.close()
+    longest = 0.0
+    while child.figures()["watched"] > users or not longest:
+        begin = time.perf_counter()
+        asker.send(b"who is there")
+        asker.recv_multipart()
+        longest = max(longest, 1e3 * (time.perf_counter() - begin))
+    asker.close(linger=0)
+    return longest
 
 
 def until_watched(child: Child, users: int, seconds: float = 120) -> None:
@@ -291,6 +311,7 @@ def measure(child: Child, given: argparse.Namespace, table: Table) -> int:
         behind += settle(pipes, load)
         table.line(name, "connected, and with their first list, after", [time.monotonic() - begin], "s")
         idle, busy = child.figures(), 0.0
+        table.line(name, "one leaves: nobody else is answered for", [hang_up(child, users) for _ in range(5)], "ms")
         found: dict[int, list[np.ndarray]] = {0: [], given.stuck: []}
         for stuck in list(found) * given.rounds:
             with never_reading(child, load, users, stuck):

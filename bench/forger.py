@@ -18,7 +18,7 @@ from zmtp import COMMAND, GREETING, MORE, connected, frame, ready, tcp
 
 from shopguide.tokens import KeyRing, mint
 
-OPEN = 30  # connections that a forger holds at a time; the oldest is read out and closed
+OPEN = 4  # connections that a forger holds at a time; the oldest is read out and closed
 BURST = 100  # attempts on a connection
 OTHERS = KeyRing(b"the key of another deployment")
 REVOKED = 2**41  # users from here on had tokens that are void
@@ -86,12 +86,10 @@ class Forgeries:
 def is_leak(frames: list[bytes], own: bytes) -> bool:
     """Whether a client that holds ``own`` alone was sent what is not its: a topic of others, or anything but an error
     and a heartbeat without a list."""
-    if len(frames) != 2:
-        return True
-    if frames[0] == own:
-        return b"of " in frames[1]  # nobody makes lists for a forger
-    message = orjson.loads(frames[1])
-    return bool(message["type"] != "error")
+    topic, body = frames[-2:]  # an answer at the gap socket has the envelope of its question
+    if topic == own:
+        return b'"of ' in body  # nobody makes lists for a forger
+    return bool(orjson.loads(body)["type"] != "error")
 
 
 class Forger:
@@ -106,10 +104,14 @@ class Forger:
         self._raw: deque[socket.socket] = deque()
         self.counts: Counter[str] = Counter()
 
-    def go(self, attempts: int) -> Counter[str]:
+    def go(self, attempts: int, pace: float) -> Counter[str]:
+        """As many, at ``pace`` a second (inf: as fast as it can)."""
         ways = (self.subscribe, self.subscribe, self.send_frames, self.ask, self.ask, self.speak, self.babble)
-        while sum(n for name, n in self.counts.items() if name != "leaked") < attempts:
+        begin, done = time.monotonic(), 0
+        while done < attempts:
             self._chance.choice(ways)()
+            done = self.counts.total() - self.counts["leaked"]
+            time.sleep(max(0.0, begin + done / pace - time.monotonic()))
             while len(self._open) > OPEN:
                 self._read_out(self._open.popleft()).close()
             while len(self._raw) > OPEN:
@@ -119,6 +121,10 @@ class Forger:
         for other in self._raw:
             self._hear(other).close()
         return self.counts
+
+    def close(self) -> None:
+        """When all that was attempted has been sent."""
+        self._context.term()
 
     def subscribe(self) -> None:
         """As a client does, with its own token among the others."""
@@ -159,14 +165,15 @@ class Forger:
     def speak(self) -> None:
         """ZMTP over plain TCP: frames and commands that no library sends."""
         with suppress(OSError):
-            made = connected(*self._chance.choice(((self._push, b"SUB"), (self._push, b"XSUB"), (self._gap, b"DEALER"))))
+            made = connected(
+                *self._chance.choice(((self._push, b"SUB"), (self._push, b"XSUB"), (self._gap, b"DEALER")))
+            )
             self._raw.append(made)
             for _ in range(BURST // 10):
-                body = b"".join(
-                    frame(b"\1" + self._next(), self._chance.choice((0, 0, 0, MORE, COMMAND, 64))) for _ in range(10)
-                )
-                made.sendall(body)
+                flags = (self._chance.choice((0,) * 20 + (MORE, COMMAND, 64)) for _ in range(10))
+                made.sendall(b"".join(frame(b"\1" + self._next(), flag) for flag in flags))
             made.sendall(self._chance.choice((b"", b"\2" + b"\xff" * 8, b"\0\xff\1", frame(b"\x04PING", COMMAND))))
+            made.shutdown(socket.SHUT_WR)
 
     def babble(self) -> None:
         """Greetings that are none."""
@@ -205,9 +212,11 @@ class Forger:
         return made
 
 
-def be_forger(parent: Connection, push: str, gap: str, seed: int, users: int, attempts: int, now: float) -> None:
-    forger = Forger(push, gap, seed, users, now)
-    begin = time.monotonic()
-    counts = forger.go(attempts)
-    forger._context.term()
-    parent.send((counts, time.monotonic() - begin))
+def be_forger(
+    parent: Connection, where: tuple[str, str], seed: int, users: int, now: float, work: tuple[int, float]
+) -> None:
+    """``where``: endpoints of lists and gaps; ``work``: how many attempts, and how many of them a second."""
+    forger = Forger(*where, seed, users, now)
+    counts = forger.go(*work)
+    forger.close()
+    parent.send(counts)

@@ -1,8 +1,8 @@
 """A push server in a process of its own, for benches: the parent gives the key and reads what it costs.
 
-    python bench/push_server.py        the first line in is the signing key (hex), the first line out where it listens
-                                       (JSON); a further line is "figures" (answered as JSON), or a user whose tokens
-                                       are to be void from now on; it ends with its input
+python bench/push_server.py        the first line in is the signing key (hex), the first line out where it listens
+                                   (JSON); a further line is "figures" (answered as JSON), or a user whose tokens
+                                   are to be void from now on; it ends with its input
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def figures(server: PushServer) -> dict[str, Any]:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return {
         "resident": resident(),
-        "descriptors": len(os.listdir("/proc/self/fd")),
-        "threads": len(os.listdir("/proc/self/task")),
+        "descriptors": len(list(Path("/proc/self/fd").iterdir())),
+        "threads": len(list(Path("/proc/self/task").iterdir())),
         "cpu": used.ru_utime + used.ru_stime,
         "watched": server.watched(),
         **server.counts,

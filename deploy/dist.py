@@ -118,7 +118,10 @@ def attempt(package: Path) -> None:
         subprocess.run([binaries / "python", "-m", "pip", "install", "--quiet", package], check=True)
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "SHOPGUIDE", "VIRTUAL_ENV"))}
         environment = kept | SECRET | {"PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"}
-        for command in (["bash", "-euo", "pipefail", "-c", ASKED + blocks("sh")], [binaries / "python", "-c", blocks("python")]):
+        for command in (
+            ["bash", "-euo", "pipefail", "-c", ASKED + blocks("sh")],
+            [binaries / "python", "-c", blocks("python")],
+        ):
             done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
             if done.returncode:
                 sys.exit(f"dist: {package.name}: {done.stdout}{done.stderr}")
