@@ -202,7 +202,10 @@ class Forger:
     def _read_out(self, made: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
         with suppress(zmq.Again):
             while True:
-                self.counts["leaked"] += is_leak(made.recv_multipart(zmq.DONTWAIT), self._forgeries.own)
+                frames = made.recv_multipart(zmq.DONTWAIT)
+                if is_leak(frames, self._forgeries.own):
+                    self.counts["leaked"] += 1
+                    print("leaked:", made.get(zmq.TYPE), frames, flush=True)
         return made
 
     def _hear(self, made: socket.socket) -> socket.socket:
