@@ -84,7 +84,7 @@ def run(commands: str, folder: Path, environment: dict[str, str]) -> str:
 
 def here(commands: str, folder: Path) -> str:
     """As they stand, but for what another test has at greater length: networks take minutes to train."""
-    (version,) = {path.name for path in (folder / "DIR" / "models").iterdir() if path.is_dir()}
+    version = min(path.name for path in (folder / "DIR" / "models").iterdir() if path.is_dir())
     return commands.replace("--model all", "--model profiles").replace(" VERSION", f" {version}")
 
 
