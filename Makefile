@@ -11,7 +11,7 @@ CORE := $(wildcard csrc/*.[ch] src/shopguide/*.pyx src/shopguide/*.pxi src/shopg
 C_FILES = $(shell git ls-files 'csrc/*.[ch]' 'tests/c/*.[ch]' 'tests/fuzz/*.[ch]')
 
 .DEFAULT_GOAL := help
-.PHONY: demo test fuzz build bench lint format clean help kafka-up kafka-down storm-jar storm-up storm-down
+.PHONY: demo test fuzz build bench dist lint format clean help kafka-up kafka-down storm-jar storm-up storm-down
 
 help: ## what each verb does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,7 +45,7 @@ $(FUZZER): pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[fuzz]'
 	@touch $@
 
-fuzz: build ## random steps in every structure, random snapshot files: a minute each (SECONDS=600, ONLY=items)
+fuzz: build ## random steps in every structure, random bytes for every parser: a minute each (SECONDS=600, ONLY=items)
 	@sh tests/fuzz/clang.sh
 	@$(MAKE) --no-print-directory $(FUZZER) || echo "fuzz: atheris does not install"
 	@$(BIN)/python tests/fuzz/run.py --seconds $(SECONDS) $(ONLY)
@@ -53,6 +53,9 @@ fuzz: build ## random steps in every structure, random snapshot files: a minute 
 bench: build ## how fast, as ratios against a baseline in the same run
 	@$(MAKE) --no-print-directory $(PEERS) || echo "bench: the peers do not install; their lines say so"
 	@for b in bench/bench_*.py; do $(BIN)/python $$b || exit 1; done
+
+dist: build ## wheel and source distribution into dist/, each installed into a clean environment and tried
+	@$(BIN)/python deploy/dist.py
 
 lint: build ## ruff, mypy, cython-lint, clang-format
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .

@@ -1,8 +1,8 @@
-"""The one C extension; everything else is in pyproject.toml."""
+"""The one C extension; everything else is in pyproject.toml. Cython makes its C when it is built, not before: a source
+distribution has what is written here, and nothing is compiled to read the metadata."""
 
 from pathlib import Path
 
-from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 HERE = Path()
@@ -26,4 +26,4 @@ core = Extension(
     libraries=["m"],
 )
 
-setup(ext_modules=cythonize([core], compiler_directives={"language_level": 3, "embedsignature": True}))
+setup(ext_modules=[core])

@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: language_level=3, embedsignature=True, boundscheck=False, wraparound=False, initializedcheck=False
 """The only door to the C core: one class a structure, arrays in, arrays out, the GIL released around loops."""
 
 import os

@@ -131,7 +131,7 @@ class Artefacts:
             )
         except OSError as e:
             raise StateError(f"there is no version {version!r} in {self.folder}: {e.strerror}") from None
-        except (ValueError, KeyError, TypeError, AttributeError) as e:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
             raise StateError(f"{path} is no artefact of `shopguide train`: {e}") from None
 
     def replace(self, artefact: Artefact, files: Mapping[str, bytes]) -> None:

@@ -68,7 +68,7 @@ class Weights:
             return cls(linear, found["trees"], found["trained"])
         except OSError as e:
             raise SettingError(f"{named}: cannot be read: {e.strerror}") from None
-        except (ValueError, KeyError, TypeError, AttributeError) as e:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
             raise SettingError(f"{named}: no file of `shopguide train`: {e}") from None
 
     def packed(self) -> bytes:

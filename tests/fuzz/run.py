@@ -1,9 +1,9 @@
-"""Fuzz every structure and the snapshot reader, as many at a time as there are processors: a line a target.
+"""Fuzz every structure, the snapshot reader and all parsers, as many at a time as there are processors: a line a target.
 
     run.py [--seconds N] [TARGET ...]
 
 Programs, corpora, logs and what was found are in build/fuzz; a corpus is where the next run goes on. To see a finding
-again: build/fuzz/bin/TARGET FILE, or fuzz_snapshot.py FILE.
+again: build/fuzz/bin/TARGET FILE, or fuzz_snapshot.py FILE, fuzz_parsers.py FILE.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 OUT = ROOT / "build" / "fuzz"
-TARGETS = ["snapshot", *sorted(path.stem.removeprefix("fuzz_") for path in HERE.glob("fuzz_*.c"))]
+PYTHON = ["snapshot", "parsers"]  # these are traced by atheris
+TARGETS = [*PYTHON, *sorted(path.stem.removeprefix("fuzz_") for path in HERE.glob("fuzz_*.c"))]
 
 # NULL + 0, of a unit without a block, is defined since C2y, and by every compiler that we build with. Comparisons are
 # not traced: that leads to magic numbers, of which there are none here, and takes half of the time.
@@ -54,12 +55,14 @@ def build_object(source: Path) -> None:
 
 def build(target: str) -> None:
     """The structure's program; every block of sg_pool is an allocation there, unless it is sg_pool itself."""
+    if target == "parsers":
+        return None  # Python as it is
     if target == "snapshot":
         return build_core()
     without = "blocks" if target == "pool" else "sg_pool"
     objects = [OUT / "objects" / f"{source.stem}.o" for source in SOURCES if source.stem != without]
     inputs = [HERE / f"fuzz_{target}.c", *objects]
-    make(OUT / "bin" / target, inputs, [*COMMON, *STRICT, *WRAPPED, *map(str, inputs), "-lm"])
+    return make(OUT / "bin" / target, inputs, [*COMMON, *STRICT, *WRAPPED, *map(str, inputs), "-lm"])
 
 
 def build_core() -> None:
@@ -70,6 +73,8 @@ def build_core() -> None:
 
 
 def command_of(target: str) -> tuple[list[str], dict[str, str]]:
+    if target == "parsers":
+        return [sys.executable, str(HERE / "fuzz_parsers.py")], ENVIRONMENT
     if target != "snapshot":
         return [str(OUT / "bin" / target)], ENVIRONMENT
     spec = importlib.util.find_spec("atheris")
@@ -109,7 +114,7 @@ def missing() -> str | None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="run.py", description="Fuzz every structure and the snapshot reader.")
+    parser = argparse.ArgumentParser(prog="run.py", description="Fuzz every structure and parser.")
     parser.add_argument("--seconds", type=int, default=60, help="of each target (default: %(default)s)")
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of {', '.join(TARGETS)} (default: all)")
     arguments = parser.parse_args()
@@ -118,11 +123,11 @@ def main() -> None:
         raise SystemExit(f"fuzz: there is no target {unknown[0]}; there are {', '.join(TARGETS)}")
     if why := missing():
         raise SystemExit(why)
-    if "snapshot" in targets and not importlib.util.find_spec("atheris"):
+    if set(PYTHON) & set(targets) and not importlib.util.find_spec("atheris"):
         if os.environ.get("SHOPGUIDE_NO_SKIP"):
-            raise SystemExit("fuzz: atheris is not installed, so snapshot cannot be fuzzed")
-        print("snapshot is not fuzzed: atheris is not installed")
-        targets = [target for target in targets if target != "snapshot"]
+            raise SystemExit(f"fuzz: atheris is not installed, so {' and '.join(PYTHON)} cannot be fuzzed")
+        print(f"{' and '.join(PYTHON)} are not fuzzed: atheris is not installed")
+        targets = [target for target in targets if target not in PYTHON]
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         list(pool.map(build_object, SOURCES))
         list(pool.map(build, targets))

@@ -83,7 +83,7 @@ def _verify(path: Path, state_path: Path) -> None:
         receipt = json.loads(path.read_bytes())
     except OSError as e:
         raise SourceError(f"cannot read the receipt {path}: {e.strerror}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         receipt = None
     if not isinstance(receipt, dict) or not receipts.verify(Secret.load(state_path), receipt):
         raise SourceError(f"{path} is no receipt of this deployment, or was changed")

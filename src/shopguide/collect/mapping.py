@@ -133,7 +133,7 @@ def load_mapping(path: Path) -> Mapping:
         return Mapping.model_validate(tomllib.loads(path.read_text()))
     except OSError as e:
         raise SettingError(f"cannot read the mapping {path}: {e.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as e:
         raise SettingError(f"the mapping {path} is no TOML: {e}") from None
     except ValidationError as e:
         raise SettingError(f"the mapping {path}: {_line(e.errors()[0])}") from None

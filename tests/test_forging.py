@@ -1,0 +1,53 @@
+"""bench/bench_forging.py, small: nobody is given what is not theirs, the honest get theirs, and a leak would be seen."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgpack
+import pytest
+
+BENCH = Path(__file__).parent.parent / "bench"
+sys.path.insert(0, str(BENCH))
+from bench_push import KEYS, recommendation, token_of  # noqa: E402
+from forger import Forgeries, is_leak  # noqa: E402
+
+from shopguide import wire  # noqa: E402
+from shopguide.errors import TokenError  # noqa: E402
+from shopguide.push import Outbox  # noqa: E402
+from shopguide.tokens import verify  # noqa: E402
+
+
+def test_no_forger_gets_a_list_and_every_honest_subscriber_does(tmp_path: Path) -> None:
+    command = [sys.executable, str(BENCH / "bench_forging.py"), "--attempts", "6000", "--honest", "20"]
+    command += ["--json", str(tmp_path / "found.json")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = {row["what"]: row["median"] for row in json.loads((tmp_path / "found.json").read_text())["rows"]}
+    assert found["messages to the wrong client"] == found["honest subscribers without their newest list"] == 0
+    assert found["refused or answered with an error by the server"] > 3000
+
+
+def test_every_forgery_is_one() -> None:
+    now = time.time()
+    forgeries = Forgeries(1, 5, now)
+    for kind in forgeries.kinds:
+        if kind.__name__ != "revoked":  # its signature is right; the server knows that it is void
+            for _ in range(50):
+                with pytest.raises(TokenError):
+                    verify(KEYS, kind())
+    assert verify(KEYS, forgeries.honest()) and verify(KEYS, forgeries.revoked()) and verify(KEYS, forgeries.own)
+
+
+def test_a_leak_is_seen() -> None:
+    own, other = b"own", token_of(3, time.time()).encode()
+    theirs = Outbox(1).recommend(msgpack.unpackb(recommendation(3, 1, 1.0)), 1.0)
+    assert theirs is not None
+    assert is_leak(wire.encode(other, theirs), own) and is_leak(wire.encode(own, theirs), own)
+    assert is_leak(wire.encode(other, wire.heartbeat((1, 0), 1.0)), own)
+    assert not is_leak(wire.encode(own, wire.heartbeat((1, 0), 1.0)), own)
+    assert not is_leak([b"", *wire.encode(other, wire.error("the token is forged"))], own)
