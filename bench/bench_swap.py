@@ -2,8 +2,9 @@
 
     python bench/bench_swap.py [--rate N] [--swaps N] [--every SECONDS] [--watched SHARE] [--json FILE]
 
-`shopguide run --source http:` in front of a simulated shop of the past that has trained weights and a recurrent network.
-The shop posts events at their times, whoever is slow (open_loop.py); meanwhile `shopguide activate` puts the version in
+`shopguide run --source http:` in front of a simulated shop of the past that has trained weights and a recurrent
+network.
+Events come at their times, whoever is slow (open_loop.py); meanwhile `shopguide activate` puts the version in
 force and out of it in turn. Afterwards the log is counted.
 """
 

@@ -86,7 +86,7 @@ class PushProcess:
         self._waiters = Waiters()
         self._answers: dict[int, Future[Any]] = {}
         self._numbers = count()
-        self._running = True
+        self._running, self._up = True, False
         self._thread = threading.Thread(target=self._listen, name="push", daemon=True)
 
     def start(self) -> None:
