@@ -101,8 +101,8 @@ def test_one_event_is_followed_through_the_stages(tmp_path: Path) -> None:
     ranked = [line for line in lines if line["message"] == "ranked"][-1]
     at = ranked["partition"], ranked["offset"]
     said = [line["message"] for line in lines if holds(line, *at)]
-    way = ("logged", "read", "clean", "learned", "scored", "ranked", "handed to the push server")
-    assert [said.index(word) for word in way] == sorted(said.index(word) for word in way)
+    way = [said.index(word) for word in ("read", "clean", "learned", "scored", "ranked", "handed to the push server")]
+    assert way == sorted(way) and "logged" in said  # by another thread: it may say so a moment later
     told = {line["message"]: line for line in lines}
     assert told["rejected: unknown kind"]["offset"] >= 0
     assert told["snapshot written"].keys() >= {"offsets", "seconds", "bytes"}
