@@ -1,5 +1,5 @@
-"""A line under a marked secret: neither it nor a token is in a log, in a file or on a command line; what is revoked stays
-so over kills."""
+"""A line under a marked secret: neither it nor a token is in a log, in a file or on a command line. What is revoked
+stays so over kills."""
 
 from __future__ import annotations
 
