@@ -24,8 +24,9 @@ from shopguide.state import StateDir
 
 COMMANDS = (
     ["demo"], ["run"], ["batch"], ["watch"], ["recommend"], ["similar"], ["trending"], ["why"], ["simulate"], ["token"],
-    ["evaluate"], ["train"], ["activate"], ["report"],
-    ["state", "checksum"], ["state", "check"], ["state", "info"], ["state", "diff"], ["state", "backup"], ["config", "show"],
+    ["keypair"], ["evaluate"], ["train"], ["activate"], ["report"],
+    ["state", "checksum"], ["state", "check"], ["state", "info"], ["state", "diff"], ["state", "backup"],
+    ["config", "show"],
     ["config", "check"], ["config", "explain"], ["forget"], ["retract"], ["export"], ["import"],
     ["doctor"], ["storm", "status"], ["storm", "wait"], ["storm", "rebalance"],
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """A copy of a state directory that a process can go on from, made at rest or while another one works on it.
 
-It holds what the directory is worth: secret, settings, the newest snapshot, models, rejects, and the log as far as it was
-when its turn came. The snapshot comes first, so that the log has all of its rows. Files that nothing writes to again
+It holds what the directory is worth: secret, keys, settings, the newest snapshot, models, rejects, and the log as far as
+it was when its turn came. The snapshot comes first, so that the log has all of its rows. Files that nothing writes to again
 (complete segments, snapshots, models) are linked where both folders are on one file system, which takes no room until
 the directory replaces them; what grows is copied.
 
@@ -23,7 +23,7 @@ from shopguide.errors import StateError
 from shopguide.state import StateDir
 
 TRIES = 10  # compaction, a new snapshot or a training may take files away meanwhile
-NAMED = ("secret", "settings.json", "kafka.json", "push-epoch", "forgetting.json", "log/meta.json")
+NAMED = ("secret", "token-keys", "revoked", "settings.json", "kafka.json", "push-epoch", "forgetting.json")
 
 
 class Copied(NamedTuple):
@@ -33,8 +33,8 @@ class Copied(NamedTuple):
 
 
 def backup(directory: Path, to: Path) -> Copied:
-    """Make ``to``, whole or not at all. Raises StateError where there is no state directory, ``to`` is there, or the disk
-    refuses."""
+    """Make ``to``, whole or not at all. Raises StateError where there is no state directory, ``to`` is there, or the
+    disk refuses."""
     StateDir(directory).settings()
     if to.exists():
         raise StateError(f"{to} is there already; a backup is a folder of its own")
@@ -72,7 +72,7 @@ def _fill(directory: Path, begun: Path) -> Copied:
 
 def _files(directory: Path) -> Iterator[tuple[Path, bool]]:
     """What is to be kept, in this order, and whether somebody may write to it."""
-    for name in NAMED:
+    for name in (*NAMED, "log/meta.json"):
         if (directory / name).exists():
             yield directory / name, True
     if snapshots := StateDir(directory).snapshots():

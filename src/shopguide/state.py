@@ -3,6 +3,8 @@
     DIR/lock, DIR/run.json       held and written by the process that runs on it
     DIR/settings.json            the settings in force at the last run
     DIR/secret                   see shopguide.keys
+    DIR/token-keys               see shopguide.signing
+    DIR/revoked                  see shopguide.push.guard
     DIR/log/                     see shopguide.log
     DIR/rejects/                 see shopguide.rejects
     DIR/forgetting.json          users whom a crash kept from being forgotten wholly: done at the next start

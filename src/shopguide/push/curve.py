@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+import struct
 from pathlib import Path
 
 import zmq
@@ -34,8 +35,8 @@ def _derived(secret: Secret, label: bytes) -> Pair:
 
 
 class Clients:
-    """Who may connect: a file with a public key a line, ``#`` before comments; looked at again when it changes. Raises
-    SettingError at first for a file of no use; later it stays with what it had."""
+    """Who may connect: a file with a public key a line, and comments behind it or after a ``#``; looked at again when
+    it changes. Raises SettingError at first for a file of no use; later it stays with what it had."""
 
     def __init__(self, path: str, own_key: bytes | None) -> None:
         self._path, self._own = Path(path), own_key
@@ -58,8 +59,9 @@ class Clients:
             lines = self._path.read_bytes().splitlines()
         except OSError as e:
             raise SettingError(f"push.clients = {str(self._path)!r}: {e.strerror}") from None
-        keys = {line.partition(b"#")[0].strip() for line in lines} - {b""}
-        wrong = [key for key in keys if not _is_key(key)]
+        words = {line.split()[0] for line in lines if line.strip()}
+        keys = set(filter(_is_key, words))  # one may begin with a #
+        wrong = [word for word in words - keys if not word.startswith(b"#")]
         if wrong:
             raise SettingError(f"push.clients = {str(self._path)!r}: {wrong[0]!r} is no key: 40 characters of Z85")
         return keys | ({self._own} if self._own else set())
@@ -75,5 +77,5 @@ class Clients:
 def _is_key(text: bytes) -> bool:
     try:
         return len(text) == 40 and len(z85.decode(text)) == 32
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, struct.error):
         return False

@@ -197,8 +197,7 @@ class PushServer:
         """Milliseconds until something is due."""
         until_beat = self._beats.next() - time.monotonic()
         until_end = self._watchers.next_end - time.time()
-        until = min(until_beat, until_end, self._doors.wait(), IDLE)
-        return 0 if self._doubt else int(max(0.0, until) * 1000) + 1
+        return 0 if self._doubt else int(max(0.0, min(until_beat, until_end, IDLE)) * 1000) + 1
 
     def _close(self) -> None:
         self._pull.close(linger=0)

@@ -1,0 +1,176 @@
+"""The doors of the push server: who may come in by their key, and what happens when there is no room."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import pytest
+import zmq
+from click.testing import CliRunner
+
+from shopguide.cli.keypair import keypair
+from shopguide.client import Keys, Subscriber, read_keys
+from shopguide.errors import SettingError
+from shopguide.keys import Secret
+from shopguide.push import Guard, PushServer
+from shopguide.push.beats import Beats
+from shopguide.push.curve import own_keys, server_keys
+from shopguide.settings import PushSettings
+from shopguide.tokens import KeyRing, mint
+
+KEY, SECRET = b"the key of the doors' tests", Secret(b"a secret of the doors' tests")
+ANN = 5
+TOKEN = mint(KeyRing(KEY), ANN, 600)
+
+
+def made(path: Path) -> tuple[str, Keys]:
+    """A pair in a file of the command's; the public key as it prints it."""
+    done = CliRunner().invoke(keypair, [str(path)])
+    assert done.exit_code == 0 and path.stat().st_mode & 0o777 == 0o600
+    return done.output.strip(), read_keys(path)
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Iterator[tuple[PushServer, Path]]:
+    """A server with an empty list of clients."""
+    clients = tmp_path / "clients"
+    clients.write_text("# nobody\n")
+    settings = PushSettings(endpoint="tcp://127.0.0.1:*", curve=True, clients=str(clients))
+    private = server_keys(SECRET)[1]
+    server = PushServer(settings, Guard(KEY), None, print, print, curve_key=private, own_key=own_keys(SECRET)[0])
+    server.start()
+    with zmq.Context.instance().socket(zmq.PUSH) as bolt:
+        bolt.connect(server.intake)
+        times = {"event": 1.0, "logged": 2.0, "scored": 3.0}
+        about = {"user": ANN, "partition": 0, "offset": 1, "slot": "home", "about": "", "intent": 0.5}
+        bolt.send(msgpack.packb({**about, "items": [], "times": times}))
+        yield server, clients
+    server.stop()
+
+
+def gets(server: PushServer, keys: Keys | None, timeout: float = 5.0) -> bool:
+    public = server_keys(SECRET)[0].decode()
+    with Subscriber(TOKEN, server.endpoint, server.gap_endpoint, server_key=public, client_keys=keys) as lists:
+        return lists.receive(timeout) is not None
+
+
+def test_only_those_in_the_list_come_in_and_it_may_change(locked: tuple[PushServer, Path], tmp_path: Path) -> None:
+    server, clients = locked
+    (till, till_keys), (other, other_keys) = made(tmp_path / "till"), made(tmp_path / "other")
+    assert gets(server, own_keys(SECRET)), "the line's own web server is always welcome"
+    assert not any(gets(server, keys, 0.3) for keys in (till_keys, other_keys, None))
+    clients.write_text(f"# tills\n{till}  # the one by the door\n\n#{'x' * 39}\n")
+    assert gets(server, till_keys) and not gets(server, other_keys, 0.3)
+    clients.write_text("rubbish\n")
+    assert gets(server, till_keys), "a broken list changes nothing"
+    clients.write_text(other)
+    assert gets(server, other_keys) and not gets(server, till_keys, 0.3)
+    stolen = (till.encode(), other_keys[1])  # a public key without its secret
+    assert not gets(server, stolen, 0.3)
+
+
+@pytest.mark.parametrize(("text", "curve", "why"), [("x", True, "is no key"), ("", False, "push.curve")])
+def test_a_list_of_no_use_is_one_line(tmp_path: Path, text: str, curve: bool, why: str) -> None:
+    clients = tmp_path / "clients"
+    clients.write_text(text)
+    settings: dict[str, Any] = {"endpoint": "tcp://127.0.0.1:*", "curve": curve, "clients": str(clients)}
+    key = server_keys(SECRET)[1] if curve else None
+    server = PushServer(PushSettings(**settings), Guard(KEY), None, print, print, curve_key=key)
+    with pytest.raises(SettingError, match=f"push.clients = .*{why}"):
+        server.start()
+    server.stop()
+
+
+def test_a_key_file_is_made_once_and_read_by_its_owner_only(tmp_path: Path) -> None:
+    made(tmp_path / "till")
+    again = CliRunner().invoke(keypair, [str(tmp_path / "till")])
+    assert isinstance(again.exception, SettingError) and "is there already" in str(again.exception)
+    (tmp_path / "till").chmod(0o644)
+    with pytest.raises(SettingError, match="others can read"):
+        read_keys(tmp_path / "till")
+    for rubbish in ("", 'curve\n    public-key = "x"\n', "\x00"):
+        (tmp_path / "till").write_text(rubbish)
+        (tmp_path / "till").chmod(0o600)
+        with pytest.raises(SettingError, match="holds no"):
+            read_keys(tmp_path / "till")
+
+
+FULL = """
+import logging, resource, sys, time
+from pathlib import Path
+from shopguide.push import Guard, PushServer
+from shopguide.settings import PushSettings
+logging.basicConfig(stream=sys.stdout, format="%(message)s")
+settings = PushSettings(endpoint="tcp://127.0.0.1:*", heartbeat=0.2)
+resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
+server = PushServer(settings, Guard(sys.argv[1].encode()), None, lambda *_: None, lambda *_: None)
+server.start()
+print(server.endpoint, flush=True)
+for line in sys.stdin:
+    print("cpu", time.process_time(), flush=True)
+"""
+
+
+def test_without_descriptors_who_is_inside_stays_and_others_come_when_there_is_room() -> None:
+    arguments = [sys.executable, "-c", FULL, KEY.decode()]
+    process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+    assert process.stdin and process.stdout
+    endpoint = process.stdout.readline().strip()
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
+    crowd = []
+    try:
+        first = context.socket(zmq.SUB)
+        crowd.append(first)
+        first.connect(endpoint)
+        first.subscribe(TOKEN)
+        assert first.poll(5000)
+        for _ in range(110):
+            crowd.append(context.socket(zmq.SUB))
+            crowd[-1].set(zmq.LINGER, 0)
+            crowd[-1].connect(endpoint)
+            crowd[-1].subscribe(TOKEN)
+        warned = process.stdout.readline()
+        assert "no room for more subscribers" in warned
+        before = cpu(process)
+        time.sleep(2.0)
+        assert cpu(process) - before < 1.0, "it spins"
+        while first.poll(0):
+            first.recv_multipart()
+        assert first.poll(2000), "who is inside goes on"
+        inside = [each for each in crowd if each.poll(0)]
+        assert 20 < len(inside) < len(crowd)
+        outside = [each for each in crowd if each not in inside]
+        for each in inside:
+            each.close()
+        assert outside[0].poll(15_000), "who was outside comes in"
+    finally:
+        process.kill()
+        process.communicate()
+        for each in crowd:
+            each.close(linger=0)
+
+
+def cpu(process: subprocess.Popen[str]) -> float:
+    assert process.stdin and process.stdout
+    process.stdin.write("\n")
+    word, seconds = process.stdout.readline().split()
+    assert word == "cpu", "it warns time and again"
+    return float(seconds)
+
+
+def test_each_user_has_their_turn_and_few_at_a_time() -> None:
+    beats = Beats(every=5.0)
+    for user in range(100):
+        beats.begin(user, now=user / 100)
+        beats.begin(user, now=50.0)  # they have begun
+    assert beats.next() == 5.0 and list(beats.take(4.99, 8)) == []
+    taken = list(beats.take(5.5, 8))
+    assert taken == list(range(8)) and list(beats.take(5.5, 100)) == list(range(8, 51))
+    beats.begin(3, now=5.5)
+    assert list(beats.take(99.0, 100)) == [*range(51, 100), 3]
