@@ -97,15 +97,14 @@ class Child:
 def push_server(key: bytes) -> Iterator[Child]:
     """Up until the block ends; then its end has to be a clean one."""
     command = [sys.executable, __file__]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        yield Child(process, key)
-        assert process.stdin is not None
-        process.stdin.close()
-        assert process.wait(30) == 0, f"the push server ended with {process.returncode}"
-    finally:
-        process.kill()
-        process.wait()
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield Child(process, key)
+            assert process.stdin is not None
+            process.stdin.close()
+            assert process.wait(120) == 0, f"the push server ended with {process.returncode}"
+        finally:
+            process.kill()
 
 
 if __name__ == "__main__":

@@ -25,8 +25,8 @@ from shopguide.state import StateDir
 COMMANDS = (
     ["demo"], ["run"], ["batch"], ["watch"], ["recommend"], ["similar"], ["trending"], ["why"], ["simulate"], ["token"],
     ["evaluate"], ["train"], ["activate"], ["report"],
-    ["state", "checksum"], ["state", "check"], ["state", "info"], ["state", "diff"], ["state", "backup"], ["config", "show"],
-    ["config", "check"], ["config", "explain"], ["forget"], ["retract"], ["export"], ["import"],
+    ["state", "checksum"], ["state", "check"], ["state", "info"], ["state", "diff"], ["state", "backup"],
+    ["config", "show"], ["config", "check"], ["config", "explain"], ["forget"], ["retract"], ["export"], ["import"],
     ["storm", "status"], ["storm", "wait"], ["storm", "rebalance"],
 )  # fmt: skip
 

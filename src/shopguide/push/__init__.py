@@ -1,7 +1,8 @@
 """push: every new list goes to those who look, over ZeroMQ. docs/protocol.md is the contract.
 
 Its files: `intake` how bolts reach the server, `outbox` what each user was last sent, `watchers` whose tokens are live,
-`waiters` who pulls, `bind` where it listens, `server` the sockets.
+`waiters` who pulls, `bind` where it listens, `ended` which
+connections are gone, `server` the sockets.
 """
 
 from shopguide.push.intake import Intake
