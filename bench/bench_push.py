@@ -201,6 +201,9 @@ class Load:
         if user < len(self.sent):
             self.sent[user] = self.offset
 
+    def close(self) -> None:
+        self._socket.close(linger=0)
+
     def ask_for(self, user: int) -> None:
         """A list for another user, sent with the next of the loop."""
         self._others.append(user)

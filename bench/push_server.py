@@ -17,9 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from shopguide.push import PushServer
+from shopguide.push import Guard, PushServer
 from shopguide.settings import PushSettings
-from shopguide.tokens import KeyRing
 
 
 def raise_limits(descriptors: int = 16_384) -> None:
@@ -36,31 +35,34 @@ def resident() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def figures(server: PushServer) -> dict[str, Any]:
+def figures(server: PushServer, watched: set[int]) -> dict[str, Any]:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return {
         "resident": resident(),
         "descriptors": len(list(Path("/proc/self/fd").iterdir())),
         "threads": len(list(Path("/proc/self/task").iterdir())),
         "cpu": used.ru_utime + used.ru_stime,
-        "watched": server.watched(),
+        "watched": len(watched),
         **server.counts,
     }
 
 
 def serve() -> None:
     raise_limits()
-    keys = KeyRing(bytes.fromhex(sys.stdin.readline()))
+    guard, watched = Guard(bytes.fromhex(sys.stdin.readline())), set[int]()
     settings = PushSettings(endpoint="tcp://127.0.0.1:*")
-    server = PushServer(settings, keys, None, lambda *_: None, lambda _: None, intake="tcp://127.0.0.1:*")
+    server = PushServer(
+        settings, guard, None, lambda user, _: watched.add(user), watched.discard, intake="tcp://127.0.0.1:*"
+    )
     server.start()
     where = {"push": server.endpoint, "gap": server.gap_endpoint, "intake": server.intake}
     print(json.dumps(where), flush=True)
     for line in sys.stdin:
         if line.strip() == "figures":
-            print(json.dumps(figures(server)), flush=True)
+            print(json.dumps(figures(server, watched)), flush=True)
         else:
-            server.revoke(int(line))
+            guard.revoke(int(line))
+            server.forget(int(line))
     server.stop()
 
 
@@ -97,15 +99,14 @@ class Child:
 def push_server(key: bytes) -> Iterator[Child]:
     """Up until the block ends; then its end has to be a clean one."""
     command = [sys.executable, __file__]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        yield Child(process, key)
-        assert process.stdin is not None
-        process.stdin.close()
-        assert process.wait(30) == 0, f"the push server ended with {process.returncode}"
-    finally:
-        process.kill()
-        process.wait()
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield Child(process, key)
+            assert process.stdin is not None
+            process.stdin.close()
+            assert process.wait(120) == 0, f"the push server ended with {process.returncode}"
+        finally:
+            process.kill()
 
 
 if __name__ == "__main__":

@@ -280,7 +280,7 @@ def parsers(folder: Path) -> dict[str, Parser]:
 
 
 def changed(data: bytes, how: bytes) -> bytes:
-    """An example as somebody who knows the format sends it: a few bytes set, cut out, put in or repeated, as ``how`` says
+    """An example as who knows the format sends it: a few bytes set, cut out, put in or repeated, as ``how`` says
     (5 bytes a change)."""
     found = bytearray(data)
     for at in range(0, len(how) - 4, 5):

@@ -1,4 +1,4 @@
-"""bench/bench_forging.py, small: nobody is given what is not theirs, the honest get theirs, and a leak would be seen."""
+"""bench/bench_forging.py, small: nobody is given what is not theirs, the honest get theirs, a leak would be seen."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from contextlib import closing, suppress
 from pathlib import Path
 
 import msgpack
@@ -13,8 +14,10 @@ import pytest
 
 BENCH = Path(__file__).parent.parent / "bench"
 sys.path.insert(0, str(BENCH))
-from bench_push import KEYS, recommendation, token_of  # noqa: E402
+from bench_push import KEY, KEYS, Load, recommendation, token_of  # noqa: E402
 from forger import Forgeries, is_leak  # noqa: E402
+from push_server import push_server  # noqa: E402
+from zmtp import connected, frame  # noqa: E402
 
 from shopguide import wire  # noqa: E402
 from shopguide.errors import TokenError  # noqa: E402
@@ -45,9 +48,40 @@ def test_every_forgery_is_one() -> None:
 
 def test_a_leak_is_seen() -> None:
     own, other = b"own", token_of(3, time.time()).encode()
-    theirs = Outbox(1).recommend(msgpack.unpackb(recommendation(3, 1, 1.0)), 1.0)
+    packed = recommendation(3, 1, 1.0)
+    theirs = Outbox(1).recommend(msgpack.unpackb(packed), 1.0, packed)
     assert theirs is not None
-    assert is_leak(wire.encode(other, theirs), own) and is_leak(wire.encode(own, theirs), own)
+    assert is_leak([other, theirs], own) and is_leak([own, theirs], own)
     assert is_leak(wire.encode(other, wire.heartbeat((1, 0), 1.0)), own)
     assert not is_leak(wire.encode(own, wire.heartbeat((1, 0), 1.0)), own)
     assert not is_leak([b"", *wire.encode(other, wire.error("the token is forged"))], own)
+
+
+def test_who_comes_after_one_that_left_is_not_given_its_place() -> None:
+    """libzmq takes a connection for another that had its place in memory, where its subscription waited too long."""
+    took = 0
+    with push_server(KEY) as child, closing(Load(child, 0)) as load:
+        for turn in range(4):
+            noise = connected(child.push, b"SUB")
+            noise.sendall(b"".join(frame(b"\1" + bytes([number % 16])) for number in range(40_000)))
+            users = range(100 * turn, 100 * turn + 8)
+            for user in users:
+                with connected(child.push, b"SUB") as left:
+                    left.sendall(frame(b"\1" + token_of(user, time.time()).encode()))
+                    time.sleep(0.0005)
+            time.sleep(0.02)
+            later = [connected(child.push, b"SUB") for _ in users]
+            for each in later:
+                each.sendall(frame(b"\1x"))
+            noise.close()
+            while child.figures().get("refused", 0) < (turn + 1) * 40_000:
+                time.sleep(0.1)
+            for user in users:
+                load.send(user, time.time())
+            time.sleep(0.2)
+            for each in later:
+                each.setblocking(False)
+                with suppress(BlockingIOError):
+                    took += b'"type"' in each.recv(1 << 16)
+                each.close()
+    assert took == 0

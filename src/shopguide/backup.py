@@ -1,12 +1,12 @@
 """A copy of a state directory that a process can go on from, made at rest or while another one works on it.
 
-It holds what the directory is worth: secret, keys, settings, the newest snapshot, models, rejects, and the log as far as
-it was when its turn came. The snapshot comes first, so that the log has all of its rows. Files that nothing writes to again
-(complete segments, snapshots, models) are linked where both folders are on one file system, which takes no room until
-the directory replaces them; what grows is copied.
+It holds what the directory is worth: secret, keys, settings, the newest snapshot, models, rejects, and the log as far
+as it was when its turn came. The snapshot comes first, so that the log has all of its rows. Files that nothing writes
+to again (complete segments, snapshots, models) are linked where both folders are on one file system, which takes no
+room until the directory replaces them; what grows is copied.
 
-To restore is to put it in the directory's place: what a crash leaves behind a log's last whole frame is cut off then, as
-always (:mod:`shopguide.partition`).
+To restore is to put it in the directory's place: what stands behind the last whole frame of a partition is cut off
+then, as after a crash (:mod:`shopguide.partition`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Fuzz every structure, the snapshot reader and all parsers, as many at a time as there are processors: a line a target.
+"""Fuzz every structure, the snapshot reader and all parsers, as many at a time as there are processors: a line each.
 
     run.py [--seconds N] [TARGET ...]
 

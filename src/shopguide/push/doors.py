@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from contextlib import suppress
 
 import zmq
@@ -16,6 +17,7 @@ from shopguide.settings import PushSettings
 TURN = 256  # most of what libzmq says that is dealt with before others have their turn
 ZAP = "inproc://zeromq.zap.01"  # where libzmq asks who may connect
 DOMAIN = b"subscribers"
+EVENT = struct.Struct("=Hi")  # of a monitor: what happened, to which descriptor
 
 
 class Doors:
@@ -27,6 +29,7 @@ class Doors:
         self.endpoints: tuple[str, str] = settings.endpoint, ""
         self._clients: Clients | None = None
         self._room = Room()
+        self._ended: set[int] = set()  # descriptors of connections for messages, since no subscription waited
 
     def bind(self) -> None:
         """Raises SettingError where the endpoint or the list of clients is of no use."""
@@ -39,7 +42,8 @@ class Doors:
         self.xpub.set(zmq.XPUB_MANUAL, 1)
         self.xpub.set(zmq.SNDHWM, self._settings.high_water_mark)
         self.router.set(zmq.SNDHWM, TURN)
-        self._arrivals = [public.get_monitor_socket(zmq.EVENT_ACCEPTED) for public in (self.xpub, self.router)]
+        self._events = _monitor(self.xpub, zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
+        self._arrivals = _monitor(self.router, zmq.EVENT_ACCEPTED)
         self._asked = context.socket(zmq.REP)
         if self._settings.clients:
             self._admit(self._settings.clients)
@@ -49,14 +53,14 @@ class Doors:
 
     def sources(self) -> list[zmq.Socket[bytes]]:
         """What :meth:`look_after` is to be called for when it can be read."""
-        return [*self._arrivals, self._asked]
+        return [self._events, self._arrivals, self._asked]
 
     def look_after(self) -> None:
         """Say who may come in, and see that there is room."""
-        for arrivals in self._arrivals:
-            with suppress(zmq.Again):
-                for _ in range(TURN):
-                    arrivals.recv_multipart(zmq.DONTWAIT)
+        self._hear()
+        with suppress(zmq.Again):
+            for _ in range(TURN):
+                self._arrivals.recv_multipart(zmq.DONTWAIT)
         self._room.look_after()
         if self._clients is not None:
             with suppress(zmq.Again):
@@ -67,8 +71,25 @@ class Doors:
         self._room.close()
         for public in (self.xpub, self.router):
             public.disable_monitor()
-        for each in (*self._arrivals, self._asked, self.xpub, self.router):
+        for each in (self._events, self._arrivals, self._asked, self.xpub, self.router):
             each.close(linger=0)
+
+    def has_ended(self, descriptor: int) -> bool:
+        """Whether the connection that a subscription came by may be gone, and another in its place in memory."""
+        self._hear()
+        return descriptor in self._ended
+
+    def settled(self) -> None:
+        """No subscription waits. Who ended only now counts until that is so again: one of theirs may have come."""
+        self._ended.clear()
+        self._hear()
+
+    def _hear(self) -> None:
+        with suppress(zmq.Again):
+            while True:
+                event, descriptor = EVENT.unpack(self._events.recv_multipart(zmq.DONTWAIT)[0])
+                if event == zmq.EVENT_DISCONNECTED:
+                    self._ended.add(descriptor)
 
     def _admit(self, clients: str) -> None:
         if self._curve_key is None:
@@ -84,3 +105,13 @@ class Doors:
         assert self._clients is not None
         welcome = domain != DOMAIN or self._clients.admits(key)
         return [version, request, *((b"200", b"OK") if welcome else (b"400", b"the key is unknown")), b"", b""]
+
+
+def _monitor(public: zmq.Socket[bytes], events: int) -> zmq.Socket[bytes]:
+    """A socket that hears of them. However many wait, libzmq is not held up."""
+    address = f"inproc://shopguide-monitor-{public.underlying}"
+    public.monitor(address, events)
+    heard: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PAIR)
+    heard.set(zmq.RCVHWM, 0)
+    heard.connect(address)
+    return heard

@@ -8,7 +8,9 @@ The XPUB is in manual mode: libzmq passes on every subscription with the connect
 delivers nothing that we did not subscribe that pipe to. Under 4.3.5 that pairing slips when a peer sends a frame that
 is no subscription (raw XSUB): until the queue is drained, the last pipe is that of a *later* frame, and a stranger
 could be given a victim's topic. So after such a frame nothing is granted until the queue has been seen empty; who was
-passed over hears no heartbeat and subscribes again.
+passed over hears no heartbeat and subscribes again. It slips also where a connection ends while its subscription waits:
+a new one that is given its place in memory would get what was the other's. So nothing is granted to a connection that
+has ended since the queue was empty; libzmq's monitor says which have, before it lets go of them.
 """
 
 from __future__ import annotations
@@ -206,22 +208,24 @@ class PushServer:
     def _take_subscriptions(self) -> None:
         for _ in range(TURN):
             try:
-                frame = self._xpub.recv(zmq.DONTWAIT)
+                received = self._xpub.recv(zmq.DONTWAIT, copy=False)
             except zmq.Again:
                 self._doubt = False
+                self._doors.settled()
                 return
+            frame = received.bytes
             if frame[:1] == b"\1":
-                self._subscribe(frame[1:])
+                self._subscribe(frame[1:], received.get(zmq.SRCFD))
             elif frame[:1] == b"\0":
                 self._unsubscribe(frame[1:])
             else:
                 self._doubt = True
                 self.counts["refused"] += 1
 
-    def _subscribe(self, topic: bytes) -> None:
+    def _subscribe(self, topic: bytes, descriptor: int) -> None:
         try:
             token = self._guard.verify(topic)
-            if self._doubt:
+            if self._doubt or self._doors.has_ended(descriptor):
                 raise TokenError("the connection is in doubt")
         except TokenError as e:
             self.counts["refused"] += 1
