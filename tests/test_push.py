@@ -22,7 +22,7 @@ from shopguide import wire
 from shopguide.errors import PackingError, SettingError, TokenError
 from shopguide.push import Guard, Intake, Outbox, PushServer, Watchers, next_epoch
 from shopguide.settings import PushSettings
-from shopguide.tokens import KeyRing, Token, mint
+from shopguide.tokens import LONGEST, KeyRing, Token, mint
 
 KEY = b"the key of the push tests"
 KEYS, GUARD = KeyRing(KEY), Guard(KEY)
@@ -108,6 +108,38 @@ class TestOutbox:
         with pytest.raises((KeyError, TypeError, PackingError)):
             said(outbox, given)
         assert outbox.seq(ANN) == (5, 1) and len(outbox) == 1
+
+
+class TestGuard:
+    def test_the_revoked_stay_so_over_restarts_and_no_longer_than_a_token_lives(self, tmp_path, monkeypatch):
+        now = [time.time()]
+        monkeypatch.setattr("shopguide.push.guard.time.time", lambda: now[0])
+        guard = Guard(KEY, b"a mark", tmp_path)
+        old, other = mint(guard.keys, ANN, LONGEST, now[0] - 1), mint(guard.keys, BOB, 60, now[0])
+        guard.revoke(ANN)
+        for found in (guard, Guard(KEY, b"a mark", tmp_path)):
+            assert found.verify(other).user == BOB and found.verify(mint(KEYS, ANN, 60, now[0] + 1)).user == ANN
+            with pytest.raises(TokenError, match="revoked"):
+                found.verify(old)
+        now[0] += LONGEST + 1
+        with pytest.raises(TokenError, match="expired"):
+            guard.verify(old)
+        guard.revoke(BOB)
+        assert len(orjson.loads((tmp_path / "revoked").read_bytes())) == 1, "what no token needs is not kept"
+
+    @pytest.mark.parametrize("text", ["", "[]", "{", '{"a": "x"}'])
+    def test_a_broken_file_is_one_line(self, tmp_path, text):
+        (tmp_path / "revoked").write_text(text)
+        (tmp_path / "revoked").chmod(0o600)
+        with pytest.raises(SettingError, match="revoked is broken"):
+            Guard(KEY, b"", tmp_path)
+
+    def test_keys_that_become_rubbish_stay_as_they_were(self, tmp_path):
+        guard = Guard(KEY, b"", tmp_path)
+        (tmp_path / "token-keys").write_text("rubbish")
+        with pytest.raises(TokenError, match="forged"):
+            guard.verify(mint(KEYS, ANN, 60)[:-4] + "AAAA")
+        assert guard.verify(mint(KEYS, ANN, 60)).user == ANN
 
 
 class TestEpoch:

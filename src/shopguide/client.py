@@ -128,6 +128,7 @@ class Connection:
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
         self.sub, self.dealer = context.socket(zmq.SUB), context.socket(zmq.DEALER)
         self.sub.set(zmq.RCVHWM, high_water_mark)
+        self.sub.set(zmq.SNDHWM, 0)  # else subscriptions beyond it would be lost, at a reconnection too
         self.dealer.set(zmq.SNDHWM, high_water_mark)
         for each in (self.sub, self.dealer):
             each.set(zmq.IPV6, int("[" in endpoint))

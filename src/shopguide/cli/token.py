@@ -56,7 +56,7 @@ def token(
     SHOPGUIDE_SECRET, the file that SHOPGUIDE_SECRET_FILE names, or DIR/secret.
     """
     if [user is not None, admin is not None, rotate or retire].count(True) != 1:
-        raise SettingError("give either --user, --admin or --rotate and --retire")
+        raise SettingError("give either --user or --admin, or --rotate, --retire")
     secret = Secret.load(state_path)
     file = KeyFile(secret.token, state_path)
     if rotate or retire:

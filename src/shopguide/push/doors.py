@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Container
 from contextlib import suppress
 
 import zmq
@@ -55,14 +56,16 @@ class Doors:
         """What :meth:`look_after` is to be called for when it can be read."""
         return [self._events, self._arrivals, self._asked]
 
-    def look_after(self) -> None:
-        """Say who may come in, and see that there is room."""
-        self._hear()
-        with suppress(zmq.Again):
-            for _ in range(TURN):
-                self._arrivals.recv_multipart(zmq.DONTWAIT)
+    def look_after(self, ready: Container[object]) -> None:
+        """Say who may come in, and see that there is room. ``ready``: which sources can be read."""
+        if self._events in ready:
+            self._hear()
+        if self._arrivals in ready:
+            with suppress(zmq.Again):
+                for _ in range(TURN):
+                    self._arrivals.recv_multipart(zmq.DONTWAIT)
         self._room.look_after()
-        if self._clients is not None:
+        if self._asked in ready:
             with suppress(zmq.Again):
                 for _ in range(TURN):
                     self._asked.send_multipart(self._said(self._asked.recv_multipart(zmq.DONTWAIT)))

@@ -178,10 +178,12 @@ class PushServer:
                 while self._todo:
                     self._todo.popleft()()
                 self._end_tokens()
-                self._doors.look_after()
-                self._take_subscriptions()
-                self._take_recommendations()
-                self.counts["gaps"] += answer(self._router, self._answer, TURN)
+                self._doors.look_after(ready)
+                if self._xpub in ready or self._doubt:
+                    self._take_subscriptions()
+                self._take_recommendations(self._pull in ready)
+                if self._router in ready:
+                    self.counts["gaps"] += answer(self._router, self._answer, TURN)
                 self._send_heartbeats()
         finally:
             self._close()
@@ -255,10 +257,10 @@ class PushServer:
         if user is not None:
             self._tell(self._on_unwatch, user)
 
-    def _take_recommendations(self) -> None:
+    def _take_recommendations(self, there_are: bool) -> None:
         came = []
         with suppress(zmq.Again):
-            for _ in range(LISTS):
+            for _ in range(LISTS if there_are else 0):
                 came.append(self._pull.recv(zmq.DONTWAIT))
         self._attend()
         for packed in came:
