@@ -10,9 +10,8 @@ is no subscription (raw XSUB): until the queue is drained, the last pipe is that
 could be given a victim's topic. So after such a frame nothing is granted until the queue has been seen empty; who was
 passed over hears no heartbeat and subscribes again.
 
-It slips also where a connection ends while its subscription waits to be read: a new one that is given its place in
-memory is taken for it, and would get what was the other's, token and all. So what came by a connection that has ended
-since the queue was empty is not granted; libzmq's monitor says which have, before it lets go of them.
+It slips also where a connection ends while its subscription waits: a new one that gets its place in memory is taken for
+it, and would be sent what was the other's. So what came by one that ended since the queue was empty is not granted.
 """
 
 from __future__ import annotations
@@ -172,7 +171,7 @@ class PushServer:
     def _run(self) -> None:
         self._doubt = False  # whether the last pipe may not be the one of the frame just read
         poller = zmq.Poller()
-        for source in (self._woken, self._pull, self._xpub, self._router):
+        for source in (self._woken, self._pull, self._xpub, self._router, self._ended.events):
             poller.register(source, zmq.POLLIN)
         try:
             while self._running:
@@ -199,6 +198,7 @@ class PushServer:
             each.close(linger=0)
 
     def _take_subscriptions(self) -> None:
+        self._ended.hear()
         for _ in range(TURN):
             try:
                 received = self._xpub.recv(zmq.DONTWAIT, copy=False)
