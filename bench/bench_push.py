@@ -354,7 +354,7 @@ def main() -> None:
     table = Table(judged=given.clients >= 10_000)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     print(f"{machine()}; load average {os.getloadavg()[0]:.2f}; open files {soft} (at most {hard})")
-    with push_server(KEY) as child:
+    with push_server(KEY, in_order=False) as child:
         behind = measure(child, given, table)
     print(table.summary())
     if given.json:

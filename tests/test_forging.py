@@ -85,3 +85,17 @@ def test_who_comes_after_one_that_left_is_not_given_its_place() -> None:
                     took += b'"type"' in each.recv(1 << 16)
                 each.close()
     assert took == 0
+
+
+def test_who_comes_in_the_place_of_one_that_left_is_heard_at_once() -> None:
+    """Descriptors are used again; a hang-up in peace makes nobody wait."""
+    with push_server(KEY) as child:
+        for user in range(20):
+            with connected(child.push, b"SUB"):
+                pass  # says nothing and goes
+            time.sleep(0.02)
+            with connected(child.push, b"SUB") as comes:
+                comes.sendall(frame(b"\1" + token_of(user, time.time()).encode()))
+                comes.settimeout(5)
+                assert b'"heartbeat"' in comes.recv(1 << 16)
+            time.sleep(0.02)
