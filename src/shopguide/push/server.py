@@ -9,8 +9,7 @@ delivers nothing that we did not subscribe that pipe to. Under 4.3.5 that pairin
 is no subscription (raw XSUB): until the queue is drained, the last pipe is that of a *later* frame, and a stranger
 could be given a victim's topic. So after such a frame nothing is granted until the queue has been seen empty; who was
 passed over hears no heartbeat and subscribes again. It slips also where a connection ends while its subscription waits:
-a new one that is given its place in memory would get what was the other's. So nothing is granted to a connection that
-has ended since the queue was empty; libzmq's monitor says which have, before it lets go of them.
+a new one in its place in memory would get what was the other's. So nothing is granted to one that has ended since.
 """
 
 from __future__ import annotations
