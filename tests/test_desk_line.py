@@ -356,6 +356,7 @@ def test_live_numbers_are_those_of_what_happened(start: Callable[..., Served]) -
         answer = served.client.post("/v1/events", json={"token": token, "events": [event]})
         assert answer.json()["accepted"] == 1
     served.line.learn_all()
+    assert served.line.push is not None and counted(served.line.push) > 0
     live = served.said("live")
     assert live["watched"] == 2 and live["rejected"] == sum(live["reasons"].values()) == 2
     assert live["delay"]["n"] == sum(live["delay"]["bars"]) > 0 and 0 < live["delay"]["p50"] <= live["delay"]["p99"]

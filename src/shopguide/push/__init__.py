@@ -1,8 +1,9 @@
 """push: every new list goes to those who look, over ZeroMQ. docs/protocol.md is the contract.
 
 Its files: `intake` how bolts reach the server, `outbox` what each user was last sent, `guard` which tokens are good,
-`watchers` whose are live, `bind` where it listens, `curve` the keys of connections, `server` the sockets. A line has it
-as a `process`, of which `child` is the inside and `channel` the way in; `waiters` are who pulls.
+`watchers` whose are live, `beats` whose heartbeat is due, `doors` who comes in (`bind` where, `curve` by which key,
+`room` if there is any), `gaps` who missed a message, `server` the loop over the sockets. A line has it as a `process`,
+of which `child` is the inside and `channel` the way in; `waiters` are who pulls.
 """
 
 from shopguide.push.guard import Guard
