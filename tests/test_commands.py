@@ -21,7 +21,16 @@ ROOT = Path(__file__).parent.parent
 DOCUMENT = (ROOT / "docs" / "operations.md").read_text()
 CLUSTER = "On a Storm cluster"
 MARKS = {"", "serve", "host"}
-PROGRAMS = {"systemctl", "journalctl", "useradd", "install", "head", "shopguide", "/opt/shopguide/venv/bin/pip"}
+PROGRAMS = {
+    "systemctl",
+    "journalctl",
+    "useradd",
+    "install",
+    "head",
+    "base64",
+    "shopguide",
+    "/opt/shopguide/venv/bin/pip",
+}
 CUSTOMERS = "customer_no,gdpr_ok,likes,favourite_brand,age_group,club\nshopper-00001,yes,tea,Orchard,30,gold\n"
 ACCESS = '192.0.2.1 - ann [10/Oct/2023:13:55:36 -0700] "GET /shop/tea-pot-7.html HTTP/1.1" 200 7 "-" "Mozilla/5.0 X"\n'
 
