@@ -5,7 +5,6 @@ machine's services, so its programs and files are looked at. Those of the cluste
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -122,14 +121,16 @@ def test_what_serves_comes_up_and_ends(block: Block, folder: Path, environment: 
     for said, used in changes.items():
         commands = commands.replace(said, used)
     with subprocess.Popen(["bash", "-c", f"exec {commands}"], cwd=tmp_path, env=environment) as process:
-        end = time.monotonic() + 60
-        while not (tmp_path / "DIR" / "run.json").exists():
-            assert process.poll() is None and time.monotonic() < end, commands
-            time.sleep(0.05)
-        time.sleep(1)
-        assert json.loads((tmp_path / "DIR" / "run.json").read_text())["pid"] == process.pid
-        process.terminate()
-        assert process.wait(60) == 0
+        try:
+            end = time.monotonic() + 60
+            while not (tmp_path / "DIR" / "control.sock").exists():
+                assert process.poll() is None and time.monotonic() < end, commands
+                time.sleep(0.05)
+            time.sleep(1)
+            process.terminate()
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("block", [b for b in blocks() if b.mark == "host"], ids=lambda b: b.section)
