@@ -5,7 +5,6 @@ machine's services, so its programs and files are looked at. Those of the cluste
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -21,7 +20,16 @@ ROOT = Path(__file__).parent.parent
 DOCUMENT = (ROOT / "docs" / "operations.md").read_text()
 CLUSTER = "On a Storm cluster"
 MARKS = {"", "serve", "host"}
-PROGRAMS = {"systemctl", "journalctl", "useradd", "install", "head", "shopguide", "/opt/shopguide/venv/bin/pip"}
+PROGRAMS = {
+    "systemctl",
+    "journalctl",
+    "useradd",
+    "install",
+    "head",
+    "base64",
+    "shopguide",
+    "/opt/shopguide/venv/bin/pip",
+}
 CUSTOMERS = "customer_no,gdpr_ok,likes,favourite_brand,age_group,club\nshopper-00001,yes,tea,Orchard,30,gold\n"
 ACCESS = '192.0.2.1 - ann [10/Oct/2023:13:55:36 -0700] "GET /shop/tea-pot-7.html HTTP/1.1" 200 7 "-" "Mozilla/5.0 X"\n'
 
@@ -113,14 +121,16 @@ def test_what_serves_comes_up_and_ends(block: Block, folder: Path, environment: 
     for said, used in changes.items():
         commands = commands.replace(said, used)
     with subprocess.Popen(["bash", "-c", f"exec {commands}"], cwd=tmp_path, env=environment) as process:
-        end = time.monotonic() + 60
-        while not (tmp_path / "DIR" / "run.json").exists():
-            assert process.poll() is None and time.monotonic() < end, commands
-            time.sleep(0.05)
-        time.sleep(1)
-        assert json.loads((tmp_path / "DIR" / "run.json").read_text())["pid"] == process.pid
-        process.terminate()
-        assert process.wait(60) == 0
+        try:
+            end = time.monotonic() + 60
+            while not (tmp_path / "DIR" / "control.sock").exists():
+                assert process.poll() is None and time.monotonic() < end, commands
+                time.sleep(0.05)
+            time.sleep(1)
+            process.terminate()
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("block", [b for b in blocks() if b.mark == "host"], ids=lambda b: b.section)
