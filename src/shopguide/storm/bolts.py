@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import msgpack
 from streamparse import Bolt, Stream
@@ -12,12 +12,14 @@ from shopguide import catalogue
 from shopguide.clean import clean
 from shopguide.featurize import Featurizer
 from shopguide.rank import Ranker
-from shopguide.records import Batch, Events, Names, Slate, Update, pack, unpack
+from shopguide.records import Batch, Events, Names
 from shopguide.score import Scorer
+from shopguide.storm.carried import carried, record_of
 from shopguide.storm.deployment import Deployment
 from shopguide.storm.stage import ModelBolt, PartitionsBolt, RetryingBolt, StageBolt
 
 CATALOGUE = "catalogue"
+NAMES = "names"  # and nothing else that catalogues learn from: most batches
 RELAY = "relay"
 GONE = "gone"
 BATCH = ["partition", "batch"]
@@ -29,16 +31,18 @@ class CleanBolt(Bolt):
     outputs = [
         Stream(fields=BATCH),
         Stream(fields=BATCH, name=CATALOGUE),
+        Stream(fields=BATCH, name=NAMES),
         Stream(fields=["partition", "offsets", "reasons", "raws"], name="rejected"),
     ]
 
     def process(self, tup: Any) -> None:
-        batch, rejects = clean(cast(Batch, unpack(tup.values[1])))
+        batch, rejects = clean(record_of(tup))
         if rejects.reason:
             self.emit([batch.partition, rejects.offset.tolist(), rejects.reason, rejects.raw], stream="rejected")
         if catalogue.concerns(batch):
-            self.emit([batch.partition, pack(catalogue.extract(batch))], stream=CATALOGUE)
-        self.emit([batch.partition, pack(batch)])
+            told = catalogue.extract(batch)
+            self.emit([batch.partition, carried(self, told)], stream=CATALOGUE if len(told.events) else NAMES)
+        self.emit([batch.partition, carried(self, batch)])
 
 
 class RejectBolt(RetryingBolt):
@@ -60,11 +64,12 @@ class FeaturizeBolt(PartitionsBolt):
         return Featurizer(self.deployment.settings)
 
     def handle(self, tup: Any) -> None:
-        update = self.stage.featurize(unpack(tup.values[1]))
+        update = self.stage.featurize(record_of(tup))
         if len(update.relay):
             rows = Batch(update.partition, update.relayed + 1, update.last, update.relay, Names())
-            self.emit([update.partition, pack(rows)], stream=RELAY)
-        self.emit([update.partition, pack(replace(update, relay=Events()))])
+            self.emit([update.partition, carried(self, rows)], stream=RELAY)
+            update = replace(update, relay=Events())
+        self.emit([update.partition, carried(self, update)])
 
 
 class RelayBolt(RetryingBolt):
@@ -74,7 +79,7 @@ class RelayBolt(RetryingBolt):
         self.stage = Deployment(storm_conf, context).relay()
 
     def handle(self, tup: Any) -> None:
-        self.stage.send(cast(Batch, unpack(tup.values[1])))
+        self.stage.send(record_of(tup))
 
 
 class ScoreBolt(ModelBolt):
@@ -88,11 +93,11 @@ class ScoreBolt(ModelBolt):
 
     def handle(self, tup: Any) -> None:
         if tup.stream == CATALOGUE:
-            self.stage.learn_catalogue(unpack(tup.values[1]))
+            self.stage.learn_catalogue(record_of(tup))
             return
-        slate = self.stage.score(cast(Update, unpack(tup.values[1])))
+        slate = self.stage.score(record_of(tup))
         if len(slate.looks):
-            self.emit([slate.partition, pack(slate)])
+            self.emit([slate.partition, carried(self, slate)])
 
 
 class RankBolt(StageBolt):
@@ -104,12 +109,12 @@ class RankBolt(StageBolt):
         return Ranker(self.deployment.settings)
 
     def handle(self, tup: Any) -> None:
-        if tup.stream == CATALOGUE:
-            gone = self.stage.learn(unpack(tup.values[1]))
+        if tup.stream in (CATALOGUE, NAMES):
+            gone = self.stage.learn(record_of(tup))
             if gone:
                 self.emit([tup.values[0], gone], stream=GONE)
             return
-        lists = self.stage.rank(cast(Slate, unpack(tup.values[1])))
+        lists = self.stage.rank(record_of(tup))
         self.emit([tup.values[0], msgpack.packb([msgpack.packb(one) for one in lists])])
 
 

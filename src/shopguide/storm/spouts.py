@@ -11,7 +11,7 @@ from streamparse import Spout
 from shopguide import __version__
 from shopguide.errors import SettingError
 from shopguide.log import Log
-from shopguide.records import pack
+from shopguide.storm.carried import carried
 from shopguide.storm.deployment import Deployment
 from shopguide.tasks import POSITION, Due, Progress, Tasks, heard
 
@@ -74,7 +74,7 @@ class LogSpout(Spout):
                 self.positions[partition] = batch.last + 1
                 tup_id = f"{partition}:{batch.first}:{len(self.rewinds[partition])}"
                 self.pending[partition][tup_id] = batch.first
-                self.emit([partition, pack(batch)], tup_id=tup_id)
+                self.emit([partition, carried(self, batch)], tup_id=tup_id)
                 return
 
     def ack(self, tup_id: str) -> None:
