@@ -47,7 +47,6 @@ logger = logging.getLogger(__name__)
 
 SPARE = 10  # candidates beyond the list's length, for what rank may not show
 SEARCHED_FOR = 5  # looks after which a search counts half
-_SHOWN = int(Kind.IMPRESSION)
 _LEARNED = np.isin(np.arange(256), LEARNED)
 EXPLAINED = 3  # strongest causes of a candidate, whose shoppers are counted
 
@@ -100,8 +99,6 @@ class Scorer:
 
     def learn_catalogue(self, batch: Batch) -> None:
         """What ITEM, PICK and ACTIVATE rows say; any number of times, in any interleaving."""
-        if not len(batch.events):
-            return
         for recommender in self._recommenders.values():
             recommender.learn_catalogue(batch)
         self._activate(self.in_force.learn(batch.events))
@@ -259,7 +256,7 @@ class Scorer:
 
     def _without_shown(self, lessons: Lessons) -> Lessons:
         """The lessons of what shoppers did; what they were shown is told to the one that asks for it."""
-        shown = lessons.kind == _SHOWN
+        shown = lessons.kind == int(Kind.IMPRESSION)
         if not shown.any():
             return lessons
         self._explore.shown(lessons.take(shown))
