@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,6 +76,16 @@ def test_trees_rank_again_and_their_amounts_add_up() -> None:
         part = slice(found.starts[at], found.starts[at + 1])
         assert found.amount[part].sum() == pytest.approx(found.score[at], abs=1e-9)
     assert told(found) == [(BLENDED[0], 0, 3.0), (BASE, 0, 1.0), (BLENDED[0], 0, -1.0), (BASE, 0, 1.0)]
+
+
+@given(st.lists(st.integers(1, 9), max_size=9), st.sampled_from([0.25, 1.0]))
+def test_rows_of_one_cause_are_rows_with_that_cause(items: list[int], weight: float) -> None:
+    one, other = Blend(len(SIGNALS)), Blend(len(SIGNALS))
+    shares = np.arange(len(items)) / 4
+    one.put_because(3, np.array(items, np.uint64), shares, weight, 77)
+    other.put(3, items, shares * weight, [77] * len(items))
+    assert [column.tolist() for column in one.rows()] == [column.tolist() for column in other.rows()]
+    one.check()
 
 
 def test_what_has_faded_has_for_all_weights_and_trees_see_it_and_the_next_look_does_not() -> None:

@@ -59,6 +59,21 @@ def test_replays_change_nothing(changes: list[dict[str, Any]], replays: list[int
     assert once.available(5) == (changes[-1].get("op") != "delete" and once.product(5).get("stock") != 0)
 
 
+@given(st.lists(st.tuples(st.integers(5, 6), DETAILS, st.booleans()), min_size=1, max_size=8))
+def test_a_card_says_what_is_known_just_now(changes: list[tuple[int, dict[str, Any], bool]]) -> None:
+    c = Catalogue()
+    for offset, (item, details, named) in enumerate(changes):
+        c.learn(batch([(offset, item, Kind.ITEM, details)], {item: f"i{item}"} if named else {}))
+        for key in (5, 6):
+            product, offered = c.product(key), c.name(key) is not None and c.available(key)
+            said = {name: product[name] for name in ("category",) if name in product}
+            assert c.card(key) == {"item": c.name(key), "title": c.title(key), "score": 0.0, **said}
+            assert c.card(key) is c.card(key)
+            assert c.offer(key) == (product if offered else None)
+    c.load(Catalogue().dump())
+    assert c.card(5) == {"item": None, "title": "?", "score": 0.0}
+
+
 def test_attributes_add_up_and_names_are_kept() -> None:
     c = Catalogue()
     c.learn(batch([(0, 5, Kind.ITEM, {"title": "Lamp", "price": 3.5})], {5: "L1", 6: "L2"}))
@@ -72,7 +87,9 @@ def test_two_ids_with_one_key_are_never_shown() -> None:
     c = Catalogue()
     c.learn(batch([], {5: "one"}))
     assert c.name(5) == "one"
+    assert c.card(5)["item"] == "one" and c.offer(5) == {}
     c.learn(batch([], {5: "two"}))
+    assert c.card(5)["item"] is None and c.offer(5) is None
     assert c.name(5) is None and c.collisions == {5}
 
 

@@ -158,7 +158,22 @@ def test_a_damaged_segment_in_the_middle_is_an_error_and_nothing_is_deleted(tmp_
     assert content(tmp_path) == before
 
 
-def test_damage_that_comes_while_the_log_is_open_is_not_taken_for_its_end(tmp_path: Path) -> None:
+def test_what_was_just_written_is_not_read_again_and_older_frames_are(tmp_path: Path) -> None:
+    frames = partition_module.FRESH + 2
+    log = ready(tmp_path, frames, segment_bytes=1 << 20)
+    for offset in (0, 1, 2):
+        flip(segments(tmp_path)[0], places(segments(tmp_path)[0])[offset] + 60)
+    assert log.read(0, 2, 1).events.item.tolist() == [2]  # type: ignore[union-attr]
+    assert read(log, offset=2)[0].item.tolist() == list(range(2, frames))
+    with pytest.raises(StateError):
+        log.read(0, 1, 1)
+    log.close()
+
+
+def test_damage_that_comes_while_the_log_is_open_is_not_taken_for_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partition_module, "FRESH", 0)
     log = ready(tmp_path)
     reader = Log(tmp_path, 1, readonly=True)
     flip(segments(tmp_path)[1], 2)

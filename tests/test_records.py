@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shopguide.columns import pack_table, unpack_table
 from shopguide.errors import PackingError
 from shopguide.records import (
     Batch,
@@ -40,6 +41,29 @@ def tables(draw: st.DrawFn, cls: type[Table]) -> Table:
         else:
             columns[name] = np.array(draw(st.lists(values, min_size=rows, max_size=rows)), dtype)
     return cls(**columns)
+
+
+@given(st.data(), st.integers(0, 4))
+def test_a_table_of_rows_has_their_values_and_nothing_where_they_have_none(data: st.DataObject, n: int) -> None:
+    table = data.draw(tables(Looks).filter(lambda made: len(made) >= n)).view(0, n) if n else Looks()
+    rows = []
+    for row in range(n):
+        said = {name: column[row] for name, column in table.columns().items()}
+        rows.append({**said, "slot": table.slot.bytes_at(row)})
+        for left_out in data.draw(st.sets(st.sampled_from(["n", "recent", "query"]))):
+            del rows[row][left_out]
+    found = Looks.of_rows(rows)
+    assert len(found) == n and unpack_table(Looks, pack_table(found)) == found
+    for row, said in enumerate(rows):
+        for name, column in found.columns().items():
+            assert np.array_equal(column[row], table.columns()[name][row] if name in said else column[row] * 0)
+            assert name in said or not np.any(column[row])
+
+
+def test_a_view_of_all_is_the_table_itself_and_events_name_their_kinds() -> None:
+    events = Events(kind=[Kind.VIEW, Kind.CART, Kind.VIEW], item=[1, 2, 3])
+    assert events.view(0, 3) is events and events.view(1, 3).item.tolist() == [2, 3]
+    assert events.kinds == {Kind.VIEW, Kind.CART} and Events().kinds == set()
 
 
 RANGE = {"partition": st.integers(0, 9), "first": st.integers(0, 2**40), "last": st.integers(0, 2**40)}

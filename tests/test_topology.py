@@ -100,7 +100,8 @@ def topology(
         featurize = featurize_bolt.spec(inputs={clean: BY_PARTITION}, par=width)
         relay = relay_bolt.spec(inputs={featurize["relay"]: BY_PARTITION})
         score = score_bolt.spec(inputs={clean["catalogue"]: Grouping.ALL, featurize: Grouping.ALL}, par=replicas)
-        rank = RankBolt.spec(inputs={clean["catalogue"]: Grouping.ALL, score: BY_PARTITION}, par=width)
+        told = {clean["catalogue"]: Grouping.ALL, clean["names"]: Grouping.ALL}
+        rank = RankBolt.spec(inputs={**told, score: BY_PARTITION}, par=width)
         push = push_bolt.spec(inputs={rank: BY_PARTITION}, par=width)
 
     return Wired
@@ -206,6 +207,17 @@ def test_the_model_is_that_of_the_definition(tmp_path: Path, seed: int | None, b
     runner.stages()["featurize-0"].check()
     assert score.checksum() == by_definition(events)
     assert runner.stages()["reject-0"].counts == {"bad": int((events.kind == Kind.MALFORMED).sum())}
+
+
+def test_tuples_say_the_same_packed_and_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events = rows(4)
+    as_they_are = run(tmp_path / "one", events, Recommend, None, 7).stages()
+    monkeypatch.setattr(MemorySerializer, "in_memory", False)
+    packed = run(tmp_path / "other", events, Recommend, None, 7).stages()
+    for name in ("featurize-0", "score-0", "rank-0"):
+        one, other = (stages[name].dump(*[0] * (name == "featurize-0")) for stages in (as_they_are, packed))
+        assert one.keys() == other.keys()
+        assert all(np.array_equal(column, other[which]) for which, column in one.items())
 
 
 @pytest.mark.parametrize(("width", "replicas", "partitions"), [(1, 2, 4), (2, 1, 4), (3, 2, 4), (2, 2, 1)])

@@ -1,7 +1,8 @@
 # Declarations of the C core, one block a header. The headers in csrc/ are the documentation.
 
-from libc.stdint cimport SIZE_MAX, int32_t, int64_t, int8_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport free, realloc
+from libc.stdint cimport SIZE_MAX, int16_t, int32_t, int64_t, int8_t, uint8_t, uint32_t, uint64_t
+from libc.math cimport INFINITY, fabs, floor
+from libc.stdlib cimport free, malloc, realloc
 
 cdef extern from "sg_status.h":
     int SG_OK, SG_ERR_NOMEM, SG_ERR_RANGE, SG_ERR_VALUE
@@ -46,7 +47,11 @@ cdef extern from "sg_recent.h":
 
 cdef extern from "sg_users.h":
     ctypedef struct sg_event:
-        pass
+        uint64_t item
+        double time
+        uint64_t session
+        uint8_t kind
+        uint32_t context
     ctypedef struct sg_move:
         pass
     ctypedef struct sg_users:

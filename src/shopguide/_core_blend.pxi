@@ -87,6 +87,16 @@ cdef class Blend:
         _of_one_length(n, b.shape[0])
         self.rows_of(signal, &i[0], &b[0], &a[0], n)
 
+    def put_because(self, uint32_t signal, items, shares, double weight, uint64_t because):
+        """The same of rows that one item is the cause of: amounts are ``weight`` times shares float64[n]."""
+        cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64)
+        cdef const double[::1] s = np.ascontiguousarray(shares, np.float64)
+        cdef size_t x, n = _of_one_length(i.shape[0], s.shape[0])
+        self.make_room(n)
+        for x in range(n):
+            self.causes[x], self.amounts[x] = because, s[x] * weight
+        self.rows_of(signal, &i[0], self.causes, self.amounts, n)
+
     def put_visit(self, signals, items, times, size_t n):
         """Rows of four signals about a visit: of its items uint64[m], newest first, the n first that were looked at in
         it, times uint8[m] above 0. Of the first and of the second 1 each, of the k-th 1 / k, and of each the times that

@@ -1,4 +1,5 @@
-from libc.string cimport memcpy
+from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize
+from libc.string cimport memcpy, memset
 
 
 cdef size_t _of_one_length(size_t a, size_t b, size_t c=SIZE_MAX, size_t d=SIZE_MAX) except? 0:
@@ -272,29 +273,25 @@ cdef class Users:
         check(rc)
         return resolved
 
-    cdef _newest(self, uint64_t user, size_t limit):
-        cdef size_t n
-        cdef const sg_event *events = sg_users_events(self.handle, user, &n)
-        cdef size_t taken = min(n, limit)
-        rows = np.empty(taken, _EVENT)
-        cdef uint8_t[::1] raw = rows.view(np.uint8)
-        if taken:
-            memcpy(&raw[0], events + (n - taken), taken * sizeof(sg_event))
-        return {name: rows[name].copy() for name in _EVENT.names}
-
     def events(self, uint64_t user):
         """A user's events, oldest first; empty arrays for an unknown user.
 
         item uint64, time float64, session uint64, offset int64, event uint64, kind uint8, derived uint8 (0: given),
         context uint32.
         """
-        return self._newest(user, <size_t>-1)
+        cdef size_t n
+        cdef const sg_event *events = sg_users_events(self.handle, user, &n)
+        rows = np.empty(n, _EVENT)
+        cdef uint8_t[::1] raw = rows.view(np.uint8)
+        if n:
+            memcpy(&raw[0], events, n * sizeof(sg_event))
+        return {name: rows[name].copy() for name in _EVENT.names}
 
-    def recent(self, uint64_t user, Py_ssize_t limit):
-        """The newest ``limit`` of a user's events, the newest last. Raises ValueError on limit < 0."""
-        if limit < 0:
-            raise ValueError(f"limit is {limit}; it cannot be negative")
-        return self._newest(user, limit)
+    def __contains__(self, uint64_t user):
+        """Whether there are events of the user."""
+        cdef size_t n
+        sg_users_events(self.handle, user, &n)
+        return n > 0
 
     def newest(self, uint64_t user, uint64_t item, uint32_t kind_mask):
         """Index of the user's newest event of an item whose kind is in the mask (a bit a kind); -1: there is none."""

@@ -22,6 +22,7 @@ from shopguide.records import Batch, Events, Kind, Names
 OWN = np.isin(np.arange(256), (Kind.ITEM, Kind.PICK, Kind.LOOKUP, Kind.FORGET))
 TOLD = OWN | np.isin(np.arange(256), (Kind.ACTIVATE,))  # to all who keep a catalogue
 ATTRIBUTES = ("title", "category", "brand", "price", "image", "url")
+NO_PRODUCT: dict[str, Any] = {}
 NO_EVENTS = Events()  # what most batches have of a catalogue's own rows
 
 
@@ -63,12 +64,15 @@ class Catalogue:
         self._products: dict[int, dict[str, Any]] = {}
         self.picks = Picks()
         self.lookups = Lookups()
+        self._cards: dict[int, dict[str, Any]] = {}
         self._offsets: dict[tuple[int, int], int] = {}  # (item, kind) -> offset of its last row
 
     def learn(self, batch: Batch) -> list[int]:
         """Take in names, and the rows that are the catalogue's own. The items that can no longer be offered."""
         self._learn_names(batch.names)
         events = batch.events
+        if not len(events):
+            return []
         offered = [item for item in set(events.item[events.kind == Kind.ITEM].tolist()) if self.available(item)]
         for row in np.flatnonzero(OWN[events.kind]).tolist():
             kind, details, time = int(events.kind[row]), events.details(row), float(events.time[row])
@@ -95,6 +99,7 @@ class Catalogue:
             and item not in picked
             and self._offsets[item, Kind.ITEM] < kept_from[partition_of(item, partitions)]
         ]
+        self._cards.clear()
         for item in gone:
             del self._products[item]
             del self._offsets[item, Kind.ITEM]
@@ -115,7 +120,7 @@ class Catalogue:
 
     def product(self, key: int) -> dict[str, Any]:
         """The known attributes of an item, and ``since`` when (epoch s) there are any; empty where nothing is known."""
-        return self._products.get(key, {})
+        return self._products.get(key, NO_PRODUCT)
 
     def title(self, key: int) -> str:
         """What to call the item: its title, else its id."""
@@ -125,6 +130,23 @@ class Catalogue:
         """Whether the item can be offered: not deleted, not out of stock."""
         product = self.product(key)
         return not product.get("deleted") and product.get("stock") != 0
+
+    def offer(self, key: int) -> dict[str, Any] | None:
+        """The product where the item has a name and can be offered."""
+        product = self._products.get(key, NO_PRODUCT)
+        if key not in self.names or key in self.collisions or product.get("deleted") or product.get("stock") == 0:
+            return None
+        return product
+
+    def card(self, key: int) -> dict[str, Any]:
+        """What a list says of an item whatever list it is in: item, title, score 0.0, and its attributes that say
+        something. The same dict each time, as long as nothing changes."""
+        card = self._cards.get(key)
+        if card is None:
+            product = self.product(key)
+            said = {name: product[name] for name in ATTRIBUTES[1:] if product.get(name) not in (None, "")}
+            card = self._cards[key] = {"item": self.name(key), "title": self.title(key), "score": 0.0, **said}
+        return card
 
     def products(self) -> Iterator[dict[str, Any]]:
         """All items that can be offered, with id and attributes."""
@@ -161,6 +183,7 @@ class Catalogue:
             self.names = dict(loaded["names"])
             self.collisions = set(loaded["collisions"])
             self._products = dict(loaded["products"])
+            self._cards.clear()
             self.picks.load(loaded["picks"])
             self.lookups.load(loaded.get("lookups", []))
             self._offsets = {(item, kind): offset for item, kind, offset in loaded["offsets"]}
@@ -174,6 +197,9 @@ class Catalogue:
         known = self.names
         for key, text in zip(names.key.tolist(), names.text.as_bytes(), strict=True):
             name = text.decode("utf-8", "replace")
+            if known.get(key) == name:
+                continue
+            self._cards.pop(key, None)
             if known.setdefault(key, name) != name:
                 self.collisions.add(key)
 
@@ -188,6 +214,7 @@ class Catalogue:
             self._change(item, details, time)
 
     def _change(self, item: int, details: dict[str, Any], time: float) -> None:
+        self._cards.pop(item, None)
         product = self._products.setdefault(item, {})
         op = details.get("op", "upsert")
         if op == "delete":

@@ -119,6 +119,7 @@ def _kinds(*kinds: Kind) -> Bools:
 
 
 _KNOWN = _kinds(*Kind)
+_MAY_BE_FINE = _KNOWN & ~_kinds(Kind.MALFORMED)
 _NEED_ITEM = _kinds(*(kind for kind in _SHOPPERS if kind != Kind.SEARCH), Kind.ITEM, Kind.PICK)
 _NEED_USER = _kinds(
     *_SHOPPERS, *(Kind.UNWATCH, Kind.FORGET, Kind.RETRACT, Kind.ALIAS, Kind.ADOPT, Kind.LOOKUP, Kind.PROFILE)
@@ -163,6 +164,37 @@ def _poisonous(batch: Batch, why: Exception) -> tuple[Batch, Rejects]:
 
 def _judged(batch: Batch) -> tuple[Batch, Rejects]:
     events = batch.events
+    looked_into = _JUDGED[events.kind] | (np.diff(events.data.starts) > 0)
+    fine = bool(_fine(events).all())
+    if fine and not looked_into.any():
+        return batch, _no_rejects(batch)
+    reason = np.full(len(events), "", object) if fine else _reasons(events)
+    for row in np.flatnonzero(looked_into & (reason == "")).tolist():
+        reason[row] = _judge(events, row)
+    bad = reason != ""
+    if not bad.any():
+        return batch, _no_rejects(batch)
+    explained = [_explain(batch, row, reason[row]) for row in np.flatnonzero(bad).tolist()]
+    rejects = Rejects(batch.partition, events.offset[bad], [why for why, _ in explained], [raw for _, raw in explained])
+    return Batch(batch.partition, batch.first, batch.last, events.take(~bad), batch.names), rejects
+
+
+def _no_rejects(batch: Batch) -> Rejects:
+    return Rejects(batch.partition, np.empty(0, np.int64), [], [])
+
+
+def _fine(events: Events) -> Bools:
+    """Which rows make sense as far as their columns go: those without a reason among :func:`_reasons`."""
+    kind, time = events.kind, events.time
+    fine = _MAY_BE_FINE[kind] & np.isfinite(time) & np.isfinite(events.value)
+    fine &= (time >= EARLIEST) & (time <= events.arrived + AHEAD)
+    fine &= (events.item != 0) | ~_NEED_ITEM[kind]
+    fine &= (events.user != 0) | ~_NEED_USER[kind]
+    return fine
+
+
+def _reasons(events: Events) -> NDArray[np.object_]:
+    """What is wrong with each row's columns, the first of all there is; empty: nothing."""
     reason = np.full(len(events), "", object)
 
     def reject(rows: Bools, why: str) -> None:
@@ -176,15 +208,7 @@ def _judged(batch: Batch) -> tuple[Batch, Rejects]:
     reject(_NEED_ITEM[events.kind] & (events.item == 0), "no item")
     reject(_NEED_USER[events.kind] & (events.user == 0), "no user")
     reject(~np.isfinite(events.value), "value is not a finite number")
-    looked_into = _JUDGED[events.kind] | (np.diff(events.data.starts) > 0)
-    for row in np.flatnonzero(looked_into & (reason == "")).tolist():
-        reason[row] = _judge(events, row)
-    bad = reason != ""
-    if not bad.any():
-        return batch, Rejects(batch.partition, np.empty(0, np.int64), [], [])
-    explained = [_explain(batch, row, reason[row]) for row in np.flatnonzero(bad).tolist()]
-    rejects = Rejects(batch.partition, events.offset[bad], [why for why, _ in explained], [raw for _, raw in explained])
-    return Batch(batch.partition, batch.first, batch.last, events.take(~bad), batch.names), rejects
+    return reason
 
 
 def _details(events: Events, row: int) -> Mapping[str, Any] | None:

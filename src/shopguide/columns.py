@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from functools import lru_cache
+from itertools import accumulate, pairwise
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
@@ -26,15 +27,21 @@ class Ragged(Generic[T]):
 
     @classmethod
     def of(cls, rows: Iterable[Sequence[Any] | NDArray[T]], dtype: str) -> Ragged[Any]:
-        arrays = [np.asarray(row, dtype) for row in rows]
-        starts = np.zeros(len(arrays) + 1, np.uint32)
-        np.cumsum([len(a) for a in arrays], out=starts[1:], dtype=np.uint32)
+        return cls.joined([np.asarray(row, dtype) for row in rows], dtype)
+
+    @classmethod
+    def joined(cls, arrays: Sequence[NDArray[T]], dtype: str) -> Ragged[Any]:
+        """The same of arrays of the type."""
+        if len(arrays) == 1:
+            return cls(_one_row(len(arrays[0])), arrays[0])
+        starts = np.array([0, *accumulate(map(len, arrays))], np.uint32)
         return cls(starts, np.concatenate(arrays) if arrays else np.empty(0, dtype))
 
     @classmethod
     def of_bytes(cls, rows: Sequence[bytes]) -> Ragged[Any]:
-        starts = np.zeros(len(rows) + 1, np.uint32)
-        np.cumsum(np.fromiter(map(len, rows), np.uint32, len(rows)), out=starts[1:], dtype=np.uint32)
+        if len(rows) == 1:
+            return cls(_one_row(len(rows[0])), np.frombuffer(rows[0], np.uint8))
+        starts = np.array([0, *accumulate(map(len, rows))], np.uint32)
         return cls(starts, np.frombuffer(b"".join(rows), np.uint8))
 
     @classmethod
@@ -137,6 +144,8 @@ class Table:
 
     def view(self, start: int, stop: int) -> Self:
         """Rows start..stop-1, which there are; not copied."""
+        if not start and stop == len(self):
+            return self
         rows = slice(start, stop)
         return self.of(
             {n: c.view(start, stop) if isinstance(c, Ragged) else c[rows] for n, c in self.columns().items()}
@@ -146,6 +155,8 @@ class Table:
     def join(cls, tables: Sequence[Self]) -> Self:
         if not tables:
             return cls()
+        if len(tables) == 1:
+            return tables[0]
         first = tables[0].columns()
         return cls.of(
             {
@@ -157,11 +168,33 @@ class Table:
         )
 
     @classmethod
+    def of_rows(cls, rows: Sequence[dict[str, Any]]) -> Self:
+        """A table of rows by their columns' names; the value of a ragged column is an array of its type, or bytes. What
+        a row does not have is 0, or empty."""
+        columns: dict[str, Any] = {}
+        for name, dtype in cls.schema.items():
+            if dtype[-1] != "]":
+                columns[name] = np.array([row.get(name, 0) for row in rows], dtype)
+            else:
+                of = dtype[:-2]
+                values = [row.get(name, b"") for row in rows]
+                columns[name] = Ragged.joined([np.frombuffer(v, of) if type(v) is bytes else v for v in values], of)
+        return cls.of(columns)
+
+    @classmethod
     def of(cls, columns: dict[str, Any]) -> Self:
         """Of all its columns, in their order and types, which fit already: small tables are made often."""
         table = cls.__new__(cls)
         table.__dict__.update(columns)
         return table
+
+
+@lru_cache(1 << 12)
+def _one_row(n: int) -> NDArray[np.uint32]:
+    """The starts of a column with one row of n values. For all of them: not to be changed."""
+    starts = np.array([0, n], np.uint32)
+    starts.flags.writeable = False
+    return starts
 
 
 def pack_table(table: Table) -> dict[str, Any]:

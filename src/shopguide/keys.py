@@ -50,13 +50,17 @@ def partition_of(key: int, partitions: int) -> int:
     return (key >> 32) % partitions
 
 
+_GOLDEN, *_FACTORS = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_SHIFTS = np.uint64(30), np.uint64(27), np.uint64(31)
+
+
 def own_event_key(event: NDArray[np.uint64], user: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """What an event's id is known by: a user's ids are their own, whatever partition they lie in (splitmix64's
     finaliser over both)."""
-    key = event * np.uint64(0x9E3779B97F4A7C15) ^ user
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        key = (key ^ (key >> np.uint64(shift))) * np.uint64(factor)
-    return key ^ (key >> np.uint64(31))
+    key = event * _GOLDEN ^ user
+    key = (key ^ (key >> _SHIFTS[0])) * _FACTORS[0]
+    key = (key ^ (key >> _SHIFTS[1])) * _FACTORS[1]
+    return key ^ (key >> _SHIFTS[2])
 
 
 def relay_key(user: int, offset: int, target: int) -> int:

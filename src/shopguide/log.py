@@ -72,7 +72,7 @@ class Log:
             events.offset[:] = np.arange(first, first + len(events))
             batch = Batch(partition, first, first + len(events) - 1, events, names)
             with self._breaking():
-                part.write(*frame(batch, source, row))
+                part.write(*frame(batch, source, row), batch)
             self._dirty.add(partition)
             for hear in self._listeners:
                 hear(batch)

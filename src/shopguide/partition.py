@@ -22,6 +22,7 @@ from shopguide.segment import HEADER, Header, Place, Segment, joined
 
 logger = logging.getLogger(__name__)
 
+FRESH, FRESH_ROWS = 16, 512  # frames that stay at hand for who reads them at once, and the most rows of one
 INDEX_EVERY = 64 << 10  # bytes between entries of the sparse index
 
 
@@ -42,6 +43,7 @@ class Partition:
         self._lock = threading.RLock()  # what is read against what is replaced
         self._cursor: Place | None = None  # the frame that the last read ended in
         self._following = 0  # the offset after the last read
+        self._fresh: dict[int, Batch] = {}  # the newest frames as they were written, by their first offsets
         self._seen: tuple[int, int, int, int] | None = None  # what was on disk when it was scanned last
         try:
             if not readonly:
@@ -54,8 +56,8 @@ class Partition:
 
     # ---- appending
 
-    def write(self, data: bytes, header: Header) -> None:
-        """Add a frame at the end; see :meth:`roll`. On StateError the partition is as it was."""
+    def write(self, data: bytes, header: Header, batch: Batch) -> None:
+        """Add the frame of a batch at the end; see :meth:`roll`. On StateError the partition is as it was."""
         if self._size + len(data) > self._segment_bytes:
             self.roll()
         written = 0
@@ -66,8 +68,12 @@ class Partition:
             with suppress(OSError):  # the next frame is written over it
                 os.truncate(self._writer, self._size)
             raise StateError(f"the log in {self.path} takes no more: {e.strerror}") from None
+        if len(batch.events) <= FRESH_ROWS:
+            self._fresh[self.end] = batch
         self._take_in(Place(self.end, self._segments[-1], self._size), header)
         self._size += len(data)
+        if len(self._fresh) > FRESH:
+            self._fresh.pop(next(iter(self._fresh)), None)
 
     def roll(self) -> None:
         """Begin a new segment where the last one holds anything. OSError: it is unknown whether that is durable."""
@@ -89,19 +95,33 @@ class Partition:
                 self._follow()
             if offset >= self.end:
                 return None
-            batches: list[Batch] = []
-            rows, last = 0, offset - 1
-            for place, header in self._frames(self._seek(offset)):
-                if header.end <= offset:
-                    continue
-                batches.append(self._opened(place.segment).batch(place.position, header))
-                rows += int((batches[-1].events.offset >= offset).sum())
-                self._cursor, last = place, header.end - 1
-                if rows >= limit or header.end == self.end:
-                    break
+            batches, last = self._fresh_from(offset, limit) or self._written_from(offset, limit)
             batch = joined(number, batches, offset, last, limit, again=offset != self._following)
             self._following = batch.last + 1
             return batch
+
+    def _fresh_from(self, offset: int, limit: int) -> tuple[list[Batch], int] | None:
+        """As :meth:`_written_from`, of the frames that are still at hand; None where that of the offset is not."""
+        batches: list[Batch] = []
+        rows, last = 0, offset - 1
+        while rows < limit and (batch := self._fresh.get(last + 1)) is not None:
+            batches.append(batch)
+            rows, last = rows + len(batch.events), batch.last
+        return (batches, last) if batches else None
+
+    def _written_from(self, offset: int, limit: int) -> tuple[list[Batch], int]:
+        """Frames from that of an offset on, with at least ``limit`` rows where there are so many; their last offset."""
+        batches: list[Batch] = []
+        rows, last = 0, offset - 1
+        for place, header in self._frames(self._seek(offset)):
+            if header.end <= offset:
+                continue
+            batches.append(self._opened(place.segment).batch(place.position, header))
+            rows += int((batches[-1].events.offset >= offset).sum())
+            self._cursor, last = place, header.end - 1
+            if rows >= limit or header.end == self.end:
+                break
+        return batches, last
 
     # ---- replacing
 
@@ -251,10 +271,11 @@ class Partition:
             self.rows[header.source] = max(header.row, self.rows.get(header.source, -1))
 
     def _seek(self, offset: int) -> Place:
-        if self._cursor is not None and self._cursor.first <= offset:
-            return self._cursor
         at = bisect.bisect_right(self._index, offset, key=lambda place: place.first) - 1
-        return self._index[max(at, 0)]
+        indexed = self._index[max(at, 0)]
+        if self._cursor is not None and indexed.first <= self._cursor.first <= offset:
+            return self._cursor
+        return indexed
 
     def _frames(self, place: Place) -> Iterator[tuple[Place, Header]]:
         """The frames from ``place`` on."""
@@ -282,6 +303,7 @@ class Partition:
         indexed = slice(*(bisect.bisect_left(self._index, at, key=lambda place: place.first) for at in (first, end)))
         self._index[indexed] = places
         self._cursor, self._following = None, -1
+        self._fresh.clear()
         durable.sync(self.path)
         for segment in self.sizes():
             if first < segment < end:

@@ -93,6 +93,11 @@ class Events(Table):
     event: U64
     data: Ragged[np.uint8]
 
+    @property
+    def kinds(self) -> frozenset[int]:
+        """Those that there are: most batches have few, and nothing that only other kinds ask for."""
+        return frozenset(self.kind.tobytes())
+
     def details(self, row: int) -> dict[str, Any]:
         """The row's ``data`` as a dict; empty where there is none.
 

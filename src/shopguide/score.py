@@ -123,7 +123,7 @@ class Scorer:
         new = self.frontier.admit(update)
         if new < update.held and new <= update.last:
             raise LostError(f"partition {update.partition}: the lessons of rows {new}..{update.held - 1} are not held")
-        self._learn(update.lessons.take(update.lessons.offset >= new))
+        self._learn(update.lessons if new <= update.first else update.lessons.take(update.lessons.offset >= new))
         self.frontier.advance(update)
 
     def reached(self, partition: int) -> int:
@@ -269,7 +269,7 @@ class Scorer:
 
     def _without_shown(self, lessons: Lessons) -> Lessons:
         """The lessons of what shoppers did; what they were shown is told to the one that asks for it."""
-        shown = lessons.kind == Kind.IMPRESSION
+        shown = lessons.kind == int(Kind.IMPRESSION)
         if not shown.any():
             return lessons
         self._explore.shown(lessons.take(shown))
@@ -277,11 +277,11 @@ class Scorer:
 
     def _learn(self, lessons: Lessons) -> None:
         lessons = self._without_shown(lessons)
-        turns = np.flatnonzero(np.diff(lessons.sign)) + 1
+        turns = np.flatnonzero(lessons.sign[1:] != lessons.sign[:-1]) + 1
         for begin, end in zip([0, *turns.tolist()], [*turns.tolist(), len(lessons)], strict=True):
             if begin == end:
                 continue
-            run = lessons.slice(begin, end)
+            run = lessons.view(begin, end)
             if run.sign[0] > 0:
                 for recommender in self._recommenders.values():
                     recommender.observe(run)

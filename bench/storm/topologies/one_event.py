@@ -21,6 +21,7 @@ class OneEvent(Topology):
     featurize = bolts.FeaturizeBolt.spec(inputs={clean: BY_PARTITION})
     relay = bolts.RelayBolt.spec(inputs={featurize["relay"]: BY_PARTITION})
     score = bolts.ScoreBolt.spec(inputs={clean["catalogue"]: Grouping.ALL, featurize: Grouping.ALL})
-    rank = bolts.RankBolt.spec(inputs={clean["catalogue"]: Grouping.ALL, score: BY_PARTITION})
+    told = {clean["catalogue"]: Grouping.ALL, clean["names"]: Grouping.ALL}
+    rank = bolts.RankBolt.spec(inputs={**told, score: BY_PARTITION})
     push = bolts.PushBolt.spec(inputs={rank: BY_PARTITION})
     publish = bolts.PublishBolt.spec(inputs={rank: BY_PARTITION, clean["rejected"]: BY_PARTITION})

@@ -48,10 +48,14 @@ for command in (demo, run, *MODEL, *QUESTIONS, *REST):
 YOUNG, MIDDLE, OLD = 100_000, 50, 100  # of the cyclic collector: a batch of rows is not garbage yet
 
 
+SWITCH = 0.0005  # seconds that a thread may keep others from the interpreter: an event waits for less than its list
+
+
 def main() -> None:
     """The entry point."""
     gc.freeze()
     gc.set_threshold(YOUNG, MIDDLE, OLD)
+    sys.setswitchinterval(SWITCH)
     try:
         sys.exit(cli(standalone_mode=False) or 0)
     except click.exceptions.Abort:

@@ -24,6 +24,10 @@ class Accounts:
         """The account of a visitor; 0: none."""
         return self._account[user][0] if user in self._account else 0
 
+    def are_visitors(self, users: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """Of which users the account is known, bool[n]."""
+        return np.fromiter((user in self._account for user in users.tolist()), bool, len(users))
+
     def near(self, user: int) -> set[int]:
         """A user's account and visitors."""
         account = self.of(user)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -28,11 +29,10 @@ class Doubles:
             self.evicted += len(self._tables.popleft()[1])
         if not self._tables or self._tables[-1][0] != number:
             self._tables.append((number, KeyTable()))
-        known = np.zeros(len(ids), bool)
-        for _, table in list(self._tables)[:-1]:
-            known |= table.find(ids) >= 0
         fresh = np.zeros(len(ids), bool)
-        unknown = np.flatnonzero(~known)
+        unknown = np.arange(len(ids))
+        for _, table in islice(self._tables, len(self._tables) - 1):
+            unknown = unknown[table.find(ids[unknown]) < 0]
         _, first = self._tables[-1][1].index(ids[unknown])
         fresh[unknown[first]] = True
         return fresh

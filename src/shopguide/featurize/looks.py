@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,18 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shopguide.context import U32, packed
+from shopguide._core import Glance
+from shopguide.context import packed
 from shopguide.featurize.shoppers import Shoppers
 from shopguide.profile import Profile
-from shopguide.records import LEARNED, SIMILAR, TRENDING, Batch, Events, Kind, Looks, Ragged
+from shopguide.records import SIMILAR, TRENDING, Batch, Events, Kind, Looks
 
-STRENGTH = np.zeros(max(Kind) + 1, np.uint8)  # of a sign of interest, to name the strongest for an item
+STRENGTH = np.zeros(256, np.uint8)  # of a sign of interest, to name the strongest for an item
 STRENGTH[[Kind.VIEW, Kind.CLICK, Kind.FAVOURITE, Kind.CART, Kind.PURCHASE]] = 1, 2, 3, 4, 5
-_KIND_OF_STRENGTH = np.array([0, Kind.VIEW, Kind.CLICK, Kind.FAVOURITE, Kind.CART, Kind.PURCHASE], np.uint8)
-_LEARNED = np.isin(np.arange(256), LEARNED)
+REMEMBERED = 1000  # newest events of a user that an answer looks at
 VISIT = 200  # newest events of a unit that an answer looks at one by one
-_NOTHING = np.zeros(0, np.uint64)
-_CHANGES_LISTS = ~np.isin(np.arange(256), (Kind.LOOKUP, Kind.IMPRESSION))
+COUNTS = ("cart", "favourite", "looked", "distinct")  # of a live session, for its intent
+_WATCHING = frozenset((Kind.WATCH, Kind.UNWATCH, Kind.FORGET))
+_CHANGE_NO_LIST = frozenset((Kind.LOOKUP, Kind.IMPRESSION))
 
 
 @dataclass(frozen=True)
@@ -36,21 +38,20 @@ class Watch:
 
 
 def intent(kinds: NDArray[np.uint8], items: NDArray[np.uint64]) -> float:
-    """Purchase intent of a live session in 0..1: a logistic with hand-set log-odds.
+    """Purchase intent of a live session in 0..1, of its events."""
+    looked = items[kinds != Kind.SEARCH]
+    cart, favourite = bool((kinds == Kind.CART).any()), bool((kinds == Kind.FAVOURITE).any())
+    return intent_of(cart, favourite, len(looked), len(np.unique(looked)))
+
+
+def intent_of(cart: bool, favourite: bool, looked: int, distinct: int) -> float:
+    """The same of what counts in it: a logistic with hand-set log-odds.
 
     Two sessions in a hundred buy to begin with; a cart and a favourite count most, coming back to an item (up to
     three times) and looking at more items (up to ten) a little each.
     """
-    looked = items[kinds != Kind.SEARCH]
-    distinct = len(np.unique(looked))
-    log_odds = (
-        -3.9
-        + 1.8 * bool((kinds == Kind.CART).any())
-        + 0.8 * bool((kinds == Kind.FAVOURITE).any())
-        + 0.4 * min(len(looked) - distinct, 3)
-        + 0.1 * min(distinct, 10)
-    )
-    return float(1 / (1 + np.exp(-log_odds)))
+    log_odds = -3.9 + 1.8 * cart + 0.8 * favourite + 0.4 * min(looked - distinct, 3) + 0.1 * min(distinct, 10)
+    return 1 / (1 + math.exp(-log_odds))
 
 
 class Watches:
@@ -63,6 +64,18 @@ class Watches:
         self._shoppers, self._profile = shoppers, profile
         self._n = n
         self._by_session = by_session
+        self._glance = Glance(
+            STRENGTH,
+            limit=REMEMBERED,
+            visit=VISIT,
+            by_session=by_session,
+            shown=Kind.IMPRESSION,
+            search=Kind.SEARCH,
+            cart=Kind.CART,
+            favourite=Kind.FAVOURITE,
+            purchase=Kind.PURCHASE,
+            dismiss=Kind.DISMISS,
+        )
         self._watches: dict[int, Watch] = {}
 
     def looks(self, batch: Batch, new: int) -> Looks:
@@ -78,22 +91,25 @@ class Watches:
             for row, user in self._concerned(batch):
                 if self._watches[user].expires > events.arrived[row]:
                     asked[user, b""] = max(row, asked.get((user, b""), -1))
-        return Looks.join([self._answer_to(events, row, user, slot) for (user, slot), row in asked.items()])
+        return Looks.of_rows([self._answer_to(events, row, user, slot) for (user, slot), row in asked.items()])
 
     def _concerned(self, batch: Batch) -> Iterator[tuple[int, int]]:
         """Rows and the watching users whose lists they may change: a pick those of all whose WATCH row is in the
         partition (picks are in each)."""
-        kinds = batch.events.kind
-        for row in np.flatnonzero(kinds == Kind.PICK)[-1:].tolist():
+        kinds: list[int] = batch.events.kind.tolist()
+        if Kind.PICK in batch.events.kinds:
+            row = len(kinds) - 1 - kinds[::-1].index(Kind.PICK)
             yield from ((row, user) for user, watch in self._watches.items() if watch.partition == batch.partition)
         for row, user in enumerate(batch.events.user.tolist()):
-            if user in self._watches and _CHANGES_LISTS[kinds[row]]:
+            if user in self._watches and kinds[row] not in _CHANGE_NO_LIST:
                 yield row, user
 
     def learn(self, batch: Batch, new: int) -> list[int]:
         """Take in who begins or ends to watch, of rows from offset ``new`` on; all rows that say so."""
         events = batch.events
-        rows: list[int] = np.flatnonzero(np.isin(events.kind, (Kind.WATCH, Kind.UNWATCH, Kind.FORGET))).tolist()
+        if _WATCHING.isdisjoint(events.kinds):
+            return []
+        rows = [row for row, kind in enumerate(events.kind.tolist()) if kind in _WATCHING]
         for row in rows:
             if events.offset[row] >= new:
                 self._watch(batch.partition, events, row)
@@ -101,7 +117,7 @@ class Watches:
 
     def look(self, user: int, slot: str, n: int, now: float) -> Looks:
         """One row: what an answer to this user needs at this moment."""
-        return self._look(user, Watch(-1, 0, slot, n), -1, now, now)
+        return Looks.of_rows([self._look(user, Watch(-1, 0, slot, n), -1, now, now)])
 
     def dump(self, partition: int) -> list[tuple[int, float, str, int, int]]:
         """What rows of a partition said."""
@@ -126,86 +142,40 @@ class Watches:
         slot, n = str(details.get("slot", "home")), int(details.get("n", self._n))
         return Watch(partition, float(details.get("expires", 0)), slot, n, packed(details))
 
-    def _answer_to(self, events: Events, row: int, user: int, slot: bytes) -> Looks:
+    def _answer_to(self, events: Events, row: int, user: int, slot: bytes) -> dict[str, Any]:
         offset = int(events.offset[row])
         time, logged = float(events.time[row]), float(events.arrived[row])
         if not slot:
             watch = self._watches.get(user) or self._watch_of(-1, events, row)
             return self._look(user, watch, offset, time, logged)
         details = events.details(row)
-        return Looks(
-            user=[user],
-            offset=[offset],
-            event_time=[time],
-            logged=[logged],
-            slot=Ragged.of_bytes([slot]),
-            about=events.item[row : row + 1],
-            category=np.array([details.get("category", 0)], np.uint64),
-            n=[int(details.get("n", self._n))],
-        )
+        return {
+            "user": user,
+            "offset": offset,
+            "event_time": time,
+            "logged": logged,
+            "slot": slot,
+            "about": int(events.item[row]),
+            "category": int(details.get("category", 0)),
+            "n": int(details.get("n", self._n)),
+        }
 
-    def _look(self, user: int, watch: Watch, offset: int, time: float, logged: float) -> Looks:
+    def _look(self, user: int, watch: Watch, offset: int, time: float, logged: float) -> dict[str, Any]:
         shoppers = self._shoppers(user)
-        events, tried = _done(shoppers.recent(user))
-        item, kind, session = events["item"], events["kind"], events["session"]
-        live = session == session[-1] if len(session) else np.zeros(0, bool)
-        recent, strongest, times, here = _distinct(item, kind, events["time"], live)
-        searches = np.flatnonzero(live & (kind == Kind.SEARCH))
-        query = shoppers.queries.text(int(item[searches[-1]])) if len(searches) else ""
-        since = int((live & _LEARNED[kind])[searches[-1] :].sum()) if len(searches) else 0
-        visit = np.flatnonzero(live)[-VISIT:] if self._by_session else np.arange(len(item))[-VISIT:]
-        unit = int(session[-1]) ^ user if self._by_session and len(session) else user
-        return Looks(
-            user=np.array([user], np.uint64),
-            unit=np.array([unit], np.uint64),
-            offset=[offset],
-            event_time=[time],
-            logged=[logged],
-            slot=Ragged.of_bytes([watch.slot.encode()]),
-            n=[watch.n],
-            intent=[intent(kind[live], item[live]) if len(session) else 0.0],
-            recent=Ragged.of([recent], "<u8"),
-            recent_kind=Ragged.of([strongest], "u1"),
-            recent_time=Ragged.of([times], "<f8"),
-            here=Ragged.of([here], "u1"),
-            visit=Ragged.of([item[visit]], "<u8"),
-            visit_kind=Ragged.of([kind[visit]], "u1"),
-            visit_time=Ragged.of([events["time"][visit]], "<f8"),
-            query=Ragged.of_bytes([query.encode("utf-8", "replace")]),
-            since_query=[since],
-            bought=Ragged.of([np.unique(item[kind == Kind.PURCHASE])], "<u8"),
-            dismissed=Ragged.of([np.unique(item[kind == Kind.DISMISS])], "<u8"),
-            tried=Ragged.of([tried], "<u8"),
-            interests=Ragged.of_bytes(["\n".join(self._profile(user).interests).encode()]),
-            context=[watch.context or _newest(events["context"][live])],
-            past=Ragged.of_bytes([shoppers.past(user)]),
-        )
-
-
-def _newest(contexts: U32) -> int:
-    """That of the newest event that has one; 0: none has."""
-    known = contexts[contexts > 0]
-    return int(known[-1]) if len(known) else 0
-
-
-def _done(events: dict[str, NDArray[Any]]) -> tuple[dict[str, NDArray[Any]], NDArray[np.uint64]]:
-    """What the user did, and the items that they were only shown."""
-    shown = events["kind"] == Kind.IMPRESSION
-    if not shown.any():
-        return events, _NOTHING
-    return {name: column[~shown] for name, column in events.items()}, np.unique(events["item"][shown])
-
-
-def _distinct(
-    item: NDArray[np.uint64], kind: NDArray[np.uint8], time: NDArray[np.float64], live: NDArray[np.bool_]
-) -> tuple[NDArray[np.uint64], NDArray[np.uint8], NDArray[np.float64], NDArray[np.uint8]]:
-    """The distinct items among a user's events, newest first: each with its strongest kind, the time of its newest
-    event, and how many of its events are live (at most 255)."""
-    newest_first = np.flatnonzero(_LEARNED[kind])[::-1]
-    items, first, place = np.unique(item[newest_first], return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    strongest = np.zeros(len(items), np.uint8)
-    np.maximum.at(strongest, place, STRENGTH[kind[newest_first]])
-    here = np.minimum(np.bincount(place, live[newest_first], len(items)), 255).astype(np.uint8)
-    times = time[newest_first][first]
-    return items[order], _KIND_OF_STRENGTH[strongest[order]], times[order], here[order]
+        seen = shoppers.seen(user, self._glance)
+        session, by_session = seen["session"], self._by_session
+        return {
+            **seen,
+            "user": user,
+            "unit": session ^ user if by_session and session else user,
+            "offset": offset,
+            "event_time": time,
+            "logged": logged,
+            "slot": watch.slot.encode(),
+            "n": watch.n,
+            "intent": intent_of(*(seen[name] for name in COUNTS)) if session else 0.0,
+            "query": shoppers.queries.text(seen["query"]).encode("utf-8", "replace"),
+            "interests": "\n".join(self._profile(user).interests).encode(),
+            "context": watch.context or seen["context"],
+            "past": shoppers.past(user),
+        }

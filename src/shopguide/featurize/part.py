@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, deque
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,11 @@ from shopguide.keys import own_event_key
 from shopguide.records import Batch, Events, Kind, Lessons, Names, pack, unpack
 from shopguide.settings import Settings
 
+_NAMES = {int(kind): kind.name.lower() for kind in Kind}
 REPLAYABLE = 64  # batches whose lessons can be given again
 
 
-@dataclass(frozen=True)
-class Given:
+class Given(NamedTuple):
     """The lessons of the rows first..last, kept in case they are asked for again."""
 
     first: int
@@ -43,6 +43,8 @@ class Relays:
 
     def beginning(self, offset: int) -> Relays:
         """Those of the rows from an offset on."""
+        if not len(self.rows):
+            return self
         return Relays(self.rows.take(self.rows.offset >= offset), self.until(offset))
 
 
@@ -62,13 +64,14 @@ class Part:
 
     def learn(self, batch: Batch, new: int) -> None:
         """Learn the rows from offset ``new`` on, and let go of what is beyond retention."""
-        events = batch.events.take(batch.events.offset >= new)
+        first_new = int(np.searchsorted(batch.events.offset, new))
+        events = batch.events.view(first_new, len(batch.events))
         turns = [row for row in self._retention.turns(events, self.newest) if row + 1 < len(events)]
         lessons: list[Lessons] = []
         start, first = 0, new
         for stop in [*(row + 1 for row in turns), len(events)]:
             last = int(events.offset[stop]) - 1 if stop < len(events) else batch.last
-            lessons += self._learn(events.slice(start, stop), first, last)
+            lessons += self._learn(events.view(start, stop), first, last)
             start, first = stop, last + 1
         self._given.append(Given(new, batch.last, Lessons.join(lessons)))
         if self.shoppers.relayed:
@@ -80,6 +83,8 @@ class Part:
 
     def lessons(self, first: int, last: int) -> tuple[int, Lessons]:
         """The lessons of the rows first..last, and from which row on they are still held."""
+        if self._given and (newest := self._given[-1])[:2] == (first, last):
+            return first, newest.lessons
         lessons = Lessons.join([g.lessons for g in self._given if g.last >= first])
         held = max(first, self._given[0].first) if self._given else last + 1
         return held, lessons.take((lessons.offset >= first) & (lessons.offset <= last))
@@ -91,6 +96,8 @@ class Part:
     def relays(self, first: int, last: int) -> Relays:
         """What the rows first..last caused in other partitions."""
         relays = self._relays.beginning(first)
+        if not len(relays.rows):
+            return relays
         return Relays(relays.rows.take(relays.rows.offset <= last), relays.before)
 
     def dump(self, taken: int) -> dict[str, NDArray[Any]]:
@@ -137,8 +144,9 @@ class Part:
         """The rows of first..last, a range in which the retention's bounds do not move."""
         tick = self._retention.tick(first - 1, self.newest)
         events = self._drop_doubles(events, tick)
-        for kind, count in zip(*np.unique(events.kind, return_counts=True), strict=True):
-            self.counts[Kind(kind).name.lower()] += int(count)
+        for kind, count in enumerate(np.bincount(events.kind).tolist()):
+            if count:
+                self.counts[_NAMES[kind]] += count
         lessons = self.shoppers.learn(events)
         latest = float(times(events).max(initial=0.0))
         self.newest = max(self.newest, latest)
@@ -154,8 +162,11 @@ class Part:
         named = np.flatnonzero(events.event)
         if not len(named):
             return events
-        ids, erased = events.event[named], events.kind[named] == Kind.ERASED
-        fresh = self.doubles.fresh(np.where(erased, ids, own_event_key(ids, events.user[named])), tick)
+        ids = events.event[named]
+        keys = own_event_key(ids, events.user[named])
+        if Kind.ERASED in events.kinds:
+            keys = np.where(events.kind[named] == Kind.ERASED, ids, keys)
+        fresh = self.doubles.fresh(keys, tick)
         if fresh.all():
             return events
         self.counts["doubles"] += int((~fresh).sum())

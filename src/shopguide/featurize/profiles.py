@@ -24,7 +24,7 @@ class Profiles:
 
     def learn(self, events: Events) -> None:
         """What PROFILE rows say, in order."""
-        for row in np.flatnonzero(events.kind == Kind.PROFILE).tolist():
+        for row in np.flatnonzero(events.kind == Kind.PROFILE).tolist() if Kind.PROFILE in events.kinds else ():
             user = int(events.user[row])
             self._profiles[user] = self.of(user).told(events.details(row))
 

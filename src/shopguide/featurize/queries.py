@@ -23,9 +23,9 @@ class Queries:
 
     def keyed(self, events: Events) -> Events:
         """The same rows, the item of a search being the key of what it is for (0: nothing)."""
-        rows = np.flatnonzero(events.kind == Kind.SEARCH).tolist()
-        if not rows:
+        if Kind.SEARCH not in events.kinds:
             return events
+        rows = np.flatnonzero(events.kind == Kind.SEARCH).tolist()
         item = events.item.copy()
         item[rows] = self.note(str(events.details(row).get("query", "")) for row in rows)
         return Events(**{**events.columns(), "item": item})

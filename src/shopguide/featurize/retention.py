@@ -48,6 +48,8 @@ class Retention:
 
     def turns(self, events: Events, newest: float) -> list[int]:
         """The rows after which the bounds move; ``newest`` is the largest time before them."""
+        if not self.limited:
+            return []
         moved = np.zeros(len(events), bool)
         if self._rows is not None:
             moved[:-1] = np.diff(events.offset // self._row_step) > 0
@@ -60,6 +62,8 @@ class Retention:
 
 def times(events: Events) -> F64:
     """When the rows were, as far as retention goes: a profile holds whenever it was imported."""
+    if Kind.PROFILE not in events.kinds:
+        return events.time
     return np.where(events.kind == Kind.PROFILE, 0.0, events.time)
 
 

@@ -13,7 +13,7 @@ import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
-from shopguide._core import Users
+from shopguide._core import Glance, Users
 from shopguide.columns import pack_table
 from shopguide.context import unpack_moved
 from shopguide.featurize.accounts import Accounts
@@ -35,7 +35,6 @@ _TAKES_BACK = np.isin(np.arange(256), (Kind.REMOVE, Kind.FORGET, Kind.RETRACT, K
 _CHANGES_HANDS = _KEPT | np.isin(np.arange(256), (Kind.REMOVE, Kind.RETRACT, Kind.ADOPT, Kind.PROFILE))
 _BOUGHT_OR_IN_CART = 1 << Kind.PURCHASE | 1 << Kind.CART
 _MOVED = ("item", "time", "kind", "event", "context")
-REMEMBERED = 1000  # newest events of a user that an answer looks at
 
 Columns = dict[str, NDArray[Any]]
 
@@ -59,20 +58,21 @@ class Shoppers:
         lessons: list[Lessons] = []
         events = self.queries.keyed(of_new(events))
         while len(events):
-            accounts = self.accounts.visitors
+            accounts, start = self.accounts.visitors, 0
             single = _TAKES_BACK[events.kind]
             if len(accounts):
-                single = single | (np.isin(events.user, accounts) & _CHANGES_HANDS[events.kind])
-            start = 0
+                single = single | (self.accounts.are_visitors(events.user) & _CHANGES_HANDS[events.kind])
             for row in [*np.flatnonzero(single).tolist(), len(events)]:
                 if row > start:
-                    lessons.append(self._observe(events.slice(start, row)))
+                    lessons.append(self._observe(events.view(start, row)))
                 if row < len(events):
                     lessons.append(self._single(events, row))
                 start = row + 1
                 if self.accounts.visitors is not accounts:
                     break  # what the rows behind it mean is another
-            events = events.slice(start, len(events))
+            else:
+                break
+            events = events.view(start, len(events))
         return lessons
 
     def expire(self, bounds: Bounds, offset: int) -> Lessons:
@@ -92,9 +92,9 @@ class Shoppers:
         """All kept events of a user, in order."""
         return dict(self._users.events(user))
 
-    def recent(self, user: int) -> Columns:
-        """The newest events that an answer to a user looks at."""
-        return dict(self._users.recent(user, REMEMBERED))
+    def seen(self, user: int, glance: Glance) -> dict[str, Any]:
+        """What an answer sees of a user's newest events."""
+        return glance.of(self._users, user)
 
     def users(self) -> list[int]:
         """Of whom there are events."""
@@ -106,7 +106,7 @@ class Shoppers:
 
     def knows(self, user: int) -> bool:
         """Whether there are events of the user."""
-        return len(self._users.recent(user, 1)["item"]) > 0
+        return user in self._users
 
     def owner(self, event: int) -> int:
         """The user who holds an event of a producer's id key; 0: nobody."""
@@ -141,22 +141,17 @@ class Shoppers:
     def _observe(self, events: Events) -> Lessons:
         self.profiles.learn(events)
         self.trained.learn(events)
-        kept = events.take(_KEPT[events.kind])
+        rows = _KEPT[events.kind]
+        kept = events if rows.all() else events.take(rows)
         contexts = self.contexts.of(kept)
         sessions = self._users.observe(
             kept.user, kept.item, kept.time, kept.session, kept.kind, kept.offset, kept.event, contexts
         )
-        rows: Columns = {
-            "user": kept.user,
-            "item": kept.item,
-            "time": kept.time,
-            "kind": kept.kind,
-            "session": sessions,
-            "context": contexts,
-        }
-        lessons = self._lessons(rows, np.arange(len(kept)), 1, 0)
-        lessons.offset[:] = kept.offset[_LESSONS[kept.kind]]
-        return lessons
+        units = sessions ^ kept.user if self._by_session else kept.user
+        said = {name: getattr(kept, name) for name in ("offset", "kind", "user", "item", "time")}
+        lessons = Lessons.of({**said, "sign": np.ones(len(kept), np.int8), "unit": units, "context": contexts})
+        taught = _LESSONS[kept.kind]
+        return lessons if taught.all() else lessons.take(taught)
 
     def _single(self, events: Events, row: int) -> Lessons:
         """A row that takes something back or changes hands; one that matches nothing is a counted no-op."""

@@ -22,7 +22,7 @@ class Trained:
         self._since = 0.0
 
     def learn(self, events: Events) -> None:
-        for row in np.flatnonzero(events.kind == Kind.ACTIVATE).tolist():
+        for row in np.flatnonzero(events.kind == Kind.ACTIVATE).tolist() if Kind.ACTIVATE in events.kinds else ():
             said, since = events.details(row), float(events.arrived[row])
             if MODEL in said["models"] and since > self._since:
                 version = str(said["version"])

@@ -65,6 +65,8 @@ class Policy:
             free = [at for at in places_of_new(rules.explore, n, int(looks.user[look]), now) if at not in pins]
             pins |= dict(zip(free, self._others(rules, hidden, caps, new), strict=False))
             others = iter(shown)
+        if not pins:
+            return list(islice(others, n))
         chosen: list[Chosen] = []
         while len(chosen) < n:
             place = pins.pop(len(chosen), None) or next(others, None) or (pins.pop(min(pins)) if pins else None)
@@ -89,7 +91,8 @@ class Policy:
         taken: dict[int, Chosen] = {}
         for pick in (*placed, *(pick for pick in pins if not pick.position)):
             item = pick.item
-            if not self._offered(item, hidden) or (item not in row_of and slot in _NO_USER):
+            offered = item not in hidden and self._catalogue.offer(item) is not None
+            if not offered or (item not in row_of and slot in _NO_USER):
                 continue
             place = max(pick.position - 1, 0)
             while place in taken:
@@ -109,8 +112,9 @@ class Policy:
     ) -> Iterator[Chosen]:
         """Candidates that are neither pinned nor blocked, best first."""
         if not any(picks) and rules.age_half_life is None:
-            for row in sorted(rows, key=scores.__getitem__, reverse=True):
-                yield Chosen(items[row], row, 1.0, False)
+            yield from [
+                Chosen(items[row], row, 1.0, False) for row in sorted(rows, key=scores.__getitem__, reverse=True)
+            ]
             return
         said = {row: self._word_on(items[row], picks) for row in rows}
         factor = {
@@ -143,15 +147,11 @@ class Policy:
         self, rules: PolicySettings, hidden: set[int], caps: _Caps, candidates: Iterator[Chosen]
     ) -> Iterator[Chosen]:
         """The candidates that may be in the list, counted against its limits as they come."""
+        offer, any_price = self._catalogue.offer, rules.price_min is None and rules.price_max is None
         for place in candidates:
-            product = self._catalogue.product(place.item)
-            if self._offered(place.item, hidden) and _in_range(rules, product) and caps.fit(product):
-                caps.add(product)
+            product = None if place.item in hidden else offer(place.item)
+            if product is not None and (any_price or _in_range(rules, product)) and (not caps or caps.take(product)):
                 yield place
-
-    def _offered(self, item: int, hidden: set[int]) -> bool:
-        known = self._catalogue.name(item) is not None
-        return known and item not in hidden and self._catalogue.available(item)
 
 
 class _Caps:
@@ -166,13 +166,18 @@ class _Caps:
             (attribute, most or n, special, Counter[Any]()) for attribute, most, special in limits if most or special
         ]
 
-    def fit(self, product: dict[str, Any]) -> bool:
-        """Whether one more such product is within every limit."""
-        return all(
-            counts[value] < special.get(value, most)
-            for attribute, most, special, counts in self._counts
-            if (value := product.get(attribute))
-        )
+    def __bool__(self) -> bool:
+        """Whether there is any limit."""
+        return bool(self._counts)
+
+    def take(self, product: dict[str, Any]) -> bool:
+        """Hold one more such product, where that is within every limit."""
+        for attribute, most, special, counts in self._counts:
+            value = product.get(attribute)
+            if value and counts[value] >= special.get(value, most):
+                return False
+        self.add(product)
+        return True
 
     def add(self, product: dict[str, Any]) -> None:
         """The list holds this one too."""

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shopguide.catalogue import ATTRIBUTES, Catalogue
+from shopguide._core import Parts
+from shopguide.catalogue import Catalogue
 from shopguide.context import is_segment, said_of
 from shopguide.rank.interests import Interests
 from shopguide.rank.policy import Chosen, Policy
-from shopguide.rank.reasons import Parts, Reasons
-from shopguide.records import Batch, Candidates, Slate
+from shopguide.rank.reasons import Reasons, parts_for
+from shopguide.records import Batch, Slate
 from shopguide.settings import Settings
+
+
+class _Listed(NamedTuple):
+    """A slate's candidates as lists, which cost Python less than arrays where single values are read."""
+
+    item: list[int]
+    score: list[float]
+    parts: Parts
+    said: Callable[[int], str]  # a cause that is no item, in words; empty: it is one
 
 
 class Ranker:
@@ -37,7 +47,12 @@ class Ranker:
         :func:`shopguide.rank.reasons.explain`."""
         bounds = np.searchsorted(slate.candidates.look, np.arange(len(slate.looks) + 1)).tolist()
         interests = self._interests.of(slate.candidates)
-        listed = _Listed(slate.candidates, self._min_shoppers, interests)
+        listed = _Listed(
+            slate.candidates.item.tolist(),
+            slate.candidates.score.tolist(),
+            parts_for(slate.candidates, self._min_shoppers, interests),
+            partial(self._said, interests),
+        )
         return [
             self._recommendation(slate, look, listed, range(bounds[look], bounds[look + 1]))
             for look in range(len(slate.looks))
@@ -54,7 +69,7 @@ class Ranker:
         slot, about = looks.slot.bytes_at(look).decode(), int(looks.about[look])
         chosen = self._policy.choose(looks, look, slot, listed.item, listed.score, rows)
         did = dict(zip(looks.recent[look].tolist(), looks.recent_kind[look].tolist(), strict=True))
-        reasons = Reasons(self.catalogue, did, listed.parts, rows, partial(self._said, listed.interests))
+        reasons = Reasons(self.catalogue, did, listed.parts, rows, listed.said)
         items = [self._item(place, listed, reasons) for place in chosen]
         return {
             "user": int(looks.user[look]),
@@ -77,24 +92,12 @@ class Ranker:
         return said_of(cause, self._welcome) if is_segment(cause) else interests.get(cause, "")
 
     def _item(self, place: Chosen, listed: _Listed, reasons: Reasons) -> dict[str, Any]:
-        row = place.row
-        product = self.catalogue.product(place.item)
-        return {
-            "item": self.catalogue.name(place.item),
-            "title": self.catalogue.title(place.item),
-            "score": 0.0 if row is None else listed.score[row] * place.factor,
-            **{a: product[a] for a in ATTRIBUTES[1:] if product.get(a) not in (None, "")},
-            **({"explored": True} if place.explored else {}),
-            "reasons": reasons.told(row, place.pinned, place.explored),
-            "why": listed.parts.packed(row, place.factor, place.pinned, place.explored),
-        }
-
-
-class _Listed:
-    """Candidates as lists: a look reads single values, which costs Python less from a list than from an array."""
-
-    def __init__(self, candidates: Candidates, min_shoppers: int, interests: dict[int, str]) -> None:
-        self.item: list[int] = candidates.item.tolist()
-        self.score: list[float] = candidates.score.tolist()
-        self.interests = interests
-        self.parts = Parts(candidates, min_shoppers, interests)
+        item, row, factor, pinned, explored = place
+        said = self.catalogue.card(item).copy()
+        if row is not None:
+            said["score"] = listed.score[row] * factor
+        if explored:
+            said["explored"] = True
+        said["reasons"] = reasons.told(row, pinned, explored)
+        said["why"] = reasons.why(row, factor, pinned, explored)
+        return said

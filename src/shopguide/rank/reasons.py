@@ -6,12 +6,12 @@ A list carries its parts as numbers. Words are made of the few that are told wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from shopguide._core import Parts
 from shopguide.catalogue import Catalogue
 from shopguide.rank.interests import PROFILE
 from shopguide.records import BASE, SIGNALS, SIMILAR, TRENDING, Candidates, Kind
@@ -88,68 +88,20 @@ UNNAMED = {
 NOTHING = Cause.of("", "", Kind.VIEW)
 _MAY_BE_UNNAMED = np.isin(SIGNALS, list(UNNAMED))
 _WITHOUT_CAUSE = [UNNAMED.get(name) or WORDS[name](NOTHING, 0) for name in SIGNALS]
-_SAME_WORDS = np.array([_WITHOUT_CAUSE.index(text) for text in _WITHOUT_CAUSE], np.uint64)
+_SAME_WORDS = np.array([_WITHOUT_CAUSE.index(text) for text in _WITHOUT_CAUSE], np.uint8)
+_WORDS = [WORDS[name] for name in SIGNALS]
 
 
-class Parts:
+def parts_for(candidates: Candidates, min_shoppers: int, interests: Mapping[int, str]) -> Parts:
     """The parts of candidates' scores, each candidate's largest first. Where fewer than ``min_shoppers`` distinct ones
     are behind a pair of items, it is not said which other one it was; nor which interest, where it has no words among
     ``interests``."""
-
-    def __init__(self, candidates: Candidates, min_shoppers: int, interests: Mapping[int, str]) -> None:
-        starts = candidates.signal.starts
-        owner = np.repeat(np.arange(len(candidates)), np.diff(starts))
-        order = np.lexsort((-candidates.amount.values, owner))
-        self._signal, self._shared = candidates.signal.values[order], candidates.shared.values[order]
-        self._because, self._amount = candidates.because.values[order], candidates.amount.values[order]
-        if (fits := self._signal == PROFILE).any():
-            self._because[fits & ~np.isin(self._because, np.fromiter(interests, np.uint64, len(interests)))] = 0
-        self._because[(self._shared < min_shoppers) & _MAY_BE_UNNAMED[self._signal]] = 0
-        self._starts: list[int] = starts.tolist()
-        self._add_up(owner)
-
-    def causes(self, rows: range) -> list[int]:
-        """The items that speak for these candidates."""
-        found = np.unique(self._because[self._starts[rows.start] : self._starts[rows.stop]])
-        return found[found > 0].tolist()  # type: ignore[no-any-return]
-
-    def heaviest(self, row: int | None) -> Iterator[tuple[int, int, int, float]]:
-        """The REASONS heaviest reasons for a candidate: signal, cause and shared of its largest part, and its share of
-        all that speaks for the candidate (0..1). Parts with one cause are one reason, or with the same words."""
-        at = slice(0) if row is None else slice(self._bounds[row], self._bounds[row + 1])
-        return zip(*(column[at] for column in self._told), strict=True)
-
-    def packed(self, row: int | None, factor: float, pinned: bool, explored: bool) -> dict[str, Any]:
-        """A candidate's parts as columns, little-endian, amounts times ``factor``, and whether an expert pinned the
-        item, or it is tried as a new one; None: it is no candidate, and has none."""
-        at = slice(0) if row is None else slice(self._starts[row], self._starts[row + 1])
-        return {
-            "pinned": pinned,
-            "explored": explored,
-            "signal": self._signal[at].tobytes(),
-            "because": self._because[at].tobytes(),
-            "amount": (self._amount[at] * factor).tobytes(),
-            "shared": self._shared[at].tobytes(),
-        }
-
-    def _add_up(self, owner: NDArray[np.int64]) -> None:
-        """The heaviest reasons for all candidates, one's after another's, as columns."""
-        words = np.where(self._because == 0, _SAME_WORDS[self._signal], np.uint64(len(SIGNALS)))
-        order = np.lexsort((words, self._because, owner))  # stable: of a reason's parts the largest stays first
-        keys = np.stack((owner.astype(np.uint64), self._because, words))[:, order]
-        begins = np.flatnonzero(np.append(True, (keys[:, 1:] != keys[:, :-1]).any(axis=0))[: len(order)])
-        sums = np.add.reduceat(self._amount[order], begins) if len(begins) else np.zeros(0)
-        first = order[begins]
-        heaviest = np.lexsort((first, -sums, owner[first]))
-        of = owner[first[heaviest]]
-        kept = np.arange(len(of)) - np.searchsorted(of, of) < REASONS
-        heaviest, of = heaviest[kept], of[kept]
-        first = first[heaviest]
-        for_it = np.bincount(owner, np.maximum(self._amount, 0), len(self._starts) - 1)[of]
-        share = sums[heaviest] / np.where(for_it > 0, for_it, np.inf)
-        columns = (self._signal[first], self._because[first], self._shared[first], share)
-        self._told: list[list[Any]] = [column.tolist() for column in columns]
-        self._bounds: list[int] = np.searchsorted(of, np.arange(len(self._starts))).tolist()
+    signal, because = candidates.signal.values, candidates.because.values
+    if (fits := signal == PROFILE).any():
+        known = np.isin(because, np.fromiter(interests, np.uint64, len(interests)))
+        because = np.where(fits & ~known, np.uint64(0), because)
+    columns = (candidates.signal.starts, signal, because, candidates.amount.values, candidates.shared.values)
+    return Parts(*columns, min_shoppers, _MAY_BE_UNNAMED, _SAME_WORDS)
 
 
 class Reasons:
@@ -164,7 +116,7 @@ class Reasons:
             (cause, "", text, int(Kind.VIEW))
             if (text := said(cause))
             else (cause, catalogue.name(cause) or "", catalogue.title(cause), did.get(cause, int(Kind.VIEW)))
-            for cause in parts.causes(rows)
+            for cause in parts.causes(rows.start, rows.stop)
         ]
         """Key, id and title of each item that speaks for the list's, and the strongest kind of event with it; of what
         is no item its key and words, without an id."""
@@ -173,15 +125,29 @@ class Reasons:
     def told(self, row: int | None, pinned: bool, explored: bool) -> list[dict[str, Any]]:
         """What weighs most for a candidate, with its share; the very first always, and before it what put the item
         there without a score."""
-        first = _unscored({"pinned": pinned, "explored": explored})
-        told: list[dict[str, Any]] = [{"text": part["text"], "because": "", "share": 0.0} for part in first]
-        for signal, because, shared, share in self._parts.heaviest(row):
-            if told and (share < NAMED_SHARE or len(told) == REASONS):
-                break
+        told: list[dict[str, Any]] = []
+        if pinned or explored:
+            first = _unscored({"pinned": pinned, "explored": explored})
+            told += [{"text": part["text"], "because": "", "share": 0.0} for part in first]
+        heaviest = [] if row is None else self._parts.heaviest(row, REASONS - len(told), NAMED_SHARE, not told)
+        for signal, because, shared, share in heaviest:
             cause = self._named.get(because, NOTHING)
-            text = WORDS[SIGNALS[signal]](cause, shared) if because else _WITHOUT_CAUSE[signal]
-            told.append({"text": text, "because": cause.name, "share": round(share, 4)})
+            text = _WORDS[signal](cause, shared) if because else _WITHOUT_CAUSE[signal]
+            told.append({"text": text, "because": cause.name, "share": share})
         return told
+
+    def why(self, row: int | None, factor: float, pinned: bool, explored: bool) -> dict[str, Any]:
+        """A candidate's parts as columns, little-endian, amounts times ``factor``, and whether an expert pinned the
+        item, or it is tried as a new one; None: it is no candidate, and has none."""
+        signal, because, amount, shared = (b"",) * 4 if row is None else self._parts.packed(row, factor)
+        return {
+            "pinned": pinned,
+            "explored": explored,
+            "signal": signal,
+            "because": because,
+            "amount": amount,
+            "shared": shared,
+        }
 
 
 def explain(recommendation: dict[str, Any], item: str) -> dict[str, Any] | None:
@@ -229,6 +195,6 @@ def _named(causes: Iterable[tuple[int, str, str, int]]) -> dict[int, Cause]:
 
 
 def _unpacked(why: dict[str, Any]) -> list[tuple[int, int, float, int]]:
-    """The parts that :meth:`Parts.packed` gave."""
+    """The parts that :meth:`Reasons.why` gave."""
     columns = zip(("signal", "because", "amount", "shared"), ("<u1", "<u8", "<f8", "<u4"), strict=True)
     return list(zip(*(np.frombuffer(why[name], dtype).tolist() for name, dtype in columns), strict=True))

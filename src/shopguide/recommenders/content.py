@@ -99,7 +99,7 @@ class Content(Recommender):
     def like(self, item: int, weight: float, limit: int, blend: Blend) -> None:
         """Put what resembles an item most into a blend."""
         items, shares = self.neighbours(item, limit)
-        blend.put(PLACE["content"], items, shares * weight, np.full(len(items), item, np.uint64))
+        blend.put_because(PLACE["content"], items, shares, weight, item)
 
     def described(self) -> dict[int, dict[str, Any]]:
         """What the catalogue says of each item that is there: some of DESCRIBED."""

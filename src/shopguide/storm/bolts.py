@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import msgpack
 from streamparse import Stream
@@ -13,11 +13,13 @@ from shopguide.clean import clean
 from shopguide.featurize import Featurizer
 from shopguide.metrics import reason_word
 from shopguide.rank import Ranker
-from shopguide.records import Batch, Events, Names, Slate, Update, pack, unpack
+from shopguide.records import Batch, Events, Names
 from shopguide.score import Scorer
+from shopguide.storm.carried import carried, record_of
 from shopguide.storm.stage import MeasuredBolt, ModelBolt, PartitionsBolt, RetryingBolt, StageBolt
 
 CATALOGUE = "catalogue"
+NAMES = "names"  # and nothing else that catalogues learn from: most batches
 RELAY = "relay"
 GONE = "gone"
 BATCH = ["partition", "batch"]
@@ -29,20 +31,22 @@ class CleanBolt(MeasuredBolt):
     outputs = [
         Stream(fields=BATCH),
         Stream(fields=BATCH, name=CATALOGUE),
+        Stream(fields=BATCH, name=NAMES),
         Stream(fields=["partition", "offsets", "reasons", "raws"], name="rejected"),
     ]
 
     def process(self, tup: Any) -> None:
-        batch, rejects = clean(cast(Batch, unpack(tup.values[1])))
+        batch, rejects = clean(record_of(tup))
         for offset, reason in zip(rejects.offset.tolist(), map(reason_word, rejects.reason), strict=True):
             self.meter.count("events_rejected_total", label=reason)
             self.trace(f"rejected: {reason}", batch.partition, offset=offset)
         if rejects.reason:
             self.emit([batch.partition, rejects.offset.tolist(), rejects.reason, rejects.raw], stream="rejected")
         if catalogue.concerns(batch):
-            self.emit([batch.partition, pack(catalogue.extract(batch))], stream=CATALOGUE)
+            told = catalogue.extract(batch)
+            self.emit([batch.partition, carried(self, told)], stream=CATALOGUE if len(told.events) else NAMES)
         self.trace("clean", batch.partition, offset=batch.first, last=batch.last, rows=len(batch.events))
-        self.emit([batch.partition, pack(batch)])
+        self.emit([batch.partition, carried(self, batch)])
 
 
 class RejectBolt(RetryingBolt):
@@ -65,12 +69,13 @@ class FeaturizeBolt(PartitionsBolt):
         return Featurizer(self.deployment.settings)
 
     def handle(self, tup: Any) -> None:
-        update = self.stage.featurize(unpack(tup.values[1]))
+        update = self.stage.featurize(record_of(tup))
         if len(update.relay):
             rows = Batch(update.partition, update.relayed + 1, update.last, update.relay, Names())
-            self.emit([update.partition, pack(rows)], stream=RELAY)
+            self.emit([update.partition, carried(self, rows)], stream=RELAY)
+            update = replace(update, relay=Events())
         self.trace("learned", update.partition, offset=update.first, last=update.last, rows=len(update.lessons))
-        self.emit([update.partition, pack(replace(update, relay=Events()))])
+        self.emit([update.partition, carried(self, update)])
 
 
 class RelayBolt(RetryingBolt):
@@ -81,7 +86,7 @@ class RelayBolt(RetryingBolt):
         self.stage = self.deployment.relay()
 
     def handle(self, tup: Any) -> None:
-        self.stage.send(cast(Batch, unpack(tup.values[1])))
+        self.stage.send(record_of(tup))
 
 
 class ScoreBolt(ModelBolt):
@@ -95,12 +100,12 @@ class ScoreBolt(ModelBolt):
 
     def handle(self, tup: Any) -> None:
         if tup.stream == CATALOGUE:
-            self.stage.learn_catalogue(unpack(tup.values[1]))
+            self.stage.learn_catalogue(record_of(tup))
             return
-        slate = self.stage.score(cast(Update, unpack(tup.values[1])))
+        slate = self.stage.score(record_of(tup))
         self.trace("scored", slate.partition, offset=slate.first, last=slate.last, lists=len(slate.looks))
         if len(slate.looks):
-            self.emit([slate.partition, pack(slate)])
+            self.emit([slate.partition, carried(self, slate)])
 
 
 class RankBolt(StageBolt):
@@ -112,12 +117,12 @@ class RankBolt(StageBolt):
         return Ranker(self.deployment.settings)
 
     def handle(self, tup: Any) -> None:
-        if tup.stream == CATALOGUE:
-            gone = self.stage.learn(unpack(tup.values[1]))
+        if tup.stream in (CATALOGUE, NAMES):
+            gone = self.stage.learn(record_of(tup))
             if gone:
                 self.emit([tup.values[0], gone], stream=GONE)
             return
-        lists = self.stage.rank(cast(Slate, unpack(tup.values[1])))
+        lists = self.stage.rank(record_of(tup))
         self.meter.count("lists_total", len(lists))
         for one in lists:
             self.trace("ranked", one["partition"], offset=one["offset"])

@@ -36,6 +36,7 @@ class MemorySerializer:
     """Stands where pystorm's JSON or MessagePack serializer stands."""
 
     input_stream = output_stream = None
+    in_memory = True  # what is sent need not be bytes: see shopguide.storm.carried
 
     def __init__(self, inbox: deque[Any], send: Callable[[dict[str, Any]], None]) -> None:
         self._inbox = inbox
@@ -83,6 +84,9 @@ class LocalRunner:
     def step(self) -> bool:
         """Deliver one message, or ask the spouts for the next batch; False when there was nothing to do."""
         self._tick()
+        if self._waiting and not self._shuffled:
+            self._run(self._waiting.popleft())
+            return True
         spouts = [t for t in self.spouts if t.pending < self._pending]
         if self._shuffled and spouts and self._random.random() < 0.25:
             return any([self._next(t) for t in spouts]) or bool(self._waiting)

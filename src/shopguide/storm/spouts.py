@@ -12,7 +12,7 @@ from streamparse import Spout
 from shopguide import __version__
 from shopguide.errors import SettingError
 from shopguide.log import Log
-from shopguide.records import pack
+from shopguide.storm.carried import carried
 from shopguide.storm.deployment import Deployment
 from shopguide.storm.meter import Meter
 from shopguide.tasks import POSITION, Due, Progress, Tasks, heard
@@ -79,7 +79,7 @@ class LogSpout(Spout):
                 self.positions[partition] = batch.last + 1
                 tup_id = f"{partition}:{batch.first}:{len(self.rewinds[partition])}"
                 self.pending[partition][tup_id] = batch.first
-                self.emit([partition, pack(batch)], tup_id=tup_id)
+                self.emit([partition, carried(self, batch)], tup_id=tup_id)
                 self.meter.carried(len(batch.events))
                 if self.logger.isEnabledFor(logging.DEBUG):
                     places = {"offset": batch.first, "last": batch.last, "rows": len(batch.events)}

@@ -1,0 +1,131 @@
+cdef double _to_4_decimals(double value) except *:
+    """As Python's round() has it, which takes twenty times as long: near the middle between two it decides."""
+    cdef double scaled = value * 1e4, whole = floor(scaled)
+    if not -1e11 < scaled < 1e11 or fabs(scaled - whole - 0.5) < 1e-4:
+        return round(value, 4)
+    return (whole if scaled - whole < 0.5 else whole + 1) / 1e4
+
+
+cdef class Parts:
+    """The parts of candidates' scores, each candidate's largest first, and what of them is told as reasons.
+
+    Those of candidate x are at starts[x]:starts[x + 1] (uint32[n + 1]) of signal uint8[m], because uint64[m], amount
+    float64[m], shared uint32[m]. Where fewer than ``min_shoppers`` are behind a part of a signal that may be unnamed
+    (uint8[signals]), it has no cause: 0. words uint8[signals]: signals with one number say the same without a cause.
+    Raises ValueError on unequal lengths.
+    """
+
+    cdef const uint32_t[::1] starts
+    cdef uint8_t[::1] signal
+    cdef uint64_t[::1] because
+    cdef double[::1] amount
+    cdef uint32_t[::1] shared
+    cdef const uint8_t[::1] words
+    cdef size_t candidates
+
+    def __cinit__(self, starts, signal, because, amount, shared, uint32_t min_shoppers, unnamed, words):
+        cdef const uint8_t[::1] may = np.ascontiguousarray(unnamed, np.uint8)
+        cdef size_t x, m
+        self.words = np.ascontiguousarray(words, np.uint8)
+        self.starts = np.ascontiguousarray(starts, np.uint32)
+        self.signal, self.because = np.array(signal, np.uint8), np.array(because, np.uint64)
+        self.amount, self.shared = np.array(amount, np.float64), np.array(shared, np.uint32)
+        self.candidates = self.starts.shape[0] - 1
+        m = _of_one_length(self.signal.shape[0], self.because.shape[0], self.amount.shape[0], self.shared.shape[0])
+        _of_one_length(m, self.starts[self.candidates])
+        _of_one_length(may.shape[0], self.words.shape[0])
+        for x in range(m):
+            if self.signal[x] >= may.shape[0]:
+                raise ValueError(f"signal {self.signal[x]} is out of range")
+            if self.shared[x] < min_shoppers and may[self.signal[x]]:
+                self.because[x] = 0
+        for x in range(self.candidates):
+            self.sort(self.starts[x], self.starts[x + 1])
+
+    cdef void sort(self, size_t begin, size_t end) noexcept:
+        """The largest first; equal ones stay in their order."""
+        cdef size_t x, at
+        cdef uint8_t signal
+        cdef uint64_t because
+        cdef double amount
+        cdef uint32_t shared
+        for x in range(begin + 1, end):
+            at, signal, because, amount, shared = x, self.signal[x], self.because[x], self.amount[x], self.shared[x]
+            while at > begin and self.amount[at - 1] < amount:
+                self.signal[at], self.because[at] = self.signal[at - 1], self.because[at - 1]
+                self.amount[at], self.shared[at] = self.amount[at - 1], self.shared[at - 1]
+                at -= 1
+            self.signal[at], self.because[at], self.amount[at], self.shared[at] = signal, because, amount, shared
+
+    def causes(self, size_t first, size_t last):
+        """What speaks for the candidates first..last - 1, each once, in order of key. Raises IndexError beyond them."""
+        self.inside(first, last)
+        found = set(np.asarray(self.because)[self.starts[first]:self.starts[last]].tolist())
+        found.discard(0)
+        return sorted(found)
+
+    def heaviest(self, size_t row, size_t most, double least, bint first_anyhow):
+        """The reasons that weigh most for a candidate, at most ``most``: [(signal, cause, shared, share)], of its
+        largest part the first three, and its share of all that speaks for the candidate (0..1), to 4 decimals. Parts
+        with one cause are one reason, or with the same words where they have none. None has a share below ``least``,
+        but the very first where ``first_anyhow``. Raises IndexError beyond the candidates."""
+        self.inside(row, row + 1)
+        cdef size_t begin = self.starts[row], end = self.starts[row + 1], x, g, best, groups = 0
+        cdef double share, all_ = 0
+        cdef size_t *first = <size_t *>malloc((end - begin) * (sizeof(size_t) + sizeof(double)) + 1)
+        if first == NULL:
+            raise MemoryError()
+        cdef double *sums = <double *>(first + (end - begin))
+        for x in range(begin, end):
+            all_ += max(self.amount[x], 0)
+            for g in range(groups):
+                if self.same(first[g], x):
+                    sums[g] += self.amount[x]
+                    break
+            else:
+                first[groups], sums[groups] = x, self.amount[x]
+                groups += 1
+        found = []
+        while groups and len(found) < <Py_ssize_t>most:
+            best = 0
+            for g in range(1, groups):
+                if sums[g] > sums[best]:
+                    best = g
+            x, share = first[best], sums[best] / (all_ if all_ > 0 else INFINITY)
+            if share < least and (found or not first_anyhow):
+                break
+            found.append((self.signal[x], self.because[x], self.shared[x], _to_4_decimals(share)))
+            groups -= 1
+            for g in range(best, groups):
+                first[g], sums[g] = first[g + 1], sums[g + 1]
+        free(first)
+        return found
+
+    def packed(self, size_t row, double factor):
+        """A candidate's parts as columns, little-endian: (signal, because, amount times ``factor``, shared). Raises
+        IndexError beyond the candidates."""
+        self.inside(row, row + 1)
+        cdef size_t begin = self.starts[row], n = self.starts[row + 1] - begin, x
+        if n == 0:
+            return b"", b"", b"", b""
+        amount = PyBytes_FromStringAndSize(NULL, n * sizeof(double))
+        cdef double *a = <double *>PyBytes_AsString(amount)
+        for x in range(n):
+            a[x] = self.amount[begin + x] * factor
+        return (
+            PyBytes_FromStringAndSize(<char *>&self.signal[begin], n),
+            PyBytes_FromStringAndSize(<char *>&self.because[begin], n * sizeof(uint64_t)),
+            amount,
+            PyBytes_FromStringAndSize(<char *>&self.shared[begin], n * sizeof(uint32_t)),
+        )
+
+    cdef int inside(self, size_t first, size_t last) except -1:
+        if not first <= last <= self.candidates:
+            raise IndexError(f"candidates {first}..{last} of {self.candidates}")
+        return 0
+
+    cdef bint same(self, size_t x, size_t y) noexcept:
+        """Whether two parts are one reason."""
+        if self.because[x] != self.because[y]:
+            return False
+        return self.because[x] != 0 or self.words[self.signal[x]] == self.words[self.signal[y]]
