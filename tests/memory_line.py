@@ -86,7 +86,7 @@ class MemoryLine:
     async def trending(self, category: str | None, n: int) -> dict | None:
         return {"category": category, "items": [{"item": "i1"}][:n]} if category in (None, "shoes") else None
 
-    def why(self, token: str, item: str) -> dict | None:
+    async def why(self, token: str, item: str) -> dict | None:
         return {"item": item, "title": "One", "score": 1.0, "parts": []} if item == "i1" else None
 
     async def subscribe(

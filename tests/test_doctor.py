@@ -154,6 +154,7 @@ def test_secret(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert status("secret", state) == ("ok", "a file for its owner alone")
     (state / "secret").chmod(0o640)
     assert status("secret", state)[0] == "fail"
+    (state / "secret").chmod(0o600)
     (state / "secret").write_text("short")
     assert "at least 16" in status("secret", state)[1]
     (state / "secret").unlink()

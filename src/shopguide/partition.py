@@ -101,13 +101,13 @@ class Partition:
             return batch
 
     def _fresh_from(self, offset: int, limit: int) -> tuple[list[Batch], int] | None:
-        """As :meth:`_written_from`, of the frames that are still at hand; None where that of the offset is not."""
+        """As :meth:`_written_from`, of the frames that are still at hand; None where one of them is not."""
         batches: list[Batch] = []
         rows, last = 0, offset - 1
         while rows < limit and (batch := self._fresh.get(last + 1)) is not None:
             batches.append(batch)
             rows, last = rows + len(batch.events), batch.last
-        return (batches, last) if batches else None
+        return (batches, last) if rows >= limit or last + 1 == self.end else None
 
     def _written_from(self, offset: int, limit: int) -> tuple[list[Batch], int]:
         """Frames from that of an offset on, with at least ``limit`` rows where there are so many; their last offset."""

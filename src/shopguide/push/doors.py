@@ -82,10 +82,13 @@ class Doors:
         self._hear()
         return descriptor in self._ended
 
-    def settled(self) -> None:
-        """No subscription waits. Who ended only now counts until that is so again: one of theirs may have come."""
+    def unsettled(self) -> bool:
+        """Whether any has ended."""
+        return bool(self._ended)
+
+    def settle(self) -> None:
+        """No subscription waits, so none of those that were heard of until now."""
         self._ended.clear()
-        self._hear()
 
     def _hear(self) -> None:
         with suppress(zmq.Again):

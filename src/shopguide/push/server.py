@@ -178,7 +178,7 @@ class PushServer:
                     self._todo.popleft()()
                 self._end_tokens()
                 self._doors.look_after(ready)
-                if self._xpub in ready or self._doubt:
+                if self._xpub in ready or self._doubt or self._doors.unsettled():
                     self._take_subscriptions()
                 self._take_recommendations(self._pull in ready)
                 if self._router in ready:
@@ -212,7 +212,7 @@ class PushServer:
                 received = self._xpub.recv(zmq.DONTWAIT, copy=False)
             except zmq.Again:
                 self._doubt = False
-                self._doors.settled()
+                self._doors.settle()
                 return
             frame = received.bytes
             if frame[:1] == b"\1":

@@ -30,8 +30,7 @@ class CleanBolt(MeasuredBolt):
 
     outputs = [
         Stream(fields=BATCH),
-        Stream(fields=BATCH, name=CATALOGUE),
-        Stream(fields=BATCH, name=NAMES),
+        *(Stream(fields=BATCH, name=name) for name in (CATALOGUE, NAMES)),
         Stream(fields=["partition", "offsets", "reasons", "raws"], name="rejected"),
     ]
 
