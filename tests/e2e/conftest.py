@@ -152,7 +152,7 @@ class ScriptedLine:
     async def trending(self, category: str | None, n: int) -> dict | None:
         return {"items": self.catalogue[:n]}
 
-    def why(self, token: str, item: str) -> dict | None:
+    async def why(self, token: str, item: str) -> dict | None:
         found = next((i for i in self.lists.get(self.verify(token), []) if i["item"] == item), None)
         if found is None:
             return None
@@ -189,6 +189,9 @@ class ScriptedLine:
 
     def counts(self) -> dict:
         return {"events": sum(map(len, self.rows.values())), "rejected": 0, "events_per_second": 0.0}
+
+    def alive(self) -> dict:
+        return {"line": {"ok": True, "said": "works"}}
 
 
 class Running:
