@@ -112,8 +112,12 @@ class Guide:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        until(lambda: self._alive() and StateDir(state).running().get("pid") == self.process.pid)
+        until(lambda: self._alive() and self._serves())
         self.http = StateDir(state).running()["http"]
+
+    def _serves(self) -> bool:
+        running = StateDir(self.state).running()
+        return running.get("pid") == self.process.pid and "http" in running
 
     def counts(self) -> dict[str, Any]:
         with urllib.request.urlopen(self.http + "/healthz", timeout=10) as response:

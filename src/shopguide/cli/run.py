@@ -101,8 +101,8 @@ def run(
     files = [spec for spec in specs if spec not in ("http:", "sim:") and not spec.startswith(SCHEME)]
     sources = open_sources(files, state_path, settings.collect)
     pushes = serves or push is not None
-    line = _line(engine, StateDir(state_path), settings, pushes, topic)
     stopped = stop_on_signals()
+    line = _line(engine, StateDir(state_path), settings, pushes, topic)
     began, before = time.monotonic(), _counts(line)
 
     def load_sources() -> None:
