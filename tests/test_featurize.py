@@ -9,7 +9,7 @@ from typing import Any
 import msgpack
 import numpy as np
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from shopguide.errors import GapError
@@ -200,6 +200,7 @@ def test_what_is_beyond_retention_has_never_been(seed: int, unit: str, flags: di
 
 @QUICK
 @given(st.integers(0, 999), st.lists(st.integers(1, 200), min_size=1, max_size=4), st.sampled_from([{}, *RETENTIONS]))
+@example(256, [95, 58], RETENTIONS[1])  # a double that is the first row of its time
 def test_batching_and_holes_change_nothing(seed: int, sizes: list[int], flags: dict[str, Any]) -> None:
     events = many(seed, 2500)
     events = events.take(np.random.default_rng(seed).random(2500) < 0.9)

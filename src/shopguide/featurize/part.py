@@ -143,12 +143,12 @@ class Part:
     def _learn(self, events: Events, first: int, last: int) -> list[Lessons]:
         """The rows of first..last, a range in which the retention's bounds do not move."""
         tick = self._retention.tick(first - 1, self.newest)
+        latest = float(times(events).max(initial=0.0))  # of doubles too, as where the bounds move says
         events = self._drop_doubles(events, tick)
         for kind, count in enumerate(np.bincount(events.kind).tolist()):
             if count:
                 self.counts[_NAMES[kind]] += count
         lessons = self.shoppers.learn(events)
-        latest = float(times(events).max(initial=0.0))
         self.newest = max(self.newest, latest)
         if self._retention.limited:
             self._horizon.note(tick, last, latest)
