@@ -17,7 +17,7 @@ sys.path.insert(0, str(BENCH))
 from bench_push import KEY, KEYS, Load, recommendation, token_of  # noqa: E402
 from forger import Forgeries, is_leak  # noqa: E402
 from push_server import push_server  # noqa: E402
-from zmtp import connected, frame  # noqa: E402
+from zmtp import connected, frame, tcp  # noqa: E402
 
 from shopguide import wire  # noqa: E402
 from shopguide.errors import TokenError  # noqa: E402
@@ -101,3 +101,20 @@ def test_who_comes_in_the_place_of_one_that_left_is_heard_at_once() -> None:
                 while b'"heartbeat"' not in heard:
                     heard += comes.recv(1 << 16) or pytest.fail("hung up")
             time.sleep(0.02)
+
+
+def test_a_peer_before_zmtp_3_is_given_nothing_and_ends_nothing() -> None:
+    """Of its frames nobody knows which connection they came by."""
+    with push_server(KEY) as child:
+        subscription = b"\1" + token_of(1, time.time()).encode()
+        with closing(tcp(child.push)) as old:
+            old.sendall(b"\1\0" + bytes([1 + len(subscription), 0]) + subscription)
+            deadline = time.monotonic() + 10
+            while not child.figures().get("refused") and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert child.figures()["refused"] and child.figures()["watched"] == 0
+            with connected(child.push, b"SUB") as comes:
+                comes.sendall(frame(b"\1" + token_of(2, time.time()).encode()))
+                heard = b""
+                while b'"heartbeat"' not in heard:
+                    heard += comes.recv(1 << 16) or pytest.fail("hung up")

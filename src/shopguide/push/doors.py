@@ -77,10 +77,14 @@ class Doors:
         for each in (self._events, self._arrivals, self._asked, self.xpub, self.router):
             each.close(linger=0)
 
-    def has_ended(self, descriptor: int) -> bool:
-        """Whether the connection that a subscription came by may be gone, and another in its place in memory."""
+    def has_ended(self, came: zmq.Frame) -> bool:
+        """Whether the connection that a subscription came by may be gone, and another in its place in memory: of a peer
+        that speaks a version of ZMTP before 3 nobody knows."""
         self._hear()
-        return descriptor in self._ended
+        try:
+            return came.get(zmq.SRCFD) in self._ended
+        except zmq.ZMQError:
+            return True
 
     def unsettled(self) -> bool:
         """Whether any has ended."""

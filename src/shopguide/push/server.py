@@ -216,17 +216,17 @@ class PushServer:
                 return
             frame = received.bytes
             if frame[:1] == b"\1":
-                self._subscribe(frame[1:], received.get(zmq.SRCFD))
+                self._subscribe(frame[1:], received)
             elif frame[:1] == b"\0":
                 self._unsubscribe(frame[1:])
             else:
                 self._doubt = True
                 self.counts["refused"] += 1
 
-    def _subscribe(self, topic: bytes, descriptor: int) -> None:
+    def _subscribe(self, topic: bytes, came: zmq.Frame) -> None:
         try:
             token = self._guard.verify(topic)
-            if self._doubt or self._doors.has_ended(descriptor):
+            if self._doubt or self._doors.has_ended(came):
                 raise TokenError("the connection is in doubt")
         except TokenError as e:
             self.counts["refused"] += 1
