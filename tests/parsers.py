@@ -206,6 +206,7 @@ def parsers(folder: Path) -> dict[str, Parser]:
     mapping, mapped, toml = load_mapping(folder / "map.toml"), folder / "mapped", folder / "any.toml"
     table, log, weights = folder / "table", folder / "access.log", folder / "weights.json"
     paper, secret = folder / "receipt.json", folder / "secret"
+    secret.touch(mode=0o600)
     secret.write_bytes(RAW_SECRET)
     whole = frame(BATCH)[0]
     broken = PREFIX.pack(b"SGF1", zlib.crc32(EMPTY_HEAD)) + EMPTY_HEAD
