@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from family import family
 from open_loop import Found, Plan, measure
 from table import Table, machine
 
@@ -74,9 +75,7 @@ def shop_of_the_past(folder: Path) -> tuple[Path, list[str]]:
 
 def processor_time(pid: int) -> dict[str, float]:
     """Seconds of a process, and of each of its children, by what they run."""
-    tasks = Path(f"/proc/{pid}/task")
-    family = [pid, *(int(one) for task in tasks.iterdir() for one in (task / "children").read_text().split())]
-    fields = {one: Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split() for one in family}
+    fields = {one: Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split() for one in family(pid)}
     tick = os.sysconf("SC_CLK_TCK")
     return {("line" if one == pid else "push"): (int(f[11]) + int(f[12])) / tick for one, f in fields.items()}
 

@@ -33,6 +33,7 @@ from pathlib import Path
 
 import numpy as np
 import zmq
+from family import family
 from streams import Columns, part, sessions
 from table import Base, Table, machine
 
@@ -169,8 +170,8 @@ class Ours:
 
     def work(self) -> float:
         """Seconds of processor time, all threads and processes of ours but the thread that calls."""
-        family = [os.getpid(), *children(os.getpid())]
-        return sum(map(processor_time, family)) - time.thread_time()
+        ours = [pid for pid in family(os.getpid()) if pid not in OTHERS]
+        return sum(map(processor_time, ours)) - time.thread_time()
 
     def _collect(self, rows: Iterable[dict[str, object]]) -> None:
         while chunk := list(islice(rows, 4096)):
@@ -231,13 +232,6 @@ def subscriber(endpoint: str, tokens: list[str]) -> Iterator[None]:
             yield
         finally:
             process.kill()
-
-
-def children(pid: int) -> list[int]:
-    found = [
-        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
-    ]
-    return [child for child in found if child not in OTHERS]
 
 
 def processor_time(pid: int) -> float:

@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from bench_end_to_end import SHOPGUIDE
+from family import family
 from table import Table, machine
 
 from shopguide.client import Subscriber
@@ -83,9 +84,7 @@ class Line:
             sys.exit(f"soak: the line ended badly: {said}")
 
     def held(self) -> Held:
-        tasks = Path(f"/proc/{self._process.pid}/task")
-        family = [self._process.pid, *(int(c) for t in tasks.iterdir() for c in (t / "children").read_text().split())]
-        found = [Path(f"/proc/{one}") for one in family]
+        found = [Path(f"/proc/{one}") for one in family(self._process.pid)]
         pages = sum(int((one / "statm").read_text().split()[1]) for one in found)
         descriptors = sum(len(list((one / "fd").iterdir())) for one in found)
         threads = sum(len(list((one / "task").iterdir())) for one in found)

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
 from itertools import count
@@ -33,7 +33,7 @@ from shopguide.metrics import Histogram
 from shopguide.push.channel import Channel
 from shopguide.push.curve import Pair
 from shopguide.push.guard import Guard
-from shopguide.push.server import DELAYS, Unwatched, Watched
+from shopguide.push.server import DELAYS, Unwatched, Watched, tell
 from shopguide.push.waiters import Waiters
 from shopguide.settings import PushSettings
 
@@ -270,12 +270,12 @@ class PushProcess:
         self._missed.discard(user)
         if expires:
             self._watching[user] = expires
-        self._call(self._on_watch, user, expires)
+        tell(self._on_watch, user, expires)
 
     def _unwatch(self, user: int) -> None:
         self._missed.discard(user)
         self._watching.pop(user, None)
-        self._call(self._on_unwatch, user)
+        tell(self._on_unwatch, user)
 
     def _list(self, user: int, packed: bytes) -> None:
         self._waiters.wake(user, msgpack.unpackb(packed))
@@ -293,14 +293,6 @@ class PushProcess:
 
     def _log(self, name: str, level: int, text: str) -> None:
         logging.getLogger(name).log(level, "%s", text)
-
-    @staticmethod
-    def _call(callback: Callable[..., None], *arguments: Any) -> None:
-        """A callback that raises must not end the listening."""
-        try:
-            callback(*arguments)
-        except Exception:
-            logger.exception("%s failed", callback)
 
 
 def raise_limit() -> None:

@@ -194,7 +194,7 @@ class PushServer:
             self._keys = self._guard.keys
             unwatched += self._watchers.retire(self._keys)
         for user in unwatched:
-            self._tell(self._on_unwatch, user)
+            tell(self._on_unwatch, user)
 
     def _wait(self) -> int:
         """Milliseconds until something is due."""
@@ -237,7 +237,7 @@ class PushServer:
         self._beats.begin(token.user, time.monotonic())
         self._send(topic, self._known(token.user))
         if longer:
-            self._tell(self._on_watch, token.user, token.expires)
+            tell(self._on_watch, token.user, token.expires)
 
     def _known(self, user: int) -> bytes:
         """The user's newest list; a heartbeat with n 0 where there is none."""
@@ -254,7 +254,7 @@ class PushServer:
             self._xpub.set(zmq.UNSUBSCRIBE, topic)
         user = self._watchers.unsubscribe(topic)
         if user is not None:
-            self._tell(self._on_unwatch, user)
+            tell(self._on_unwatch, user)
 
     def _take_recommendations(self, there_are: bool) -> None:
         came = []
@@ -281,7 +281,7 @@ class PushServer:
                 self._push(user, body, logged)
         if user in self._wanted:
             del self._wanted[user]
-            self._tell(self._on_wanted, user, packed)
+            tell(self._on_wanted, user, packed)
 
     def _push(self, user: int, body: bytes, logged: float) -> None:
         topics = self._watchers.topics(user)
@@ -311,7 +311,7 @@ class PushServer:
     def _forget(self, user: int) -> None:
         self._outbox.forget(user)
         if self._watchers.revoke(user):
-            self._tell(self._on_unwatch, user)
+            tell(self._on_unwatch, user)
 
     def _let_go(self, gone: frozenset[str]) -> None:
         """These items are in no list that is made from now on: those that show one are made again."""
@@ -319,12 +319,12 @@ class PushServer:
 
     def _watch_again(self, users: list[int]) -> None:
         for user in users:
-            self._tell(self._on_watch, user, 0.0)
+            tell(self._on_watch, user, 0.0)
 
-    @staticmethod
-    def _tell(callback: Callable[..., None], *arguments: Any) -> None:
-        """A callback that raises must not end the pushing."""
-        try:
-            callback(*arguments)
-        except Exception:
-            logger.exception("%s failed", callback)
+
+def tell(callback: Callable[..., None], *arguments: Any) -> None:
+    """A callback that raises must not end the pushing."""
+    try:
+        callback(*arguments)
+    except Exception:
+        logger.exception("%s failed", callback)
