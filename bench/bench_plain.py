@@ -236,10 +236,8 @@ def subscriber(endpoint: str, tokens: list[str]) -> Iterator[None]:
 
 def processor_time(pid: int) -> float:
     """Seconds of all threads."""
-    spent = Path(f"/proc/{pid}/schedstat")
-    return (
-        sum(int((task / "schedstat").read_text().split()[0]) for task in spent.parent.joinpath("task").iterdir()) / 1e9
-    )
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
 def arguments() -> argparse.Namespace:
