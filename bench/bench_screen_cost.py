@@ -12,7 +12,6 @@ same one made the same lists.
 from __future__ import annotations
 
 import argparse
-import gc
 import hashlib
 import os
 import time
@@ -27,7 +26,7 @@ import msgpack
 import orjson
 from table import Base, Table, machine
 
-from shopguide.cli import MIDDLE, OLD, YOUNG
+from shopguide.cli import tune
 from shopguide.collect.collector import Collector
 from shopguide.keys import Secret
 from shopguide.log import Log
@@ -168,8 +167,7 @@ def main() -> None:
     parser.add_argument("--lists", type=int, default=1920)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    gc.freeze()
-    gc.set_threshold(YOUNG, MIDDLE, OLD)
+    tune()
     print(f"{machine()}; load average {os.getloadavg()[0]:.1f}")
     table = Table(judged=True)
     with TemporaryDirectory() as directory:

@@ -1,5 +1,5 @@
 """The whole topology on a Storm cluster: events a second in columnar batches over MessagePack, against one event a
-tuple over JSON. How long an event takes to the client: bench_end_to_end.py --storm.
+tuple over JSON. How long an event takes to the client: bench_end_to_end.py --of storm.
 
     python bench/bench_storm.py [--events N] [--few N] [--json FILE]
 

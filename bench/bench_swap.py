@@ -16,10 +16,11 @@ import subprocess
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from bench_end_to_end import SHOPGUIDE, SHOPPERS, serving, shop_of_the_past
+from bench_end_to_end import SHOPGUIDE, SHOPPERS, process, shop_of_the_past
 from open_loop import Plan, measure
 from table import Table, machine
 
@@ -80,14 +81,13 @@ def main() -> None:
         shoppers = [f"shopper-{number}" for number in range(SHOPPERS)]
         tokens = [mint(KeyRing.of(secret), secret.user_key(one), 36_000).encode() for one in shoppers]
         plan = Plan(given.rate, given.swaps * given.every + 5, shoppers, items, given.watched)
-        with serving(state, "local") as (_, at):
+        with process(state) as served:
             swaps = Swaps(state, version, given.swaps, given.every)
             swaps.start()
-            found = measure(at["http"], at["push"], tokens, plan)
+            found = measure(served.push, tokens, partial(served.send, plan))
             swaps.join()
-        sent = int(plan.rate * plan.seconds)
-        table.line("swap", f"{plan.rate:.0f} events/s: events sent", [sent], "")
-        table.line("swap", "events sent, less those in the log", [sent - (rows(state) - before)], "", at_most=0)
+        table.line("swap", f"{plan.rate:.0f} events/s: events sent", [plan.events], "")
+        table.line("swap", "events sent, less those in the log", [plan.events - (rows(state) - before)], "", at_most=0)
         table.line("swap", "events of watched shoppers without a list", [np.isinf(found.waits).sum()], "", at_most=0)
         table.line("swap", "lists that were empty", [found.empty], "", at_most=0)
         table.line("swap", f"the {given.swaps} swaps, until in force", swaps.seconds, "s")

@@ -1,8 +1,9 @@
 """Events at their times, whoever is slow, and when their lists have come: an open loop, so that no wait is left out.
 
-One process sends, one event a request, over connections that stay open; an event that finds none free waits, and its
-time is still the one it was due at. Another has a subscription to every watched shopper. An event is answered by the
-first list of its shopper that knows it, which is one made after it, or after a later one of theirs.
+Events are sent over HTTP by a process of its own, one a request, over connections that stay open; one that finds none
+free waits, and its time is still the one it was due at. Or they are given to a line's collector in its own process.
+Another process has a subscription to every watched shopper. An event is answered by the first list of its shopper that
+knows it, which is one made after it, or after a later one of theirs.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import selectors
 import socket
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import get_context
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -25,6 +26,9 @@ import zmq
 CONNECTIONS = 64
 GRACE = 3.0  # seconds after the last event in which lists still count
 HOPS = ("logged", "scored", "pushed", "received")
+_SPAWN = get_context("spawn")
+
+Event = dict[str, Any]
 
 
 class Plan(NamedTuple):
@@ -39,6 +43,20 @@ class Plan(NamedTuple):
     others: int = 1000
     seed: int = 1
 
+    @property
+    def events(self) -> int:
+        return int(self.rate * self.seconds)
+
+    def told(self, begin: float) -> Iterator[tuple[int, Event]]:
+        """Each event, and which of the shoppers does it; the first is due at ``begin`` (epoch s)."""
+        chance = random.Random(self.seed)
+        for number in range(self.events):
+            watched = chance.random() < self.watched
+            who = chance.randrange(len(self.shoppers)) if watched else -1
+            user = self.shoppers[who] if watched else f"other-{chance.randrange(self.others)}"
+            due = round(begin + number / self.rate, 6)
+            yield who, {"kind": "view", "user": user, "item": chance.choice(self.items), "time": due}
+
 
 class Found(NamedTuple):
     """Of each event of a watched shopper: seconds from when it was due to its list, infinite where none came. Of each
@@ -52,27 +70,54 @@ class Found(NamedTuple):
     taken: float
 
 
-def measure(http: str, push: str, tokens: Sequence[bytes], plan: Plan) -> Found:
-    """``tokens``: of the shoppers of the plan, in their order."""
-    spawn = get_context("spawn")
-    begin, told = spawn.Pipe()
-    sends, sent = spawn.Pipe()
-    receiver = spawn.Process(target=_receive, args=(push, tokens, told), daemon=True)
-    sender = spawn.Process(target=_send, args=(http, plan, sent), daemon=True)
+class Sent(NamedTuple):
+    """When each event was due (epoch s), by which of the shoppers (-1: one who is not watched); how many were refused;
+    events a second that were really taken."""
+
+    due: np.ndarray
+    who: np.ndarray
+    refused: int
+    taken: float
+
+
+def measure(push: str, tokens: Sequence[bytes], send: Callable[[], Sent]) -> Found:
+    """``tokens``: of the shoppers of the plan, in their order; ``send`` sends all events of it."""
+    begin, told = _SPAWN.Pipe()
+    receiver = _SPAWN.Process(target=_receive, args=(push, tokens, told), daemon=True)
     receiver.start()
     begin.recv()  # all have their first list
-    sender.start()
-    due, who, refused, taken = sends.recv()
+    sent = send()
     time.sleep(GRACE)
     begin.send(None)
     lists = begin.recv()
-    for process in (sender, receiver):
-        process.join()
-    return _matched(due, who, np.array(lists).reshape(-1, 3 + len(HOPS)), refused, taken)
+    receiver.join()
+    return _matched(sent, np.array(lists).reshape(-1, 3 + len(HOPS)))
 
 
-def _matched(due: np.ndarray, who: np.ndarray, lists: np.ndarray, refused: int, taken: float) -> Found:
+def over_http(http: str, plan: Plan) -> Sent:
+    """One event a request."""
+    answer, answers = _SPAWN.Pipe()
+    sender = _SPAWN.Process(target=_send, args=(http, plan, answers), daemon=True)
+    sender.start()
+    sent: Sent = answer.recv()
+    sender.join()
+    return sent
+
+
+def into(collect: Callable[[Event], object], plan: Plan) -> Sent:
+    """One event a call, from this thread."""
+    due, who = np.zeros(plan.events), np.zeros(plan.events, int)
+    begin = time.time() + 0.5
+    for number, (shopper, event) in enumerate(plan.told(begin)):
+        due[number], who[number] = event["time"], shopper
+        time.sleep(max(0.0, event["time"] - time.time()))
+        collect(event)
+    return Sent(due, who, 0, plan.events / (time.time() - begin))
+
+
+def _matched(sent: Sent, lists: np.ndarray) -> Found:
     """``lists``: shopper, items, time of the event, and the times of HOPS."""
+    due, who, refused, taken = sent
     waits = np.full(len(due), np.inf)
     for shopper in np.unique(who):
         events = np.flatnonzero(who == shopper)
@@ -88,26 +133,23 @@ def _matched(due: np.ndarray, who: np.ndarray, lists: np.ndarray, refused: int, 
 
 
 def _send(http: str, plan: Plan, answer: Any) -> None:
-    chance = random.Random(plan.seed)
     address = urlsplit(http)
     free = deque(_connected(address.hostname or "", address.port or 80) for _ in range(CONNECTIONS))
     selector = selectors.DefaultSelector()
     for one in free:
         selector.register(one, selectors.EVENT_READ)
-    events = int(plan.rate * plan.seconds)
-    due, who, refused, under_way = np.zeros(events), np.zeros(events, int), 0, 0
+    due, who, refused, under_way = np.zeros(plan.events), np.zeros(plan.events, int), 0, 0
     said: dict[Any, bytes] = {}
     begin, number = time.time() + 0.5, 0
-    while number < events or under_way:
+    told = plan.told(begin)
+    while number < plan.events or under_way:
         now = time.time()
-        while number < events and free and begin + number / plan.rate <= now:
-            due[number] = round(begin + number / plan.rate, 6)
-            watched = chance.random() < plan.watched
-            who[number] = chance.randrange(len(plan.shoppers)) if watched else -1
-            user = plan.shoppers[who[number]] if watched else f"other-{chance.randrange(plan.others)}"
-            free.popleft().send(_request(address.netloc, user, chance.choice(plan.items), due[number]))
+        while number < plan.events and free and begin + number / plan.rate <= now:
+            who[number], event = next(told)
+            due[number] = event["time"]
+            free.popleft().send(_request(address.netloc, event))
             number, under_way = number + 1, under_way + 1
-        left = begin + number / plan.rate - time.time() if number < events and free else 0.05
+        left = begin + number / plan.rate - time.time() if number < plan.events and free else 0.05
         for key, _ in selector.select(max(left, 0)):
             connection: Any = key.fileobj
             said[connection] = said.get(connection, b"") + connection.recv(65536)
@@ -115,7 +157,7 @@ def _send(http: str, plan: Plan, answer: Any) -> None:
                 refused += not said.pop(connection).startswith(b"HTTP/1.1 202")
                 under_way -= 1
                 free.append(connection)
-    answer.send((due, who, refused, events / max(time.time() - begin, 1e-9)))
+    answer.send(Sent(due, who, refused, plan.events / max(time.time() - begin, 1e-9)))
 
 
 def _connected(host: str, port: int) -> socket.socket:
@@ -124,8 +166,8 @@ def _connected(host: str, port: int) -> socket.socket:
     return connection
 
 
-def _request(host: str, user: str, item: str, moment: float) -> bytes:
-    body = json.dumps({"kind": "view", "user": user, "item": item, "time": moment})
+def _request(host: str, event: Event) -> bytes:
+    body = json.dumps(event)
     head = f"POST /v1/events HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
     return f"{head}\r\n\r\n{body}".encode()
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from shopguide.cli.keypair import keypair
 from shopguide.client import Keys, Subscriber, read_keys
 from shopguide.errors import SettingError
 from shopguide.keys import Secret
-from shopguide.push import Guard, PushServer
+from shopguide.push import Guard, PushServer, doors
 from shopguide.push.beats import Beats
 from shopguide.push.curve import own_keys, server_keys
 from shopguide.settings import PushSettings
@@ -54,6 +55,27 @@ def locked(tmp_path: Path) -> Iterator[tuple[PushServer, Path]]:
     server.stop()
 
 
+@contextmanager
+def connection(
+    endpoint: str, keys: Keys | None = None, public: bytes = b"", kind: int = zmq.SUB
+) -> Iterator[zmq.Socket[bytes]]:
+    context = zmq.Context()
+    made = context.socket(kind)
+    if keys is not None:
+        made.curve_publickey, made.curve_secretkey, made.curve_serverkey = *keys, public
+    made.connect(endpoint)
+    try:
+        yield made
+    finally:
+        context.destroy(linger=0)  # with what hears of it
+
+
+def hears(of: zmq.Socket[bytes], event: int) -> zmq.Socket[bytes]:
+    """A socket that can be read once that has happened."""
+    heard: zmq.Socket[bytes] = of.get_monitor_socket(event)
+    return heard
+
+
 def gets(server: PushServer, keys: Keys | None, timeout: float = 5.0) -> bool:
     public = server_keys(SECRET)[0].decode()
     with Subscriber(TOKEN, server.endpoint, server.gap_endpoint, server_key=public, client_keys=keys) as lists:
@@ -73,6 +95,59 @@ def test_only_those_in_the_list_come_in_and_it_may_change(locked: tuple[PushServ
     assert gets(server, other_keys) and not gets(server, till_keys, 0.3)
     stolen = (till.encode(), other_keys[1])  # a public key without its secret
     assert not gets(server, stolen, 0.3)
+
+
+def test_who_is_taken_from_the_list_is_put_out(locked: tuple[PushServer, Path], tmp_path: Path) -> None:
+    server, clients = locked
+    (till, till_keys), (other, other_keys) = made(tmp_path / "till"), made(tmp_path / "other")
+    clients.write_text(f"{till}\n{other}\n")
+    public = server_keys(SECRET)[0]
+    of = (server.endpoint, till_keys, public), (server.endpoint, other_keys, public)
+    with connection(*of[0]) as gone, connection(*of[1]) as stays:
+        for subscriber in (gone, stays):
+            subscriber.subscribe(TOKEN.encode())
+            assert subscriber.poll(5000) and subscriber.recv_multipart()
+        ended = {one: hears(one, zmq.EVENT_DISCONNECTED) for one in (gone, stays)}
+        clients.write_text(other)
+        deadline = time.monotonic() + 20
+        while not ended[gone].poll(100):
+            assert time.monotonic() < deadline, "the connection is still open"
+            stays.unsubscribe(TOKEN.encode())  # the server wakes
+            stays.subscribe(TOKEN.encode())
+        assert not ended[stays].poll(200)
+
+
+def test_a_gap_request_over_a_connection_that_was_in_the_list_is_not_answered(
+    locked: tuple[PushServer, Path], tmp_path: Path
+) -> None:
+    server, clients = locked
+    till, keys = made(tmp_path / "till")
+    clients.write_text(till)
+    with connection(server.gap_endpoint, keys, server_keys(SECRET)[0], zmq.DEALER) as asks:
+        asks.send(TOKEN.encode())
+        assert asks.poll(5000) and asks.recv_multipart()[0] == TOKEN.encode()
+        clients.write_text("# nobody\n")
+        asks.send(TOKEN.encode())
+        assert not asks.poll(500)
+
+
+def test_a_connection_that_asks_in_vain_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doors, "REFUSALS", 50)
+    server = PushServer(PushSettings(endpoint="tcp://127.0.0.1:*"), Guard(KEY), None, print, print)
+    server.start()
+    with connection(server.endpoint) as forger, connection(server.endpoint) as honest:
+        for subscriber in (forger, honest):
+            subscriber.subscribe(TOKEN.encode())
+            assert subscriber.poll(5000) and subscriber.recv_multipart()
+        ended = {one: hears(one, zmq.EVENT_DISCONNECTED) for one in (forger, honest)}
+        for number in range(49):
+            for subscriber in (forger, honest):
+                subscriber.subscribe(b"of another %d" % number)
+        forger.subscribe(b"one more")
+        assert ended[forger].poll(5000)
+        assert not ended[honest].poll(200), "a few refusals are nothing"
+    server.stop()
+    assert server.counts["refused"] >= 99
 
 
 @pytest.mark.parametrize(("text", "curve", "why"), [("x", True, "is no key"), ("", False, "push.curve")])
@@ -104,7 +179,7 @@ def test_a_key_file_is_made_once_and_read_by_its_owner_only(tmp_path: Path) -> N
 FULL = """
 import logging, resource, sys, time
 from pathlib import Path
-from shopguide.push import Guard, PushServer
+from shopguide.push import Guard, PushServer, doors
 from shopguide.settings import PushSettings
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
 settings = PushSettings(endpoint="tcp://127.0.0.1:*", heartbeat=0.2)

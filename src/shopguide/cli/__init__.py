@@ -51,11 +51,16 @@ YOUNG, MIDDLE, OLD = 100_000, 50, 100  # of the cyclic collector: a batch of row
 SWITCH = 0.0005  # seconds that a thread may keep others from the interpreter: an event waits for less than its list
 
 
-def main() -> None:
-    """The entry point."""
+def tune() -> None:
+    """Set the interpreter up for a line in this process."""
     gc.freeze()
     gc.set_threshold(YOUNG, MIDDLE, OLD)
     sys.setswitchinterval(SWITCH)
+
+
+def main() -> None:
+    """The entry point."""
+    tune()
     try:
         sys.exit(cli(standalone_mode=False) or 0)
     except click.exceptions.Abort:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import logging
 import struct
+import time
 from pathlib import Path
 
 import zmq
@@ -14,6 +15,8 @@ from shopguide.errors import SettingError
 from shopguide.keys import Secret
 
 logger = logging.getLogger(__name__)
+
+LOOK = 1.0  # seconds between looks at whether the list of clients has changed
 
 Pair = tuple[bytes, bytes]  # public, secret
 
@@ -40,19 +43,32 @@ class Clients:
 
     def __init__(self, path: str, own_key: bytes | None) -> None:
         self._path, self._own = Path(path), own_key
-        self._stamp = self._look()
+        self._stamp, self._look_at = self._look(), 0.0
         self._keys = self._read()
+        self._version = 0
 
-    def admits(self, key: bytes) -> bool:
-        """Whether the key, 32 bytes as they come in a connection's greeting, is in the list now."""
+    @property
+    def version(self) -> int:
+        """Another one where the list has changed; looked after now and then."""
+        if time.monotonic() >= self._look_at:
+            self._look_again()
+        return self._version
+
+    def lists(self, key: bytes) -> bool:
+        """Whether the key is in the list now."""
+        self._look_again()
+        return key in self._keys
+
+    def _look_again(self) -> None:
+        self._look_at = time.monotonic() + LOOK
         stamp = self._look()
-        if stamp != self._stamp:
-            self._stamp = stamp
-            try:
-                self._keys = self._read()
-            except SettingError as e:
-                logger.error("the list of clients stays as it was: %s", e)
-        return len(key) == 32 and z85.encode(key) in self._keys
+        if stamp == self._stamp:
+            return
+        self._stamp, self._version = stamp, self._version + 1
+        try:
+            self._keys = self._read()
+        except SettingError as e:
+            logger.error("the list of clients stays as it was: %s", e)
 
     def _read(self) -> set[bytes]:
         try:

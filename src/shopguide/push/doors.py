@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import socket
 import struct
+from collections import Counter
 from collections.abc import Container
 from contextlib import suppress
 
 import zmq
+from zmq.utils import z85
 
 from shopguide import wire
 from shopguide.errors import SettingError
@@ -15,10 +20,14 @@ from shopguide.push.curve import Clients
 from shopguide.push.room import Room
 from shopguide.settings import PushSettings
 
+logger = logging.getLogger(__name__)
+
 TURN = 256  # most of what libzmq says that is dealt with before others have their turn
 ZAP = "inproc://zeromq.zap.01"  # where libzmq asks who may connect
 DOMAIN = b"subscribers"
+WHO = "User-Id"  # what libzmq calls the key that a frame's connection has, as the answer to ZAP said
 EVENT = struct.Struct("=Hi")  # of a monitor: what happened, to which descriptor
+REFUSALS = 10_000  # subscriptions of a connection, each of which libzmq keeps till it ends
 
 
 class Doors:
@@ -30,7 +39,11 @@ class Doors:
         self.endpoints: tuple[str, str] = settings.endpoint, ""
         self._clients: Clients | None = None
         self._room = Room()
-        self._ended: set[int] = set()  # descriptors of connections for messages, since no subscription waited
+        # of connections for messages, by their descriptors:
+        self._ended: set[int] = set()  # since no subscription waited
+        self._refused: Counter[int] = Counter()
+        self._keys: dict[int, bytes] = {}  # where there is a list of clients
+        self._version = 0  # of that list, which those inside were held against
 
     def bind(self) -> None:
         """Raises SettingError where the endpoint or the list of clients is of no use."""
@@ -65,6 +78,7 @@ class Doors:
                 for _ in range(TURN):
                     self._arrivals.recv_multipart(zmq.DONTWAIT)
         self._room.look_after()
+        self._put_out()
         if self._asked in ready:
             with suppress(zmq.Again):
                 for _ in range(TURN):
@@ -82,9 +96,25 @@ class Doors:
         that speaks a version of ZMTP before 3 nobody knows."""
         self._hear()
         try:
-            return came.get(zmq.SRCFD) in self._ended
+            descriptor = int(came.get(zmq.SRCFD))
+            if self._clients is not None:
+                self._keys[descriptor] = _who(came)
+            return descriptor in self._ended
         except zmq.ZMQError:
             return True
+
+    def refuse(self, came: zmq.Frame, why: str) -> None:
+        """This subscription is. Whose are, time and again, has to connect anew."""
+        logger.debug("subscription refused: %s", why)
+        with suppress(zmq.ZMQError):
+            descriptor = int(came.get(zmq.SRCFD))
+            self._refused[descriptor] += 1
+            if self._refused[descriptor] == REFUSALS:
+                self._end(descriptor, f"{REFUSALS:,} of its subscriptions were refused")
+
+    def knows(self, came: zmq.Frame) -> bool:
+        """Whether a connection to the gap socket may be there, going by what came by it."""
+        return self._clients is None or self._clients.lists(_who(came))
 
     def unsettled(self) -> bool:
         """Whether any has ended."""
@@ -100,6 +130,24 @@ class Doors:
                 event, descriptor = EVENT.unpack(self._events.recv_multipart(zmq.DONTWAIT)[0])
                 if event == zmq.EVENT_DISCONNECTED:
                     self._ended.add(descriptor)
+                    self._refused.pop(descriptor, None)
+                    self._keys.pop(descriptor, None)
+
+    def _put_out(self) -> None:
+        """Who is not in the list any more."""
+        if self._clients is None or self._clients.version == self._version:
+            return
+        self._version = self._clients.version
+        self._hear()
+        for descriptor, key in list(self._keys.items()):
+            if not self._clients.lists(key):
+                self._end(descriptor, f"its key {key.decode()} is not in push.clients any more")
+
+    def _end(self, descriptor: int, why: str) -> None:
+        """Hang up; libzmq finds that the other side has gone. Where it is another one meanwhile, it comes back."""
+        logger.warning("ended a subscriber's connection: %s", why)
+        with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as connection:
+            connection.shutdown(socket.SHUT_RDWR)
 
     def _admit(self, clients: str) -> None:
         if self._curve_key is None:
@@ -113,8 +161,17 @@ class Doors:
         """The answer to a request of RFC 27 (ZAP). Of other servers of this process the list says nothing."""
         version, request, domain, *_, key = frames
         assert self._clients is not None
-        welcome = domain != DOMAIN or self._clients.admits(key)
-        return [version, request, *((b"200", b"OK") if welcome else (b"400", b"the key is unknown")), b"", b""]
+        who = z85.encode(key) if len(key) == 32 else b""
+        welcome = domain != DOMAIN or self._clients.lists(who)
+        return [version, request, *((b"200", b"OK") if welcome else (b"400", b"the key is unknown")), who, b""]
+
+
+def _who(came: zmq.Frame) -> bytes:
+    """The key of the connection that a frame came by; empty: it has none."""
+    try:
+        return str(came.get(WHO)).encode()
+    except zmq.ZMQError:
+        return b""
 
 
 def _monitor(public: zmq.Socket[bytes], events: int) -> zmq.Socket[bytes]:

@@ -182,7 +182,7 @@ class PushServer:
                     self._take_subscriptions()
                 self._take_recommendations(self._pull in ready)
                 if self._router in ready:
-                    self.counts["gaps"] += answer(self._router, self._answer, TURN)
+                    self.counts["gaps"] += answer(self._router, self._answer, self._doors.knows, TURN)
                 self._send_heartbeats()
         finally:
             self._close()
@@ -230,7 +230,7 @@ class PushServer:
                 raise TokenError("the connection is in doubt")
         except TokenError as e:
             self.counts["refused"] += 1
-            logger.debug("subscription refused: %s", e)
+            self._doors.refuse(came, str(e))
             return
         self._xpub.set(zmq.SUBSCRIBE, topic)
         longer = self._watchers.subscribe(topic, token)
