@@ -32,7 +32,7 @@ from shopguide.client import Subscriber
 FORGERS = 2
 WARM = 0.1  # of the attempts, before memory is looked at
 GROWN = 20.0  # MB that the allocator may keep of a storm
-STRANGER = 2**45  # users from here on come while the forgers are at it
+STRANGER, STRANGERS = 2**45, 20  # users from here on, so many, come time and again while the forgers are at it
 
 
 def arguments() -> argparse.Namespace:
@@ -57,7 +57,7 @@ class Newcomers(threading.Thread):
 
     def run(self) -> None:
         while self.running:
-            user, begin = STRANGER + len(self.waited), time.monotonic()
+            user, begin = STRANGER + len(self.waited) % STRANGERS, time.monotonic()
             self._load.ask_for(user)
             with Subscriber(token_of(user, time.time()), self._child.push, self._child.gap, timeout=60) as lists:
                 update = next(iter(lists), None)

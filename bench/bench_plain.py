@@ -208,12 +208,12 @@ def advised(folder: Path, history: Columns, columns: Columns, batch: int) -> tup
         line.learn_all()
         line.runner.spouts[0].component.limit = batch
         time.sleep(1)
-        pushed, began = push.counts["pushed"], ours.work()
+        lists, began = len(push.delay), ours.work()
         ours.put(columns)
         line.learn_all()
         line.call(lambda: None)
         time.sleep(0.5)
-        spent, lists = ours.work() - began, push.counts["pushed"] - pushed
+        spent, lists = ours.work() - began, len(push.delay) - lists
     line.stop()
     return spent / len(columns[0]), lists / len(columns[0])
 

@@ -102,6 +102,18 @@ def follow(lists: Subscriber, wanted: str, seen: list[wire.Seq]) -> None:
     raise AssertionError(f"{wanted} did not come")
 
 
+def test_one_that_hangs_is_begun_again(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "HUNG", 1.0)
+    with line.subscriber(ANN) as lists:
+        seen: list[wire.Seq] = []
+        follow(lists, "abc", seen)
+        hung = line.push._process
+        hung.send_signal(signal.SIGSTOP)
+        line.lists[ANN] = "cb"  # told when it is watched anew
+        follow(lists, "cb", seen)
+        assert hung.returncode == -signal.SIGKILL and line.push._process.pid != hung.pid
+
+
 def test_what_a_line_asks_of_it(line: Line) -> None:
     with line.subscriber(ANN) as lists:
         follow(lists, "abc", [])

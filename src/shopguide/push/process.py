@@ -46,12 +46,13 @@ ANSWER = 5.0  # seconds that an answer may take
 AGAIN = 0.5  # seconds between two processes
 MISSED = 60.0  # seconds that those who watched have to come back to another process
 COUNT = 0.25  # seconds between two times that its counts are asked for
+HUNG = 60.0  # seconds without an answer, after which it is taken for dead
 
 
 class PushProcess:
     """:class:`PushServer` in a process of its own, from :meth:`start`, which raises SettingError as its ``bind`` does,
-    to :meth:`stop`; the callbacks come from a thread. Killed, it is begun again at the same endpoints with a later
-    epoch and without lists: its subscribers come back by themselves and are watched anew.
+    to :meth:`stop`; the callbacks come from a thread. Killed, or hung, it is begun again at the same endpoints with
+    a later epoch and without lists: its subscribers come back by themselves and are watched anew.
 
     ``intake`` is where bolts of other hosts send lists; None: a socket in the state directory. ``curve`` are the keys
     of a server that encrypts, ``own_keys`` those of a client that is always welcome. ``counts`` and ``delays`` are
@@ -215,14 +216,19 @@ class PushProcess:
         self._end()
 
     def _hear(self) -> None:
-        """Until the process has gone: EOFError, or OSError."""
+        """Until the process has gone, EOFError or OSError, or has hung."""
         poll = select.poll()
         poll.register(self._channel, select.POLLIN)
-        count_at = 0.0
+        count_at, heard = 0.0, time.monotonic()
         while True:
-            if poll.poll(COUNT * 1000):
-                self._take()
+            waits = poll.poll(COUNT * 1000)
             now = time.monotonic()
+            if waits:
+                self._take()
+                heard = now
+            elif now - heard > HUNG:
+                logger.error("the push server has not answered for %g s", HUNG)
+                return
             if now >= count_at and self._running:
                 count_at = now + COUNT
                 self._channel.say("count")
