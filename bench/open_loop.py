@@ -16,12 +16,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import numpy as np
 import orjson
-import zmq
+from zmtp import Reader, connected, frame
 
 CONNECTIONS = 64
 GRACE = 3.0  # seconds after the last event in which lists still count
@@ -172,36 +173,38 @@ def _request(host: str, event: Event) -> bytes:
     return f"{head}\r\n\r\n{body}".encode()
 
 
-def _receive(push: str, tokens: Sequence[bytes], pipe: Any) -> None:
-    """A connection for each token, as clients have: a server keeps few messages for one."""
-    lists: list[tuple[float, ...]] = []
+def _receive(push: str, tokens: Sequence[bytes], pipe: Connection) -> None:
+    """A connection for each token, as clients have: a server keeps few messages for one. What they say is read when all
+    is over."""
+    came: list[tuple[int, float, bytes]] = []
+    selector = selectors.DefaultSelector()
+    selector.register(pipe, selectors.EVENT_READ)
+    for at, token in enumerate(tokens):
+        subscriber = connected(push, b"SUB")
+        subscriber.sendall(frame(b"\1" + token))
+        selector.register(subscriber, selectors.EVENT_READ, (at, Reader()))
     waiting = set(range(len(tokens)))  # for their first list
-    with zmq.Context() as context:
-        number: dict[Any, int] = {}
-        poller = zmq.Poller()
-        poller.register(pipe.fileno(), zmq.POLLIN)
-        for at, token in enumerate(tokens):
-            subscriber = context.socket(zmq.SUB)
-            subscriber.linger = 0
-            subscriber.connect(push)
-            subscriber.subscribe(token)
-            number[subscriber] = at
-            poller.register(subscriber, zmq.POLLIN)
-        while True:
-            for ready, _ in poller.poll():
-                if ready == pipe.fileno():
-                    pipe.recv()
-                    pipe.send(lists)
-                    context.destroy()
-                    return
-                _, body = ready.recv_multipart()
-                now, message = time.time(), orjson.loads(body)
-                if message["type"] == "heartbeat":
-                    continue
-                times, at = message["times"], number[ready]
-                items = len(message.get("order", message.get("items")))
-                lists.append((at, items, times["event"], *(times[name] for name in HOPS[:-1]), now))
-                if at in waiting:
-                    waiting.discard(at)
-                    if not waiting:
-                        pipe.send(None)
+    while True:
+        for key, _ in selector.select():
+            if key.fileobj is pipe:
+                pipe.recv()
+                pipe.send([one for at, now, body in came if (one := _list(at, now, body))])
+                return
+            assert isinstance(key.fileobj, socket.socket)
+            at, reader = key.data
+            data, now = key.fileobj.recv(1 << 17), time.time()
+            new = [(at, now, body) for body in reader.messages(data)]
+            came += new
+            if at in waiting and any(_list(*one) for one in new):
+                waiting.discard(at)
+                if not waiting:
+                    pipe.send(None)
+
+
+def _list(at: int, now: float, body: bytes) -> tuple[float, ...] | None:
+    """A row of :func:`_matched`; None for a heartbeat."""
+    message = orjson.loads(body)
+    if message["type"] == "heartbeat":
+        return None
+    times, items = message["times"], len(message.get("order", message.get("items")))
+    return (at, items, times["event"], *(times[name] for name in HOPS[:-1]), now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import Iterator
 
 GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
 MORE, LONG, COMMAND = 1, 2, 4  # flags of a frame
@@ -16,6 +17,31 @@ def frame(body: bytes, flags: int = 0) -> bytes:
 
 def ready(socket_type: bytes) -> bytes:
     return frame(b"\x05READY\x0bSocket-Type" + struct.pack(">I", len(socket_type)) + socket_type, COMMAND)
+
+
+class Reader:
+    """Frames out of what comes over a connection past its handshake, however it is cut."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    def messages(self, came: bytes) -> Iterator[bytes]:
+        """The last frame of each message that is complete now."""
+        data = self._data
+        data += came
+        begin = 0
+        while len(data) >= begin + 2:
+            flags, size, body = data[begin], data[begin + 1], begin + 2
+            if flags & LONG:
+                if len(data) < begin + 9:
+                    break
+                size, body = int.from_bytes(data[begin + 1 : begin + 9], "big"), begin + 9
+            if len(data) < body + size:
+                break
+            if not flags & (MORE | COMMAND):
+                yield bytes(data[body : body + size])
+            begin = body + size
+        del data[:begin]
 
 
 def tcp(endpoint: str, receive_buffer: int | None = None) -> socket.socket:
@@ -33,7 +59,16 @@ def connected(endpoint: str, socket_type: bytes, receive_buffer: int | None = No
     """A connection past its handshake. What follows the READY of a client before that of the server is lost on it."""
     made = tcp(endpoint, receive_buffer)
     made.sendall(GREETING + ready(socket_type))
-    heard = b""
-    while b"READY" not in heard:
-        heard += made.recv(len(GREETING))
+    _exactly(made, len(GREETING))
+    _, size = _exactly(made, 2)
+    _exactly(made, size)
     return made
+
+
+def _exactly(connection: socket.socket, n: int) -> bytes:
+    heard = b""
+    while len(heard) < n:
+        came = connection.recv(n - len(heard))
+        assert came, "it was ended"
+        heard += came
+    return heard
