@@ -60,22 +60,59 @@ cdef class Parts:
     def causes(self, size_t first, size_t last):
         """What speaks for the candidates first..last - 1, each once, in order of key. Raises IndexError beyond them."""
         self.inside(first, last)
-        found = set(np.asarray(self.because)[self.starts[first]:self.starts[last]].tolist())
-        found.discard(0)
-        return sorted(found)
+        cdef size_t begin = self.starts[first], end = self.starts[last], x, n = 0, low, high, middle
+        cdef uint64_t *found = <uint64_t *>malloc((end - begin) * sizeof(uint64_t) + 1)
+        if found == NULL:
+            raise MemoryError()
+        for x in range(begin, end):
+            low, high = 0, n
+            while low < high:
+                middle = (low + high) // 2
+                if found[middle] < self.because[x]:
+                    low = middle + 1
+                else:
+                    high = middle
+            if self.because[x] and (low == n or found[low] != self.because[x]):
+                memmove(found + low + 1, found + low, (n - low) * sizeof(uint64_t))
+                found[low] = self.because[x]
+                n += 1
+        try:
+            return [found[x] for x in range(n)]
+        finally:
+            free(found)
 
-    def heaviest(self, size_t row, size_t most, double least, bint first_anyhow):
-        """The reasons that weigh most for a candidate, at most ``most``: [(signal, cause, shared, share)], of its
-        largest part the first three, and its share of all that speaks for the candidate (0..1), to 4 decimals. Parts
-        with one cause are one reason, or with the same words where they have none. None has a share below ``least``,
-        but the very first where ``first_anyhow``. Raises IndexError beyond the candidates."""
-        self.inside(row, row + 1)
-        cdef size_t begin = self.starts[row], end = self.starts[row + 1], x, g, best, groups = 0
-        cdef double share, all_ = 0
-        cdef size_t *first = <size_t *>malloc((end - begin) * (sizeof(size_t) + sizeof(double)) + 1)
+    def heaviest(self, rows, const uint8_t[::1] told, size_t most, double least):
+        """The reasons that weigh most for each of ``rows`` (-1: no candidate, and without any), at most ``most``, and
+        one fewer where one is ``told`` already: (how many each has, causes, ways, shares), lists.
+
+        A reason's share (0..1, to 4 decimals) is that of all that speaks for the candidate; its way is signal << 32 |
+        shared of its largest part, without ``shared`` where it has no cause: 0. Parts with one cause are one reason, or
+        with the same words where they have none. None has a share below ``least``, but a row's first where none is
+        told. Raises IndexError beyond the candidates."""
+        cdef list counts = [], causes = [], ways = [], shares = []
+        cdef size_t at, x, longest = 0
+        for x in range(self.candidates):
+            longest = max(longest, self.starts[x + 1] - self.starts[x])
+        _of_one_length(len(rows), told.shape[0])
+        cdef size_t *first = <size_t *>malloc(longest * (sizeof(size_t) + sizeof(double)) + 1)
         if first == NULL:
             raise MemoryError()
-        cdef double *sums = <double *>(first + (end - begin))
+        try:
+            for at in range(<size_t>told.shape[0]):
+                counts.append(self.weigh(rows[at], told[at] != 0, most, least, first, longest, causes, ways, shares))
+        finally:
+            free(first)
+        return counts, causes, ways, shares
+
+    cdef Py_ssize_t weigh(self, Py_ssize_t row, bint told, size_t most, double least, size_t *first, size_t longest,
+                          list causes, list ways, list shares) except -1:
+        """How many reasons of a candidate were added. ``first``: room for its parts, and behind it for their sums."""
+        if row < 0:
+            return 0
+        self.inside(row, row + 1)
+        cdef size_t begin = self.starts[row], end = self.starts[row + 1], x, g, best, groups = 0, found = 0
+        cdef double *sums = <double *>(first + longest)
+        cdef double share, all_ = 0
         for x in range(begin, end):
             all_ += max(self.amount[x], 0)
             for g in range(groups):
@@ -85,39 +122,55 @@ cdef class Parts:
             else:
                 first[groups], sums[groups] = x, self.amount[x]
                 groups += 1
-        found = []
-        while groups and len(found) < <Py_ssize_t>most:
+        while groups and found + told < most:
             best = 0
             for g in range(1, groups):
                 if sums[g] > sums[best]:
                     best = g
             x, share = first[best], sums[best] / (all_ if all_ > 0 else INFINITY)
-            if share < least and (found or not first_anyhow):
+            if share < least and (found or told):
                 break
-            found.append((self.signal[x], self.because[x], self.shared[x], _to_4_decimals(share)))
+            found += 1
+            causes.append(self.because[x])
+            ways.append(<uint64_t>self.signal[x] << 32 | (self.shared[x] if self.because[x] else 0))
+            shares.append(_to_4_decimals(share))
             groups -= 1
             for g in range(best, groups):
                 first[g], sums[g] = first[g + 1], sums[g + 1]
-        free(first)
         return found
 
-    def packed(self, size_t row, double factor):
-        """A candidate's parts as columns, little-endian: (signal, because, amount times ``factor``, shared). Raises
+    def packed(self, rows, factors):
+        """The parts of ``rows`` (-1: no candidate, and without any), one row's after the other's, as columns,
+        little-endian: (uint32 how many each has, signal, because, amount times the row's factor, shared). Raises
         IndexError beyond the candidates."""
-        self.inside(row, row + 1)
-        cdef size_t begin = self.starts[row], n = self.starts[row + 1] - begin, x
-        if n == 0:
-            return b"", b"", b"", b""
+        cdef size_t n = 0, at = 0, begin, m, x
+        cdef Py_ssize_t row
+        cdef double factor
+        _of_one_length(len(rows), len(factors))
+        for row in rows:
+            if row >= 0:
+                self.inside(row, row + 1)
+                n += self.starts[row + 1] - self.starts[row]
+        counts = PyBytes_FromStringAndSize(NULL, len(rows) * sizeof(uint32_t))
+        signal, because = PyBytes_FromStringAndSize(NULL, n), PyBytes_FromStringAndSize(NULL, n * sizeof(uint64_t))
         amount = PyBytes_FromStringAndSize(NULL, n * sizeof(double))
+        shared = PyBytes_FromStringAndSize(NULL, n * sizeof(uint32_t))
+        cdef uint32_t *c = <uint32_t *>PyBytes_AsString(counts)
         cdef double *a = <double *>PyBytes_AsString(amount)
-        for x in range(n):
-            a[x] = self.amount[begin + x] * factor
-        return (
-            PyBytes_FromStringAndSize(<char *>&self.signal[begin], n),
-            PyBytes_FromStringAndSize(<char *>&self.because[begin], n * sizeof(uint64_t)),
-            amount,
-            PyBytes_FromStringAndSize(<char *>&self.shared[begin], n * sizeof(uint32_t)),
-        )
+        for row, factor in zip(rows, factors):
+            begin = self.starts[row] if row >= 0 else 0
+            m = self.starts[row + 1] - begin if row >= 0 else 0
+            c[0] = m
+            c += 1
+            if m == 0:
+                continue
+            memcpy(PyBytes_AsString(signal) + at, &self.signal[begin], m)
+            memcpy(PyBytes_AsString(because) + at * sizeof(uint64_t), &self.because[begin], m * sizeof(uint64_t))
+            memcpy(PyBytes_AsString(shared) + at * sizeof(uint32_t), &self.shared[begin], m * sizeof(uint32_t))
+            for x in range(m):
+                a[at + x] = self.amount[begin + x] * factor
+            at += m
+        return counts, signal, because, amount, shared
 
     cdef int inside(self, size_t first, size_t last) except -1:
         if not first <= last <= self.candidates:

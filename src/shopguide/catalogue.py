@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -55,6 +55,18 @@ def _is_upsert(details: dict[str, Any]) -> bool:
     return bool(details.get("op", "upsert") == "upsert")
 
 
+class Card(NamedTuple):
+    """What lists say of an item whatever list it is in. ``offered``: its attributes, None where it has no name or
+    cannot be offered. As JSON, ``before`` the score: ``{"item":...,"title":...,"score":``; ``after`` it the attributes
+    that say something, each behind a comma."""
+
+    name: str | None
+    title: str
+    offered: dict[str, Any] | None
+    before: bytes
+    after: bytes
+
+
 class Catalogue:
     """Item keys to names, attributes, stock and picks."""
 
@@ -64,7 +76,7 @@ class Catalogue:
         self._products: dict[int, dict[str, Any]] = {}
         self.picks = Picks()
         self.lookups = Lookups()
-        self._cards: dict[int, dict[str, Any]] = {}
+        self._cards: dict[int, Card] = {}
         self._offsets: dict[tuple[int, int], int] = {}  # (item, kind) -> offset of its last row
 
     def learn(self, batch: Batch) -> list[int]:
@@ -131,21 +143,16 @@ class Catalogue:
         product = self.product(key)
         return not product.get("deleted") and product.get("stock") != 0
 
-    def offer(self, key: int) -> dict[str, Any] | None:
-        """The product where the item has a name and can be offered."""
-        product = self._products.get(key, NO_PRODUCT)
-        if key not in self.names or key in self.collisions or product.get("deleted") or product.get("stock") == 0:
-            return None
-        return product
-
-    def card(self, key: int) -> dict[str, Any]:
-        """What a list says of an item whatever list it is in: item, title, score 0.0, and its attributes that say
-        something. The same dict each time, as long as nothing changes."""
+    def card(self, key: int) -> Card:
+        """What lists say of an item. The same object each time, as long as nothing changes."""
         card = self._cards.get(key)
         if card is None:
-            product = self.product(key)
+            name, title, product = self.name(key), self.title(key), self.product(key)
+            offered = product if name is not None and self.available(key) else None
             said = {name: product[name] for name in ATTRIBUTES[1:] if product.get(name) not in (None, "")}
-            card = self._cards[key] = {"item": self.name(key), "title": self.title(key), "score": 0.0, **said}
+            before = orjson.dumps({"item": name, "title": title, "score": 0})[:-2]
+            after = b"," + orjson.dumps(said)[1:-1] if said else b""
+            card = self._cards[key] = Card(name, title, offered, before, after)
         return card
 
     def products(self) -> Iterator[dict[str, Any]]:

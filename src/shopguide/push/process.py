@@ -23,10 +23,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import msgpack
 import orjson
 
-from shopguide import wire
+from shopguide import lists, wire
 from shopguide.errors import SettingError, StateError
 from shopguide.metrics import DELAYS as BOUNDS
 from shopguide.metrics import Histogram
@@ -119,7 +118,7 @@ class PushProcess:
     def latest_of(self, users: Iterable[int]) -> dict[int, dict[str, Any]]:
         """The same of many, of those who have one."""
         found = self._ask("latest", list(users)) or {}
-        return {user: msgpack.unpackb(packed) for user, packed in found.items()}
+        return {user: lists.unpack(packed) for user, packed in found.items()}
 
     def snapshot(self, user: int) -> wire.Message | None:
         """The user's newest list as it goes on the wire. Raises StateError where none answers."""
@@ -278,7 +277,7 @@ class PushProcess:
         tell(self._on_unwatch, user)
 
     def _list(self, user: int, packed: bytes) -> None:
-        self._waiters.wake(user, msgpack.unpackb(packed))
+        self._waiters.wake(user, lists.unpack(packed))
 
     def _answer(self, number: int, found: Any) -> None:
         future = self._answers.get(number)

@@ -4,29 +4,50 @@ hides and caps. Of the experts' words on an item the newest counts; where there 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from itertools import groupby, islice
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby, islice, pairwise
 from typing import Any, NamedTuple
 
 from shopguide.catalogue import Catalogue
 from shopguide.chance import number, seed_of
+from shopguide.columns import Ragged
+from shopguide.lists import EXPLORED, PINNED
 from shopguide.picks import InForce
 from shopguide.records import SIMILAR, TRENDING, Looks
 from shopguide.settings import PolicySettings, RankSettings
 
 PICK_FACTOR = {"boost": 1.5, "bury": 0.5}
 _NO_USER = (SIMILAR.decode(), TRENDING.decode())  # their lists answer a question: a pin cannot come into them
+_NO_PICKS = InForce({}, {})
 
 
 class Chosen(NamedTuple):
-    """A place in a list. ``row`` is that of the candidate, None for a pin, or a new item to be tried (``explored``),
-    that is none; ``factor`` is what a pick and the item's age put on the score."""
+    """A place in a list. ``row`` is that of the candidate, None for a pin, or a new item to be tried, that is none;
+    ``factor`` is what a pick and the item's age put on the score; ``tag``: PINNED, EXPLORED or 0."""
 
     item: int
     row: int | None
-    factor: float
-    pinned: bool
-    explored: bool = False
+    factor: float = 1.0
+    tag: int = 0
+
+
+class Lookers:
+    """Looks as lists, which cost Python less than arrays where single values are read."""
+
+    def __init__(self, looks: Looks) -> None:
+        self.looks = looks
+        self.user, self.offset, self.about = looks.user.tolist(), looks.offset.tolist(), looks.about.tolist()
+        self.event_time, self.logged = looks.event_time.tolist(), looks.logged.tolist()
+        self.n, self.intent = looks.n.tolist(), looks.intent.tolist()
+        self.slot = [slot.decode() for slot in looks.slot.as_bytes()]
+        self.recent, self.recent_kind, self.here = _lists(looks.recent), _lists(looks.recent_kind), _lists(looks.here)
+        self.bought, self.dismissed = _lists(looks.bought), _lists(looks.dismissed)
+        self.explored = _lists(looks.explored)
+
+
+def _lists(column: Ragged[Any]) -> list[list[int]]:
+    values = column.values.tolist()
+    return [values[begin:end] for begin, end in pairwise(column.starts.tolist())]
 
 
 class Policy:
@@ -38,48 +59,41 @@ class Policy:
         self._catalogue = catalogue
 
     def choose(
-        self, looks: Looks, look: int, slot: str, items: Sequence[int], scores: Sequence[float], rows: range
+        self, lookers: Lookers, look: int, items: Sequence[int], scores: Sequence[float], best: Sequence[int]
     ) -> list[Chosen]:
-        """The list of a look in a slot, best first, from ``rows`` of candidates; no item twice, and no longer than the
-        look says. An item without a name, or with one that another item has too, cannot be shown."""
-        n = int(looks.n[look])
+        """The list of a look in its slot, best first, from rows of candidates, ``best`` being those with the highest
+        score first; no item twice, and no longer than the look says. An item without a name, or with one that another
+        item has too, cannot be shown."""
+        n, slot, now = lookers.n[look], lookers.slot[look], lookers.event_time[look]
+        card, entries = self._catalogue.card, self._catalogue.picks
         if self._settings.policy == "off":
-            best = sorted(rows, key=scores.__getitem__, reverse=True)
-            return [
-                Chosen(items[row], row, 1.0, False) for row in best if self._catalogue.name(items[row]) is not None
-            ][:n]
+            return [Chosen(items[row], row) for row in best if card(items[row]).name is not None][:n]
         rules = self._settings.slots.get(slot, self._settings)
-        picks = self._catalogue.picks.in_force(slot, float(looks.event_time[look]), segments(looks, look, self._gap))
-        hidden = _hidden(rules, looks, look)
-        row_of = {items[row]: row for row in rows}
+        picks = entries.in_force(slot, now, segments(lookers.looks, look, self._gap)) if entries else _NO_PICKS
+        hidden = _hidden(rules, lookers, look)
+        caps = _Caps(rules, n, self._tired_of(rules, lookers.recent[look]))
+        explored = lookers.explored[look] if rules.explore else []
+        candidates = self._by_score(rules, now, picks, items, scores, best)
+        others = self._others(rules, hidden, caps, candidates)
+        if not picks.items and not explored:
+            return list(islice(others, n))
+        row_of = {items[row]: row for row in best}
         pins = self._pins(picks, slot, hidden, row_of, n)
-        caps = _Caps(rules, n, self._tired_of(rules, looks, look))
         for pin in pins.values():
             caps.add(self._catalogue.product(pin.item))
-        now = float(looks.event_time[look])
-        candidates = self._by_score(rules, now, picks, items, scores, rows)
-        others = self._others(rules, hidden, caps, candidates)
-        if rules.explore and len(looks.explored[look]):
+        if explored:
             shown = list(islice(others, n - len(pins)))
-            new = self._new(looks.explored[look].tolist(), picks, row_of, {p.item for p in (*pins.values(), *shown)})
-            free = [at for at in places_of_new(rules.explore, n, int(looks.user[look]), now) if at not in pins]
+            new = self._new(explored, picks, row_of, {p.item for p in (*pins.values(), *shown)})
+            free = [at for at in places_of_new(rules.explore, n, lookers.user[look], now) if at not in pins]
             pins |= dict(zip(free, self._others(rules, hidden, caps, new), strict=False))
             others = iter(shown)
-        if not pins:
-            return list(islice(others, n))
-        chosen: list[Chosen] = []
-        while len(chosen) < n:
-            place = pins.pop(len(chosen), None) or next(others, None) or (pins.pop(min(pins)) if pins else None)
-            if place is None:
-                break
-            chosen.append(place)
-        return chosen
+        return list(_placed(pins, others, n))
 
-    def _tired_of(self, rules: PolicySettings, looks: Looks, look: int) -> tuple[Any, int]:
+    def _tired_of(self, rules: PolicySettings, recent: list[int]) -> tuple[Any, int]:
         """The category of the user's newest items in a row, and how often its places in a list are halved for it."""
         if rules.fatigue is None:
             return None, 0
-        categories = (self._catalogue.product(item).get("category") for item in looks.recent[look].tolist())
+        categories = (self._catalogue.product(item).get("category") for item in recent)
         category, row = next(((category, list(row)) for category, row in groupby(categories)), (None, []))
         return category, max(0, len(row) - rules.fatigue + 1)
 
@@ -91,14 +105,14 @@ class Policy:
         taken: dict[int, Chosen] = {}
         for pick in (*placed, *(pick for pick in pins if not pick.position)):
             item = pick.item
-            offered = item not in hidden and self._catalogue.offer(item) is not None
+            offered = item not in hidden and self._catalogue.card(item).offered is not None
             if not offered or (item not in row_of and slot in _NO_USER):
                 continue
             place = max(pick.position - 1, 0)
             while place in taken:
                 place += 1
             if place < n:
-                taken[place] = Chosen(item, row_of.get(item), 1.0, True)
+                taken[place] = Chosen(item, row_of.get(item), tag=PINNED)
         return taken
 
     def _by_score(
@@ -108,27 +122,23 @@ class Policy:
         picks: InForce,
         items: Sequence[int],
         scores: Sequence[float],
-        rows: range,
-    ) -> Iterator[Chosen]:
+        best: Sequence[int],
+    ) -> Iterable[Chosen]:
         """Candidates that are neither pinned nor blocked, best first."""
         if not any(picks) and rules.age_half_life is None:
-            yield from [
-                Chosen(items[row], row, 1.0, False) for row in sorted(rows, key=scores.__getitem__, reverse=True)
-            ]
-            return
-        said = {row: self._word_on(items[row], picks) for row in rows}
+            return (Chosen(items[row], row) for row in best)
+        said = {row: self._word_on(items[row], picks) for row in sorted(best)}
         factor = {
             row: PICK_FACTOR.get(action, 1.0) * self._youth(rules, items[row], now) for row, action in said.items()
         }
-        for row in sorted(rows, key=lambda row: scores[row] * factor[row], reverse=True):
-            if said[row] not in ("pin", "block"):
-                yield Chosen(items[row], row, factor[row], False)
+        ordered = sorted(said, key=lambda row: scores[row] * factor[row], reverse=True)
+        return (Chosen(items[row], row, factor[row]) for row in ordered if said[row] not in ("pin", "block"))
 
     def _new(self, items: list[int], picks: InForce, row_of: dict[int, int], known: set[int]) -> Iterator[Chosen]:
         """Items to be tried that the list has not anyhow, and that no expert blocks."""
         for item in items:
             if item not in known and self._word_on(item, picks) != "block":
-                yield Chosen(item, row_of.get(item), 1.0, False, True)
+                yield Chosen(item, row_of.get(item), tag=EXPLORED)
 
     def _youth(self, rules: PolicySettings, item: int, now: float) -> float:
         """What an item's age leaves of its score."""
@@ -144,14 +154,23 @@ class Policy:
         return pick.action if pick else ""
 
     def _others(
-        self, rules: PolicySettings, hidden: set[int], caps: _Caps, candidates: Iterator[Chosen]
+        self, rules: PolicySettings, hidden: set[int], caps: _Caps, candidates: Iterable[Chosen]
     ) -> Iterator[Chosen]:
         """The candidates that may be in the list, counted against its limits as they come."""
-        offer, any_price = self._catalogue.offer, rules.price_min is None and rules.price_max is None
+        card, limited, any_price = self._catalogue.card, bool(caps), rules.price_min is None and rules.price_max is None
         for place in candidates:
-            product = None if place.item in hidden else offer(place.item)
-            if product is not None and (any_price or _in_range(rules, product)) and (not caps or caps.take(product)):
+            product = None if place.item in hidden else card(place.item).offered
+            if product is not None and (any_price or _in_range(rules, product)) and (not limited or caps.take(product)):
                 yield place
+
+
+def _placed(pins: dict[int, Chosen], others: Iterator[Chosen], n: int) -> Iterator[Chosen]:
+    """At most ``n``: the pins in their places (from 0), the others between them and then the pins that are left."""
+    for at in range(n):
+        place = pins.pop(at, None) or next(others, None) or (pins.pop(min(pins)) if pins else None)
+        if place is None:
+            return
+        yield place
 
 
 class _Caps:
@@ -210,14 +229,14 @@ def segments(looks: Looks, look: int, gap: float) -> frozenset[str]:
     return frozenset({"returning" if returning else "new", *(("buyers",) if len(looks.bought[look]) else ())})
 
 
-def _hidden(rules: PolicySettings, looks: Looks, look: int) -> set[int]:
+def _hidden(rules: PolicySettings, lookers: Lookers, look: int) -> set[int]:
     """Items that the user's own doings keep out of the list, pins too."""
-    hidden = set(looks.dismissed[look].tolist())
+    hidden = set(lookers.dismissed[look])
     if rules.bought == "drop":
-        hidden.update(looks.bought[look].tolist())
-    recent = looks.recent[look].tolist()
+        hidden.update(lookers.bought[look])
+    recent = lookers.recent[look]
     if rules.seen == "drop":
         hidden.update(recent)
-    elif rules.current == "drop" and recent and looks.here[look][0]:
+    elif rules.current == "drop" and recent and lookers.here[look][0]:
         hidden.add(recent[0])
     return hidden

@@ -6,17 +6,22 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
+import msgpack
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
+from shopguide import lists
 from shopguide._core import Parts
 from shopguide.catalogue import Catalogue
 from shopguide.context import is_segment, said_of
 from shopguide.rank.interests import Interests
-from shopguide.rank.policy import Chosen, Policy
-from shopguide.rank.reasons import Reasons, parts_for
+from shopguide.rank.policy import Chosen, Lookers, Policy
+from shopguide.rank.reasons import NAMED_SHARE, REASONS, TOLD_FIRST, Reasons, parts_for
 from shopguide.records import Batch, Slate
 from shopguide.settings import Settings
+
+_EXPLORED = {0: b"", lists.PINNED: b"", lists.EXPLORED: b',"explored":true'}
 
 
 class _Listed(NamedTuple):
@@ -24,6 +29,7 @@ class _Listed(NamedTuple):
 
     item: list[int]
     score: list[float]
+    best: list[int]  # rows, of each look those with the highest score first
     parts: Parts
     said: Callable[[int], str]  # a cause that is no item, in words; empty: it is one
 
@@ -34,6 +40,7 @@ class Ranker:
     def __init__(self, settings: Settings) -> None:
         self.catalogue = Catalogue()
         self._interests = Interests(self.catalogue)
+        self._reasons = Reasons(self.catalogue)
         self._policy = Policy(settings.rank, self.catalogue, settings.learn.session_gap)
         self._min_shoppers = settings.rank.min_shoppers
         self._welcome = [rule.because for rule in settings.score.rules]
@@ -43,18 +50,25 @@ class Ranker:
         return [name for item in self.catalogue.learn(batch) if (name := self.catalogue.name(item)) is not None]
 
     def rank(self, slate: Slate) -> list[dict[str, Any]]:
-        """A recommendation for each look of the slate, ready to push; ``why`` of an item holds its whole sum, for
+        """A recommendation for each look of the slate; ``why`` of an item holds its whole sum, for
         :func:`shopguide.rank.reasons.explain`."""
-        bounds = np.searchsorted(slate.candidates.look, np.arange(len(slate.looks) + 1)).tolist()
-        interests = self._interests.of(slate.candidates)
+        return list(map(lists.unpack, self.packed(slate)))
+
+    def packed(self, slate: Slate) -> list[bytes]:
+        """The same, each packed (:mod:`shopguide.lists`) and ready to push."""
+        candidates = slate.candidates
+        bounds = np.searchsorted(candidates.look, np.arange(len(slate.looks) + 1)).tolist()
+        interests = self._interests.of(candidates)
         listed = _Listed(
-            slate.candidates.item.tolist(),
-            slate.candidates.score.tolist(),
-            parts_for(slate.candidates, self._min_shoppers, interests),
+            candidates.item.tolist(),
+            candidates.score.tolist(),
+            np.lexsort((-candidates.score, candidates.look)).tolist(),
+            parts_for(candidates, self._min_shoppers, interests),
             partial(self._said, interests),
         )
+        lookers = Lookers(slate.looks)
         return [
-            self._recommendation(slate, look, listed, range(bounds[look], bounds[look + 1]))
+            self._list(slate, lookers, look, listed, range(bounds[look], bounds[look + 1]))
             for look in range(len(slate.looks))
         ]
 
@@ -64,40 +78,47 @@ class Ranker:
     def load(self, state: dict[str, NDArray[Any]]) -> None:
         self.catalogue.load(state)
 
-    def _recommendation(self, slate: Slate, look: int, listed: _Listed, rows: range) -> dict[str, Any]:
-        looks = slate.looks
-        slot, about = looks.slot.bytes_at(look).decode(), int(looks.about[look])
-        chosen = self._policy.choose(looks, look, slot, listed.item, listed.score, rows)
-        did = dict(zip(looks.recent[look].tolist(), looks.recent_kind[look].tolist(), strict=True))
-        reasons = Reasons(self.catalogue, did, listed.parts, rows, listed.said)
-        items = [self._item(place, listed, reasons) for place in chosen]
-        return {
-            "user": int(looks.user[look]),
+    def _list(self, slate: Slate, lookers: Lookers, look: int, listed: _Listed, rows: range) -> bytes:
+        about = lookers.about[look]
+        best = listed.best[rows.start : rows.stop]
+        chosen = self._policy.choose(lookers, look, listed.item, listed.score, best)
+        did = dict(zip(lookers.recent[look], lookers.recent_kind[look], strict=True))
+        causes, told = self._reasons.told(listed.parts.causes(rows.start, rows.stop), did, listed.said)
+        rows_, tags = [-1 if one.row is None else one.row for one in chosen], bytes([one.tag for one in chosen])
+        said = {
+            "user": lookers.user[look],
             "partition": slate.partition,
-            "offset": int(looks.offset[look]),
-            "slot": slot,
+            "offset": lookers.offset[look],
+            "slot": lookers.slot[look],
             "about": (self.catalogue.name(about) or "") if about else "",
-            "intent": round(float(looks.intent[look]), 4),
-            "items": items,
-            "causes": reasons.causes,
-            "times": {
-                "event": float(looks.event_time[look]),
-                "logged": float(looks.logged[look]),
-                "scored": slate.scored,
-            },
+            "intent": round(lookers.intent[look], 4),
+            "times": {"event": lookers.event_time[look], "logged": lookers.logged[look], "scored": slate.scored},
+            "items": [self.catalogue.card(one.item).name for one in chosen],
+            "json": self._json(chosen, rows_, tags, listed, told),
+            "causes": orjson.dumps(causes),
+            "why": [tags, *listed.parts.packed(rows_, [one.factor for one in chosen])],
         }
+        return msgpack.packb(said)  # type: ignore[no-any-return]
+
+    def _json(
+        self, chosen: list[Chosen], rows: list[int], tags: bytes, listed: _Listed, told: Mapping[int, dict[int, bytes]]
+    ) -> list[bytes]:
+        """Each item as clients get it."""
+        counts, causes, ways, shares = listed.parts.heaviest(rows, tags, REASONS, NAMED_SHARE)
+        scores = [0.0 if one.row is None else listed.score[one.row] * one.factor for one in chosen]
+        numbers = orjson.dumps(scores + shares)[1:-1].split(b",")
+        reasons = [
+            told[cause][way] + share + b"}"
+            for cause, way, share in zip(causes, ways, numbers[len(scores) :], strict=True)
+        ]
+        items, at = [], 0
+        for one, count, score in zip(chosen, counts, numbers, strict=False):
+            card = self.catalogue.card(one.item)
+            why = b",".join((*TOLD_FIRST[one.tag], *reasons[at : at + count]))
+            items.append(b'%b%b%b%b,"reasons":[%b]}' % (card.before, score, card.after, _EXPLORED[one.tag], why))
+            at += count
+        return items
 
     def _said(self, interests: Mapping[int, str], cause: int) -> str:
         """A cause that is no item, in words; empty: it is one."""
         return said_of(cause, self._welcome) if is_segment(cause) else interests.get(cause, "")
-
-    def _item(self, place: Chosen, listed: _Listed, reasons: Reasons) -> dict[str, Any]:
-        item, row, factor, pinned, explored = place
-        said = self.catalogue.card(item).copy()
-        if row is not None:
-            said["score"] = listed.score[row] * factor
-        if explored:
-            said["explored"] = True
-        said["reasons"] = reasons.told(row, pinned, explored)
-        said["why"] = reasons.why(row, factor, pinned, explored)
-        return said

@@ -1,7 +1,7 @@
 """Why an item is in a list: the parts of its score, in words. Nothing is said that is not a part of it.
 
-A list carries its parts as numbers. Words are made of the few that are told with it, and of all where somebody asks
-(:func:`explain`), which needs nothing but the list.
+A list carries its parts as numbers. Words are made of the few that are told with it, as JSON, and of all where somebody
+asks (:func:`explain`), which needs nothing but the list.
 """
 
 from __future__ import annotations
@@ -10,14 +10,17 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+import orjson
 
 from shopguide._core import Parts
-from shopguide.catalogue import Catalogue
+from shopguide.catalogue import Card, Catalogue
+from shopguide.lists import EXPLORED, PINNED
 from shopguide.rank.interests import PROFILE
 from shopguide.records import BASE, SIGNALS, SIMILAR, TRENDING, Candidates, Kind
 
 REASONS = 3  # most reasons on an item
 NAMED_SHARE = 0.05  # a cause below this share of the score is not worth a reason
+CAUSES, WAYS = 1 << 12, 64  # most causes of which it is kept what is told of them, and of each the most ways
 NEW = {"signal": "explore", "because": "", "title": "", "amount": 0.0, "text": "new here"}
 PICK = {"signal": "pick", "because": "", "title": "", "amount": 0.0, "text": "picked by our experts"}
 
@@ -92,6 +95,17 @@ _SAME_WORDS = np.array([_WITHOUT_CAUSE.index(text) for text in _WITHOUT_CAUSE], 
 _WORDS = [WORDS[name] for name in SIGNALS]
 
 
+def _before_share(text: str, because: str) -> bytes:
+    """A reason as JSON, up to its share."""
+    return orjson.dumps({"text": text, "because": because, "share": 0})[:-2]
+
+
+_UNNAMED = {signal << 32: _before_share(text, "") for signal, text in enumerate(_WITHOUT_CAUSE)}
+_PICK, _NEW = (_before_share(part["text"], "") + b"0.0}" for part in (PICK, NEW))
+TOLD_FIRST: dict[int, tuple[bytes, ...]] = {0: (), PINNED: (_PICK,), EXPLORED: (_NEW,)}
+"""The reasons of items that are in a list without a score, as JSON."""
+
+
 def parts_for(candidates: Candidates, min_shoppers: int, interests: Mapping[int, str]) -> Parts:
     """The parts of candidates' scores, each candidate's largest first. Where fewer than ``min_shoppers`` distinct ones
     are behind a pair of items, it is not said which other one it was; nor which interest, where it has no words among
@@ -104,50 +118,53 @@ def parts_for(candidates: Candidates, min_shoppers: int, interests: Mapping[int,
     return Parts(*columns, min_shoppers, _MAY_BE_UNNAMED, _SAME_WORDS)
 
 
+class Told(dict[int, bytes]):
+    """The reasons that name one cause, as JSON up to their share, by signal << 32 | shared: made when first told.
+    ``card`` is what the cause was made of, where it is an item."""
+
+    def __init__(self, cause: Cause, card: Card | None) -> None:
+        self.cause, self.card = cause, card
+
+    def __missing__(self, way: int) -> bytes:
+        if len(self) == WAYS:
+            self.clear()
+        text = _WORDS[way >> 32](self.cause, way & 0xFFFFFFFF)
+        self[way] = made = _before_share(text, self.cause.name)
+        return made
+
+
 class Reasons:
-    """Reasons for one look's list. ``did``: the user's items, and the strongest kind of event with each; ``said``: what
-    speaks for the list's and is no item, in words, by its key; empty: it is an item."""
+    """What is told of causes, kept from list to list as long as nothing that it says changes."""
 
-    def __init__(
-        self, catalogue: Catalogue, did: dict[int, int], parts: Parts, rows: range, said: Callable[[int], str]
-    ) -> None:
-        self._parts = parts
-        self.causes: list[tuple[int, str, str, int]] = [
-            (cause, "", text, int(Kind.VIEW))
-            if (text := said(cause))
-            else (cause, catalogue.name(cause) or "", catalogue.title(cause), did.get(cause, int(Kind.VIEW)))
-            for cause in parts.causes(rows.start, rows.stop)
-        ]
-        """Key, id and title of each item that speaks for the list's, and the strongest kind of event with it; of what
-        is no item its key and words, without an id."""
-        self._named = _named(self.causes)
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._told: dict[tuple[int, int | str], Told] = {}
 
-    def told(self, row: int | None, pinned: bool, explored: bool) -> list[dict[str, Any]]:
-        """What weighs most for a candidate, with its share; the very first always, and before it what put the item
-        there without a score."""
-        told: list[dict[str, Any]] = []
-        if pinned or explored:
-            first = _unscored({"pinned": pinned, "explored": explored})
-            told += [{"text": part["text"], "because": "", "share": 0.0} for part in first]
-        heaviest = [] if row is None else self._parts.heaviest(row, REASONS - len(told), NAMED_SHARE, not told)
-        for signal, because, shared, share in heaviest:
-            cause = self._named.get(because, NOTHING)
-            text = _WORDS[signal](cause, shared) if because else _WITHOUT_CAUSE[signal]
-            told.append({"text": text, "because": cause.name, "share": share})
-        return told
+    def told(
+        self, keys: list[int], did: Mapping[int, int], said: Callable[[int], str]
+    ) -> tuple[list[tuple[int, str, str, int]], dict[int, dict[int, bytes]]]:
+        """Of what speaks for the items of a list: key, id and title of each item, and the strongest kind of event with
+        it, which ``did`` says; of what is no item its key and words, without an id, as ``said`` has them. And all that
+        is told of each, by its key."""
+        causes, told = [], {0: _UNNAMED}
+        for key in keys:
+            if text := said(key):
+                kind, one = int(Kind.VIEW), self._one(key, text, text, int(Kind.VIEW), None)
+            else:
+                kind, card = did.get(key, int(Kind.VIEW)), self._catalogue.card(key)
+                one = self._one(key, kind, card.title, kind, card)
+            causes.append((key, one.cause.name, one.cause.title, kind))
+            told[key] = one
+        return causes, told
 
-    def why(self, row: int | None, factor: float, pinned: bool, explored: bool) -> dict[str, Any]:
-        """A candidate's parts as columns, little-endian, amounts times ``factor``, and whether an expert pinned the
-        item, or it is tried as a new one; None: it is no candidate, and has none."""
-        signal, because, amount, shared = (b"",) * 4 if row is None else self._parts.packed(row, factor)
-        return {
-            "pinned": pinned,
-            "explored": explored,
-            "signal": signal,
-            "because": because,
-            "amount": amount,
-            "shared": shared,
-        }
+    def _one(self, key: int, which: int | str, title: str, kind: int, card: Card | None) -> Told:
+        one = self._told.get((key, which))
+        if one is None or one.card is not card:
+            if len(self._told) >= CAUSES:
+                self._told.clear()
+            name = (card.name or "") if card else ""
+            one = self._told[key, which] = Told(Cause.of(name, title, kind), card)
+        return one
 
 
 def explain(recommendation: dict[str, Any], item: str) -> dict[str, Any] | None:
@@ -195,6 +212,6 @@ def _named(causes: Iterable[tuple[int, str, str, int]]) -> dict[int, Cause]:
 
 
 def _unpacked(why: dict[str, Any]) -> list[tuple[int, int, float, int]]:
-    """The parts that :meth:`Reasons.why` gave."""
+    """The parts that the columns hold."""
     columns = zip(("signal", "because", "amount", "shared"), ("<u1", "<u8", "<f8", "<u4"), strict=True)
     return list(zip(*(np.frombuffer(why[name], dtype).tolist() for name, dtype in columns), strict=True))
