@@ -225,9 +225,9 @@ def chosen(w: World, policy: str = "on") -> list[int]:
     settings = RankSettings.model_validate({**w.rules, "policy": policy, "slots": w.slots})
     best = sorted(range(len(items)), key=lambda row: -scores[row])
     places = Policy(settings, catalogue(w), GAP).choose(Lookers(looks), 0, items, scores, best)
-    assert all(place.row is None or items[place.row] == place.item for place in places)
-    assert not (w.rules.get("explore", 0) == 0 and not w.slots) or not any(place.tag == EXPLORED for place in places)
-    return [place.item for place in places]
+    assert all(row == -1 or items[row] == card.item for card, row, _, _ in places)
+    assert not (w.rules.get("explore", 0) == 0 and not w.slots) or not any(tag == EXPLORED for _, _, _, tag in places)
+    return [card.item for card, *_ in places]
 
 
 @given(WORLDS)

@@ -131,9 +131,18 @@ class Parts:
         words: ArrayLike,
     ) -> None: ...
     def causes(self, first: int, last: int) -> list[int]: ...
-    def heaviest(
-        self, rows: Sequence[int], told: bytes, most: int, least: float
-    ) -> tuple[list[int], list[int], list[int], list[float]]: ...
+    def items(
+        self,
+        cards: Sequence[Any],
+        scores: Sequence[bytes],
+        rows: Sequence[int],
+        tags: bytes,
+        told: Mapping[int, Mapping[int, bytes]],
+        shares: Mapping[float, bytes],
+        openings: Sequence[bytes],
+        most: int,
+        least: float,
+    ) -> list[bytes]: ...
     def packed(self, rows: Sequence[int], factors: Sequence[float]) -> tuple[bytes, bytes, bytes, bytes, bytes]: ...
 
 class Audience:

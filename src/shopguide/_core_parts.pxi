@@ -7,7 +7,7 @@ cdef double _to_4_decimals(double value) except *:
 
 
 cdef class Parts:
-    """The parts of candidates' scores, each candidate's largest first, and what of them is told as reasons.
+    """The parts of candidates' scores, and what of them is told as reasons.
 
     Those of candidate x are at starts[x]:starts[x + 1] (uint32[n + 1]) of signal uint8[m], because uint64[m], amount
     float64[m], shared uint32[m]. Where fewer than ``min_shoppers`` are behind a part of a signal that may be unnamed
@@ -21,7 +21,8 @@ cdef class Parts:
     cdef double[::1] amount
     cdef uint32_t[::1] shared
     cdef const uint8_t[::1] words
-    cdef size_t candidates
+    cdef uint8_t[::1] ordered  # whether a candidate's parts have their largest first: sorted when it is first listed
+    cdef size_t candidates, longest
 
     def __cinit__(self, starts, signal, because, amount, shared, uint32_t min_shoppers, unnamed, words):
         cdef const uint8_t[::1] may = np.ascontiguousarray(unnamed, np.uint8)
@@ -39,12 +40,18 @@ cdef class Parts:
                 raise ValueError(f"signal {self.signal[x]} is out of range")
             if self.shared[x] < min_shoppers and may[self.signal[x]]:
                 self.because[x] = 0
+        self.ordered = np.zeros(self.candidates, np.uint8)
+        self.longest = 0
         for x in range(self.candidates):
-            self.sort(self.starts[x], self.starts[x + 1])
+            self.longest = max(self.longest, self.starts[x + 1] - self.starts[x])
 
-    cdef void sort(self, size_t begin, size_t end) noexcept:
-        """The largest first; equal ones stay in their order."""
-        cdef size_t x, at
+    cdef int sort(self, size_t row) except -1:
+        """A candidate's largest part first; equal ones stay in their order."""
+        self.inside(row, row + 1)
+        if self.ordered[row]:
+            return 0
+        self.ordered[row] = 1
+        cdef size_t x, at, begin = self.starts[row], end = self.starts[row + 1]
         cdef uint8_t signal
         cdef uint64_t because
         cdef double amount
@@ -81,38 +88,42 @@ cdef class Parts:
         finally:
             free(found)
 
-    def heaviest(self, rows, const uint8_t[::1] told, size_t most, double least):
-        """The reasons that weigh most for each of ``rows`` (-1: no candidate, and without any), at most ``most``, and
-        one fewer where one is ``told`` already: (how many each has, causes, ways, shares), lists.
+    def items(self, cards, scores, rows, const uint8_t[::1] tags, told, shares, openings, size_t most, double least):
+        """The items of a list as JSON: card.before, its score, card.after, openings[tag], the reasons and ``]}``.
 
-        A reason's share (0..1, to 4 decimals) is that of all that speaks for the candidate; its way is signal << 32 |
-        shared of its largest part, without ``shared`` where it has no cause: 0. Parts with one cause are one reason, or
-        with the same words where they have none. None has a share below ``least``, but a row's first where none is
-        told. Raises IndexError beyond the candidates."""
-        cdef list counts = [], causes = [], ways = [], shares = []
-        cdef size_t at, x, longest = 0
-        for x in range(self.candidates):
-            longest = max(longest, self.starts[x + 1] - self.starts[x])
-        _of_one_length(len(rows), told.shape[0])
-        cdef size_t *first = <size_t *>malloc(longest * (sizeof(size_t) + sizeof(double)) + 1)
-        if first == NULL:
+        All are bytes; ``rows`` the candidates, -1 for an item that is none. An opening is up to where the reasons begin
+        or, of a tag that is not 0, behind the first one. Reasons are what weighs most: told[cause][way] and
+        shares[share], at most ``most`` in all. A share is that of all that speaks for the candidate (0..1, to 4
+        decimals); way is signal << 32 | shared of the cause's largest part, without ``shared`` where there is no cause:
+        0. Parts with one cause are one reason, or with the same words where they have none. None has a share below
+        ``least``, but the very first. Raises IndexError beyond the candidates."""
+        cdef size_t n = _of_one_length(len(cards), len(scores)), at
+        cdef list found = [], pieces
+        _of_one_length(n, len(rows), tags.shape[0])
+        cdef size_t *room = <size_t *>malloc(self.longest * (sizeof(size_t) + sizeof(double)) + 1)
+        if room == NULL:
             raise MemoryError()
         try:
-            for at in range(<size_t>told.shape[0]):
-                counts.append(self.weigh(rows[at], told[at] != 0, most, least, first, longest, causes, ways, shares))
+            for at in range(n):
+                card = cards[at]
+                pieces = [card.before, scores[at], card.after, openings[tags[at]]]
+                self.tell(rows[at], tags[at] != 0, most, least, room, told, shares, pieces)
+                pieces.append(b"]}")
+                found.append(b"".join(pieces))
         finally:
-            free(first)
-        return counts, causes, ways, shares
+            free(room)
+        return found
 
-    cdef Py_ssize_t weigh(self, Py_ssize_t row, bint told, size_t most, double least, size_t *first, size_t longest,
-                          list causes, list ways, list shares) except -1:
-        """How many reasons of a candidate were added. ``first``: room for its parts, and behind it for their sums."""
+    cdef int tell(self, Py_ssize_t row, bint told_one, size_t most, double least, size_t *first, told, shares,
+                  list pieces) except -1:
+        """Add a candidate's reasons. ``first``: room for its parts, and behind it for their sums."""
         if row < 0:
             return 0
-        self.inside(row, row + 1)
-        cdef size_t begin = self.starts[row], end = self.starts[row + 1], x, g, best, groups = 0, found = 0
-        cdef double *sums = <double *>(first + longest)
+        self.sort(row)
+        cdef size_t begin = self.starts[row], end = self.starts[row + 1], x, g, best, groups = 0, said = told_one
+        cdef double *sums = <double *>(first + self.longest)
         cdef double share, all_ = 0
+        cdef uint64_t way
         for x in range(begin, end):
             all_ += max(self.amount[x], 0)
             for g in range(groups):
@@ -122,34 +133,36 @@ cdef class Parts:
             else:
                 first[groups], sums[groups] = x, self.amount[x]
                 groups += 1
-        while groups and found + told < most:
+        while groups and said < most:
             best = 0
             for g in range(1, groups):
                 if sums[g] > sums[best]:
                     best = g
             x, share = first[best], sums[best] / (all_ if all_ > 0 else INFINITY)
-            if share < least and (found or told):
+            if share < least and said:
                 break
-            found += 1
-            causes.append(self.because[x])
-            ways.append(<uint64_t>self.signal[x] << 32 | (self.shared[x] if self.because[x] else 0))
-            shares.append(_to_4_decimals(share))
+            if said:
+                pieces.append(b",")
+            said += 1
+            way = <uint64_t>self.signal[x] << 32 | (self.shared[x] if self.because[x] else 0)
+            pieces.append(told[self.because[x]][way])
+            pieces.append(shares[_to_4_decimals(share) + 0.0])
             groups -= 1
             for g in range(best, groups):
                 first[g], sums[g] = first[g + 1], sums[g + 1]
-        return found
+        return 0
 
     def packed(self, rows, factors):
-        """The parts of ``rows`` (-1: no candidate, and without any), one row's after the other's, as columns,
-        little-endian: (uint32 how many each has, signal, because, amount times the row's factor, shared). Raises
-        IndexError beyond the candidates."""
+        """The parts of ``rows`` (-1: no candidate, and without any), each row's largest first, one row's after the
+        other's, as columns, little-endian: (uint32 how many each has, signal, because, amount times the row's factor,
+        shared). Raises IndexError beyond the candidates."""
         cdef size_t n = 0, at = 0, begin, m, x
         cdef Py_ssize_t row
         cdef double factor
         _of_one_length(len(rows), len(factors))
         for row in rows:
             if row >= 0:
-                self.inside(row, row + 1)
+                self.sort(row)
                 n += self.starts[row + 1] - self.starts[row]
         counts = PyBytes_FromStringAndSize(NULL, len(rows) * sizeof(uint32_t))
         signal, because = PyBytes_FromStringAndSize(NULL, n), PyBytes_FromStringAndSize(NULL, n * sizeof(uint64_t))

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, islice, pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
-from shopguide.catalogue import Catalogue
+from shopguide.catalogue import NO_PRODUCT, Card, Catalogue
 from shopguide.chance import number, seed_of
 from shopguide.columns import Ragged
 from shopguide.lists import EXPLORED, PINNED
@@ -21,14 +21,9 @@ _NO_USER = (SIMILAR.decode(), TRENDING.decode())  # their lists answer a questio
 _NO_PICKS = InForce({}, {})
 
 
-class Chosen(NamedTuple):
-    """A place in a list. ``row`` is that of the candidate, None for a pin, or a new item to be tried, that is none;
-    ``factor`` is what a pick and the item's age put on the score; ``tag``: PINNED, EXPLORED or 0."""
-
-    item: int
-    row: int | None
-    factor: float = 1.0
-    tag: int = 0
+Place = tuple[Card, int, float, int]
+"""Of a list: card, row of the candidate, what a pick and the item's age put on its score, tag. The row is -1 for a pin, or
+a new item that is tried, that is no candidate; the tag PINNED, EXPLORED or 0."""
 
 
 class Lookers:
@@ -60,34 +55,38 @@ class Policy:
 
     def choose(
         self, lookers: Lookers, look: int, items: Sequence[int], scores: Sequence[float], best: Sequence[int]
-    ) -> list[Chosen]:
+    ) -> list[Place]:
         """The list of a look in its slot, best first, from rows of candidates, ``best`` being those with the highest
         score first; no item twice, and no longer than the look says. An item without a name, or with one that another
         item has too, cannot be shown."""
-        n, slot, now = lookers.n[look], lookers.slot[look], lookers.event_time[look]
-        card, entries = self._catalogue.card, self._catalogue.picks
+        n, slot, now, cards = lookers.n[look], lookers.slot[look], lookers.event_time[look], self._catalogue.cards
         if self._settings.policy == "off":
-            return [Chosen(items[row], row) for row in best if card(items[row]).name is not None][:n]
-        rules = self._settings.slots.get(slot, self._settings)
-        picks = entries.in_force(slot, now, segments(lookers.looks, look, self._gap)) if entries else _NO_PICKS
+            return [(card, row, 1.0, 0) for row in best if (card := cards[items[row]]).name is not None][:n]
+        rules, entries = self._settings.slots.get(slot, self._settings), self._catalogue.picks
         hidden = _hidden(rules, lookers, look)
-        caps = _Caps(rules, n, self._tired_of(rules, lookers.recent[look]))
+        places: list[Place] = [
+            (card, row, 1.0, 0)
+            for row in best
+            if (item := items[row]) not in hidden and (card := cards[item]).offered is not None
+        ]
+        limits = _Limits(rules, n, self._tired_of(rules, lookers.recent[look]))
+        picks = entries.in_force(slot, now, segments(lookers.looks, look, self._gap)) if entries else _NO_PICKS
+        if any(picks) or rules.age_half_life is not None:
+            places = self._weighed(rules, now, picks, places, scores)
         explored = lookers.explored[look] if rules.explore else []
-        candidates = self._by_score(rules, now, picks, items, scores, best)
-        others = self._others(rules, hidden, caps, candidates)
-        if not picks.items and not explored:
-            return list(islice(others, n))
+        if not (limits or picks.items or explored):
+            return places[:n]
         row_of = {items[row]: row for row in best}
         pins = self._pins(picks, slot, hidden, row_of, n)
-        for pin in pins.values():
-            caps.add(self._catalogue.product(pin.item))
+        for card, *_ in pins.values():
+            limits.add(card)
+        others = list(islice(filter(limits.take, places), n - len(pins)))
         if explored:
-            shown = list(islice(others, n - len(pins)))
-            new = self._new(explored, picks, row_of, {p.item for p in (*pins.values(), *shown)})
+            known = hidden.union(place[0].item for place in (*pins.values(), *others))
+            new = self._new((item for item in explored if item not in known), picks, row_of)
             free = [at for at in places_of_new(rules.explore, n, lookers.user[look], now) if at not in pins]
-            pins |= dict(zip(free, self._others(rules, hidden, caps, new), strict=False))
-            others = iter(shown)
-        return list(_placed(pins, others, n))
+            pins |= dict(zip(free, filter(limits.take, new), strict=False))
+        return list(_placed(pins, iter(others), n))
 
     def _tired_of(self, rules: PolicySettings, recent: list[int]) -> tuple[Any, int]:
         """The category of the user's newest items in a row, and how often its places in a list are halved for it."""
@@ -97,48 +96,41 @@ class Policy:
         category, row = next(((category, list(row)) for category, row in groupby(categories)), (None, []))
         return category, max(0, len(row) - rules.fatigue + 1)
 
-    def _pins(self, picks: InForce, slot: str, hidden: set[int], row_of: dict[int, int], n: int) -> dict[int, Chosen]:
+    def _pins(self, picks: InForce, slot: str, hidden: set[int], row_of: dict[int, int], n: int) -> dict[int, Place]:
         """Pins by their place in the list, from 0. Of two in one place the newer stays and the older moves down; those
         without one take what is free, the oldest first."""
         pins = [pick for pick in picks.items.values() if pick.action == "pin"]
         placed = sorted((pick for pick in reversed(pins) if pick.position), key=lambda pick: pick.position)
-        taken: dict[int, Chosen] = {}
+        taken: dict[int, Place] = {}
         for pick in (*placed, *(pick for pick in pins if not pick.position)):
-            item = pick.item
-            offered = item not in hidden and self._catalogue.card(item).offered is not None
-            if not offered or (item not in row_of and slot in _NO_USER):
+            item, card = pick.item, self._catalogue.cards[pick.item]
+            if item in hidden or card.offered is None or (item not in row_of and slot in _NO_USER):
                 continue
             place = max(pick.position - 1, 0)
             while place in taken:
                 place += 1
             if place < n:
-                taken[place] = Chosen(item, row_of.get(item), tag=PINNED)
+                taken[place] = (card, row_of.get(item, -1), 1.0, PINNED)
         return taken
 
-    def _by_score(
-        self,
-        rules: PolicySettings,
-        now: float,
-        picks: InForce,
-        items: Sequence[int],
-        scores: Sequence[float],
-        best: Sequence[int],
-    ) -> Iterable[Chosen]:
-        """Candidates that are neither pinned nor blocked, best first."""
-        if not any(picks) and rules.age_half_life is None:
-            return (Chosen(items[row], row) for row in best)
-        said = {row: self._word_on(items[row], picks) for row in sorted(best)}
-        factor = {
-            row: PICK_FACTOR.get(action, 1.0) * self._youth(rules, items[row], now) for row, action in said.items()
-        }
-        ordered = sorted(said, key=lambda row: scores[row] * factor[row], reverse=True)
-        return (Chosen(items[row], row, factor[row]) for row in ordered if said[row] not in ("pin", "block"))
+    def _weighed(
+        self, rules: PolicySettings, now: float, picks: InForce, places: list[Place], scores: Sequence[float]
+    ) -> list[Place]:
+        """Those that are neither pinned nor blocked, with their factors, best first."""
+        found: list[Place] = []
+        for card, row, _, tag in sorted(places, key=lambda place: place[1]):
+            action = self._word_on(card.item, picks)
+            if action not in ("pin", "block"):
+                factor = PICK_FACTOR.get(action, 1.0) * self._youth(rules, card.item, now)
+                found.append((card, row, factor, tag))
+        return sorted(found, key=lambda place: scores[place[1]] * place[2], reverse=True)
 
-    def _new(self, items: list[int], picks: InForce, row_of: dict[int, int], known: set[int]) -> Iterator[Chosen]:
-        """Items to be tried that the list has not anyhow, and that no expert blocks."""
+    def _new(self, items: Iterable[int], picks: InForce, row_of: dict[int, int]) -> Iterator[Place]:
+        """Those to be tried that can be offered and that no expert blocks."""
         for item in items:
-            if item not in known and self._word_on(item, picks) != "block":
-                yield Chosen(item, row_of.get(item), tag=EXPLORED)
+            card = self._catalogue.cards[item]
+            if card.offered is not None and self._word_on(item, picks) != "block":
+                yield card, row_of.get(item, -1), 1.0, EXPLORED
 
     def _youth(self, rules: PolicySettings, item: int, now: float) -> float:
         """What an item's age leaves of its score."""
@@ -153,19 +145,9 @@ class Policy:
         pick = picks.items.get(item) or picks.categories.get(category)
         return pick.action if pick else ""
 
-    def _others(
-        self, rules: PolicySettings, hidden: set[int], caps: _Caps, candidates: Iterable[Chosen]
-    ) -> Iterator[Chosen]:
-        """The candidates that may be in the list, counted against its limits as they come."""
-        card, limited, any_price = self._catalogue.card, bool(caps), rules.price_min is None and rules.price_max is None
-        for place in candidates:
-            product = None if place.item in hidden else card(place.item).offered
-            if product is not None and (any_price or _in_range(rules, product)) and (not limited or caps.take(product)):
-                yield place
 
-
-def _placed(pins: dict[int, Chosen], others: Iterator[Chosen], n: int) -> Iterator[Chosen]:
-    """At most ``n``: the pins in their places (from 0), the others between them and then the pins that are left."""
+def _placed(pins: dict[int, Place], others: Iterator[Place], n: int) -> Iterator[Place]:
+    """At most ``n``: the pins in their places (from 0), between them the others, and at the end the pins left over."""
     for at in range(n):
         place = pins.pop(at, None) or next(others, None) or (pins.pop(min(pins)) if pins else None)
         if place is None:
@@ -173,9 +155,9 @@ def _placed(pins: dict[int, Chosen], others: Iterator[Chosen], n: int) -> Iterat
         yield place
 
 
-class _Caps:
-    """How many of a brand and of a category a list of ``n`` holds, where there is a limit. ``tired``: a category, and
-    how often its limit is halved; one always stays."""
+class _Limits:
+    """What a list of ``n`` may hold: prices in a range, and so many of a brand and of a category, where there is a limit.
+    ``tired``: a category, and how often its limit is halved; one always stays."""
 
     def __init__(self, rules: PolicySettings, n: int, tired: tuple[Any, int]) -> None:
         category, halvings = tired
@@ -184,24 +166,28 @@ class _Caps:
         self._counts = [
             (attribute, most or n, special, Counter[Any]()) for attribute, most, special in limits if most or special
         ]
+        self._prices = rules.price_min, rules.price_max
 
     def __bool__(self) -> bool:
         """Whether there is any limit."""
-        return bool(self._counts)
+        return bool(self._counts) or self._prices != (None, None)
 
-    def take(self, product: dict[str, Any]) -> bool:
-        """Hold one more such product, where that is within every limit."""
+    def take(self, place: Place) -> bool:
+        """Hold one more item, where that is within every limit."""
+        product = place[0].offered or NO_PRODUCT
+        if not _in_range(self._prices, product.get("price")):
+            return False
         for attribute, most, special, counts in self._counts:
             value = product.get(attribute)
             if value and counts[value] >= special.get(value, most):
                 return False
-        self.add(product)
+        self.add(place[0])
         return True
 
-    def add(self, product: dict[str, Any]) -> None:
-        """The list holds this one too."""
+    def add(self, card: Card) -> None:
+        """The list holds this one too, whatever the limits."""
         for attribute, _, _, counts in self._counts:
-            counts[product.get(attribute)] += 1
+            counts[(card.offered or NO_PRODUCT).get(attribute)] += 1
 
 
 def places_of_new(share: float, n: int, user: int, now: float) -> list[int]:
@@ -213,12 +199,9 @@ def places_of_new(share: float, n: int, user: int, now: float) -> list[int]:
     return [1 + int((part + begin) * (n - 1) / places) for part in range(places)]
 
 
-def _in_range(rules: PolicySettings, product: dict[str, Any]) -> bool:
-    price = product.get("price")
-    if price is None:
-        return True
-    above = rules.price_min is None or price >= rules.price_min
-    return above and (rules.price_max is None or price <= rules.price_max)
+def _in_range(prices: tuple[float | None, float | None], price: float | None) -> bool:
+    least, most = prices
+    return price is None or ((least is None or price >= least) and (most is None or price <= most))
 
 
 def segments(looks: Looks, look: int, gap: float) -> frozenset[str]:

@@ -16,12 +16,10 @@ from shopguide._core import Parts
 from shopguide.catalogue import Catalogue
 from shopguide.context import is_segment, said_of
 from shopguide.rank.interests import Interests
-from shopguide.rank.policy import Chosen, Lookers, Policy
-from shopguide.rank.reasons import NAMED_SHARE, REASONS, TOLD_FIRST, Reasons, parts_for
+from shopguide.rank.policy import Lookers, Policy
+from shopguide.rank.reasons import NAMED_SHARE, OPENINGS, REASONS, UNNAMED_REASONS, Reasons, Shares, parts_for
 from shopguide.records import Batch, Slate
 from shopguide.settings import Settings
-
-_EXPLORED = {0: b"", lists.PINNED: b"", lists.EXPLORED: b',"explored":true'}
 
 
 class _Listed(NamedTuple):
@@ -40,7 +38,7 @@ class Ranker:
     def __init__(self, settings: Settings) -> None:
         self.catalogue = Catalogue()
         self._interests = Interests(self.catalogue)
-        self._reasons = Reasons(self.catalogue)
+        self._reasons, self._shares = Reasons(self.catalogue), Shares()
         self._policy = Policy(settings.rank, self.catalogue, settings.learn.session_gap)
         self._min_shoppers = settings.rank.min_shoppers
         self._welcome = [rule.because for rule in settings.score.rules]
@@ -79,12 +77,13 @@ class Ranker:
         self.catalogue.load(state)
 
     def _list(self, slate: Slate, lookers: Lookers, look: int, listed: _Listed, rows: range) -> bytes:
-        about = lookers.about[look]
-        best = listed.best[rows.start : rows.stop]
-        chosen = self._policy.choose(lookers, look, listed.item, listed.score, best)
+        parts, about = listed.parts, lookers.about[look]
+        places = self._policy.choose(lookers, look, listed.item, listed.score, listed.best[rows.start : rows.stop])
+        cards, at, factors, tags = zip(*places, strict=True) if places else ((),) * 4
+        tags = bytes(tags)
+        scores = [listed.score[row] * factor if row >= 0 else 0.0 for row, factor in zip(at, factors, strict=True)]
         did = dict(zip(lookers.recent[look], lookers.recent_kind[look], strict=True))
-        causes, told = self._reasons.told(listed.parts.causes(rows.start, rows.stop), did, listed.said)
-        rows_, tags = [-1 if one.row is None else one.row for one in chosen], bytes([one.tag for one in chosen])
+        told = self._reasons.told(parts.causes(rows.start, rows.stop), did, listed.said)
         said = {
             "user": lookers.user[look],
             "partition": slate.partition,
@@ -93,31 +92,22 @@ class Ranker:
             "about": (self.catalogue.name(about) or "") if about else "",
             "intent": round(lookers.intent[look], 4),
             "times": {"event": lookers.event_time[look], "logged": lookers.logged[look], "scored": slate.scored},
-            "items": [self.catalogue.card(one.item).name for one in chosen],
-            "json": self._json(chosen, rows_, tags, listed, told),
-            "causes": orjson.dumps(causes),
-            "why": [tags, *listed.parts.packed(rows_, [one.factor for one in chosen])],
+            "items": [card.name for card in cards],
+            "json": parts.items(
+                cards,
+                orjson.dumps(scores)[1:-1].split(b",") if places else (),
+                at,
+                tags,
+                {0: UNNAMED_REASONS, **told},
+                self._shares,
+                OPENINGS,
+                REASONS,
+                NAMED_SHARE,
+            ),
+            "causes": orjson.dumps([one.said for one in told.values()]),
+            "why": [tags, *parts.packed(at, factors)],
         }
         return msgpack.packb(said)  # type: ignore[no-any-return]
-
-    def _json(
-        self, chosen: list[Chosen], rows: list[int], tags: bytes, listed: _Listed, told: Mapping[int, dict[int, bytes]]
-    ) -> list[bytes]:
-        """Each item as clients get it."""
-        counts, causes, ways, shares = listed.parts.heaviest(rows, tags, REASONS, NAMED_SHARE)
-        scores = [0.0 if one.row is None else listed.score[one.row] * one.factor for one in chosen]
-        numbers = orjson.dumps(scores + shares)[1:-1].split(b",")
-        reasons = [
-            told[cause][way] + share + b"}"
-            for cause, way, share in zip(causes, ways, numbers[len(scores) :], strict=True)
-        ]
-        items, at = [], 0
-        for one, count, score in zip(chosen, counts, numbers, strict=False):
-            card = self.catalogue.card(one.item)
-            why = b",".join((*TOLD_FIRST[one.tag], *reasons[at : at + count]))
-            items.append(b'%b%b%b%b,"reasons":[%b]}' % (card.before, score, card.after, _EXPLORED[one.tag], why))
-            at += count
-        return items
 
     def _said(self, interests: Mapping[int, str], cause: int) -> str:
         """A cause that is no item, in words; empty: it is one."""

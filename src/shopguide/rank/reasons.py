@@ -14,13 +14,13 @@ import orjson
 
 from shopguide._core import Parts
 from shopguide.catalogue import Card, Catalogue
-from shopguide.lists import EXPLORED, PINNED
 from shopguide.rank.interests import PROFILE
 from shopguide.records import BASE, SIGNALS, SIMILAR, TRENDING, Candidates, Kind
 
 REASONS = 3  # most reasons on an item
 NAMED_SHARE = 0.05  # a cause below this share of the score is not worth a reason
 CAUSES, WAYS = 1 << 12, 64  # most causes of which it is kept what is told of them, and of each the most ways
+SHARES = 1 << 14  # most shares that are kept as JSON
 NEW = {"signal": "explore", "because": "", "title": "", "amount": 0.0, "text": "new here"}
 PICK = {"signal": "pick", "because": "", "title": "", "amount": 0.0, "text": "picked by our experts"}
 
@@ -88,6 +88,7 @@ UNNAMED = {
 }
 
 
+_VIEW = int(Kind.VIEW)
 NOTHING = Cause.of("", "", Kind.VIEW)
 _MAY_BE_UNNAMED = np.isin(SIGNALS, list(UNNAMED))
 _WITHOUT_CAUSE = [UNNAMED.get(name) or WORDS[name](NOTHING, 0) for name in SIGNALS]
@@ -100,10 +101,10 @@ def _before_share(text: str, because: str) -> bytes:
     return orjson.dumps({"text": text, "because": because, "share": 0})[:-2]
 
 
-_UNNAMED = {signal << 32: _before_share(text, "") for signal, text in enumerate(_WITHOUT_CAUSE)}
+UNNAMED_REASONS = {signal << 32: _before_share(text, "") for signal, text in enumerate(_WITHOUT_CAUSE)}
 _PICK, _NEW = (_before_share(part["text"], "") + b"0.0}" for part in (PICK, NEW))
-TOLD_FIRST: dict[int, tuple[bytes, ...]] = {0: (), PINNED: (_PICK,), EXPLORED: (_NEW,)}
-"""The reasons of items that are in a list without a score, as JSON."""
+# What comes before an item's reasons, by its tag: those of one that is in a list without a score begin with it.
+OPENINGS = (b',"reasons":[', b',"reasons":[' + _PICK, b',"explored":true,"reasons":[' + _NEW)
 
 
 def parts_for(candidates: Candidates, min_shoppers: int, interests: Mapping[int, str]) -> Parts:
@@ -118,12 +119,23 @@ def parts_for(candidates: Candidates, min_shoppers: int, interests: Mapping[int,
     return Parts(*columns, min_shoppers, _MAY_BE_UNNAMED, _SAME_WORDS)
 
 
+class Shares(dict[float, bytes]):
+    """The end of a reason as JSON, by its share to 4 decimals: of most there are 10,001."""
+
+    def __missing__(self, share: float) -> bytes:
+        if len(self) == SHARES:
+            self.clear()
+        self[share] = made = orjson.dumps(share) + b"}"
+        return made
+
+
 class Told(dict[int, bytes]):
     """The reasons that name one cause, as JSON up to their share, by signal << 32 | shared: made when first told.
-    ``card`` is what the cause was made of, where it is an item."""
+    ``card`` is what the cause was made of, where it is an item; ``said`` what a list says of it, see Reasons.told."""
 
-    def __init__(self, cause: Cause, card: Card | None) -> None:
+    def __init__(self, key: int, cause: Cause, kind: int, card: Card | None) -> None:
         self.cause, self.card = cause, card
+        self.said = (key, cause.name, cause.title, kind)
 
     def __missing__(self, way: int) -> bytes:
         if len(self) == WAYS:
@@ -140,30 +152,25 @@ class Reasons:
         self._catalogue = catalogue
         self._told: dict[tuple[int, int | str], Told] = {}
 
-    def told(
-        self, keys: list[int], did: Mapping[int, int], said: Callable[[int], str]
-    ) -> tuple[list[tuple[int, str, str, int]], dict[int, dict[int, bytes]]]:
-        """Of what speaks for the items of a list: key, id and title of each item, and the strongest kind of event with
-        it, which ``did`` says; of what is no item its key and words, without an id, as ``said`` has them. And all that
-        is told of each, by its key."""
-        causes, told = [], {0: _UNNAMED}
+    def told(self, keys: list[int], did: Mapping[int, int], said: Callable[[int], str]) -> dict[int, Told]:
+        """Of what speaks for the items of a list, by its key: ``said``, key, id and title of an item and the strongest
+        kind of event with it, which ``did`` has; of what is no item key and words, without an id, as ``said`` has it.
+        And all that is told of it."""
+        told, cards = {}, self._catalogue.cards
         for key in keys:
-            if text := said(key):
-                kind, one = int(Kind.VIEW), self._one(key, text, text, int(Kind.VIEW), None)
-            else:
-                kind, card = did.get(key, int(Kind.VIEW)), self._catalogue.card(key)
-                one = self._one(key, kind, card.title, kind, card)
-            causes.append((key, one.cause.name, one.cause.title, kind))
+            text = said(key)
+            kind, card = (_VIEW, None) if text else (did.get(key, _VIEW), cards[key])
+            one = self._told.get((key, text or kind))
+            if one is None or one.card is not card:
+                one = self._make(key, text, kind, card)
             told[key] = one
-        return causes, told
+        return told
 
-    def _one(self, key: int, which: int | str, title: str, kind: int, card: Card | None) -> Told:
-        one = self._told.get((key, which))
-        if one is None or one.card is not card:
-            if len(self._told) >= CAUSES:
-                self._told.clear()
-            name = (card.name or "") if card else ""
-            one = self._told[key, which] = Told(Cause.of(name, title, kind), card)
+    def _make(self, key: int, text: str, kind: int, card: Card | None) -> Told:
+        if len(self._told) >= CAUSES:
+            self._told.clear()
+        cause = Cause.of((card.name or "") if card else "", card.title if card else text, kind)
+        one = self._told[key, text or kind] = Told(key, cause, kind, card)
         return one
 
 
