@@ -138,7 +138,6 @@ class Parts:
         rows: Sequence[int],
         tags: bytes,
         told: Mapping[int, Mapping[int, bytes]],
-        shares: Mapping[float, bytes],
         openings: Sequence[bytes],
         most: int,
         least: float,

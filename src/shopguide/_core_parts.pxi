@@ -6,6 +6,50 @@ cdef double _to_4_decimals(double value) except *:
     return (whole if scaled - whole < 0.5 else whole + 1) / 1e4
 
 
+cdef class _Text:
+    """Bytes that grow, and are taken when they are whole."""
+
+    cdef char *text
+    cdef size_t n, room
+
+    def __dealloc__(self):
+        free(self.text)
+
+    cdef int put(self, const char *more, size_t m) except -1:
+        cdef size_t room = self.room
+        while room < self.n + m:
+            room = 2 * room + 1024
+        if room > self.room:
+            text = <char *>realloc(self.text, room)
+            if text == NULL:
+                raise MemoryError()
+            self.text, self.room = text, room
+        memcpy(self.text + self.n, more, m)
+        self.n += m
+        return 0
+
+    cdef int add(self, bytes more) except -1:
+        return self.put(PyBytes_AsString(more), <size_t>len(more))
+
+    cdef int add_share(self, double share) except -1:
+        """A number of 4 decimals, as JSON."""
+        cdef char[6] text = [48, 46, 48, 48, 48, 48]  # 0.0000
+        cdef int left = <int>(share * 1e4 + 0.5) if 0 <= share < 1 else -1, at, n = 6
+        if left < 0:
+            return self.add(repr(share).encode())
+        for at in range(5, 1, -1):
+            text[at] += left % 10
+            left //= 10
+        while n > 3 and text[n - 1] == 48:
+            n -= 1
+        return self.put(text, n)
+
+    cdef bytes take(self):
+        cdef size_t n = self.n
+        self.n = 0
+        return PyBytes_FromStringAndSize(self.text, n)
+
+
 cdef class Parts:
     """The parts of candidates' scores, and what of them is told as reasons.
 
@@ -88,17 +132,18 @@ cdef class Parts:
         finally:
             free(found)
 
-    def items(self, cards, scores, rows, const uint8_t[::1] tags, told, shares, openings, size_t most, double least):
+    def items(self, cards, scores, rows, const uint8_t[::1] tags, told, openings, size_t most, double least):
         """The items of a list as JSON: card.before, its score, card.after, openings[tag], the reasons and ``]}``.
 
         All are bytes; ``rows`` the candidates, -1 for an item that is none. An opening is up to where the reasons begin
-        or, of a tag that is not 0, behind the first one. Reasons are what weighs most: told[cause][way] and
-        shares[share], at most ``most`` in all. A share is that of all that speaks for the candidate (0..1, to 4
+        or, of a tag that is not 0, behind the first one. Reasons are what weighs most, at most ``most`` in all:
+        told[cause][way], the share and ``}``. A share is that of all that speaks for the candidate (0..1, to 4
         decimals); way is signal << 32 | shared of the cause's largest part, without ``shared`` where there is no cause:
         0. Parts with one cause are one reason, or with the same words where they have none. None has a share below
         ``least``, but the very first. Raises IndexError beyond the candidates."""
         cdef size_t n = _of_one_length(len(cards), len(scores)), at
-        cdef list found = [], pieces
+        cdef _Text text = _Text()
+        cdef list found = []
         _of_one_length(n, len(rows), tags.shape[0])
         cdef size_t *room = <size_t *>malloc(self.longest * (sizeof(size_t) + sizeof(double)) + 1)
         if room == NULL:
@@ -106,16 +151,19 @@ cdef class Parts:
         try:
             for at in range(n):
                 card = cards[at]
-                pieces = [card.before, scores[at], card.after, openings[tags[at]]]
-                self.tell(rows[at], tags[at] != 0, most, least, room, told, shares, pieces)
-                pieces.append(b"]}")
-                found.append(b"".join(pieces))
+                text.add(card.before)
+                text.add(scores[at])
+                text.add(card.after)
+                text.add(openings[tags[at]])
+                self.tell(rows[at], tags[at] != 0, most, least, room, told, text)
+                text.add(b"]}")
+                found.append(text.take())
         finally:
             free(room)
         return found
 
-    cdef int tell(self, Py_ssize_t row, bint told_one, size_t most, double least, size_t *first, told, shares,
-                  list pieces) except -1:
+    cdef int tell(self, Py_ssize_t row, bint told_one, size_t most, double least, size_t *first, told,
+                  _Text text) except -1:
         """Add a candidate's reasons. ``first``: room for its parts, and behind it for their sums."""
         if row < 0:
             return 0
@@ -142,11 +190,12 @@ cdef class Parts:
             if share < least and said:
                 break
             if said:
-                pieces.append(b",")
+                text.add(b",")
             said += 1
             way = <uint64_t>self.signal[x] << 32 | (self.shared[x] if self.because[x] else 0)
-            pieces.append(told[self.because[x]][way])
-            pieces.append(shares[_to_4_decimals(share) + 0.0])
+            text.add(told[self.because[x]][way])
+            text.add_share(_to_4_decimals(share) + 0.0)
+            text.add(b"}")
             groups -= 1
             for g in range(best, groups):
                 first[g], sums[g] = first[g + 1], sums[g + 1]

@@ -64,18 +64,18 @@ class Policy:
             return [(card, row, 1.0, 0) for row in best if (card := cards[items[row]]).name is not None][:n]
         rules, entries = self._settings.slots.get(slot, self._settings), self._catalogue.picks
         hidden = _hidden(rules, lookers, look)
-        places: list[Place] = [
+        places: Iterable[Place] = (
             (card, row, 1.0, 0)
             for row in best
             if (item := items[row]) not in hidden and (card := cards[item]).offered is not None
-        ]
+        )
         limits = _Limits(rules, n, self._tired_of(rules, lookers.recent[look]))
         picks = entries.in_force(slot, now, segments(lookers.looks, look, self._gap)) if entries else _NO_PICKS
         if any(picks) or rules.age_half_life is not None:
             places = self._weighed(rules, now, picks, places, scores)
         explored = lookers.explored[look] if rules.explore else []
         if not (limits or picks.items or explored):
-            return places[:n]
+            return list(islice(places, n))
         row_of = {items[row]: row for row in best}
         pins = self._pins(picks, slot, hidden, row_of, n)
         for card, *_ in pins.values():
@@ -114,7 +114,7 @@ class Policy:
         return taken
 
     def _weighed(
-        self, rules: PolicySettings, now: float, picks: InForce, places: list[Place], scores: Sequence[float]
+        self, rules: PolicySettings, now: float, picks: InForce, places: Iterable[Place], scores: Sequence[float]
     ) -> list[Place]:
         """Those that are neither pinned nor blocked, with their factors, best first."""
         found: list[Place] = []

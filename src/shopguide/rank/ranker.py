@@ -17,7 +17,7 @@ from shopguide.catalogue import Catalogue
 from shopguide.context import is_segment, said_of
 from shopguide.rank.interests import Interests
 from shopguide.rank.policy import Lookers, Policy
-from shopguide.rank.reasons import NAMED_SHARE, OPENINGS, REASONS, UNNAMED_REASONS, Reasons, Shares, parts_for
+from shopguide.rank.reasons import NAMED_SHARE, OPENINGS, REASONS, UNNAMED_REASONS, Reasons, parts_for
 from shopguide.records import Batch, Slate
 from shopguide.settings import Settings
 
@@ -38,7 +38,7 @@ class Ranker:
     def __init__(self, settings: Settings) -> None:
         self.catalogue = Catalogue()
         self._interests = Interests(self.catalogue)
-        self._reasons, self._shares = Reasons(self.catalogue), Shares()
+        self._reasons = Reasons(self.catalogue)
         self._policy = Policy(settings.rank, self.catalogue, settings.learn.session_gap)
         self._min_shoppers = settings.rank.min_shoppers
         self._welcome = [rule.because for rule in settings.score.rules]
@@ -99,7 +99,6 @@ class Ranker:
                 at,
                 tags,
                 {0: UNNAMED_REASONS, **told},
-                self._shares,
                 OPENINGS,
                 REASONS,
                 NAMED_SHARE,

@@ -20,7 +20,6 @@ from shopguide.records import BASE, SIGNALS, SIMILAR, TRENDING, Candidates, Kind
 REASONS = 3  # most reasons on an item
 NAMED_SHARE = 0.05  # a cause below this share of the score is not worth a reason
 CAUSES, WAYS = 1 << 12, 64  # most causes of which it is kept what is told of them, and of each the most ways
-SHARES = 1 << 14  # most shares that are kept as JSON
 NEW = {"signal": "explore", "because": "", "title": "", "amount": 0.0, "text": "new here"}
 PICK = {"signal": "pick", "because": "", "title": "", "amount": 0.0, "text": "picked by our experts"}
 
@@ -117,16 +116,6 @@ def parts_for(candidates: Candidates, min_shoppers: int, interests: Mapping[int,
         because = np.where(fits & ~known, np.uint64(0), because)
     columns = (candidates.signal.starts, signal, because, candidates.amount.values, candidates.shared.values)
     return Parts(*columns, min_shoppers, _MAY_BE_UNNAMED, _SAME_WORDS)
-
-
-class Shares(dict[float, bytes]):
-    """The end of a reason as JSON, by its share to 4 decimals: of most there are 10,001."""
-
-    def __missing__(self, share: float) -> bytes:
-        if len(self) == SHARES:
-            self.clear()
-        self[share] = made = orjson.dumps(share) + b"}"
-        return made
 
 
 class Told(dict[int, bytes]):
