@@ -223,8 +223,7 @@ def chosen(w: World, policy: str = "on") -> list[int]:
     )
     items, scores = [c[0] for c in w.candidates], [c[1] for c in w.candidates]
     settings = RankSettings.model_validate({**w.rules, "policy": policy, "slots": w.slots})
-    best = sorted(range(len(items)), key=lambda row: -scores[row])
-    places = Policy(settings, catalogue(w), GAP).choose(Lookers(looks), 0, items, scores, best)
+    places = Policy(settings, catalogue(w), GAP).choose(Lookers(looks), 0, items, scores, range(len(items)))
     assert all(row == -1 or items[row] == card.item for card, row, _, _ in places)
     assert not (w.rules.get("explore", 0) == 0 and not w.slots) or not any(tag == EXPLORED for _, _, _, tag in places)
     return [card.item for card, *_ in places]

@@ -137,7 +137,7 @@ class Parts:
         scores: Sequence[bytes],
         rows: Sequence[int],
         tags: bytes,
-        told: Mapping[int, Mapping[int, bytes]],
+        told: Mapping[int, Mapping[int, tuple[bytes, ...]]],
         openings: Sequence[bytes],
         most: int,
         least: float,

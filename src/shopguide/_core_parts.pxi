@@ -31,6 +31,15 @@ cdef class _Text:
     cdef int add(self, bytes more) except -1:
         return self.put(PyBytes_AsString(more), <size_t>len(more))
 
+    cdef int add_number(self, uint32_t number) except -1:
+        cdef char[10] text
+        cdef size_t at = sizeof(text)
+        while at == sizeof(text) or number:
+            at -= 1
+            text[at] = 48 + number % 10
+            number //= 10
+        return self.put(text + at, sizeof(text) - at)
+
     cdef int add_share(self, double share) except -1:
         """A number of 4 decimals, as JSON."""
         cdef char[6] text = [48, 46, 48, 48, 48, 48]  # 0.0000
@@ -137,9 +146,9 @@ cdef class Parts:
 
         All are bytes; ``rows`` the candidates, -1 for an item that is none. An opening is up to where the reasons begin
         or, of a tag that is not 0, behind the first one. Reasons are what weighs most, at most ``most`` in all:
-        told[cause][way], the share and ``}``. A share is that of all that speaks for the candidate (0..1, to 4
-        decimals); way is signal << 32 | shared of the cause's largest part, without ``shared`` where there is no cause:
-        0. Parts with one cause are one reason, or with the same words where they have none. None has a share below
+        told[cause][signal], its share of all that speaks for the candidate (0..1, to 4 decimals) and ``}``. Cause,
+        signal and ``shared`` are those of the largest part; where told are two texts, ``shared`` goes between them.
+        Parts with one cause are one reason, or with the same words where they have none: 0. None has a share below
         ``least``, but the very first. Raises IndexError beyond the candidates."""
         cdef size_t n = _of_one_length(len(cards), len(scores)), at
         cdef _Text text = _Text()
@@ -171,7 +180,7 @@ cdef class Parts:
         cdef size_t begin = self.starts[row], end = self.starts[row + 1], x, g, best, groups = 0, said = told_one
         cdef double *sums = <double *>(first + self.longest)
         cdef double share, all_ = 0
-        cdef uint64_t way
+        cdef tuple texts
         for x in range(begin, end):
             all_ += max(self.amount[x], 0)
             for g in range(groups):
@@ -192,8 +201,11 @@ cdef class Parts:
             if said:
                 text.add(b",")
             said += 1
-            way = <uint64_t>self.signal[x] << 32 | (self.shared[x] if self.because[x] else 0)
-            text.add(told[self.because[x]][way])
+            texts = told[self.because[x]][self.signal[x]]
+            text.add(texts[0])
+            if len(texts) > 1:
+                text.add_number(self.shared[x])
+                text.add(texts[1])
             text.add_share(_to_4_decimals(share) + 0.0)
             text.add(b"}")
             groups -= 1

@@ -35,9 +35,8 @@ class Lookers:
         self.event_time, self.logged = looks.event_time.tolist(), looks.logged.tolist()
         self.n, self.intent = looks.n.tolist(), looks.intent.tolist()
         self.slot = [slot.decode() for slot in looks.slot.as_bytes()]
-        self.recent, self.recent_kind, self.here = _lists(looks.recent), _lists(looks.recent_kind), _lists(looks.here)
+        self.recent, self.recent_kind = _lists(looks.recent), _lists(looks.recent_kind)
         self.bought, self.dismissed = _lists(looks.bought), _lists(looks.dismissed)
-        self.explored = _lists(looks.explored)
 
 
 def _lists(column: Ragged[Any]) -> list[list[int]]:
@@ -54,12 +53,12 @@ class Policy:
         self._catalogue = catalogue
 
     def choose(
-        self, lookers: Lookers, look: int, items: Sequence[int], scores: Sequence[float], best: Sequence[int]
+        self, lookers: Lookers, look: int, items: Sequence[int], scores: Sequence[float], rows: range
     ) -> list[Place]:
-        """The list of a look in its slot, best first, from rows of candidates, ``best`` being those with the highest
-        score first; no item twice, and no longer than the look says. An item without a name, or with one that another
-        item has too, cannot be shown."""
+        """The list of a look in its slot, best first, from ``rows`` of candidates; no item twice, and no longer than the
+        look says. An item without a name, or with one that another item has too, cannot be shown."""
         n, slot, now, cards = lookers.n[look], lookers.slot[look], lookers.event_time[look], self._catalogue.cards
+        best = sorted(rows, key=scores.__getitem__, reverse=True)
         if self._settings.policy == "off":
             return [(card, row, 1.0, 0) for row in best if (card := cards[items[row]]).name is not None][:n]
         rules, entries = self._settings.slots.get(slot, self._settings), self._catalogue.picks
@@ -73,10 +72,10 @@ class Policy:
         picks = entries.in_force(slot, now, segments(lookers.looks, look, self._gap)) if entries else _NO_PICKS
         if any(picks) or rules.age_half_life is not None:
             places = self._weighed(rules, now, picks, places, scores)
-        explored = lookers.explored[look] if rules.explore else []
+        explored = lookers.looks.explored[look].tolist() if rules.explore else []
         if not (limits or picks.items or explored):
             return list(islice(places, n))
-        row_of = {items[row]: row for row in best}
+        row_of = {items[row]: row for row in rows}
         pins = self._pins(picks, slot, hidden, row_of, n)
         for card, *_ in pins.values():
             limits.add(card)
@@ -161,12 +160,13 @@ class _Limits:
 
     def __init__(self, rules: PolicySettings, n: int, tired: tuple[Any, int]) -> None:
         category, halvings = tired
-        fewest = {category: max(1, (rules.per_category or n) >> halvings)} if category and halvings else {}
-        limits = (("brand", rules.per_brand, dict[Any, int]()), ("category", rules.per_category, fewest))
-        self._counts = [
-            (attribute, most or n, special, Counter[Any]()) for attribute, most, special in limits if most or special
-        ]
         self._prices = rules.price_min, rules.price_max
+        self._counts: list[tuple[str, int, dict[Any, int], Counter[Any]]] = []
+        if rules.per_brand:
+            self._counts.append(("brand", rules.per_brand, {}, Counter()))
+        if rules.per_category or (category and halvings):
+            most = rules.per_category or n
+            self._counts.append(("category", most, {category: max(1, most >> halvings)}, Counter()))
 
     def __bool__(self) -> bool:
         """Whether there is any limit."""
@@ -220,6 +220,6 @@ def _hidden(rules: PolicySettings, lookers: Lookers, look: int) -> set[int]:
     recent = lookers.recent[look]
     if rules.seen == "drop":
         hidden.update(recent)
-    elif rules.current == "drop" and recent and lookers.here[look][0]:
+    elif rules.current == "drop" and recent and lookers.looks.here[look][0]:
         hidden.add(recent[0])
     return hidden
