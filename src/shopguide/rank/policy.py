@@ -22,8 +22,8 @@ _NO_PICKS = InForce({}, {})
 
 
 Place = tuple[Card, int, float, int]
-"""Of a list: card, row of the candidate, what a pick and the item's age put on its score, tag. The row is -1 for a pin, or
-a new item that is tried, that is no candidate; the tag PINNED, EXPLORED or 0."""
+"""Of a list: card, row of the candidate, what a pick and the item's age put on its score, tag. The row is -1 for a pin,
+or a new item that is tried, that is no candidate; the tag PINNED, EXPLORED or 0."""
 
 
 class Lookers:
@@ -55,8 +55,8 @@ class Policy:
     def choose(
         self, lookers: Lookers, look: int, items: Sequence[int], scores: Sequence[float], rows: range
     ) -> list[Place]:
-        """The list of a look in its slot, best first, from ``rows`` of candidates; no item twice, and no longer than the
-        look says. An item without a name, or with one that another item has too, cannot be shown."""
+        """The list of a look in its slot, best first, from ``rows`` of candidates; no item twice, and no longer than
+        the look says. An item without a name, or with one that another item has too, cannot be shown."""
         n, slot, now, cards = lookers.n[look], lookers.slot[look], lookers.event_time[look], self._catalogue.cards
         best = sorted(rows, key=scores.__getitem__, reverse=True)
         if self._settings.policy == "off":
@@ -155,8 +155,8 @@ def _placed(pins: dict[int, Place], others: Iterator[Place], n: int) -> Iterator
 
 
 class _Limits:
-    """What a list of ``n`` may hold: prices in a range, and so many of a brand and of a category, where there is a limit.
-    ``tired``: a category, and how often its limit is halved; one always stays."""
+    """What a list of ``n`` may hold: prices in a range, and so many of a brand and of a category, where there is a
+    limit. ``tired``: a category, and how often its limit is halved; one always stays."""
 
     def __init__(self, rules: PolicySettings, n: int, tired: tuple[Any, int]) -> None:
         category, halvings = tired

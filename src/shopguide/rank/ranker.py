@@ -90,9 +90,9 @@ def _items(places: list[Place], listed: _Listed, told: dict[int, Told]) -> dict[
     cards, rows, factors, tags = zip(*places, strict=True)
     scores = [listed.score[row] * factor if row >= 0 else 0.0 for row, factor in zip(rows, factors, strict=True)]
     numbers, tags = orjson.dumps(scores)[1:-1].split(b","), bytes(tags)
-    told_ = {0: TOLD_UNNAMED, **told}
+    said: dict[int, dict[int, tuple[bytes, ...]]] = {0: TOLD_UNNAMED, **told}
     return {
         "items": [card.name for card in cards],
-        "json": listed.parts.items(cards, numbers, rows, tags, told_, OPENINGS, REASONS, NAMED_SHARE),
+        "json": listed.parts.items(cards, numbers, rows, tags, said, OPENINGS, REASONS, NAMED_SHARE),
         "why": [tags, *listed.parts.packed(rows, factors)],
     }

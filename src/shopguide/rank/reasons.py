@@ -95,22 +95,23 @@ _MAY_BE_UNNAMED = np.isin(SIGNALS, list(UNNAMED))
 
 def words(signal: str, cause: Cause, shared: int) -> str:
     """A part in words. The cause may be NOTHING."""
-    if cause is NOTHING and (text := UNNAMED.get(signal) or CAUSELESS.get(signal)):
-        return text
-    return WORDS[signal].format(**cause._asdict(), shared=shared)
+    text = (UNNAMED.get(signal) or CAUSELESS.get(signal)) if cause is NOTHING else None
+    return text or WORDS[signal].format(**cause._asdict(), shared=shared)
 
 
 _WITHOUT_CAUSE = [words(name, NOTHING, 0) for name in SIGNALS]
 _SAME_WORDS = np.array([_WITHOUT_CAUSE.index(text) for text in _WITHOUT_CAUSE], np.uint8)
 
 
-def _before_share(text: str, because: str) -> bytes:
+def _before_share(text: str, because: str = "") -> bytes:
     """A reason as JSON, up to its share."""
     return orjson.dumps({"text": text, "because": because, "share": 0})[:-2]
 
 
-TOLD_UNNAMED = {signal: (_before_share(text, ""),) for signal, text in enumerate(_WITHOUT_CAUSE)}
-_PICK, _NEW = (_before_share(part["text"], "") + b"0.0}" for part in (PICK, NEW))
+TOLD_UNNAMED: dict[int, tuple[bytes, ...]] = {
+    signal: (_before_share(text),) for signal, text in enumerate(_WITHOUT_CAUSE)
+}
+_PICK, _NEW = (_before_share(str(part["text"])) + b"0.0}" for part in (PICK, NEW))
 # What comes before an item's reasons, by its tag: those of one that is in a list without a score begin with it.
 OPENINGS = (b',"reasons":[', b',"reasons":[' + _PICK, b',"explored":true,"reasons":[' + _NEW)
 
@@ -140,10 +141,9 @@ class Told(dict[int, tuple[bytes, ...]]):
 
     def __missing__(self, signal: int) -> tuple[bytes, ...]:
         cause = self.cause._asdict()
-        pieces = [text.format(**cause) for text in WORDS[SIGNALS[signal]].split("{shared}")]
-        last = _before_share(pieces.pop(), self.cause.name)
-        begins = [b'{"text":"' + orjson.dumps(text)[1:-1] for text in pieces]
-        made = self[signal] = (*begins, last[9 * len(begins) :])
+        *first, last = (orjson.dumps(text.format(**cause))[1:-1] for text in WORDS[SIGNALS[signal]].split("{shared}"))
+        end = b'%b","because":%b,"share":' % (last, orjson.dumps(self.cause.name))
+        made = self[signal] = (b'{"text":"' + first[0], end) if first else (b'{"text":"' + end,)
         return made
 
 
