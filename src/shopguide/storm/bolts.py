@@ -8,7 +8,7 @@ from typing import Any
 import msgpack
 from streamparse import Stream
 
-from shopguide import catalogue
+from shopguide import catalogue, lists
 from shopguide.clean import clean
 from shopguide.featurize import Featurizer
 from shopguide.metrics import reason_word
@@ -121,11 +121,10 @@ class RankBolt(StageBolt):
             if gone:
                 self.emit([tup.values[0], gone], stream=GONE)
             return
-        lists = self.stage.rank(record_of(tup))
-        self.meter.count("lists_total", len(lists))
-        for one in lists:
-            self.trace("ranked", one["partition"], offset=one["offset"])
-        self.emit([tup.values[0], msgpack.packb([msgpack.packb(one) for one in lists])])
+        packed = self.stage.packed(record_of(tup))
+        self.meter.count("lists_total", len(packed))
+        self.trace_lists("ranked", tup.values[0], packed)
+        self.emit([tup.values[0], msgpack.packb(packed)])
 
 
 class PushBolt(MeasuredBolt):
@@ -164,4 +163,4 @@ class PublishBolt(MeasuredBolt):
         if tup.stream == "rejected":
             self.publisher.reject(*tup.values)
         else:
-            self.publisher.recommend(tup.values[0], list(map(msgpack.unpackb, msgpack.unpackb(tup.values[1]))))
+            self.publisher.recommend(tup.values[0], list(map(lists.unpack, msgpack.unpackb(tup.values[1]))))
