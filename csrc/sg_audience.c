@@ -264,11 +264,33 @@ static unsigned mark(const sg_audience *a, marked *m, uint64_t cause, const row 
 
 static bool far(const row *r, const row *other) { return abs((int)r->bits - (int)other->bits) > FAR; }
 
+/* held[k] += users of the row whose mark has bits[k]. A free slot is no branch. */
+static inline __attribute__((always_inline)) void add_marked(const uint16_t *marks, const row *r, const unsigned *bits,
+                                                             unsigned n, uint32_t *held) {
+    for (const slot *s = r->slots, *end = s + capacity(r); s < end; s++) {
+        unsigned of = marks[s->user] & -(unsigned)(s->count > 0);
+        for (unsigned k = 0; k < n; k++) held[k] += of >> bits[k] & 1;
+    }
+}
+
+/* Three are what is asked for, a row or two may be far: then the loops are without loops in them. */
+static void count_marked(const uint16_t *marks, const row *r, const unsigned *bits, unsigned n, uint32_t *held) {
+    uint32_t sums[SG_AUDIENCE_MOST] = {0};
+    switch (n) {
+    case 0: break;
+    case 1: add_marked(marks, r, bits, 1, sums); break;
+    case 2: add_marked(marks, r, bits, 2, sums); break;
+    case 3: add_marked(marks, r, bits, 3, sums); break;
+    default: add_marked(marks, r, bits, n, sums);
+    }
+    memcpy(held, sums, n * sizeof *held);
+}
+
 /* both[k] = distinct users of the row and of causes[k]. */
 static void count_both(const sg_audience *a, marked *m, const row *r, const uint64_t *causes, unsigned n,
                        uint32_t *both) {
     unsigned bits[SG_AUDIENCE_MOST], near[SG_AUDIENCE_MOST], len = 0;
-    uint32_t held[SG_AUDIENCE_MOST] = {0};
+    uint32_t held[SG_AUDIENCE_MOST];
     if (m->len + n > MARKED) unmark(a, m);
     for (unsigned k = 0; k < n; k++) {
         const row *other = row_of(a, causes[k]);
@@ -281,12 +303,7 @@ static void count_both(const sg_audience *a, marked *m, const row *r, const uint
         near[len] = k;
         bits[len++] = mark(a, m, causes[k], other);
     }
-    const uint16_t *marks = a->marks;
-    const slot *end = r->slots + (len > 0 ? capacity(r) : 0);
-    for (const slot *s = r->slots; s < end; s++) {
-        unsigned of = marks[s->user] & -(unsigned)(s->count > 0); /* a free slot is no branch */
-        for (unsigned k = 0; k < len; k++) held[k] += of >> bits[k] & 1;
-    }
+    count_marked(a->marks, r, bits, len, held);
     for (unsigned k = 0; k < len; k++) both[near[k]] = held[k];
 }
 

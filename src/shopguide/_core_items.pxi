@@ -147,7 +147,7 @@ cdef class Items:
                 blend.amounts[at] *= asked.weights[x]
                 blend.others[at] *= asked.weights[x]
         blend.rows_of(cosine, blend.found, blend.causes, blend.amounts, starts[asked.len])
-        blend.rows_of(rule, blend.found, blend.causes, blend.others, starts[asked.len])
+        blend.rows_again(rule, blend.others, starts[asked.len])
 
     def put_second(self, Blend blend, uint32_t cosine, uint32_t second, size_t near, size_t n, size_t k):
         """Into a blend what recommend() finds of the ``near`` items that have most of the signal ``cosine``, each

@@ -138,7 +138,7 @@ cdef class Recent:
         blend.rows_of(signal, blend.found, NULL, blend.amounts, kept)
         kept = 0
         for x in range(had):
-            if blend.others[x] > 0 and blend.blend.totals[x * blend.signals + signal] == 0:
+            if blend.others[x] > 0 and sg_blend_totals_of(blend.blend, signal)[x] == 0:
                 blend.found[kept], blend.amounts[kept] = blend.blend.items[x], blend.others[x] / most
                 kept += 1
         blend.rows_of(signal, blend.found, NULL, blend.amounts, kept)
