@@ -25,6 +25,7 @@ void sg_blend_free(sg_blend *b) {
     free(b->asked);
     free(b->totals);
     free(b->rows);
+    free(b->picked);
     free(b);
 }
 
@@ -87,6 +88,7 @@ static int make_room(sg_blend *b, size_t n) {
     if (b->rows_len + n >= UINT32_MAX) return SG_ERR_RANGE;
     size_t room = b->rows_room * 2 > b->rows_len + n ? b->rows_room * 2 : b->rows_len + n + FIRST;
     int rc = grow((void **)&b->rows, room, sizeof *b->rows);
+    if (!rc) rc = grow((void **)&b->picked, room, sizeof *b->picked);
     if (!rc) b->rows_room = room;
     return rc;
 }
@@ -106,39 +108,51 @@ static int are_fine(const sg_blend *b, uint32_t signal, const double *amounts, s
     return fine;
 }
 
-/* Adds the newest n rows, which are of one signal, to its totals. */
-static void add_up(sg_blend *b, uint32_t signal, size_t n) {
+/* Room for n rows of a signal; where the first one goes. */
+static int begin_rows(sg_blend *b, uint32_t signal, const double *amounts, size_t n, sg_blend_row **rows) {
+    if (!are_fine(b, signal, amounts, n)) return SG_ERR_VALUE;
+    int rc = n ? make_room(b, n) : SG_OK;
+    *rows = b->rows + b->rows_len;
+    return rc;
+}
+
+/* The n rows are there, all of one signal. */
+static int add_up(sg_blend *b, uint32_t signal, const sg_blend_row *rows, size_t n) {
+    if (!n) return SG_OK;
     double *totals = totals_of(b, signal), largest = b->largest[signal];
-    for (const sg_blend_row *row = b->rows + b->rows_len - n, *end = row + n; row < end; row++) {
-        double total = totals[row->place] += row->amount;
+    for (size_t x = 0; x < n; x++) {
+        double total = totals[rows[x].place] += rows[x].amount;
         largest = total > largest ? total : largest;
     }
     b->largest[signal] = largest;
+    b->rows_len += n;
+    return SG_OK;
 }
 
 int sg_blend_put(sg_blend *b, uint32_t signal, const uint64_t *items, const uint64_t *because, const double *amounts,
                  size_t n) {
-    if (!are_fine(b, signal, amounts, n)) return SG_ERR_VALUE;
-    int rc = n ? make_room(b, n) : SG_OK;
-    if (rc || !n) return rc;
-    sg_blend_row *rows = b->rows + b->rows_len;
-    for (size_t x = 0; x < n; x++)
+    sg_blend_row *rows;
+    int rc = begin_rows(b, signal, amounts, n, &rows);
+    for (size_t x = 0; x < n && !rc; x++)
         rows[x] = (sg_blend_row){because ? because[x] : 0, amounts[x], place_of(b, items[x]), signal};
-    b->rows_len += n;
-    add_up(b, signal, n);
-    return SG_OK;
+    return rc ? rc : add_up(b, signal, rows, n);
+}
+
+int sg_blend_put_at(sg_blend *b, uint32_t signal, const uint32_t *places, const double *amounts, size_t n) {
+    sg_blend_row *rows;
+    int rc = begin_rows(b, signal, amounts, n, &rows);
+    for (size_t x = 0; x < n && !rc; x++) rows[x] = (sg_blend_row){0, amounts[x], places[x], signal};
+    return rc ? rc : add_up(b, signal, rows, n);
 }
 
 int sg_blend_put_again(sg_blend *b, uint32_t signal, const double *amounts, size_t n) {
-    if (!are_fine(b, signal, amounts, n) || n > b->rows_len) return SG_ERR_VALUE;
-    int rc = n ? make_room(b, n) : SG_OK;
-    if (rc || !n) return rc;
-    sg_blend_row *rows = b->rows + b->rows_len;
-    const sg_blend_row *had = rows - n;
-    for (size_t x = 0; x < n; x++) rows[x] = (sg_blend_row){had[x].because, amounts[x], had[x].place, signal};
-    b->rows_len += n;
-    add_up(b, signal, n);
-    return SG_OK;
+    sg_blend_row *rows;
+    int rc = begin_rows(b, signal, amounts, n, &rows);
+    for (size_t x = 0; x < n && !rc; x++) {
+        const sg_blend_row *had = rows + x - n;
+        rows[x] = (sg_blend_row){had->because, amounts[x], had->place, signal};
+    }
+    return rc ? rc : add_up(b, signal, rows, n);
 }
 
 size_t sg_blend_strongest(sg_blend *b, uint32_t signal, size_t n, const sg_candidate **best) {
@@ -178,11 +192,13 @@ void sg_blend_totals(const sg_blend *b, const sg_candidate *places, size_t n, do
 
 size_t sg_blend_count(sg_blend *b, const double *weights, const sg_candidate *places, size_t n, uint32_t *starts) {
     memset(starts, 0, (n + 1) * sizeof *starts);
+    b->picked_len = 0;
     for (size_t x = 0; x < n; x++) b->asked[places[x].id] = (uint32_t)x + 1;
-    for (size_t row = 0; row < b->rows_len; row++) {
-        uint32_t at = b->asked[b->rows[row].place];
-        if (at && weights[b->rows[row].signal] != 0) starts[at]++;
+    for (size_t row = 0; row < b->rows_len; row++) { /* which are asked for is no branch */
+        b->picked[b->picked_len] = (uint32_t)row;
+        b->picked_len += (b->asked[b->rows[row].place] != 0) & (weights[b->rows[row].signal] != 0);
     }
+    for (size_t x = 0; x < b->picked_len; x++) starts[b->asked[b->rows[b->picked[x]].place]]++;
     for (size_t x = 0; x < n; x++) {
         b->asked[places[x].id] = 0;
         starts[x + 1] += starts[x];
@@ -194,22 +210,20 @@ void sg_blend_worth(sg_blend *b, const double *weights, const sg_candidate *plac
                     uint8_t *signals, uint64_t *because, double *amounts) {
     double scales[SG_BLEND_SIGNALS];
     find_scales(b, weights, scales);
-    for (size_t x = 0; x < n; x++) b->asked[places[x].id] = starts[x] + 1;
-    for (size_t x = 0; x < b->rows_len; x++) {
-        const sg_blend_row *row = &b->rows[x];
-        uint32_t at = b->asked[row->place];
-        if (!at || weights[row->signal] == 0) continue;
-        b->asked[row->place]++;
-        signals[at - 1] = (uint8_t)row->signal;
-        because[at - 1] = row->because;
-        amounts[at - 1] = row->amount * scales[row->signal];
+    for (size_t x = 0; x < n; x++) b->asked[places[x].id] = starts[x];
+    for (size_t x = 0; x < b->picked_len; x++) {
+        const sg_blend_row *row = &b->rows[b->picked[x]];
+        uint32_t at = b->asked[row->place]++;
+        signals[at] = (uint8_t)row->signal;
+        because[at] = row->because;
+        amounts[at] = row->amount * scales[row->signal];
     }
     for (size_t x = 0; x < n; x++) b->asked[places[x].id] = 0;
 }
 
 size_t sg_blend_nbytes(const sg_blend *b) {
     size_t place = sizeof *b->items + sizeof *b->scores + sizeof *b->scored + sizeof *b->asked + b->signals * sizeof *b->totals;
-    return sizeof *b + b->slots_len * sizeof *b->slots + b->places_room * place + b->rows_room * sizeof *b->rows;
+    return sizeof *b + b->slots_len * sizeof *b->slots + b->places_room * place + b->rows_room * (sizeof *b->rows + sizeof *b->picked);
 }
 
 static int is_added_up(const sg_blend *b, uint32_t signal, size_t place) {

@@ -19,7 +19,7 @@
  *   I3  between calls no place is asked for.
  *
  * Owns its arrays, which grow and are used again. Cost: a row O(1), best O(places + k log k), what makes the best
- * O(rows); 24 bytes a row, 40 + 8 a signal a place. Fails: SG_ERR_VALUE (an amount below 0 or not finite, a signal out
+ * O(rows); 28 bytes a row, 40 + 8 a signal a place. Fails: SG_ERR_VALUE (an amount below 0 or not finite, a signal out
  * of range), SG_ERR_NOMEM; rows of the failing call are then not there. Not thread-safe.
  * Instead of sorting the rows by item: two passes over memory and a sort for what one probe a row does. Instead of
  * totals place by signal: a signal's rows come together, and then write to a few lines of the cache, not to one a
@@ -49,7 +49,8 @@ typedef struct {
     double *totals;  /* those of a signal are at places_room times the signal */
     size_t places, places_room;
     sg_blend_row *rows;
-    size_t rows_len, rows_room;
+    uint32_t *picked; /* rows of the places asked for last */
+    size_t rows_len, rows_room, picked_len;
     double largest[SG_BLEND_SIGNALS];
 } sg_blend;
 
@@ -60,6 +61,8 @@ void sg_blend_begin(sg_blend *b); /* no rows */
 /* Rows of one signal. because NULL: 0 for all. */
 int sg_blend_put(sg_blend *b, uint32_t signal, const uint64_t *items, const uint64_t *because, const double *amounts,
                  size_t n);
+/* Of items that have a place, by these, without a cause. */
+int sg_blend_put_at(sg_blend *b, uint32_t signal, const uint32_t *places, const double *amounts, size_t n);
 /* Of the items and causes of the last n rows, amounts of another signal. */
 int sg_blend_put_again(sg_blend *b, uint32_t signal, const double *amounts, size_t n);
 
@@ -80,7 +83,7 @@ size_t sg_blend_best(sg_blend *b, const double *weights, size_t n, const sg_cand
 void sg_blend_totals(const sg_blend *b, const sg_candidate *places, size_t n, double *matrix);
 
 /* How many rows these places have of signals that weigh something: those of places[x] go to starts[x]..starts[x + 1]
- * (n + 1 of them). And the rows, worth what the weights say. */
+ * (n + 1 of them). And, after this alone, the rows, worth what the weights say. */
 size_t sg_blend_count(sg_blend *b, const double *weights, const sg_candidate *places, size_t n, uint32_t *starts);
 void sg_blend_worth(sg_blend *b, const double *weights, const sg_candidate *places, size_t n, const uint32_t *starts,
                     uint8_t *signals, uint64_t *because, double *amounts);

@@ -147,8 +147,8 @@ cdef extern from "sg_items.h":
                          size_t *n) noexcept nogil
     int sg_items_recommend(sg_items *m, const uint64_t *items, const double *weights, size_t len, size_t k, size_t n,
                            int in_order, uint64_t *out_items, double *out_scores, size_t *got) noexcept nogil
-    int sg_items_neighbours(sg_items *m, const uint64_t *items, size_t n, size_t k, uint32_t *starts,
-                            uint64_t *out_items, double *cosines, double *rules) noexcept nogil
+    int sg_items_neighbours(sg_items *m, const uint64_t *items, size_t n, size_t k, int in_order,
+                            uint32_t *starts, uint64_t *out_items, double *cosines, double *rules) noexcept nogil
     int sg_items_supports(sg_items *m, const uint64_t *a, const uint64_t *b, size_t n,
                           uint32_t *supports) noexcept nogil
     void sg_items_counts(const sg_items *m, const uint64_t *items, size_t n, uint32_t *counts) noexcept nogil
@@ -271,6 +271,8 @@ cdef extern from "sg_blend.h":
     void sg_blend_begin(sg_blend *b) noexcept nogil
     int sg_blend_put(sg_blend *b, uint32_t signal, const uint64_t *items, const uint64_t *because,
                      const double *amounts, size_t n) noexcept nogil
+    int sg_blend_put_at(sg_blend *b, uint32_t signal, const uint32_t *places, const double *amounts,
+                        size_t n) noexcept nogil
     int sg_blend_put_again(sg_blend *b, uint32_t signal, const double *amounts, size_t n) noexcept nogil
     const double *sg_blend_totals_of(const sg_blend *b, uint32_t signal) noexcept nogil
     size_t sg_blend_strongest(sg_blend *b, uint32_t signal, size_t n, const sg_candidate **best) noexcept nogil

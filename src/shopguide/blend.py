@@ -109,7 +109,12 @@ class Blender:
 
     def _weigh(self) -> F64:
         """What signals count."""
-        return self._linear * self._left() if self._faded else self._linear
+        if not self._faded:
+            return self._linear
+        weights = self._linear.copy()
+        for signal, share in self._faded.items():
+            weights[_PLACE[signal]] *= share
+        return weights
 
     def _left(self) -> F64:
         """What signals count of what they would."""
