@@ -13,12 +13,7 @@
 #define FAR 3                  /* a row of 2^FAR times the capacity is probed, not marked or walked */
 
 typedef struct {
-    uint32_t user;
-    uint32_t count; /* 0: free */
-} slot;
-
-typedef struct {
-    slot *slots;
+    uint32_t *slots; /* user + 1, 0: free; behind them, as many, the counts */
     uint32_t live;
     uint32_t bits; /* of the capacity; meaningless without slots */
 } row;
@@ -28,7 +23,7 @@ struct sg_audience {
     sg_table *users;
     row *rows;       /* by item id */
     uint32_t *uses;  /* by user id: the rows that hold it */
-    uint16_t *marks; /* by user id: bit c, the row of the c-th marked cause holds it */
+    uint16_t *marks; /* by slot: bit c, the row of the c-th marked cause holds it; a free one has none */
     size_t row_cap, use_cap, pairs;
 };
 
@@ -63,21 +58,27 @@ static uint32_t mask(const row *r) { return (uint32_t)capacity(r) - 1; }
 
 static uint32_t home(const row *r, uint32_t user) { return user * 0x9E3779B1u >> (32 - r->bits); }
 
+static uint32_t *counts(const row *r) { return r->slots + capacity(r); }
+
 /* The slot that holds the user, or the free one where it belongs. The row has slots. */
 static uint32_t locate(const row *r, uint32_t user) {
     uint32_t at = home(r, user);
-    while (r->slots[at].count > 0 && r->slots[at].user != user) at = (at + 1) & mask(r);
+    while (r->slots[at] && r->slots[at] != user + 1) at = (at + 1) & mask(r);
     return at;
 }
 
-static bool holds(const row *r, uint32_t user) { return r->slots[locate(r, user)].count > 0; }
+static bool holds(const row *r, uint32_t user) { return r->slots[locate(r, user)]; }
 
 static int resize(row *r, uint32_t bits) {
     if (bits > LARGEST) return SG_ERR_RANGE;
-    row to = {calloc((size_t)1 << bits, sizeof *to.slots), r->live, bits};
+    row to = {calloc((size_t)2 << bits, sizeof *to.slots), r->live, bits};
     if (to.slots == NULL) return SG_ERR_NOMEM;
-    for (size_t at = 0; at < capacity(r); at++)
-        if (r->slots[at].count > 0) to.slots[locate(&to, r->slots[at].user)] = r->slots[at];
+    for (size_t at = 0; at < capacity(r); at++) {
+        if (!r->slots[at]) continue;
+        uint32_t moved = locate(&to, r->slots[at] - 1);
+        to.slots[moved] = r->slots[at];
+        counts(&to)[moved] = counts(r)[at];
+    }
     free(r->slots);
     *r = to;
     return SG_OK;
@@ -85,12 +86,13 @@ static int resize(row *r, uint32_t bits) {
 
 /* Frees a slot and closes its probe run: every later entry of the run that may stand nearer its home moves back. */
 static void clear(row *r, uint32_t hole) {
-    for (uint32_t at = (hole + 1) & mask(r); r->slots[at].count > 0; at = (at + 1) & mask(r)) {
-        if (((at - home(r, r->slots[at].user)) & mask(r)) < ((at - hole) & mask(r))) continue;
+    for (uint32_t at = (hole + 1) & mask(r); r->slots[at]; at = (at + 1) & mask(r)) {
+        if (((at - home(r, r->slots[at] - 1)) & mask(r)) < ((at - hole) & mask(r))) continue;
         r->slots[hole] = r->slots[at];
+        counts(r)[hole] = counts(r)[at];
         hole = at;
     }
-    r->slots[hole] = (slot){0};
+    r->slots[hole] = counts(r)[hole] = 0;
     if (--r->live == 0) {
         free(r->slots);
         *r = (row){0};
@@ -126,9 +128,9 @@ static int find_or_add_user(sg_audience *a, uint64_t key, uint32_t *id) {
         uint32_t *uses = realloc(a->uses, cap * sizeof *uses);
         if (uses == NULL) return SG_ERR_NOMEM;
         a->uses = uses;
-        uint16_t *marks = realloc(a->marks, cap * sizeof *marks);
+        uint16_t *marks = realloc(a->marks, (cap + 1) * sizeof *marks);
         if (marks == NULL) return SG_ERR_NOMEM;
-        memset(marks + a->use_cap, 0, (cap - a->use_cap) * sizeof *marks);
+        memset(marks + a->use_cap, 0, (cap + 1 - a->use_cap) * sizeof *marks);
         a->marks = marks;
         a->use_cap = cap;
     }
@@ -146,15 +148,17 @@ static void give_back(sg_audience *a, uint64_t item_key, uint64_t user_key) {
 
 static int touch(sg_audience *a, row *r, uint32_t user, uint32_t count) {
     if (r->slots != NULL && holds(r, user)) {
-        slot *s = &r->slots[locate(r, user)];
-        if (s->count > UINT32_MAX - count) return SG_ERR_RANGE;
-        s->count += count;
+        uint32_t *had = &counts(r)[locate(r, user)];
+        if (*had > UINT32_MAX - count) return SG_ERR_RANGE;
+        *had += count;
         return SG_OK;
     }
     int rc = SG_OK;
     if (4 * ((size_t)r->live + 1) > 3 * capacity(r)) rc = resize(r, r->slots ? r->bits + 1 : SMALLEST);
     if (rc != SG_OK) return rc;
-    r->slots[locate(r, user)] = (slot){user, count};
+    uint32_t at = locate(r, user);
+    r->slots[at] = user + 1;
+    counts(r)[at] = count;
     r->live++;
     a->uses[user]++;
     a->pairs++;
@@ -172,11 +176,11 @@ static int add(sg_audience *a, uint64_t item, uint64_t user_key, uint32_t count)
     return rc;
 }
 
-int sg_audience_add(sg_audience *a, const uint64_t *items, const uint64_t *users, const uint32_t *counts, size_t n) {
-    for (size_t i = 0; counts != NULL && i < n; i++)
-        if (counts[i] == 0) return SG_ERR_VALUE;
+int sg_audience_add(sg_audience *a, const uint64_t *items, const uint64_t *users, const uint32_t *touches, size_t n) {
+    for (size_t i = 0; touches != NULL && i < n; i++)
+        if (touches[i] == 0) return SG_ERR_VALUE;
     int rc = SG_OK;
-    for (size_t i = 0; i < n && rc == SG_OK; i++) rc = add(a, items[i], users[i], counts ? counts[i] : 1);
+    for (size_t i = 0; i < n && rc == SG_OK; i++) rc = add(a, items[i], users[i], touches ? touches[i] : 1);
     return rc;
 }
 
@@ -191,7 +195,7 @@ static bool sub(sg_audience *a, uint64_t item, uint64_t user_key) {
     uint32_t user = sg_table_find(a->users, user_key);
     if (r == NULL || user == SG_TABLE_NONE || !holds(r, user)) return false;
     uint32_t at = locate(r, user);
-    if (--r->slots[at].count > 0) return true;
+    if (--counts(r)[at] > 0) return true;
     clear(r, at);
     a->uses[user]--;
     a->pairs--;
@@ -207,17 +211,17 @@ size_t sg_audience_sub(sg_audience *a, const uint64_t *items, const uint64_t *us
 
 /* ---- reads ---------------------------------------------------------------------------------------------------- */
 
-void sg_audience_count(const sg_audience *a, const uint64_t *items, size_t n, uint32_t *counts) {
+void sg_audience_count(const sg_audience *a, const uint64_t *items, size_t n, uint32_t *users) {
     for (size_t i = 0; i < n; i++) {
         const row *r = row_of(a, items[i]);
-        counts[i] = r ? r->live : 0;
+        users[i] = r ? r->live : 0;
     }
 }
 
 static uint32_t shared_by(const row *small, const row *large, uint32_t limit) {
     uint32_t shared = 0;
     for (size_t at = 0; at < capacity(small); at++) {
-        if (small->slots[at].count == 0 || !holds(large, small->slots[at].user)) continue;
+        if (!small->slots[at] || !holds(large, small->slots[at] - 1)) continue;
         if (++shared == limit) break;
     }
     return shared;
@@ -242,7 +246,7 @@ typedef struct {
 
 static void turn(const sg_audience *a, const row *r, unsigned bit) {
     for (size_t at = 0; at < capacity(r); at++)
-        if (r->slots[at].count > 0) a->marks[r->slots[at].user] ^= (uint16_t)(1u << bit);
+        if (r->slots[at]) a->marks[r->slots[at]] ^= (uint16_t)(1u << bit);
 }
 
 static void unmark(const sg_audience *a, marked *m) {
@@ -264,11 +268,31 @@ static unsigned mark(const sg_audience *a, marked *m, uint64_t cause, const row 
 
 static bool far(const row *r, const row *other) { return abs((int)r->bits - (int)other->bits) > FAR; }
 
+/* held[k] += users of the row whose mark has bits[k]. A free slot is no branch: it has no mark. */
+static inline __attribute__((always_inline)) void add_marked(const uint16_t *marks, const row *r, const unsigned *bits,
+                                                             unsigned n, uint32_t *held) {
+    for (const uint32_t *slot = r->slots, *end = slot + capacity(r); slot < end; slot++)
+        for (unsigned k = 0; k < n; k++) held[k] += marks[*slot] >> bits[k] & 1u;
+}
+
+/* Three are what is asked for, a row or two may be far: then the loops are without loops in them. */
+static void count_marked(const uint16_t *marks, const row *r, const unsigned *bits, unsigned n, uint32_t *held) {
+    uint32_t sums[SG_AUDIENCE_MOST] = {0};
+    switch (n) {
+    case 0: break;
+    case 1: add_marked(marks, r, bits, 1, sums); break;
+    case 2: add_marked(marks, r, bits, 2, sums); break;
+    case 3: add_marked(marks, r, bits, 3, sums); break;
+    default: add_marked(marks, r, bits, n, sums);
+    }
+    memcpy(held, sums, n * sizeof *held);
+}
+
 /* both[k] = distinct users of the row and of causes[k]. */
 static void count_both(const sg_audience *a, marked *m, const row *r, const uint64_t *causes, unsigned n,
                        uint32_t *both) {
     unsigned bits[SG_AUDIENCE_MOST], near[SG_AUDIENCE_MOST], len = 0;
-    uint32_t held[SG_AUDIENCE_MOST] = {0};
+    uint32_t held[SG_AUDIENCE_MOST];
     if (m->len + n > MARKED) unmark(a, m);
     for (unsigned k = 0; k < n; k++) {
         const row *other = row_of(a, causes[k]);
@@ -281,12 +305,7 @@ static void count_both(const sg_audience *a, marked *m, const row *r, const uint
         near[len] = k;
         bits[len++] = mark(a, m, causes[k], other);
     }
-    const uint16_t *marks = a->marks;
-    const slot *end = r->slots + (len > 0 ? capacity(r) : 0);
-    for (const slot *s = r->slots; s < end; s++) {
-        unsigned of = marks[s->user] & -(unsigned)(s->count > 0); /* a free slot is no branch */
-        for (unsigned k = 0; k < len; k++) held[k] += of >> bits[k] & 1;
-    }
+    count_marked(a->marks, r, bits, len, held);
     for (unsigned k = 0; k < len; k++) both[near[k]] = held[k];
 }
 
@@ -334,16 +353,16 @@ void sg_audience_behind(const sg_audience *a, const uint64_t *items, size_t n, c
 
 size_t sg_audience_pairs(const sg_audience *a) { return a->pairs; }
 
-void sg_audience_dump(const sg_audience *a, uint64_t *items, uint64_t *users, uint32_t *counts) {
+void sg_audience_dump(const sg_audience *a, uint64_t *items, uint64_t *users, uint32_t *touches) {
     const uint64_t *item_key = sg_table_keys(a->items), *user_key = sg_table_keys(a->users);
     size_t n = 0;
     for (size_t id = 0; id < sg_table_used(a->items); id++) {
         const row *r = &a->rows[id];
         for (size_t at = 0; at < capacity(r); at++) {
-            if (r->slots[at].count == 0) continue;
+            if (!r->slots[at]) continue;
             items[n] = item_key[id];
-            users[n] = user_key[r->slots[at].user];
-            counts[n++] = r->slots[at].count;
+            users[n] = user_key[r->slots[at] - 1];
+            touches[n++] = counts(r)[at];
         }
     }
 }
@@ -351,7 +370,7 @@ void sg_audience_dump(const sg_audience *a, uint64_t *items, uint64_t *users, ui
 size_t sg_audience_nbytes(const sg_audience *a) {
     size_t bytes = sizeof *a + sg_table_nbytes(a->items) + sg_table_nbytes(a->users);
     bytes += a->row_cap * sizeof *a->rows + a->use_cap * (sizeof *a->uses + sizeof *a->marks);
-    for (size_t id = 0; id < sg_table_used(a->items); id++) bytes += capacity(&a->rows[id]) * sizeof(slot);
+    for (size_t id = 0; id < sg_table_used(a->items); id++) bytes += capacity(&a->rows[id]) * 2 * sizeof(uint32_t);
     return bytes;
 }
 
@@ -375,9 +394,9 @@ static const char *wrong_key(const sg_audience *a, uint32_t *uses) {
         items += r->live > 0;
         if (r->live > 0 && !is_key(a->items, id)) return "sg_audience I1: a row's item has no key";
         for (size_t at = 0; at < capacity(r); at++) {
-            if (r->slots[at].count == 0) continue;
-            if (!is_key(a->users, r->slots[at].user)) return "sg_audience I1: a slot's user has no key";
-            uses[r->slots[at].user]++;
+            if (!r->slots[at]) continue;
+            if (!is_key(a->users, r->slots[at] - 1)) return "sg_audience I1: a slot's user has no key";
+            uses[r->slots[at] - 1]++;
         }
     }
     for (size_t id = 0; id < sg_table_used(a->users); id++) {
@@ -402,11 +421,14 @@ static int check_keys(const sg_audience *a, const char **why) {
 
 static int check_row(const row *r, const char **why) {
     size_t live = 0;
-    for (size_t at = 0; at < capacity(r); at++) live += r->slots[at].count > 0;
+    for (size_t at = 0; at < capacity(r); at++) {
+        live += r->slots[at] > 0;
+        HOLDS(!r->slots[at] == !counts(r)[at], "sg_audience I2: a slot is free, and has a count, or the other way round");
+    }
     HOLDS(live == r->live && 4 * live <= 3 * capacity(r) && (live > 0 || r->slots == NULL),
           "sg_audience I2: a row's live slots are miscounted, or too many or too few for its capacity");
     for (size_t at = 0; at < capacity(r); at++)
-        HOLDS(r->slots[at].count == 0 || locate(r, r->slots[at].user) == at,
+        HOLDS(!r->slots[at] || locate(r, r->slots[at] - 1) == at,
               "sg_audience I3: a user is not found from its home");
     return SG_OK;
 }
@@ -420,6 +442,6 @@ int sg_audience_check(const sg_audience *a, const char **why) {
     }
     if (rc != SG_OK) return rc;
     HOLDS(pairs == a->pairs, "sg_audience I4: pairs is not the sum of the rows' live slots");
-    for (size_t id = 0; id < a->use_cap; id++) HOLDS(a->marks[id] == 0, "sg_audience I5: a user is still marked");
+    for (size_t id = 0; a->use_cap && id <= a->use_cap; id++) HOLDS(a->marks[id] == 0, "sg_audience I5: a user is still marked");
     return SG_OK;
 }

@@ -1,20 +1,21 @@
 /* sg_audience -- who touched an item: item -> {user: count}. Answers "how many shoppers are behind both".
  *
  * A hash row an item over dense user ids (open addressing, linear probing, Fibonacci hashing of the id, capacity a
- * power of two, at most 3/4 full); a slot is 8 bytes, a free one has count 0. Item X, touched once by user 5 and
- * three times by user 9, capacity 4:
+ * power of two, at most 3/4 full); a slot is a user id + 1, 0 where it is free, and the counts stand behind all slots:
+ * most reads ask only who. Item X, touched once by user 5 and three times by user 9, capacity 4:
  *
- *     row X   [ 9:3 ] [ -:0 ] [ 5:1 ] [ -:0 ]      live 2
+ *     row X   [ 10 ] [ - ] [ 6 ] [ - ]   3 0 1 0      live 2
  *
  * A slot that becomes free is closed by shifting the probe run back, so there are no dead slots, and a row that has
  * become 1/8 full halves. The distinct users of two items are counted by walking the smaller row and probing the
- * larger. For the causes of a list's items the users of each cause are marked once, a bit a cause in `marks` by user,
+ * larger. For the causes of a list's items the users of each cause are marked once, a bit a cause in `marks` by slot,
  * and an item's row is walked once for all of its causes; where one of two rows is much the larger, it is probed.
  *
  * Invariants, checked by sg_audience_check() in this order:
  *   I1  an item has a key exactly if its row has users, a user exactly if they are in a row; their count of rows is
  *       right.
- *   I2  live = number of slots with a count above 0, at most 3/4 of the capacity; a row without users has no slots.
+ *   I2  live = number of slots with a user, at most 3/4 of the capacity; these and no others have a count; a row without
+ *       users has no slots.
  *   I3  every user of a slot is found by probing from its home: no free slot lies between.
  *   I4  pairs = sum of the rows' live slots.
  *   I5  between calls nobody is marked.

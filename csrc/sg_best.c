@@ -1,5 +1,7 @@
 #include "sg_best.h"
 
+#include <math.h>
+
 /* Field by field: a load of the whole would wait for the two stores that have just made it. */
 static inline void put(sg_candidate *c, double strength, uint32_t id) {
     c->strength = strength;
@@ -13,7 +15,7 @@ static inline void swap(sg_candidate *a, sg_candidate *b) {
     put(b, strength, id);
 }
 
-enum { FEW = 12 };
+enum { FEW = 12, SAMPLE = 32, SPARE = 3 };
 
 /* c[at] among those before it, which are in order; how far it moved. */
 static inline size_t insert(const uint64_t *keys, sg_candidate *c, size_t at) {
@@ -74,4 +76,35 @@ int sg_best_again(const uint64_t *keys, sg_candidate *c, size_t n) {
     for (size_t i = 1; i < n && moved <= 4 * n; i++) moved += insert(keys, c, i);
     if (moved > 4 * n) sg_best_first(keys, c, n, n);
     return moved > 0;
+}
+
+/* A value that k of the n values are likely to reach, of a sample of them; -INFINITY: too few are to be left out. */
+static double reached(const double *values, const uint32_t *ids, size_t n, size_t k) {
+    double sample[SAMPLE]; /* the largest first */
+    size_t rank = k * SAMPLE / (n + 1) + SPARE;
+    if (rank >= SAMPLE) return -INFINITY;
+    for (size_t x = 0; x < SAMPLE; x++) {
+        size_t from = x * n / SAMPLE, to = x;
+        double value = values[ids ? ids[from] : from];
+        for (; to > 0 && sample[to - 1] < value; to--) sample[to] = sample[to - 1];
+        sample[to] = value;
+    }
+    return sample[rank];
+}
+
+static size_t above(const double *values, const uint32_t *ids, size_t n, double least, double from, sg_candidate *c) {
+    size_t found = 0;
+    for (size_t x = 0; x < n; x++) {
+        uint32_t id = ids ? ids[x] : (uint32_t)x;
+        double value = values[id];
+        put(&c[found], value, id);
+        found += (value > least) & (value >= from);
+    }
+    return found;
+}
+
+size_t sg_best_likely(const double *values, const uint32_t *ids, size_t n, size_t k, double least, sg_candidate *c) {
+    double from = n > 2 * SAMPLE ? reached(values, ids, n, k) : -INFINITY;
+    size_t found = above(values, ids, n, least, from, c);
+    return found < k && from > least ? above(values, ids, n, least, -INFINITY, c) : found;
 }

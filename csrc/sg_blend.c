@@ -20,17 +20,23 @@ void sg_blend_free(sg_blend *b) {
     if (!b) return;
     free(b->slots);
     free(b->items);
-    free(b->totals);
-    free(b->chains);
+    free(b->scores);
     free(b->scored);
+    free(b->asked);
+    free(b->totals);
     free(b->rows);
+    free(b->picked);
     free(b);
 }
 
+static double *totals_of(sg_blend *b, uint32_t signal) { return b->totals + b->places_room * signal; }
+
 void sg_blend_begin(sg_blend *b) {
-    b->places = b->rows_len = 0;
+    for (uint32_t s = 0; s < b->signals; s++)
+        if (b->largest[s] > 0) memset(totals_of(b, s), 0, b->places * sizeof *b->totals);
     memset(b->largest, 0, sizeof b->largest);
     if (b->slots) memset(b->slots, 0, b->slots_len * sizeof *b->slots);
+    b->places = b->rows_len = 0;
 }
 
 static size_t home(const sg_blend *b, uint64_t item) { return sg_mix64(item) & (b->slots_len - 1); }
@@ -52,16 +58,22 @@ static int widen(sg_blend *b, size_t places) {
     size_t room = FIRST;
     while (room < places) room *= 2;
     uint32_t *slots = calloc(2 * room, sizeof *slots);
-    if (!slots) return SG_ERR_NOMEM;
-    if (grow((void **)&b->items, room, sizeof *b->items) || grow((void **)&b->chains, room, sizeof *b->chains) ||
-        grow((void **)&b->totals, room * b->signals, sizeof *b->totals) ||
-        grow((void **)&b->scored, room, sizeof *b->scored)) {
+    double *totals = calloc(room * b->signals, sizeof *totals);
+    if (!slots || !totals || grow((void **)&b->items, room, sizeof *b->items) ||
+        grow((void **)&b->scores, room, sizeof *b->scores) ||
+        grow((void **)&b->scored, room, sizeof *b->scored) || grow((void **)&b->asked, room, sizeof *b->asked)) {
         free(slots);
+        free(totals);
         return SG_ERR_NOMEM;
     }
+    for (uint32_t s = 0; s < b->signals && b->places; s++)
+        memcpy(totals + room * s, totals_of(b, s), b->places * sizeof *totals);
+    memset(b->asked + b->places_room, 0, (room - b->places_room) * sizeof *b->asked);
     free(b->slots);
+    free(b->totals);
     b->slots = slots;
     b->slots_len = 2 * room;
+    b->totals = totals;
     b->places_room = room;
     for (size_t place = 0; place < b->places; place++) *slot_of(b, b->items[place]) = (uint32_t)place + 1;
     return SG_OK;
@@ -76,6 +88,7 @@ static int make_room(sg_blend *b, size_t n) {
     if (b->rows_len + n >= UINT32_MAX) return SG_ERR_RANGE;
     size_t room = b->rows_room * 2 > b->rows_len + n ? b->rows_room * 2 : b->rows_len + n + FIRST;
     int rc = grow((void **)&b->rows, room, sizeof *b->rows);
+    if (!rc) rc = grow((void **)&b->picked, room, sizeof *b->picked);
     if (!rc) b->rows_room = room;
     return rc;
 }
@@ -86,40 +99,64 @@ static uint32_t place_of(sg_blend *b, uint64_t item) {
     uint32_t place = (uint32_t)b->places++;
     *slot = place + 1;
     b->items[place] = item;
-    b->chains[place] = (sg_blend_chain){0, 0};
-    memset(b->totals + (size_t)place * b->signals, 0, b->signals * sizeof *b->totals);
     return place;
+}
+
+static int are_fine(const sg_blend *b, uint32_t signal, const double *amounts, size_t n) {
+    int fine = signal < b->signals;
+    for (size_t x = 0; x < n; x++) fine &= amounts[x] >= 0 && amounts[x] <= 1e300;
+    return fine;
+}
+
+/* Room for n rows of a signal; where the first one goes. */
+static int begin_rows(sg_blend *b, uint32_t signal, const double *amounts, size_t n, sg_blend_row **rows) {
+    if (!are_fine(b, signal, amounts, n)) return SG_ERR_VALUE;
+    int rc = n ? make_room(b, n) : SG_OK;
+    *rows = b->rows + b->rows_len;
+    return rc;
+}
+
+/* The n rows are there, all of one signal. */
+static int add_up(sg_blend *b, uint32_t signal, const sg_blend_row *rows, size_t n) {
+    if (!n) return SG_OK;
+    double *totals = totals_of(b, signal), largest = b->largest[signal];
+    for (size_t x = 0; x < n; x++) {
+        double total = totals[rows[x].place] += rows[x].amount;
+        largest = total > largest ? total : largest;
+    }
+    b->largest[signal] = largest;
+    b->rows_len += n;
+    return SG_OK;
 }
 
 int sg_blend_put(sg_blend *b, uint32_t signal, const uint64_t *items, const uint64_t *because, const double *amounts,
                  size_t n) {
-    int fine = signal < b->signals;
-    for (size_t x = 0; x < n; x++) fine &= amounts[x] >= 0 && amounts[x] <= 1e300;
-    if (!fine) return SG_ERR_VALUE;
-    int rc = n ? make_room(b, n) : SG_OK;
-    if (rc) return rc;
-    for (size_t x = 0; x < n; x++) {
-        uint32_t place = place_of(b, items[x]), row = (uint32_t)b->rows_len++;
-        sg_blend_chain *chain = &b->chains[place];
-        b->rows[row] = (sg_blend_row){because ? because[x] : 0, amounts[x], place, 0, signal};
-        if (chain->tail) {
-            b->rows[chain->tail - 1].next = row + 1;
-        } else {
-            chain->head = row + 1;
-        }
-        chain->tail = row + 1;
-        double total = b->totals[(size_t)place * b->signals + signal] += amounts[x];
-        if (total > b->largest[signal]) b->largest[signal] = total;
+    sg_blend_row *rows;
+    int rc = begin_rows(b, signal, amounts, n, &rows);
+    for (size_t x = 0; x < n && !rc; x++)
+        rows[x] = (sg_blend_row){because ? because[x] : 0, amounts[x], place_of(b, items[x]), signal};
+    return rc ? rc : add_up(b, signal, rows, n);
+}
+
+int sg_blend_put_at(sg_blend *b, uint32_t signal, const uint32_t *places, const double *amounts, size_t n) {
+    sg_blend_row *rows;
+    int rc = begin_rows(b, signal, amounts, n, &rows);
+    for (size_t x = 0; x < n && !rc; x++) rows[x] = (sg_blend_row){0, amounts[x], places[x], signal};
+    return rc ? rc : add_up(b, signal, rows, n);
+}
+
+int sg_blend_put_again(sg_blend *b, uint32_t signal, const double *amounts, size_t n) {
+    sg_blend_row *rows;
+    int rc = begin_rows(b, signal, amounts, n, &rows);
+    for (size_t x = 0; x < n && !rc; x++) {
+        const sg_blend_row *had = rows + x - n;
+        rows[x] = (sg_blend_row){had->because, amounts[x], had->place, signal};
     }
-    return SG_OK;
+    return rc ? rc : add_up(b, signal, rows, n);
 }
 
 size_t sg_blend_strongest(sg_blend *b, uint32_t signal, size_t n, const sg_candidate **best) {
-    size_t found = 0;
-    for (size_t place = 0; place < b->places; place++) {
-        double total = b->totals[place * b->signals + signal];
-        if (total > 0) b->scored[found++] = (sg_candidate){total, (uint32_t)place};
-    }
+    size_t found = sg_best_likely(sg_blend_totals_of(b, signal), NULL, b->places, n, 0, b->scored);
     if (n > found) n = found;
     sg_best_first(b->items, b->scored, found, n);
     *best = b->scored;
@@ -133,91 +170,94 @@ static void find_scales(const sg_blend *b, const double *weights, double *scales
 
 size_t sg_blend_best(sg_blend *b, const double *weights, size_t n, const sg_candidate **best) {
     double scales[SG_BLEND_SIGNALS];
-    uint32_t used[SG_BLEND_SIGNALS], len = 0;
     find_scales(b, weights, scales);
-    for (uint32_t s = 0; s < b->signals; s++)
-        if (scales[s] != 0) used[len++] = s;
-    for (size_t place = 0; place < b->places; place++) {
-        const double *totals = b->totals + place * b->signals;
-        double score = 0;
-        for (uint32_t x = 0; x < len; x++) score += totals[used[x]] * scales[used[x]];
-        b->scored[place] = (sg_candidate){score, (uint32_t)place};
+    if (b->places) memset(b->scores, 0, b->places * sizeof *b->scores);
+    for (uint32_t s = 0; s < b->signals; s++) {
+        const double *totals = sg_blend_totals_of(b, s);
+        if (scales[s] == 0) continue;
+        for (size_t place = 0; place < b->places; place++) b->scores[place] += totals[place] * scales[s];
     }
     if (n > b->places) n = b->places;
-    sg_best_first(b->items, b->scored, b->places, n);
+    sg_best_first(b->items, b->scored, sg_best_likely(b->scores, NULL, b->places, n, -INFINITY, b->scored), n);
     *best = b->scored;
     return n;
 }
 
 void sg_blend_totals(const sg_blend *b, const sg_candidate *places, size_t n, double *matrix) {
-    for (size_t x = 0; x < n; x++)
-        memcpy(matrix + x * b->signals, b->totals + (size_t)places[x].id * b->signals, b->signals * sizeof *matrix);
-}
-
-size_t sg_blend_count(const sg_blend *b, const double *weights, const sg_candidate *places, size_t n,
-                      uint32_t *starts) {
-    uint32_t count = 0;
-    for (size_t x = 0; x < n; x++) {
-        starts[x] = count;
-        for (uint32_t row = b->chains[places[x].id].head; row; row = b->rows[row - 1].next)
-            count += weights[b->rows[row - 1].signal] != 0;
+    for (uint32_t s = 0; s < b->signals; s++) {
+        const double *totals = sg_blend_totals_of(b, s);
+        for (size_t x = 0; x < n; x++) matrix[x * b->signals + s] = totals[places[x].id];
     }
-    starts[n] = count;
-    return count;
 }
 
-void sg_blend_worth(const sg_blend *b, const double *weights, const sg_candidate *places, size_t n, uint8_t *signals,
-                    uint64_t *because, double *amounts) {
+size_t sg_blend_count(sg_blend *b, const double *weights, const sg_candidate *places, size_t n, uint32_t *starts) {
+    memset(starts, 0, (n + 1) * sizeof *starts);
+    b->picked_len = 0;
+    for (size_t x = 0; x < n; x++) b->asked[places[x].id] = (uint32_t)x + 1;
+    for (size_t row = 0; row < b->rows_len; row++) { /* which are asked for is no branch */
+        b->picked[b->picked_len] = (uint32_t)row;
+        b->picked_len += (b->asked[b->rows[row].place] != 0) & (weights[b->rows[row].signal] != 0);
+    }
+    for (size_t x = 0; x < b->picked_len; x++) starts[b->asked[b->rows[b->picked[x]].place]]++;
+    for (size_t x = 0; x < n; x++) {
+        b->asked[places[x].id] = 0;
+        starts[x + 1] += starts[x];
+    }
+    return starts[n];
+}
+
+void sg_blend_worth(sg_blend *b, const double *weights, const sg_candidate *places, size_t n, const uint32_t *starts,
+                    uint8_t *signals, uint64_t *because, double *amounts) {
     double scales[SG_BLEND_SIGNALS];
     find_scales(b, weights, scales);
-    for (size_t x = 0; x < n; x++) {
-        for (uint32_t at = b->chains[places[x].id].head; at; at = b->rows[at - 1].next) {
-            const sg_blend_row *row = &b->rows[at - 1];
-            if (weights[row->signal] == 0) continue;
-            *signals++ = (uint8_t)row->signal;
-            *because++ = row->because;
-            *amounts++ = row->amount * scales[row->signal];
-        }
+    for (size_t x = 0; x < n; x++) b->asked[places[x].id] = starts[x];
+    for (size_t x = 0; x < b->picked_len; x++) {
+        const sg_blend_row *row = &b->rows[b->picked[x]];
+        uint32_t at = b->asked[row->place]++;
+        signals[at] = (uint8_t)row->signal;
+        because[at] = row->because;
+        amounts[at] = row->amount * scales[row->signal];
     }
+    for (size_t x = 0; x < n; x++) b->asked[places[x].id] = 0;
 }
 
 size_t sg_blend_nbytes(const sg_blend *b) {
-    size_t place = sizeof *b->items + sizeof *b->chains + sizeof *b->scored + b->signals * sizeof *b->totals;
-    return sizeof *b + b->slots_len * sizeof *b->slots + b->places_room * place + b->rows_room * sizeof *b->rows;
+    size_t place = sizeof *b->items + sizeof *b->scores + sizeof *b->scored + sizeof *b->asked + b->signals * sizeof *b->totals;
+    return sizeof *b + b->slots_len * sizeof *b->slots + b->places_room * place + b->rows_room * (sizeof *b->rows + sizeof *b->picked);
 }
 
-static int is_chained(const sg_blend *b, size_t place, size_t *rows) {
-    double totals[SG_BLEND_SIGNALS] = {0};
-    uint32_t last = 0;
-    for (uint32_t at = b->chains[place].head; at; at = b->rows[at - 1].next) {
-        if (at > b->rows_len || at <= last || b->rows[at - 1].place != place) return 0;
-        totals[b->rows[at - 1].signal] += b->rows[at - 1].amount;
-        last = at;
-        ++*rows;
+static int is_added_up(const sg_blend *b, uint32_t signal, size_t place) {
+    double total = 0;
+    for (size_t row = 0; row < b->rows_len; row++)
+        if (b->rows[row].place == place && b->rows[row].signal == signal) total += b->rows[row].amount;
+    return total == sg_blend_totals_of(b, signal)[place];
+}
+
+static int is_signal(const sg_blend *b, uint32_t signal) {
+    double largest = 0;
+    for (size_t place = 0; place < b->places_room; place++) {
+        if (place < b->places ? !is_added_up(b, signal, place) : sg_blend_totals_of(b, signal)[place] != 0) return 0;
+        largest = fmax(largest, sg_blend_totals_of(b, signal)[place]);
     }
-    return last == b->chains[place].tail &&
-           !memcmp(totals, b->totals + place * b->signals, b->signals * sizeof *totals);
-}
-
-static int is_largest(const sg_blend *b) {
-    double largest[SG_BLEND_SIGNALS] = {0};
-    for (size_t at = 0; at < b->places * b->signals; at++)
-        largest[at % b->signals] = fmax(largest[at % b->signals], b->totals[at]);
-    return !memcmp(largest, b->largest, sizeof largest);
+    return largest == b->largest[signal];
 }
 
 int sg_blend_check(const sg_blend *b, const char **why) {
-    size_t taken = 0, rows = 0;
+    size_t taken = 0;
     *why = "I1: slots do not lead to the places";
     if (b->slots_len & (b->slots_len - 1) || 2 * b->places > b->slots_len) return SG_ERR_VALUE;
     for (size_t at = 0; at < b->slots_len; at++) taken += b->slots[at] != 0;
     if (taken != b->places) return SG_ERR_VALUE;
     for (size_t place = 0; place < b->places; place++)
         if (*slot_of(b, b->items[place]) != place + 1) return SG_ERR_VALUE;
-    *why = "I2, I3: a place's rows or totals are not its own";
-    for (size_t place = 0; place < b->places; place++)
-        if (!is_chained(b, place, &rows)) return SG_ERR_VALUE;
-    if (rows != b->rows_len || !is_largest(b)) return SG_ERR_VALUE;
+    *why = "I2: a total is not that of its rows, or largest is not the largest";
+    for (size_t row = 0; row < b->rows_len; row++)
+        if (b->rows[row].place >= b->places) return SG_ERR_VALUE;
+    for (uint32_t s = 0; s < b->signals; s++)
+        if (!is_signal(b, s)) return SG_ERR_VALUE;
+    *why = "I3: a place is still asked for";
+    for (size_t place = 0; place < b->places_room; place++)
+        if (b->asked[place]) return SG_ERR_VALUE;
     *why = NULL;
     return SG_OK;
 }

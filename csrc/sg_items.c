@@ -241,8 +241,8 @@ int sg_items_recommend(sg_items *m, const uint64_t *items, const double *weights
     return rc;
 }
 
-int sg_items_neighbours(sg_items *m, const uint64_t *items, size_t n, size_t k, uint32_t *starts, uint64_t *out_items,
-                        double *cosines, double *rules) {
+int sg_items_neighbours(sg_items *m, const uint64_t *items, size_t n, size_t k, int in_order, uint32_t *starts,
+                        uint64_t *out_items, double *cosines, double *rules) {
     const uint64_t *keys = sg_table_keys(m->ledger.items);
     int rc = m->learn->drain(m);
     uint32_t at = 0;
@@ -251,7 +251,8 @@ int sg_items_neighbours(sg_items *m, const uint64_t *items, size_t n, size_t k, 
         size_t found = 0;
         uint32_t id = sg_table_find(m->ledger.items, items[x]);
         starts[x] = at;
-        if (id != SG_TABLE_NONE) rc = sg_topk_read(&m->topk, &m->pairs, id, k, &best, &found);
+        if (id != SG_TABLE_NONE)
+            rc = (in_order ? sg_topk_read : sg_topk_read_set)(&m->topk, &m->pairs, id, k, &best, &found);
         double norm = id == SG_TABLE_NONE ? 0 : m->pairs.norm[id];
         for (size_t y = 0; y < found && !rc; y++, at++) {
             out_items[at] = keys[best[y].id];

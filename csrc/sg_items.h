@@ -94,9 +94,10 @@ int sg_items_recommend(sg_items *m, const uint64_t *items, const double *weights
 
 /* The k best neighbours of each item, one item's after another's: those of items[x] at starts[x]..starts[x + 1]. Their
  * cosines, and the confidence of the rule that one who has items[x] has them: support(i, j) / support(i), or
- * w(i, j) / w(i); at most 1 without decay. Room for n * k, and n + 1 starts. */
-int sg_items_neighbours(sg_items *m, const uint64_t *items, size_t n, size_t k, uint32_t *starts, uint64_t *out_items,
-                        double *cosines, double *rules);
+ * w(i, j) / w(i); at most 1 without decay. Each item's best first or, which is cheaper, in any order. Room for n * k,
+ * and n + 1 starts. */
+int sg_items_neighbours(sg_items *m, const uint64_t *items, size_t n, size_t k, int in_order, uint32_t *starts,
+                        uint64_t *out_items, double *cosines, double *rules);
 
 int sg_items_supports(sg_items *m, const uint64_t *a, const uint64_t *b, size_t n, uint32_t *supports);
 void sg_items_counts(const sg_items *m, const uint64_t *items, size_t n, uint32_t *counts);

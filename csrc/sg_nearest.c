@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { AHEAD = 6 };
 
@@ -144,6 +145,15 @@ static void add_unit(sg_sessions *m, const sg_query *q, const sg_reading *r, con
     }
 }
 
+/* ln(units / holding), which few numbers are: remembered while the units are as many. */
+static double rarity(sg_sessions *m, double units, uint32_t holding) {
+    if (holding >= SG_SESSIONS_RARE) return log(units / holding);
+    if (m->rare_of != units) memset(m->rare, 0, sizeof m->rare);
+    m->rare_of = units;
+    if (m->rare[holding] == 0) m->rare[holding] = log(units / holding);
+    return m->rare[holding];
+}
+
 static void add_up(sg_sessions *m, const sg_query *q, const sg_reading *r) {
     const sg_unit *units = m->ledger.history.units;
     uint32_t ids[SG_QUERY_MAX];
@@ -158,7 +168,7 @@ static void add_up(sg_sessions *m, const sg_query *q, const sg_reading *r) {
     double all = sg_table_live(m->ledger.units);
     for (size_t x = 0; x < m->tally.len && q->idf > 0; x++) {
         uint32_t item = m->tally.touched[x];
-        m->tally.sums[item] *= 1 + q->idf * log(all / m->postings.rows[item].holding);
+        m->tally.sums[item] *= 1 + q->idf * rarity(m, all, m->postings.rows[item].holding);
     }
 }
 

@@ -265,9 +265,10 @@ static int add_hop(sg_next *m, uint32_t y, double step, size_t second) {
     const uint32_t *ids, *amounts;
     size_t n;
     if (!row->list && row->live <= second) { /* all of them, in any order */
-        for (size_t at = 0; at < sg_row_slots(row); at++)
-            if (row->slots[at])
-                sg_tally_add(&m->tally, sg_slot_other(row->slots[at]), step * sg_slot_support(row->slots[at]));
+        for (size_t at = 0; at < sg_row_slots(row); at++) {
+            uint64_t slot = row->slots[at] + !row->slots[at]; /* a free one is nothing of item 0, and no branch */
+            sg_tally_add(&m->tally, sg_slot_other(slot), step * sg_slot_support(slot));
+        }
         return SG_OK;
     }
     if (sg_fan_read(&m->fan, &m->pairs, y, second, &ids, &amounts, &n)) return SG_ERR_NOMEM;

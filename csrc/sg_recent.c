@@ -13,6 +13,8 @@
 #define OVERALL 0       /* the list of all items; list 1 + id is that of the category `id` */
 #define PLACE(list) (list != OVERALL)
 
+enum { AHEAD = 4 }; /* items, whose keys are fetched */
+
 typedef struct {
     double weight; /* relative to the landmark */
     uint32_t count;
@@ -320,6 +322,8 @@ int sg_recent_weights(const sg_recent *r, const uint64_t *items, size_t n, doubl
     if (!isfinite(now)) return SG_ERR_VALUE;
     worth then = worth_at(r, now);
     for (size_t i = 0; i < n; i++) {
+        if (i + 2 * AHEAD < n) sg_table_prefetch(r->keys, items[i + 2 * AHEAD]);
+        if (i + AHEAD < n) sg_table_prefetch_key(r->keys, items[i + AHEAD]);
         uint32_t id = sg_table_find(r->keys, items[i]);
         weights[i] = id == SG_TABLE_NONE ? 0 : decayed(r, id, then);
     }

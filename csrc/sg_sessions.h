@@ -26,6 +26,8 @@
 
 enum { SG_NEAREST_MAX = 1 << 14 };
 
+enum { SG_SESSIONS_RARE = 1024 };
+
 typedef struct {
     sg_ledger ledger;
     sg_postings postings;
@@ -36,6 +38,8 @@ typedef struct {
     uint32_t *seen;    /* units with a similarity; by room */
     uint32_t *nearest; /* a heap of SG_NEAREST_MAX */
     size_t seen_len, seen_room, nearest_len;
+    double rare[SG_SESSIONS_RARE]; /* ln(rare_of / units that hold an item), by these; 0: not worked out yet */
+    double rare_of;
 } sg_sessions;
 
 typedef struct {

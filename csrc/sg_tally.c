@@ -28,12 +28,8 @@ void sg_tally_clear(sg_tally *t) {
 }
 
 size_t sg_tally_best(sg_tally *t, const uint64_t *keys, size_t n, int in_order, const sg_candidate **best) {
-    size_t found = 0;
-    for (size_t x = 0; x < t->len; x++) {
-        uint32_t id = t->touched[x];
-        t->candidates[found++] = (sg_candidate){t->sums[id], id};
-        t->sums[id] = 0;
-    }
+    size_t found = sg_best_likely(t->sums, t->touched, t->len, n, 0, t->candidates);
+    for (size_t x = 0; x < t->len; x++) t->sums[t->touched[x]] = 0;
     t->len = 0;
     if (n > found) n = found;
     if (in_order) sg_best_first(keys, t->candidates, found, n);

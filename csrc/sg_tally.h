@@ -24,9 +24,8 @@ int sg_tally_grow(sg_tally *t, size_t ids); /* ids below are legal from now on *
 void sg_tally_clear(sg_tally *t);
 
 static inline void sg_tally_add(sg_tally *t, uint32_t id, double amount) { /* 0 or more */
-    if (!(amount > 0)) return;
     t->touched[t->len] = id; /* one more than there are ids fits: whether it is new is no branch */
-    t->len += t->sums[id] == 0;
+    t->len += (t->sums[id] == 0) & (amount > 0);
     t->sums[id] += amount;
 }
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import stump
 
-from shopguide._core import Blend
+from shopguide._core import Blend, Collected
 from shopguide.blend import DEPTH, FEATURES, SIGHT, Blender, Scored
 from shopguide.errors import SettingError
 from shopguide.recommenders.base import PLACE
@@ -21,10 +21,19 @@ ROWS = st.lists(st.tuples(st.sampled_from(BLENDED), st.integers(1, 9), st.intege
 
 def filled(rows: list[tuple[str, int, int, float]], weights: Weights, faded: dict[str, float] | None = None) -> Blender:
     blender = Blender(weights)
-    blender.begin(faded=faded)
+    blender.begin(faded=faded or {})
     for name, item, because, amount in rows:
         blender.rows.put(PLACE[name], [item], [amount], [because])
     return blender
+
+
+def the_best(blender: Blender, n: int) -> Scored:
+    """The n best, alone."""
+    found = Collected()
+    blender.best(n, found)
+    look, *columns = found.take()
+    assert look.tolist() == [0] * len(look)
+    return Scored(*columns)
 
 
 def told(found: Scored) -> list[tuple[str, int, float]]:
@@ -42,7 +51,7 @@ def test_a_linear_blend_by_its_definition(
     rows: list[tuple[str, int, int, float]], drawn: list[float], faded: dict[str, float]
 ) -> None:
     linear = {name: weight * faded.get(name, 1.0) for name, weight in zip(BLENDED, drawn, strict=True)}
-    found = filled(rows, Weights(dict(zip(BLENDED, drawn, strict=True))), faded).best(5)
+    found = the_best(filled(rows, Weights(dict(zip(BLENDED, drawn, strict=True))), faded), 5)
     totals: dict[int, dict[str, float]] = {}
     for name, item, _, amount in rows:
         of = totals.setdefault(item, dict.fromkeys(BLENDED, 0.0))
@@ -70,7 +79,7 @@ def test_trees_rank_again_and_their_amounts_add_up() -> None:
     assert blender.under(Weights({BLENDED[1]: 1.0})).order(3)[0].tolist() == [3, 1, 2]
     items, scores = blender.order(3)
     assert items.tolist() == [2, 1, 3] and scores.tolist() == [4.0, 0.0, 0.0]
-    found = blender.best(2)
+    found = the_best(blender, 2)
     assert found.item.tolist() == [2, 1]
     for at in range(2):
         part = slice(found.starts[at], found.starts[at + 1])
@@ -103,7 +112,7 @@ def test_what_has_faded_has_for_all_weights_and_trees_see_it_and_the_next_look_d
 
 def test_what_trees_say_of_a_signal_is_shared_out_among_its_causes() -> None:
     rows = [(BLENDED[0], 2, 7, 0.75), (BLENDED[0], 2, 8, 0.25), (BLENDED[0], 1, 7, 0.25), (BLENDED[1], 1, 9, 1.0)]
-    found = filled(rows, Weights({}, stump())).best(2)
+    found = the_best(filled(rows, Weights({}, stump())), 2)
     assert found.item.tolist() == [2, 1] and found.score.tolist() == [4.0, 0.0]
     best = [(BLENDED[0], 7, 2.25), (BLENDED[0], 8, 0.75), (BASE, 0, 1.0)]
     assert told(found) == [*best, (BLENDED[0], 7, -1.0), (BASE, 0, 1.0)]
@@ -112,7 +121,7 @@ def test_what_trees_say_of_a_signal_is_shared_out_among_its_causes() -> None:
 def test_what_trees_say_of_the_linear_score_is_its_signals() -> None:
     rows = [(BLENDED[0], 2, 7, 0.5), (BLENDED[1], 2, 8, 1.0), (BLENDED[0], 1, 7, 0.125), (BLENDED[0], 3, 9, 1.0)]
     weights = {BLENDED[0]: 0.5, BLENDED[1]: 0.5}  # scores .75, .0625, .5
-    found = filled(rows, Weights(weights, stump("linear score"))).best(3)
+    found = the_best(filled(rows, Weights(weights, stump("linear score"))), 3)
     assert found.item.tolist() == [2, 1, 3] and found.score.tolist() == [4.0, 0.0, 0.0]
     best = [(BLENDED[0], 7, 1.0), (BLENDED[1], 8, 2.0), (BASE, 0, 1.0)]
     assert told(found)[:5] == [*best, (BLENDED[0], 7, -1.0), (BASE, 0, 1.0)]
@@ -120,7 +129,7 @@ def test_what_trees_say_of_the_linear_score_is_its_signals() -> None:
 
 def test_what_trees_say_of_the_whole_list_is_where_it_begins() -> None:
     rows = [("steps", 2, 2, 1.0), ("popular", 1, 0, 0.25)]
-    found = filled(rows, Weights({"steps": 1.0}, stump("visit items"))).best(2)
+    found = the_best(filled(rows, Weights({"steps": 1.0}, stump("visit items"))), 2)
     assert told(found) == [(BASE, 0, 4.0), (BASE, 0, 4.0)]
 
 
@@ -130,7 +139,7 @@ def test_trees_see_how_probably_the_visit_buys() -> None:
     for intent in (0.0, 1.0):
         blender.begin(intent=intent)
         blender.rows.put(PLACE["steps"], [2], [1.0], [2])
-        scores += blender.best(1).score.tolist()
+        scores += the_best(blender, 1).score.tolist()
     assert scores[0] != scores[1]
 
 
@@ -138,7 +147,7 @@ def test_nothing_gives_nothing() -> None:
     for weights in (Weights({}), Weights({}, stump())):
         blender = Blender(weights)
         blender.begin()
-        assert len(blender.best(5).item) == 0 and len(blender.order(5)[0]) == 0
+        assert len(the_best(blender, 5).item) == 0 and len(blender.order(5)[0]) == 0
         assert blender.features(DEPTH)[1].shape == (0, len(FEATURES))
 
 

@@ -67,7 +67,7 @@ def context(recent: list[int], query: str = "") -> Context:
     n = len(recent)
     ones = np.ones(n, np.uint8)
     asked, items = asked_for(recent, SETTINGS.score), np.array(recent, np.uint64)
-    return Context(asked, items, ones, np.zeros(n), ones, unit=9, user=8, now=1.0, query=query)
+    return Context(asked, items, ones, unit=9, user=8, now=1.0, query=query)
 
 
 def answers(
@@ -199,7 +199,7 @@ def test_terms_that_too_many_have_are_passed_over() -> None:
     assert len(index.best(("common", "pair 1"), 20, 12)[0]) == 10
     assert index.best(("common", "pair 1"), 9, 11)[0].tolist() == [2, 3]
     assert index.best(("common",), 9, 9)[0].tolist() == []
-    assert index.of_itself(2, 11) == pytest.approx(index.best(("common", "pair 1"), 1, 11)[1][0])
+    assert [found.tolist() for found in index.like(2, 9, 11)] == [[3], [1.0]]
     index.check()
 
 

@@ -166,7 +166,7 @@ def test_what_others_found_is_scored_and_strangers_are_not(kind: str, served: di
 def asks(visit: list[int]) -> Context:
     nothing = np.zeros(0, np.uint64)
     asked = Query(nothing, np.zeros(0))
-    return Context(asked, nothing, nothing, nothing, nothing, 5, 6, 0.0, visit=np.array(visit, np.uint64))
+    return Context(asked, nothing, nothing, 5, 6, 0.0, visit=np.array(visit, np.uint64))
 
 
 def test_an_interrupted_training_comes_to_the_same(tmp_path: Path) -> None:

@@ -66,8 +66,6 @@ def context(recent: list[int], here: list[int] | None = None) -> Context:
     return Context(
         asked_for(recent, SETTINGS.score),
         np.array(recent, np.uint64),
-        np.full(n, Kind.VIEW, np.uint8),
-        np.zeros(n),
         np.array([1] * n if here is None else here, np.uint8),
         unit=99,
         user=98,

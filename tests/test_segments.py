@@ -35,8 +35,7 @@ SAID: tuple[dict[str, str], ...] = ({}, {"region": "DE"}, {"region": "FR", "devi
 def asking(said: dict[str, str], now: float = NOW) -> Context:
     none = np.zeros(0, np.uint64)
     keys = segments(np.array([packed(said)], np.uint32), np.array([now]), Clock("UTC"))[0]
-    return Context(Query([], []), none, none.astype(np.uint8), none.astype(float), none.astype(np.uint8), 0, 0, now,
-                   segments=tuple(keys[keys > 0].tolist()))  # fmt: skip
+    return Context(Query([], []), none, none.astype(np.uint8), 0, 0, now, segments=tuple(keys[keys > 0].tolist()))
 
 
 @given(

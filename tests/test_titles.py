@@ -189,7 +189,7 @@ def catalogue(*rows: tuple[int, dict[str, Any]], first: int = 0) -> Batch:
 
 def asks(recent: list[int]) -> Context:
     nothing, items = np.zeros(0, np.uint64), np.array(recent, np.uint64)
-    return Context(Query(items, np.ones(len(items))), items, nothing, nothing, nothing, 5, 6, 0.0)
+    return Context(Query(items, np.ones(len(items))), items, nothing, 5, 6, 0.0)
 
 
 class Shop:

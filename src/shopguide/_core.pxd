@@ -147,8 +147,8 @@ cdef extern from "sg_items.h":
                          size_t *n) noexcept nogil
     int sg_items_recommend(sg_items *m, const uint64_t *items, const double *weights, size_t len, size_t k, size_t n,
                            int in_order, uint64_t *out_items, double *out_scores, size_t *got) noexcept nogil
-    int sg_items_neighbours(sg_items *m, const uint64_t *items, size_t n, size_t k, uint32_t *starts,
-                            uint64_t *out_items, double *cosines, double *rules) noexcept nogil
+    int sg_items_neighbours(sg_items *m, const uint64_t *items, size_t n, size_t k, int in_order,
+                            uint32_t *starts, uint64_t *out_items, double *cosines, double *rules) noexcept nogil
     int sg_items_supports(sg_items *m, const uint64_t *a, const uint64_t *b, size_t n,
                           uint32_t *supports) noexcept nogil
     void sg_items_counts(const sg_items *m, const uint64_t *items, size_t n, uint32_t *counts) noexcept nogil
@@ -243,6 +243,17 @@ cdef extern from "sg_best.h":
         double strength
         uint32_t id
 
+cdef extern from "sg_tally.h":
+    ctypedef struct sg_tally:
+        double *sums
+        uint32_t *touched
+        size_t len
+    int sg_tally_grow(sg_tally *t, size_t ids) noexcept nogil
+    void sg_tally_clear(sg_tally *t) noexcept nogil
+    void sg_tally_add(sg_tally *t, uint32_t id, double amount) noexcept nogil
+    size_t sg_tally_best(sg_tally *t, const uint64_t *keys, size_t n, int in_order,
+                         const sg_candidate **best) noexcept nogil
+
 cdef extern from "sg_blend.h":
     uint32_t SG_BLEND_SIGNALS
     ctypedef struct sg_blend_row:
@@ -251,7 +262,6 @@ cdef extern from "sg_blend.h":
         uint32_t place, signal
     ctypedef struct sg_blend:
         uint64_t *items
-        double *totals
         sg_blend_row *rows
         size_t rows_len
         double *largest
@@ -261,13 +271,17 @@ cdef extern from "sg_blend.h":
     void sg_blend_begin(sg_blend *b) noexcept nogil
     int sg_blend_put(sg_blend *b, uint32_t signal, const uint64_t *items, const uint64_t *because,
                      const double *amounts, size_t n) noexcept nogil
+    int sg_blend_put_at(sg_blend *b, uint32_t signal, const uint32_t *places, const double *amounts,
+                        size_t n) noexcept nogil
+    int sg_blend_put_again(sg_blend *b, uint32_t signal, const double *amounts, size_t n) noexcept nogil
+    const double *sg_blend_totals_of(const sg_blend *b, uint32_t signal) noexcept nogil
     size_t sg_blend_strongest(sg_blend *b, uint32_t signal, size_t n, const sg_candidate **best) noexcept nogil
     size_t sg_blend_best(sg_blend *b, const double *weights, size_t n, const sg_candidate **best) noexcept nogil
     void sg_blend_totals(const sg_blend *b, const sg_candidate *places, size_t n, double *matrix) noexcept nogil
-    size_t sg_blend_count(const sg_blend *b, const double *weights, const sg_candidate *places, size_t n,
+    size_t sg_blend_count(sg_blend *b, const double *weights, const sg_candidate *places, size_t n,
                           uint32_t *starts) noexcept nogil
-    void sg_blend_worth(const sg_blend *b, const double *weights, const sg_candidate *places, size_t n,
-                        uint8_t *signals, uint64_t *because, double *amounts) noexcept nogil
+    void sg_blend_worth(sg_blend *b, const double *weights, const sg_candidate *places, size_t n,
+                        const uint32_t *starts, uint8_t *signals, uint64_t *because, double *amounts) noexcept nogil
     int sg_blend_check(const sg_blend *b, const char **why) noexcept nogil
 
 cdef extern from "sg_trees.h":

@@ -1,5 +1,6 @@
 """Types of the C core's classes; what each does, its shapes and errors are in the docstrings of the extension."""
 
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -258,6 +259,41 @@ class Blend:
         self, weights: ArrayLike | None = None
     ) -> tuple[NDArray[np.uint32], NDArray[np.uint8], NDArray[np.uint64], NDArray[np.float64]]: ...
     def check(self) -> None: ...
+
+class Collected:
+    def add(self, blend: Blend, weights: ArrayLike, n: int) -> None: ...
+    def put(
+        self,
+        item: ArrayLike,
+        score: ArrayLike,
+        starts: ArrayLike,
+        signal: ArrayLike,
+        because: ArrayLike,
+        amount: ArrayLike,
+    ) -> None: ...
+    def take(
+        self,
+    ) -> tuple[
+        NDArray[np.uint32],
+        NDArray[np.uint64],
+        NDArray[np.float64],
+        NDArray[np.uint32],
+        NDArray[np.uint8],
+        NDArray[np.uint64],
+        NDArray[np.float64],
+    ]: ...
+
+class Tally:
+    def best(
+        self,
+        postings: Sequence[array[int]],
+        amounts: Sequence[float],
+        lengths: ArrayLike,
+        factors: ArrayLike,
+        keys: ArrayLike,
+        n: int,
+        skipped: int | None = None,
+    ) -> tuple[NDArray[np.uint64], NDArray[np.float64]]: ...
 
 class Trees:
     def __init__(

@@ -38,6 +38,8 @@ cdef sg_level _level() except *:
 include "_core_table.pxi"
 include "_core_ledger.pxi"
 include "_core_blend.pxi"
+include "_core_collected.pxi"
+include "_core_tally.pxi"
 include "_core_items.pxi"
 include "_core_shoppers.pxi"
 include "_core_looks.pxi"

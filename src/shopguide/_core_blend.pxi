@@ -126,6 +126,10 @@ cdef class Blend:
         self.best_len = 0
         return check(sg_blend_put(self.blend, signal, items, because, amounts, n))
 
+    cdef int rows_again(self, uint32_t signal, const double *amounts, size_t n) except -1:
+        """Amounts of another signal for the last n rows, which rows_of() has just put."""
+        return check(sg_blend_put_again(self.blend, signal, amounts, n))
+
     def items(self):
         """The items of all rows so far, each once: uint64[n]."""
         cdef size_t x
@@ -191,7 +195,7 @@ cdef class Blend:
         cdef uint8_t[::1] s = signal
         cdef uint64_t[::1] b = because
         cdef double[::1] a = amount
-        sg_blend_worth(self.blend, &w[0], self.best_places, self.best_len, &s[0], &b[0], &a[0])
+        sg_blend_worth(self.blend, &w[0], self.best_places, self.best_len, &at[0], &s[0], &b[0], &a[0])
         return starts, signal, because, amount
 
     def check(self):

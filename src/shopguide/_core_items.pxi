@@ -128,7 +128,7 @@ cdef class Items:
         cdef uint64_t[::1] i = found
         cdef double[::1] c = cosines, r = rules
         with nogil:
-            rc = sg_items_neighbours(self.model, &of[0], m, each, &at[0], &i[0], &c[0], &r[0])
+            rc = sg_items_neighbours(self.model, &of[0], m, each, True, &at[0], &i[0], &c[0], &r[0])
         check(rc)
         n = at[m]
         return starts, found[:n], cosines[:n], rules[:n]
@@ -139,15 +139,15 @@ cdef class Items:
         cdef size_t x, at
         cdef uint32_t[SG_QUERY_MAX + 1] starts
         blend.make_room(asked.len * k)
-        check(sg_items_neighbours(self.model, asked.items, asked.len, k, starts, blend.found, blend.amounts,
-                                  blend.others))
+        check(sg_items_neighbours(self.model, asked.items, asked.len, k, False, starts, blend.found,
+                                  blend.amounts, blend.others))
         for x in range(asked.len):
             for at in range(starts[x], starts[x + 1]):
                 blend.causes[at] = asked.items[x]
                 blend.amounts[at] *= asked.weights[x]
                 blend.others[at] *= asked.weights[x]
         blend.rows_of(cosine, blend.found, blend.causes, blend.amounts, starts[asked.len])
-        blend.rows_of(rule, blend.found, blend.causes, blend.others, starts[asked.len])
+        blend.rows_again(rule, blend.others, starts[asked.len])
 
     def put_second(self, Blend blend, uint32_t cosine, uint32_t second, size_t near, size_t n, size_t k):
         """Into a blend what recommend() finds of the ``near`` items that have most of the signal ``cosine``, each

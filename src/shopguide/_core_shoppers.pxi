@@ -127,8 +127,10 @@ cdef class Recent:
         shares of the heaviest's; but those of which nothing is left. Raises ValueError as top()."""
         cdef size_t x, got = 0, kept = 0, had = blend.blend.places
         cdef double most
+        cdef uint32_t *places
         n = min(n, sg_recent_live(self.recent))
         blend.make_room(max(n, had))
+        places = <uint32_t *>blend.causes
         check(sg_recent_top(self.recent, n, 0, now, blend.found, blend.amounts, &got))
         check(sg_recent_weights(self.recent, blend.blend.items, had, now, blend.others))
         most = blend.amounts[0] if got else 0
@@ -138,10 +140,10 @@ cdef class Recent:
         blend.rows_of(signal, blend.found, NULL, blend.amounts, kept)
         kept = 0
         for x in range(had):
-            if blend.others[x] > 0 and blend.blend.totals[x * blend.signals + signal] == 0:
-                blend.found[kept], blend.amounts[kept] = blend.blend.items[x], blend.others[x] / most
+            if blend.others[x] > 0 and sg_blend_totals_of(blend.blend, signal)[x] == 0:
+                places[kept], blend.amounts[kept] = x, blend.others[x] / most
                 kept += 1
-        blend.rows_of(signal, blend.found, NULL, blend.amounts, kept)
+        check(sg_blend_put_at(blend.blend, signal, places, blend.amounts, kept))
 
     def __len__(self):
         """Items with observations."""

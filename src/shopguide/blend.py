@@ -10,13 +10,14 @@ linear score; they are shared out among the signal's rows by their amounts. The 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shopguide._core import Blend, Trees
+from shopguide._core import Blend, Collected, Trees
 from shopguide.columns import Ragged
 from shopguide.errors import SettingError
 from shopguide.records import BASE, SIGNALS
@@ -32,6 +33,8 @@ _PLACE = {name: at for at, name in enumerate(SIGNALS)}
 _BLENDED = np.array([_PLACE[name] for name in BLENDED])
 _TELLING = np.array([BLENDED.index(name) for name in TELLING])
 
+UNFADED: Mapping[str, float] = MappingProxyType({})
+
 F64 = NDArray[np.float64]
 
 
@@ -46,16 +49,6 @@ class Scored(NamedTuple):
     because: NDArray[np.uint64]
     amount: F64
 
-    @classmethod
-    def join(cls, lists: Sequence[Scored]) -> Scored:
-        """One after another. At least one."""
-        if len(lists) == 1:
-            return lists[0]
-        ends = np.cumsum([len(one.because) for one in lists], dtype=np.uint32)
-        starts = [lists[0].starts, *(one.starts[1:] + end for one, end in zip(lists[1:], ends, strict=False))]
-        item, score, _, signal, because, amount = map(np.concatenate, zip(*lists, strict=True))
-        return cls(item, score, np.concatenate(starts), signal, because, amount)
-
 
 class Blender:
     """``begin``, rows into ``rows``, then ``best``. Not for two threads at once. Raises SettingError for trees that are
@@ -63,7 +56,8 @@ class Blender:
 
     def __init__(self, weights: Weights, rows: Blend | None = None) -> None:
         self.rows = rows or Blend(len(SIGNALS))
-        self._faded, self._intent = np.ones(len(SIGNALS)), 0.0  # of the look at hand
+        self._faded: dict[str, float] = {}  # of the look at hand, for all that share its rows
+        self._intent = 0.0
         self.weights, self._linear = weights, weights.by_signal
         self._trees: Trees | None = None
         self._ranker: Trees | None = None  # of the look at hand
@@ -83,36 +77,51 @@ class Blender:
         other._faded, other._intent = self._faded, self._intent
         return other
 
-    def begin(self, trained: bool = True, faded: Mapping[str, float] | None = None, intent: float = 0.0) -> None:
+    def begin(self, trained: bool = True, faded: Mapping[str, float] = UNFADED, intent: float = 0.0) -> None:
         """``trained``: the look is of the kind that trees were trained on; others stay in the order of the blend.
         ``faded``: what signals count of what they would (0..1), for a signal's own amounts say nothing of that.
         ``intent``: how probably the visit buys."""
         self.rows.begin()
+        self._faded.clear()
+        self._faded.update(faded)
         self._intent = intent
-        self._faded.fill(1.0)
-        for signal, share in (faded or {}).items():
-            self._faded[_PLACE[signal]] = share
         self._ranker = self._trees if trained else None
 
     def order(self, n: int) -> tuple[NDArray[np.uint64], F64]:
         """Items and scores of the n best."""
         if self._ranker is None:
-            return self.rows.best(self._linear * self._faded, n)
+            return self.rows.best(self._weigh(), n)
         return self._ranked(self._ranker, n)[:2]
 
-    def best(self, n: int) -> Scored:
-        """The n best, and why."""
-        if self._ranker is not None:
-            return self._explained(self._ranker, n)
-        items, scores = self.rows.best(self._linear * self._faded, n)
-        return Scored(items, scores, *self.rows.parts())
+    def best(self, n: int, found: Collected) -> None:
+        """Put the n best, and why, behind the lists that were found before."""
+        if self._ranker is None:
+            found.add(self.rows, self._weigh(), n)
+        else:
+            found.put(*self._explained(self._ranker, n))
 
     def features(self, n: int) -> tuple[NDArray[np.uint64], F64]:
         """The n best by the linear weights, and their FEATURES: float64[<=n, len(FEATURES)]."""
-        items, _ = self.rows.best(self._linear * self._faded, n)
+        items, _ = self.rows.best(self._weigh(), n)
         totals, largest = self.rows.totals()
-        totals = totals[:, _BLENDED] * self._faded[_BLENDED]
+        totals = totals[:, _BLENDED] * self._left()[_BLENDED]
         return items, np.hstack([totals / np.where(largest > 0, largest, 1)[_BLENDED], totals])
+
+    def _weigh(self) -> F64:
+        """What signals count."""
+        if not self._faded:
+            return self._linear
+        weights = self._linear.copy()
+        for signal, share in self._faded.items():
+            weights[_PLACE[signal]] *= share
+        return weights
+
+    def _left(self) -> F64:
+        """What signals count of what they would."""
+        left = np.ones(len(SIGNALS))
+        for signal, share in self._faded.items():
+            left[_PLACE[signal]] = share
+        return left
 
     def _ranked(self, trees: Trees, n: int) -> tuple[NDArray[np.uint64], F64, F64, NDArray[np.int64]]:
         """The n best of the trees: items, scores, features, and their places in the order of the linear blend."""

@@ -12,21 +12,22 @@ import logging
 import time
 from collections.abc import Mapping
 from copy import copy
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shopguide._core import Audience, Query
+from shopguide._core import Audience, Collected, Query
 from shopguide.artefacts import OFF, Artefact, Artefacts, InForce
-from shopguide.blend import Blender, Scored
+from shopguide.blend import UNFADED, Blender
 from shopguide.errors import CoreError, LostError, ShopguideError, StateError
 from shopguide.frontier import Frontier
 from shopguide.intent import features_of
 from shopguide.models import served
 from shopguide.networks.serving import SEQUENTIAL, Intent, Served
-from shopguide.recommenders.base import PLACE, Context, Recommender
+from shopguide.recommenders.base import NO_ITEMS, PLACE, Context, Recommender
 from shopguide.recommenders.content import Content
 from shopguide.recommenders.explore import Explore
 from shopguide.recommenders.items import ItemBased
@@ -89,6 +90,8 @@ class Scorer:
             "profile": self.profile,
             "popular": self.popular,  # the last: of all that the others found
         }
+        self._learning = self._that_do("observe")
+        self._forgetting = self._that_do("retract")
         self._own = Weights.of(score)
         self.blender = Blender(self._own)
         self.frontier = Frontier()
@@ -147,11 +150,11 @@ class Scorer:
         if self._replicas > 1:
             mine = looks.take((looks.user & 0xFFFFFFFF) % self._replicas == self._replica)
         mine = self.expecting(mine)
-        found = []
+        found = Collected()
         for row in range(len(mine)):
             hidden = len(mine.bought[row]) + len(mine.dismissed[row])
             self.gather(mine, row)
-            found.append(self.blender.best(int(mine.n[row]) + SPARE + hidden))
+            self.blender.best(int(mine.n[row]) + SPARE + hidden, found)
         if "explore" in self._recommenders:
             explored = [self._explore.choose(mine, row, self._near) for row in range(len(mine))]
             mine = copy(mine)
@@ -169,10 +172,11 @@ class Scorer:
     def gather(self, looks: Looks, row: int) -> None:
         """Put the signals of a look into the blender's rows."""
         slot, now, rows = looks.slot.bytes_at(row), float(looks.event_time[row]), self.blender.rows
-        of = self.segments.asked(looks, row)
-        faded = {"search": 0.5 ** (int(looks.since_query[row]) / SEARCHED_FOR)}
+        recent, of, faded = looks.recent[row], self.segments.asked(looks, row), {}
+        if looks.since_query[row]:
+            faded["search"] = 0.5 ** (int(looks.since_query[row]) / SEARCHED_FOR)
         if of or self.welcome.rules:
-            faded |= self.welcome.faded(of, now, len(looks.recent[row]))
+            faded |= self.welcome.faded(of, now, len(recent))
         self.blender.begin(slot not in (SIMILAR, TRENDING), faded, float(looks.intent[row]))
         n = int(looks.n[row]) + SPARE
         if slot == SIMILAR:
@@ -184,25 +188,27 @@ class Scorer:
         elif slot == TRENDING:
             rows.put(PLACE["trending"], *self.popular.top(n, int(looks.category[row]), now))
         else:
-            recent = looks.recent[row]
-            asked = recent[: len(self._decay)]
             context = Context(
-                Query(asked, self._decay[: len(asked)]),
+                Query(recent[: len(self._decay)], self._decay[: len(recent)]),
                 recent,
-                looks.recent_kind[row],
-                looks.recent_time[row],
                 looks.here[row],
                 int(looks.unit[row]),
                 int(looks.user[row]),
                 now,
-                looks.query.bytes_at(row).decode("utf-8", "replace"),
-                tuple(looks.interests.bytes_at(row).decode("utf-8", "replace").splitlines()),
-                looks.visit[row][_LEARNED[looks.visit_kind[row]]],
+                _text(looks.query, row),
+                tuple(_text(looks.interests, row).splitlines()),
+                self._visit(looks, row),
                 of,
-                looks.past.bytes_at(row),
+                looks.past.bytes_at(row) if self.profile.tastes else b"",
             )
             for recommender in self._recommenders.values():
                 recommender.score(context, self._limit, rows)
+
+    def _visit(self, looks: Looks, row: int) -> NDArray[np.uint64]:
+        """What networks read of a look, where there are any."""
+        if all(one.network is None for one in self._networks.values()):
+            return NO_ITEMS
+        return looks.visit[row][_LEARNED[looks.visit_kind[row]]]
 
     def checksum(self) -> str:
         """The model's checksum (hex): equal for equal kept events, whatever the way they came."""
@@ -267,49 +273,52 @@ class Scorer:
         elif model in self._networks:
             self._networks[model].network = found
 
+    def _that_do(self, verb: str) -> list[Recommender]:
+        """The recommenders that do more than any."""
+        plain = getattr(Recommender, verb)
+        return [one for one in self._recommenders.values() if getattr(type(one), verb) is not plain]
+
     def _without_shown(self, lessons: Lessons) -> Lessons:
         """The lessons of what shoppers did; what they were shown is told to the one that asks for it."""
-        shown = lessons.kind == int(Kind.IMPRESSION)
-        if not shown.any():
+        if Kind.IMPRESSION not in lessons.kind.tobytes():
             return lessons
+        shown = lessons.kind == int(Kind.IMPRESSION)
         self._explore.shown(lessons.take(shown))
         return lessons.take(~shown)
 
     def _learn(self, lessons: Lessons) -> None:
         lessons = self._without_shown(lessons)
-        turns = np.flatnonzero(lessons.sign[1:] != lessons.sign[:-1]) + 1
-        for begin, end in zip([0, *turns.tolist()], [*turns.tolist(), len(lessons)], strict=True):
-            if begin == end:
-                continue
+        if not len(lessons):
+            return
+        turns = [0, len(lessons)]
+        if len(set(lessons.sign.tobytes())) > 1:
+            turns[1:1] = (np.flatnonzero(lessons.sign[1:] != lessons.sign[:-1]) + 1).tolist()
+        for begin, end in pairwise(turns):
             run = lessons.view(begin, end)
             if run.sign[0] > 0:
-                for recommender in self._recommenders.values():
+                for recommender in self._learning:
                     recommender.observe(run)
                 self.audience.add(*self.segments.touches(run))
             else:
-                for recommender in self._recommenders.values():
+                for recommender in self._forgetting:
                     recommender.retract(run)
                 self.audience.sub(*self.segments.touches(run))
 
     def _near(self, item: int) -> tuple[NDArray[np.uint64], NDArray[np.float64]]:
         return self.content.neighbours(item, self._limit)
 
-    def _candidates(self, found: list[Scored]) -> Candidates:
+    def _candidates(self, found: Collected) -> Candidates:
         """All lists' candidates; of each the distinct shoppers behind its strongest causes are counted."""
-        if not found:
-            return Candidates()
-        all_ = Scored.join(found)
-        shared = self.audience.behind(all_.item, all_.starts, all_.because, all_.amount, EXPLAINED)
-        columns = {
-            "look": np.repeat(np.arange(len(found), dtype=np.uint32), [len(one.item) for one in found]),
-            "item": all_.item,
-            "score": all_.score,
-            "signal": Ragged(all_.starts, all_.signal),
-            "because": Ragged(all_.starts, all_.because),
-            "amount": Ragged(all_.starts, all_.amount),
-            "shared": Ragged(all_.starts, shared),
-        }
-        return Candidates.of(columns)
+        look, item, score, starts, signal, because, amount = found.take()
+        parts = {"signal": signal, "because": because, "amount": amount}
+        parts["shared"] = self.audience.behind(item, starts, because, amount, EXPLAINED)
+        ragged = {name: Ragged(starts, values) for name, values in parts.items()}
+        return Candidates.of({"look": look, "item": item, "score": score, **ragged})
+
+
+def _text(column: Ragged[np.uint8], row: int) -> str:
+    """Of UTF-8; mostly there is none in a whole batch."""
+    return column.bytes_at(row).decode("utf-8", "replace") if len(column.values) else ""
 
 
 def _part(state: dict[str, NDArray[Any]], name: str) -> dict[str, NDArray[Any]]:

@@ -14,6 +14,23 @@ static int by_strength_and_key(const void *a, const void *b) {
     return keys[x->id] < keys[y->id] ? -1 : keys[x->id] > keys[y->id];
 }
 
+/* Of values where all ids are, or of some ids in any order. */
+static void compare_likely(const sg_candidate *expected, size_t n, size_t k, int trial) {
+    double values[MOST], least = trial % 3 ? -1 : (double)below(20);
+    uint32_t ids[MOST];
+    sg_candidate found[MOST];
+    size_t fit = 0;
+    for (size_t i = 0; i < n; i++) {
+        values[expected[i].id] = expected[i].strength;
+        ids[i] = expected[(i * 7 + 3) % n].id;
+        fit += expected[i].strength > least;
+    }
+    size_t got = sg_best_likely(values, trial % 2 && n % 7 ? ids : NULL, n, k, least, found);
+    CHECK(got <= fit && got >= (k < fit ? k : fit));
+    sg_best_first(keys, found, got, got);
+    for (size_t i = 0; i < k && i < fit; i++) CHECK(found[i].id == expected[i].id);
+}
+
 int main(void) {
     for (uint32_t i = 0; i < MOST; i++) keys[i] = (uint64_t)i * 0x9E3779B97F4A7C15u;
     for (int trial = 0; trial < 3000; trial++) {
@@ -36,6 +53,7 @@ int main(void) {
         sg_best_apart(keys, some, n, k);
         qsort(some, k < n ? k : n, sizeof *some, by_strength_and_key);
         for (size_t i = 0; i < k && i < n; i++) CHECK(some[i].id == expected[i].id);
+        compare_likely(expected, n, k, trial);
     }
     return 0;
 }

@@ -37,6 +37,17 @@ static int has(uint64_t item) {
     return 0;
 }
 
+static void again(sg_blend *b, size_t n) {
+    double amounts[12];
+    unsigned signal = below(SIGNALS);
+    if (len + n > ROWS) n = 0;
+    for (size_t x = 0; x < n; x++, len++) {
+        amounts[x] = below(9) / 4.0;
+        rows[len] = (plain_row){rows[len - n].item, rows[len - n].because, amounts[x], signal};
+    }
+    CHECK(sg_blend_put_again(b, signal, amounts, n) == SG_OK);
+}
+
 static void put(sg_blend *b) {
     uint64_t items[12], because[12];
     double amounts[12];
@@ -49,6 +60,7 @@ static void put(sg_blend *b) {
         rows[len++] = (plain_row){items[x], none ? 0 : because[x], amounts[x], signal};
     }
     CHECK(sg_blend_put(b, signal, items, none ? NULL : because, amounts, n) == SG_OK);
+    if (below(2)) again(b, n);
     SOUND(sg_blend, b);
 }
 
@@ -64,7 +76,7 @@ static void compare(sg_blend *b, size_t n) {
     CHECK(got == (n < items ? n : items));
     sg_blend_totals(b, best, got, totals);
     CHECK(sg_blend_count(b, weights, best, got, starts) == starts[got]);
-    sg_blend_worth(b, weights, best, got, signals, because, amounts);
+    sg_blend_worth(b, weights, best, got, starts, signals, because, amounts);
     for (size_t x = 0; x < got; x++) {
         uint64_t item = b->items[best[x].id];
         double sum = 0, expected = score(item, weights, largest);
@@ -113,7 +125,7 @@ int main(void) {
     for (int trial = 0; trial < 300; trial++) {
         sg_blend_begin(b);
         len = 0;
-        for (int x = 0; x < 20 && len + 12 < ROWS; x++) put(b);
+        for (int x = 0; x < 20 && len + 24 < ROWS; x++) put(b);
         compare_strongest(b, below(SIGNALS), below(ITEMS + 10));
         compare(b, below(ITEMS + 10));
     }

@@ -17,16 +17,13 @@ PLACE = {name: at for at, name in enumerate(SIGNALS)}  # a signal's number in a 
 
 class Context(NamedTuple):
     """Who asks: what the list is made from, the user's newest items, each next older one counting less; distinct items
-    of the user, newest first; of each the strongest kind, the time, how many events of the live session it has; the
-    unit that the live session is in the model, and the user (0: none); what they searched for last in it (empty:
-    nothing); what an imported profile says that they like; the items of the unit's newest events, oldest first; what
-    their visit has in common with others' (:mod:`shopguide.context`); what trained profiles need of the user, packed
-    (empty: none are in force)."""
+    of the user, newest first; of each how many events of the live session it has; the unit that the live session is in
+    the model, and the user (0: none); what they searched for last in it (empty: nothing); what an imported profile says
+    that they like; the items of the unit's newest events, oldest first; what their visit has in common with others'
+    (:mod:`shopguide.context`); what trained profiles need of the user, packed (empty: none are in force)."""
 
     asked: Query
     recent: NDArray[np.uint64]
-    kind: NDArray[np.uint8]
-    time: NDArray[np.float64]
     here: NDArray[np.uint8]
     unit: int
     user: int
@@ -45,10 +42,10 @@ class Recommender(Protocol):
     """What it gives, by the names of :data:`shopguide.records.SIGNALS`."""
 
     def observe(self, lessons: Lessons) -> None:
-        """Learn lessons in order."""
+        """Learn lessons in order. One that learns nothing of them leaves this as it is, and is not told any."""
 
     def retract(self, lessons: Lessons) -> None:
-        """Take lessons back."""
+        """Take lessons back. As with observe()."""
 
     def bulk(self, lessons: Lessons) -> None:
         """Learn a whole history at once, each unit's lessons in order. Raises ValueError where something was learned

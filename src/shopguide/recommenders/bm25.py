@@ -17,12 +17,12 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import NDArray
 
+from shopguide._core import Tally
 from shopguide.errors import CoreError
 
 K1, B = 1.2, 0.75
 
 Found = tuple[NDArray[np.uint64], NDArray[np.float64]]
-_NOTHING: Found = (np.zeros(0, np.uint64), np.zeros(0))
 
 
 class Bm25:
@@ -35,8 +35,10 @@ class Bm25:
         self._free: list[int] = []
         self._postings: dict[str, array[int]] = {}
         self._total = 0  # terms of all items
-        self._keys, self._lengths = np.zeros(0, np.uint64), np.zeros(0)
-        self._sums, self._marks = np.zeros(0), np.zeros(0, np.int64)  # of a query, while it is answered
+        self._keys, self._lengths = np.zeros(0, np.uint64), np.zeros(0, np.uint32)
+        self._longest = 0
+        self._factors, self._weighed = np.zeros(0), -1  # by length; of which version
+        self._tally = Tally()
 
     def __len__(self) -> int:
         return len(self._places)
@@ -57,9 +59,10 @@ class Bm25:
         for term in set(terms).difference(before):
             places = self._postings.get(term)
             if places is None:
-                places = self._postings[term] = array("q")
+                places = self._postings[term] = array("I")
             places.append(place)
         self._lengths[place] = len(terms)
+        self._longest = max(self._longest, len(terms))
         self._total += len(terms) - len(before)
         self._terms[item] = terms
         if not terms:
@@ -69,39 +72,23 @@ class Bm25:
     def best(self, terms: Collection[str], n: int, reach: int) -> Found:
         """The n items that score highest: uint64[<=n], float64[<=n], by (score down, key up). Of the terms the rarest
         count (of equally rare ones the first by name), as many as have at most ``reach`` places together."""
-        lists, room = [], reach
-        for count, term in sorted((len(self._postings[t]), t) for t in set(terms) if t in self._postings):
-            room -= count
-            if room < 0:
-                break
-            places = np.frombuffer(self._postings[term], np.int64)
-            self._sums[places] += self._idf(count)
-            lists.append(places)
-        if not lists:
-            return _NOTHING
-        found = np.concatenate(lists)
-        number = np.arange(len(found))
-        self._marks[found] = number
-        once = found[self._marks[found] == number]
-        amounts = self._sums[once] * self._weight(self._lengths[once])
-        self._sums[once] = 0
-        return _highest(self._keys[once], amounts, n)
+        return self._best(self._counting(terms, reach), n)
 
-    def of_itself(self, item: int, reach: int) -> float:
-        """What an item scores for its own terms; 0 where it is not here, or none of them counts."""
-        terms, total, room = self.terms(item), 0.0, reach
-        for count in sorted(len(self._postings[term]) for term in terms):
-            room -= count
-            if room < 0:
-                break
-            total += self._idf(count)
-        return total * float(self._weight(np.float64(len(terms)))) if total else 0.0
+    def like(self, item: int, n: int, reach: int) -> Found:
+        """The n others that score highest for an item's terms, and their scores as shares of its own."""
+        terms = self.terms(item)
+        counting = self._counting(terms, reach)
+        items, scores = self._best(counting, n, item)
+        own = 0.0
+        for places in counting:
+            own += self._idf(len(places))
+        return items, scores / (own * self._weights()[len(terms)] if own else 1.0)
 
     def check(self) -> None:
         """Raises CoreError where places, terms and counts do not fit together."""
         had = sorted((term, place) for term, places in self._postings.items() for place in places)
         has = sorted((term, self._places[item]) for item, terms in self._terms.items() for term in terms)
-        if had != has or self._terms.keys() != self._places.keys() or self._sums.any():
+        if had != has or self._terms.keys() != self._places.keys():
             raise CoreError("bm25: postings are not those of the items")
         if self._total != len(has) or any(self._keys[place] != item for item, place in self._places.items()):
             raise CoreError("bm25: lengths or keys are not those of the items")
@@ -109,8 +96,28 @@ class Bm25:
     def _idf(self, count: int) -> float:
         return math.log(1 + (len(self) - count + 0.5) / (count + 0.5))
 
-    def _weight(self, lengths: NDArray[np.float64] | np.float64) -> NDArray[np.float64] | np.float64:
-        return (K1 + 1) / (1 + K1 * (1 - B + B * lengths / (self._total / len(self))))
+    def _weights(self) -> NDArray[np.float64]:
+        """What a sum counts, by the item's length."""
+        if self._weighed != self.version:
+            lengths = np.arange(self._longest + 1, dtype=np.float64)
+            self._factors = (K1 + 1) / (1 + K1 * (1 - B + B * lengths / (self._total / len(self))))
+            self._weighed = self.version
+        return self._factors
+
+    def _counting(self, terms: Collection[str], reach: int) -> list[array[int]]:
+        """The places of each term that counts, the rarest first."""
+        counting, room = [], reach
+        for count, term in sorted((len(self._postings[t]), t) for t in set(terms) if t in self._postings):
+            room -= count
+            if room < 0:
+                break
+            counting.append(self._postings[term])
+        return counting
+
+    def _best(self, counting: list[array[int]], n: int, skipped: int | None = None) -> Found:
+        idfs = [self._idf(len(places)) for places in counting]
+        factors = self._weights() if counting else self._factors
+        return self._tally.best(counting, idfs, self._lengths, factors, self._keys, n, skipped)
 
     def _place(self, item: int) -> int:
         place = self._places.get(item)
@@ -124,7 +131,7 @@ class Bm25:
 
     def _leave(self, term: str, place: int) -> None:
         places = self._postings[term]
-        at = int(np.flatnonzero(np.frombuffer(places, np.int64) == place)[0])
+        at = int(np.flatnonzero(np.frombuffer(places, np.uint32) == place)[0])
         last = places.pop()
         if at < len(places):
             places[at] = last
@@ -134,13 +141,4 @@ class Bm25:
     def _grow(self, room: int) -> None:
         more = room - len(self._keys)
         self._keys = np.append(self._keys, np.zeros(more, np.uint64))
-        self._lengths = np.append(self._lengths, np.zeros(more))
-        self._sums, self._marks = np.zeros(room), np.zeros(room, np.int64)
-
-
-def _highest(items: NDArray[np.uint64], amounts: NDArray[np.float64], n: int) -> Found:
-    if len(items) > n:
-        keep = amounts >= np.partition(amounts, len(amounts) - n)[len(amounts) - n]
-        items, amounts = items[keep], amounts[keep]
-    order = np.lexsort((items, -amounts))[:n]
-    return items[order], amounts[order]
+        self._lengths = np.append(self._lengths, np.zeros(more, np.uint32))

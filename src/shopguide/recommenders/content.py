@@ -23,7 +23,7 @@ from shopguide.keys import query_key
 from shopguide.recommenders.base import PLACE, Context, Recommender
 from shopguide.recommenders.bm25 import Bm25, Found
 from shopguide.recommenders.words import LONGEST, words
-from shopguide.records import Batch, Lessons
+from shopguide.records import Batch
 from shopguide.settings import ScoreSettings
 
 WHOLE = ("category", "brand")  # are terms as they stand, beside their words
@@ -55,12 +55,6 @@ class Content(Recommender):
         self._index = Bm25()
         self._answers: dict[tuple[int, int], Found] = {}
         self._version = 0  # of the index that the answers are of
-
-    def observe(self, lessons: Lessons) -> None:
-        pass
-
-    def retract(self, lessons: Lessons) -> None:
-        pass
 
     def learn_catalogue(self, batch: Batch) -> None:
         for item, offset, details in catalogue.items(batch.events):
@@ -130,10 +124,7 @@ class Content(Recommender):
         """What resembles an item most, and how much, as a share of what it resembles itself."""
         answer = self._remembered(item, limit)
         if answer is None:
-            items, scores = self._index.best(self._index.terms(item), limit + 1, REACH)
-            others = np.flatnonzero(items != item)[:limit]
-            own = self._index.of_itself(item, REACH) or 1.0
-            answer = self._answers[item, limit] = items[others], scores[others] / own
+            answer = self._answers[item, limit] = self._index.like(item, limit, REACH)
         return answer
 
     def _matching(self, query: str, limit: int) -> Found:

@@ -64,12 +64,6 @@ class Explore(Recommender):
         """Whether any list has places for new items."""
         return rank.policy == "on" and any(rules.explore > 0 for rules in (rank, *rank.slots.values()))
 
-    def observe(self, lessons: Lessons) -> None:
-        """Of what shoppers choose the audience knows."""
-
-    def retract(self, lessons: Lessons) -> None:
-        """The same."""
-
     def score(self, context: Context, limit: int, blend: Blend) -> None:
         """Chance is no part of a score."""
 

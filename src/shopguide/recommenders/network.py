@@ -25,9 +25,6 @@ class Network(Recommender):
     def __init__(self, name: str) -> None:
         self.signals = (name,)
 
-    def observe(self, lessons: Lessons) -> None:
-        pass
-
     def retract(self, lessons: Lessons) -> None:
         if self.network is not None:
             self.network.forget(np.unique(lessons.unit).tolist())

@@ -9,7 +9,7 @@ import numpy as np
 
 from shopguide._core import Blend
 from shopguide.recommenders.base import PLACE, Context, Recommender
-from shopguide.records import F64, Lessons
+from shopguide.records import F64
 from shopguide.tastes import Past, Taste, Tastes
 from shopguide.tastes.library import I32, spread
 
@@ -27,12 +27,6 @@ class Profile(Recommender):
 
     def __init__(self) -> None:
         self.tastes: Tastes | None = None
-
-    def observe(self, lessons: Lessons) -> None:
-        pass
-
-    def retract(self, lessons: Lessons) -> None:
-        pass
 
     def taste(self, user: int, past: bytes) -> Taste | None:
         """A user's, by what featurize says of their past; None where that is of other profiles than those in force

@@ -46,7 +46,7 @@ class Segments(Recommender):
     def touches(self, lessons: Lessons) -> tuple[U64, U64]:
         """What lessons touch, uint64[m], and the user who did, uint64[m]: items, and as if they were such too, the
         segments in which users were."""
-        if not lessons.context.any():
+        if not np.count_nonzero(lessons.context):
             return lessons.item, lessons.user
         keys = segments(lessons.context, lessons.time, self.clock)
         row, part = np.nonzero(keys)
@@ -106,10 +106,10 @@ class Segments(Recommender):
 
     def _parts(self, lessons: Lessons) -> Iterator[tuple[int, Lessons]]:
         """The lessons with a context, once for everybody and once for each segment that they are of."""
-        known = np.flatnonzero(lessons.context)
-        if not len(known):
+        known = np.count_nonzero(lessons.context)
+        if not known:
             return
-        part = lessons if len(known) == len(lessons) else lessons.take(known)
+        part = lessons if known == len(lessons) else lessons.take(lessons.context > 0)
         yield EVERYONE, part
         keys = segments(part.context, part.time, self.clock)
         for column in keys.T:

@@ -30,6 +30,7 @@ class NearestSessions(OfUnits[Sessions]):
 
     def __init__(self, learn: LearnSettings) -> None:
         super().__init__(Sessions(history=learn.history))
+        self._places = [PLACE[name] for name in self.signals]
 
     def bulk(self, lessons: Lessons) -> None:
         self.model.bulk(self.units(lessons), lessons.item, lessons.time)
@@ -39,9 +40,8 @@ class NearestSessions(OfUnits[Sessions]):
         return context.unit
 
     def score(self, context: Context, limit: int, blend: Blend) -> None:
-        signals = [PLACE[name] for name in self.signals]
         sample = (2 * limit, NEWEST, NEAREST, RARE, self.own(context) or None)
-        self.model.put(blend, signals, context.asked, self.readings, *sample)
+        self.model.put(blend, self._places, context.asked, self.readings, *sample)
 
 
 class NearestUsers(NearestSessions):

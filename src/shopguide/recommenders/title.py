@@ -16,7 +16,7 @@ from shopguide.networks.serving import F32, Titles
 from shopguide.recommenders.base import PLACE, Context, Recommender
 from shopguide.recommenders.content import Content
 from shopguide.recommenders.network import ALL
-from shopguide.records import U64, Batch, Lessons
+from shopguide.records import U64, Batch
 
 ASKED, DECAY = 3, 0.3  # the user's newest items, and the weight of each next older one
 SHARPNESS = 12.0  # of products, as the network was trained: what an item has is the odds against the nearest one
@@ -44,12 +44,6 @@ class Title(Recommender):
         self._network = network
         self._vectors = Vectors(network.width if network else 0)
         self._read([*self._content.described()])
-
-    def observe(self, lessons: Lessons) -> None:
-        pass
-
-    def retract(self, lessons: Lessons) -> None:
-        pass
 
     def learn_catalogue(self, batch: Batch) -> None:
         """``content`` has taken the batch in before."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from shopguide._core import Blend
 from shopguide.recommenders.base import PLACE, Context, Recommender
-from shopguide.records import Lessons
 
 
 class Visit(Recommender):
@@ -13,12 +12,6 @@ class Visit(Recommender):
 
     signals = ("current", "previous", "steps", "repeats")
     places = tuple(PLACE[name] for name in signals)
-
-    def observe(self, lessons: Lessons) -> None:
-        pass
-
-    def retract(self, lessons: Lessons) -> None:
-        pass
 
     def score(self, context: Context, limit: int, blend: Blend) -> None:
         blend.put_visit(self.places, context.recent, context.here, limit)

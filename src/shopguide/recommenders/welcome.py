@@ -13,7 +13,6 @@ from shopguide.recommenders.base import PLACE, Context, Recommender
 from shopguide.recommenders.content import Content
 from shopguide.recommenders.popular import Popular
 from shopguide.recommenders.segments import ACQUAINTED
-from shopguide.records import Lessons
 from shopguide.settings import WelcomeSettings
 
 
@@ -27,12 +26,6 @@ class Welcome(Recommender):
         self._popular, self._content = popular, content
         self._wanted = [[_segments(name, getattr(rule, name)) for name in FIELDS] for rule in rules]
         self._items = [np.array([item_key(item) for item in rule.items], np.uint64) for rule in rules]
-
-    def observe(self, lessons: Lessons) -> None:
-        pass
-
-    def retract(self, lessons: Lessons) -> None:
-        pass
 
     def fit(self, of: tuple[int, ...], now: float) -> list[int]:
         """The numbers of the rules that fit a visitor in these segments at a time."""
