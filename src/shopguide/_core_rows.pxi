@@ -76,3 +76,89 @@ def bytes_of(list column not None, other not None):
         text = _plain(value, &length)
         found.append(<bytes>text[:length] if text != NULL else other(value))
     return found
+
+
+cdef enum:  # what a row of a kind is asked for
+    SG_ROW_KNOWN = 1
+    SG_ROW_ITEM = 2
+    SG_ROW_USER = 4
+    SG_ROW_DATA = 8
+
+
+def judge(
+    const uint8_t[::1] asked not None,
+    const uint8_t[::1] kinds not None,
+    const uint64_t[::1] items not None,
+    const uint64_t[::1] users not None,
+    const double[::1] times not None,
+    const double[::1] values not None,
+    const double[::1] arrived not None,
+    const uint32_t[::1] starts not None,
+    double earliest,
+    double ahead,
+):
+    """(bool, list): whether all rows make sense as far as their columns go, and those whose data has to be looked into.
+
+    ``asked`` uint8[256]: of each kind 1 where a row can be of it, + 2: with an item, + 4: with a user, + 8: looked into
+    also where it has no data, whose ``starts`` uint32[n + 1] are. Times are epoch s, none before ``earliest`` or more
+    than ``ahead`` after it ``arrived``; they and values are finite. Raises ValueError on unequal lengths.
+    """
+    cdef Py_ssize_t row, n = _of_one_length(kinds.shape[0], items.shape[0], users.shape[0], times.shape[0])
+    _of_one_length(n, values.shape[0], arrived.shape[0], starts.shape[0] - 1)
+    _of_one_length(256, asked.shape[0])
+    cdef uint8_t asks
+    cdef bint fine = True
+    cdef list rows = []
+    for row in range(n):
+        asks = asked[kinds[row]]
+        if not (asks & SG_ROW_KNOWN and isfinite(times[row]) and isfinite(values[row])):
+            fine = False
+        elif not earliest <= times[row] <= arrived[row] + ahead:
+            fine = False
+        elif (asks & SG_ROW_ITEM and items[row] == 0) or (asks & SG_ROW_USER and users[row] == 0):
+            fine = False
+        if asks & SG_ROW_DATA or starts[row + 1] > starts[row]:
+            rows.append(row)
+    return fine, rows
+
+
+cdef inline uint64_t _own_event_key(uint64_t event, uint64_t user) noexcept:
+    """See shopguide.keys.own_event_key."""
+    cdef uint64_t key = event * <uint64_t>0x9E3779B97F4A7C15 ^ user
+    key = (key ^ (key >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
+    key = (key ^ (key >> 27)) * <uint64_t>0x94D049BB133111EB
+    return key ^ (key >> 31)
+
+
+def doubles_of(
+    list tables not None,
+    const uint64_t[::1] events not None,
+    const uint64_t[::1] users not None,
+    const uint8_t[::1] kinds not None,
+    uint8_t bare,
+):
+    """The rows, a list, whose event id was met before: in one of the tables, or in a row before. The last table takes
+    the others in.
+
+    events uint64[n], 0: none; an id is known by shopguide.keys.own_event_key of it and its user, in a row of kind
+    ``bare`` as it stands. Raises ValueError on unequal lengths.
+    """
+    cdef Py_ssize_t row, n = _of_one_length(events.shape[0], users.shape[0], kinds.shape[0])
+    cdef Py_ssize_t last = len(tables) - 1
+    cdef Table newest = tables[last]
+    cdef list older = tables[:last], found = []
+    cdef uint64_t key
+    cdef uint32_t id
+    cdef int new
+    for row in range(n):
+        if events[row] == 0:
+            continue
+        key = events[row] if kinds[row] == bare else _own_event_key(events[row], users[row])
+        new = 1
+        for table in older:
+            new &= sg_table_find((<Table?>table).table, key) == SG_TABLE_NONE
+        if new:
+            check(sg_table_index(newest.table, key, &id, &new))
+        if not new:
+            found.append(row)
+    return found

@@ -8,7 +8,7 @@ from itertools import accumulate, pairwise
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from shopguide.errors import PackingError
 
@@ -30,7 +30,7 @@ class Ragged(Generic[T]):
         return cls.joined([np.asarray(row, dtype) for row in rows], dtype)
 
     @classmethod
-    def joined(cls, arrays: Sequence[NDArray[T]], dtype: str) -> Ragged[Any]:
+    def joined(cls, arrays: Sequence[NDArray[T]], dtype: DTypeLike) -> Ragged[Any]:
         """The same of arrays of the type."""
         if len(arrays) == 1:
             return cls(_one_row(len(arrays[0])), arrays[0])
@@ -102,6 +102,10 @@ class Table:
     """Columns of one length. ``schema`` gives each column's dtype; a trailing ``[]`` makes it ragged."""
 
     schema: ClassVar[dict[str, str]]
+    types: ClassVar[dict[str, tuple[np.dtype[Any], bool]]]  # the same: of its values, and whether it is ragged
+
+    def __init_subclass__(cls) -> None:
+        cls.types = {n: (np.dtype(dtype.removesuffix("[]")), dtype.endswith("[]")) for n, dtype in cls.schema.items()}
 
     def __init__(self, **columns: Any) -> None:
         rows = next((len(c) for c in columns.values()), 0)
@@ -168,18 +172,20 @@ class Table:
         )
 
     @classmethod
-    def of_rows(cls, rows: Sequence[dict[str, Any]]) -> Self:
+    def of_rows(cls, rows: Sequence[dict[str, Any]], **columns: Any) -> Self:
         """A table of rows by their columns' names; the value of a ragged column is an array of its type, or bytes. What
-        a row does not have is 0, or empty."""
-        columns: dict[str, Any] = {}
-        for name, dtype in cls.schema.items():
-            if dtype[-1] != "]":
-                columns[name] = np.array([row.get(name, 0) for row in rows], dtype)
+        a row does not have is 0, or empty. ``columns``: those that there are already."""
+        found: dict[str, Any] = {}
+        for name, (dtype, ragged) in cls.types.items():
+            if name in columns:
+                found[name] = columns[name]
+            elif not ragged:
+                found[name] = np.array([row.get(name, 0) for row in rows], dtype)
             else:
-                of = dtype[:-2]
                 values = [row.get(name, b"") for row in rows]
-                columns[name] = Ragged.joined([np.frombuffer(v, of) if type(v) is bytes else v for v in values], of)
-        return cls.of(columns)
+                of = [np.frombuffer(v, dtype) if type(v) is bytes else v for v in values]
+                found[name] = Ragged.joined(of, dtype)
+        return cls.of(found)
 
     @classmethod
     def of(cls, columns: dict[str, Any]) -> Self:
