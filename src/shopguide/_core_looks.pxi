@@ -8,23 +8,15 @@ cdef int _by_key(const void *one, const void *other) noexcept nogil:
     return (a > b) - (a < b)
 
 
-# The columns of what is seen, and whose starts are whose: those of a group have the same lengths.
-_SEEN = (
-    ("recent", np.dtype(np.uint64), 0),
-    ("recent_kind", np.dtype(np.uint8), 0),
-    ("recent_time", np.dtype(np.float64), 0),
-    ("here", np.dtype(np.uint8), 0),
-    ("visit", np.dtype(np.uint64), 1),
-    ("visit_kind", np.dtype(np.uint8), 1),
-    ("visit_time", np.dtype(np.float64), 1),
-    ("bought", np.dtype(np.uint64), 2),
-    ("dismissed", np.dtype(np.uint64), 3),
-    ("tried", np.dtype(np.uint64), 4),
-)
-cdef enum:
-    SG_GLANCE_COLUMNS = 10
-    SG_GLANCE_GROUPS = 5
-_U32 = np.dtype(np.uint32)
+# The columns of what is seen, their types, and whose starts are whose: those of a group have the same lengths.
+_SEEN = ("recent", "recent_kind", "recent_time", "here", "visit", "visit_kind", "visit_time")
+_SEEN += ("bought", "dismissed", "tried")
+cdef int[10] _SEEN_TYPE = [
+    cnp.NPY_UINT64, cnp.NPY_UINT8, cnp.NPY_DOUBLE, cnp.NPY_UINT8, cnp.NPY_UINT64, cnp.NPY_UINT8, cnp.NPY_DOUBLE,
+    cnp.NPY_UINT64, cnp.NPY_UINT64, cnp.NPY_UINT64,
+]
+cdef int[10] _SEEN_GROUP = [0, 0, 0, 0, 1, 1, 1, 2, 3, 4]
+cdef int[5] _GROUP_FIRST = [0, 4, 7, 8, 9]
 
 
 cdef class Glance:
@@ -74,29 +66,27 @@ cdef class Glance:
         ``visit_time``, oldest first; ``bought``, ``dismissed`` and ``tried`` (shown and not more), distinct and in
         order of key.
         """
-        cdef Py_ssize_t row, group, rows = len(asked)
-        cdef list alone = [], columns = [[] for _ in range(SG_GLANCE_COLUMNS)]
-        cdef bytes raw = PyBytes_FromStringAndSize(NULL, SG_GLANCE_GROUPS * (rows + 1) * sizeof(uint32_t))
-        cdef uint32_t *starts = <uint32_t *>PyBytes_AsString(raw)
+        cdef Py_ssize_t row, group, column, rows = len(asked)
+        cdef list alone = [], columns = [[] for _ in _SEEN], starts = [_array(rows + 1, cnp.NPY_UINT32) for _ in range(5)]
+        cdef uint32_t *s
         cdef size_t n
         cdef const sg_event *events
-        for group in range(SG_GLANCE_GROUPS):
-            starts[group * (rows + 1)] = 0
-        for row in range(rows):
-            users, user = asked[row]
+        for users, user in asked:
             events = sg_users_events((<Users?>users).handle, user, &n)
             if n > self.limit:
                 events, n = events + (n - self.limit), self.limit
             alone.append(self.read(events, n, columns))
-            for group, column in enumerate((0, 4, 7, 8, 9)):
-                starts[group * (rows + 1) + row + 1] = starts[group * (rows + 1) + row] + <uint32_t>(
-                    len(<bytes>(<list>columns[column])[row]) // sizeof(uint64_t)
-                )
-        of_group = [np.frombuffer(raw, _U32, rows + 1, group * (rows + 1) * 4) for group in range(SG_GLANCE_GROUPS)]
-        return alone, {
-            name: (of_group[group], np.frombuffer(b"".join(parts), dtype))
-            for (name, dtype, group), parts in zip(_SEEN, columns)
-        }
+        for group in range(5):
+            s, parts = <uint32_t *>_data(starts[group]), columns[_GROUP_FIRST[group]]
+            s[0] = 0
+            for row in range(rows):
+                s[row + 1] = s[row] + <uint32_t>_length((<list>parts)[row])
+        found = {}
+        for column, name in enumerate(_SEEN):
+            parts = columns[column]
+            values = (<list>parts)[0] if rows == 1 else np.concatenate(parts) if rows else _array(0, _SEEN_TYPE[column])
+            found[name] = starts[_SEEN_GROUP[column]], values
+        return alone, found
 
     cdef read(self, const sg_event *events, size_t n, list columns):
         cdef size_t x
@@ -145,10 +135,10 @@ cdef class Glance:
                 self.here[at] += 1
         for at in range(known):
             self.strongest[at] = self.kind_of[self.strongest[at]]
-        columns[0].append(PyBytes_FromStringAndSize(<char *>self.items, known * sizeof(uint64_t)))
-        columns[1].append(PyBytes_FromStringAndSize(<char *>self.strongest, known))
-        columns[2].append(PyBytes_FromStringAndSize(<char *>self.times, known * sizeof(double)))
-        columns[3].append(PyBytes_FromStringAndSize(<char *>self.here, known))
+        columns[0].append(_copied(self.items, known, cnp.NPY_UINT64))
+        columns[1].append(_copied(self.strongest, known, cnp.NPY_UINT8))
+        columns[2].append(_copied(self.times, known, cnp.NPY_DOUBLE))
+        columns[3].append(_copied(self.here, known, cnp.NPY_UINT8))
 
     cdef read_visit(self, list columns, const sg_event *events, size_t n, uint64_t session):
         cdef size_t x, at = SG_GLANCE_MOST, m
@@ -160,9 +150,9 @@ cdef class Glance:
                 self.others[at], self.times[at] = events[x - 1].item, events[x - 1].time
                 self.strongest[at] = events[x - 1].kind
         m = SG_GLANCE_MOST - at
-        columns[4].append(PyBytes_FromStringAndSize(<char *>(self.others + at), m * sizeof(uint64_t)))
-        columns[5].append(PyBytes_FromStringAndSize(<char *>(self.strongest + at), m))
-        columns[6].append(PyBytes_FromStringAndSize(<char *>(self.times + at), m * sizeof(double)))
+        columns[4].append(_copied(self.others + at, m, cnp.NPY_UINT64))
+        columns[5].append(_copied(self.strongest + at, m, cnp.NPY_UINT8))
+        columns[6].append(_copied(self.times + at, m, cnp.NPY_DOUBLE))
 
     cdef read_kind(self, list column, const sg_event *events, size_t n, uint8_t kind):
         cdef size_t x, m = 0, distinct = 0
@@ -176,7 +166,7 @@ cdef class Glance:
             if x == 0 or self.others[x] != self.others[distinct - 1]:
                 self.others[distinct] = self.others[x]
                 distinct += 1
-        column.append(PyBytes_FromStringAndSize(<char *>self.others, distinct * sizeof(uint64_t)))
+        column.append(_copied(self.others, distinct, cnp.NPY_UINT64))
 
     cdef tuple read_live(self, const sg_event *events, size_t n, uint64_t session):
         cdef size_t x, distinct = 0, looked = 0, since = 0

@@ -85,39 +85,40 @@ cdef enum:  # what a row of a kind is asked for
     SG_ROW_DATA = 8
 
 
-def judge(
-    const uint8_t[::1] asked not None,
-    const uint8_t[::1] kinds not None,
-    const uint64_t[::1] items not None,
-    const uint64_t[::1] users not None,
-    const double[::1] times not None,
-    const double[::1] values not None,
-    const double[::1] arrived not None,
-    const uint32_t[::1] starts not None,
-    double earliest,
-    double ahead,
-):
+def judge(asked, kinds, items, users, times, values, arrived, starts, double earliest, double ahead):
     """(bool, list): whether all rows make sense as far as their columns go, and those whose data has to be looked into.
 
     ``asked`` uint8[256]: of each kind 1 where a row can be of it, + 2: with an item, + 4: with a user, + 8: looked into
     also where it has no data, whose ``starts`` uint32[n + 1] are. Times are epoch s, none before ``earliest`` or more
     than ``ahead`` after it ``arrived``; they and values are finite. Raises ValueError on unequal lengths.
     """
-    cdef Py_ssize_t row, n = _of_one_length(kinds.shape[0], items.shape[0], users.shape[0], times.shape[0])
-    _of_one_length(n, values.shape[0], arrived.shape[0], starts.shape[0] - 1)
-    _of_one_length(256, asked.shape[0])
+    asked, kinds = _column_of(asked, cnp.NPY_UINT8), _column_of(kinds, cnp.NPY_UINT8)
+    items, users = _column_of(items, cnp.NPY_UINT64), _column_of(users, cnp.NPY_UINT64)
+    times, values = _column_of(times, cnp.NPY_DOUBLE), _column_of(values, cnp.NPY_DOUBLE)
+    arrived, starts = _column_of(arrived, cnp.NPY_DOUBLE), _column_of(starts, cnp.NPY_UINT32)
+    cdef Py_ssize_t row, n = _of_one_length(_length(kinds), _length(items), _length(users), _length(times))
+    _of_one_length(n, _length(values), _length(arrived), _length(starts) - 1)
+    _of_one_length(256, _length(asked))
+    cdef const uint8_t *a = <const uint8_t *>_data(asked)
+    cdef const uint8_t *k = <const uint8_t *>_data(kinds)
+    cdef const uint64_t *i = <const uint64_t *>_data(items)
+    cdef const uint64_t *u = <const uint64_t *>_data(users)
+    cdef const double *t = <const double *>_data(times)
+    cdef const double *v = <const double *>_data(values)
+    cdef const double *came = <const double *>_data(arrived)
+    cdef const uint32_t *s = <const uint32_t *>_data(starts)
     cdef uint8_t asks
     cdef bint fine = True
     cdef list rows = []
     for row in range(n):
-        asks = asked[kinds[row]]
-        if not (asks & SG_ROW_KNOWN and isfinite(times[row]) and isfinite(values[row])):
+        asks = a[k[row]]
+        if not (asks & SG_ROW_KNOWN and isfinite(t[row]) and isfinite(v[row])):
             fine = False
-        elif not earliest <= times[row] <= arrived[row] + ahead:
+        elif not earliest <= t[row] <= came[row] + ahead:
             fine = False
-        elif (asks & SG_ROW_ITEM and items[row] == 0) or (asks & SG_ROW_USER and users[row] == 0):
+        elif (asks & SG_ROW_ITEM and i[row] == 0) or (asks & SG_ROW_USER and u[row] == 0):
             fine = False
-        if asks & SG_ROW_DATA or starts[row + 1] > starts[row]:
+        if asks & SG_ROW_DATA or s[row + 1] > s[row]:
             rows.append(row)
     return fine, rows
 
@@ -130,20 +131,19 @@ cdef inline uint64_t _own_event_key(uint64_t event, uint64_t user) noexcept:
     return key ^ (key >> 31)
 
 
-def doubles_of(
-    list tables not None,
-    const uint64_t[::1] events not None,
-    const uint64_t[::1] users not None,
-    const uint8_t[::1] kinds not None,
-    uint8_t bare,
-):
+def doubles_of(list tables not None, events, users, kinds, uint8_t bare):
     """The rows, a list, whose event id was met before: in one of the tables, or in a row before. The last table takes
     the others in.
 
     events uint64[n], 0: none; an id is known by shopguide.keys.own_event_key of it and its user, in a row of kind
     ``bare`` as it stands. Raises ValueError on unequal lengths.
     """
-    cdef Py_ssize_t row, n = _of_one_length(events.shape[0], users.shape[0], kinds.shape[0])
+    events, users = _column_of(events, cnp.NPY_UINT64), _column_of(users, cnp.NPY_UINT64)
+    kinds = _column_of(kinds, cnp.NPY_UINT8)
+    cdef Py_ssize_t row, n = _of_one_length(_length(events), _length(users), _length(kinds))
+    cdef const uint64_t *e = <const uint64_t *>_data(events)
+    cdef const uint64_t *u = <const uint64_t *>_data(users)
+    cdef const uint8_t *k = <const uint8_t *>_data(kinds)
     cdef Py_ssize_t last = len(tables) - 1
     cdef Table newest = tables[last]
     cdef list older = tables[:last], found = []
@@ -151,9 +151,9 @@ def doubles_of(
     cdef uint32_t id
     cdef int new
     for row in range(n):
-        if events[row] == 0:
+        if e[row] == 0:
             continue
-        key = events[row] if kinds[row] == bare else _own_event_key(events[row], users[row])
+        key = e[row] if k[row] == bare else _own_event_key(e[row], u[row])
         new = 1
         for table in older:
             new &= sg_table_find((<Table?>table).table, key) == SG_TABLE_NONE

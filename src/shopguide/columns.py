@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from shopguide._core import columns_of
 from shopguide.errors import PackingError
 
 T = TypeVar("T", bound=np.generic)
@@ -123,7 +124,7 @@ class Table:
             raise TypeError(f"{type(self).__name__} has no column {', '.join(columns)}")
 
     def __len__(self) -> int:
-        return len(getattr(self, next(iter(self.schema))))
+        return len(next(iter(self.__dict__.values())))
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and pack_table(self) == pack_table(other)
@@ -172,20 +173,10 @@ class Table:
         )
 
     @classmethod
-    def of_rows(cls, rows: Sequence[dict[str, Any]], **columns: Any) -> Self:
+    def of_rows(cls, rows: list[dict[str, Any]], **columns: Any) -> Self:
         """A table of rows by their columns' names; the value of a ragged column is an array of its type, or bytes. What
         a row does not have is 0, or empty. ``columns``: those that there are already."""
-        found: dict[str, Any] = {}
-        for name, (dtype, ragged) in cls.types.items():
-            if name in columns:
-                found[name] = columns[name]
-            elif not ragged:
-                found[name] = np.array([row.get(name, 0) for row in rows], dtype)
-            else:
-                values = [row.get(name, b"") for row in rows]
-                of = [np.frombuffer(v, dtype) if type(v) is bytes else v for v in values]
-                found[name] = Ragged.joined(of, dtype)
-        return cls.of(found)
+        return cls.of(columns_of(rows, cls.types, columns, Ragged))
 
     @classmethod
     def of(cls, columns: dict[str, Any]) -> Self:

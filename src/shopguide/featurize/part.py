@@ -149,8 +149,9 @@ class Part:
         if doubles:
             self.counts["doubles"] += len(doubles)
             events = events.take(np.delete(np.arange(len(events)), doubles))
-        for kind, count in Counter(events.kind.tobytes()).items():
-            self.counts[_NAMES[kind]] += count
+        kinds = events.kind.tobytes()
+        for kind in set(kinds):
+            self.counts[_NAMES[kind]] += kinds.count(kind)
         lessons = self.shoppers.learn(events)
         self.newest = max(self.newest, latest)
         if self._retention.limited:

@@ -32,7 +32,7 @@ KEPT = (*LEARNED, Kind.SEARCH, Kind.DISMISS, Kind.IMPRESSION)
 _TAUGHT = frozenset((*LEARNED, Kind.IMPRESSION))
 _LESSONS = np.isin(np.arange(256), tuple(_TAUGHT))
 _KEPT = np.isin(np.arange(256), KEPT)
-_PLAIN = frozenset((*LEARNED, Kind.DISMISS))  # rows that are kept as they are, and mean nothing else
+_PLAIN = frozenset(KEPT)
 _TAKES_BACK = np.isin(np.arange(256), (Kind.REMOVE, Kind.FORGET, Kind.RETRACT, Kind.ALIAS, Kind.ADOPT))
 _CHANGES_HANDS = _KEPT | np.isin(np.arange(256), (Kind.REMOVE, Kind.RETRACT, Kind.ADOPT, Kind.PROFILE))
 _BOUGHT_OR_IN_CART = 1 << Kind.PURCHASE | 1 << Kind.CART
@@ -57,10 +57,14 @@ class Shoppers:
 
     def learn(self, events: Events) -> list[Lessons]:
         """Rows in order: runs of plain rows in one go, rows that take something back or change hands one by one."""
-        if events.kinds <= _PLAIN and not len(self.accounts.visitors):
+        kinds = events.kinds
+        if Kind.IMPRESSION in kinds:
+            events = of_new(events)
+        if Kind.SEARCH in kinds:
+            events = self.queries.keyed(events)
+        if kinds <= _PLAIN and not len(self.accounts.visitors):
             return [self._observe(events)]
         lessons: list[Lessons] = []
-        events = self.queries.keyed(of_new(events))
         while len(events):
             accounts, start = self.accounts.visitors, 0
             single = _TAKES_BACK[events.kind]
@@ -141,7 +145,7 @@ class Shoppers:
     def _take_in(self, events: Events) -> Lessons:
         self.profiles.learn(events)
         self.trained.learn(events)
-        return self._observe(events.take(_KEPT[events.kind]))
+        return self._observe(events if events.kinds <= _PLAIN else events.take(_KEPT[events.kind]))
 
     def _observe(self, events: Events) -> Lessons:
         contexts = self.contexts.of(events)
@@ -151,7 +155,7 @@ class Shoppers:
         lessons = Lessons.of(
             {
                 "offset": events.offset,
-                "sign": np.ones(len(events), np.int8),
+                "sign": np.frombuffer(b"\1" * len(events), np.int8),
                 "kind": events.kind,
                 "unit": sessions ^ events.user if self._by_session else events.user,
                 "user": events.user,

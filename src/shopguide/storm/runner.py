@@ -238,7 +238,8 @@ class LocalRunner:
                 self._trees[root] = Tree(task, message["id"])
                 task.pending += 1
         else:
-            roots = tuple({root for anchor in message["anchors"] for root in self._roots.get(anchor, ())})
+            found = [self._roots.get(anchor, ()) for anchor in message["anchors"]]
+            roots = found[0] if len(found) == 1 else tuple({root for of in found for root in of})
         for tasks, grouping, places in self._subscribers.get((task.name, stream), ()):
             for target in self._targets(tasks, grouping, places, message["tuple"]):
                 self._deliver(target, task.name, stream, task.id, message["tuple"], roots)
@@ -246,7 +247,7 @@ class LocalRunner:
             self._settle(root)
 
     def _targets(self, tasks: list[Task], grouping: Any, places: list[int] | None, values: list[Any]) -> list[Task]:
-        if grouping.all is not None:
+        if grouping.all is not None or len(tasks) == 1:
             return tasks
         if grouping.fields is not None and places is None:
             return tasks[:1]
