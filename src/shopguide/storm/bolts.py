@@ -158,6 +158,10 @@ class PublishBolt(MeasuredBolt):
         super().initialize(storm_conf, context)
         self.publisher = self.deployment.publisher
 
+    @property
+    def listens(self) -> bool:
+        return self.publisher is not None
+
     def process(self, tup: Any) -> None:
         if self.publisher is None:
             return

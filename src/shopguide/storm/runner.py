@@ -148,10 +148,10 @@ class LocalRunner:
                 self._tasks.append(task)
         self._by_name = {spec.name: [t for t in self._tasks if t.name == spec.name] for spec in specs}
         self.spouts = [t for t in self._tasks if isinstance(t.component, Spout)]
-        self._subscribers = self._subscriptions(specs)
         self._conf, self._names = conf, {str(t.id): t.name for t in self._tasks}
         for task in self._tasks:
             self.set_up(task)
+        self._subscribers = self._subscriptions(specs)
 
     def _component(self, task: Task) -> Any:
         component = task.component_class(None, None, rdb_signal=None, serializer="msgpack")
@@ -170,9 +170,12 @@ class LocalRunner:
         task.component.initialize(conf, context)
 
     def _subscriptions(self, specs: list[Any]) -> dict[tuple[str, str], list[Any]]:
-        """(component, stream) to [(tasks, grouping, the fields' places in the tuple)]."""
+        """(component, stream) to [(tasks, grouping, the fields' places in the tuple)]. Whose ``listens`` is false has
+        nothing to do with any tuple."""
         subscribers: dict[tuple[str, str], list[Any]] = {}
         for spec in specs:
+            if not any(getattr(task.component, "listens", True) for task in self._by_name[spec.name]):
+                continue
             for source, grouping in (spec.inputs or {}).items():
                 producer = next(s for s in specs if s.name == source.componentId)
                 fields = producer.outputs[source.streamId].output_fields
