@@ -20,7 +20,7 @@ build: $(STAMP) ## .venv with the package, its command and all tools
 
 $(STAMP): pyproject.toml setup.py $(CORE)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'setuptools>=77,<81' wheel 'Cython>=3.1'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'setuptools>=77,<81' wheel 'Cython>=3.1' 'numpy>=2'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[dev]'
 	@touch $@
 

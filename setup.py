@@ -3,6 +3,7 @@ distribution has what is written here, and nothing is compiled to read the metad
 
 from pathlib import Path
 
+import numpy
 from setuptools import Extension, setup
 
 HERE = Path()
@@ -11,7 +12,8 @@ core = Extension(
     "shopguide._core",
     sources=["src/shopguide/_core.pyx", *sorted(map(str, HERE.glob("csrc/*.c")))],
     depends=["src/shopguide/_core.pxd", *map(str, [*HERE.glob("csrc/*.h"), *HERE.glob("src/shopguide/*.pxi")])],
-    include_dirs=["csrc"],
+    include_dirs=["csrc", numpy.get_include()],
+    define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
     extra_compile_args=[
         "-std=c11",
         "-O3",

@@ -77,27 +77,45 @@ def by_definition(events: list[Event], limit: int, visit: int, by_session: bool)
     }
 
 
-def plain(seen: dict[str, Any]) -> dict[str, Any]:
-    return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in seen.items()}
+ALONE = ("session", "query", "since_query", "context", "cart", "favourite", "looked", "distinct")
+
+
+def seen(of: Glance, asked: list[tuple[Users, int]]) -> list[dict[str, Any]]:
+    """A dict of plain values for each of whom are asked for."""
+    alone, columns = of.of(asked)
+    assert len(alone) == len(asked)
+    assert all(len(starts) == len(asked) + 1 and starts[0] == 0 for starts, _ in columns.values())
+    rows = [dict(zip(ALONE, one, strict=True)) for one in alone]
+    for name, (starts, values) in columns.items():
+        assert starts[-1] == len(values)
+        for row, begin, end in zip(rows, starts, starts[1:], strict=False):
+            row[name] = values[begin:end].tolist()
+    return rows
 
 
 @given(EVENTS, st.sampled_from([0, 3, 1000]), st.sampled_from([1, 4, 200]), st.booleans())
 def test_it_sees_what_the_definition_says(events: list[Event], limit: int, visit: int, by_session: bool) -> None:
-    found = plain(glance(limit, visit, by_session).of(users(events), USER))
+    (found,) = seen(glance(limit, visit, by_session), [(users(events), USER)])
     assert found == by_definition(events, limit, visit, by_session)
 
 
+@given(st.lists(EVENTS, max_size=4), st.sampled_from([3, 1000]))
+def test_it_sees_of_each_of_many_what_it_sees_of_one(histories: list[list[Event]], limit: int) -> None:
+    found = seen(glance(limit), [(users(events), USER) for events in histories])
+    assert found == [by_definition(events, limit, 200, True) for events in histories]
+
+
 def test_one_glance_sees_many_users_and_forgets_each() -> None:
-    seen, both = glance(), users([Event(1, VIEW, 1, 1), Event(2, CART, 1, 0)])
+    look, both = glance(), users([Event(1, VIEW, 1, 1), Event(2, CART, 1, 0)])
     both.observe([5], [1], [3.0], [7], [VIEW], [0], [0])
-    before = plain(seen.of(both, USER))
-    assert seen.of(both, 5)["recent"].tolist() == [1] and not len(seen.of(both, 6)["recent"])
-    assert plain(seen.of(both, USER)) == before
+    before = seen(look, [(both, USER)])
+    assert [one["recent"] for one in seen(look, [(both, 5), (both, 6)])] == [[1], []]
+    assert seen(look, [(both, USER)]) == before and seen(look, []) == []
 
 
 def test_many_distinct_items_and_many_events_of_one() -> None:
     events = [Event(1 + at, VIEW, 1, 0) for at in range(1100)] + [Event(7, VIEW, 1, 0)] * 300
-    found = plain(glance(limit=1000).of(users(events), USER))
+    (found,) = seen(glance(limit=1000), [(users(events), USER)])
     assert found == {**by_definition(events, 1000, 200, True), "here": [255, *[1] * 700]}
 
 

@@ -1,8 +1,8 @@
 # Declarations of the C core, one block a header. The headers in csrc/ are the documentation.
 
 from libc.stdint cimport SIZE_MAX, int16_t, int32_t, int64_t, int8_t, uint8_t, uint32_t, uint64_t
-from libc.math cimport INFINITY, fabs, floor
-from libc.stdlib cimport free, malloc, realloc
+from libc.math cimport INFINITY, fabs, floor, isfinite
+from libc.stdlib cimport free, malloc, qsort, realloc
 
 cdef extern from "sg_status.h":
     int SG_OK, SG_ERR_NOMEM, SG_ERR_RANGE, SG_ERR_VALUE

@@ -12,6 +12,27 @@ def gather(rows: list[dict[Any, Any]], wanted: dict[str, Any]) -> tuple[dict[str
 def is_text(column: list[Any]) -> bool: ...
 def keys_of(column: list[str | None], seed: int, other: Callable[[str | None], int]) -> NDArray[np.uint64]: ...
 def bytes_of(column: list[str], other: Callable[[str], bytes]) -> list[bytes]: ...
+def columns_of(
+    rows: list[dict[str, Any]],
+    types: dict[str, tuple[np.dtype[Any], bool]],
+    given: dict[str, Any],
+    ragged: Callable[[NDArray[np.uint32], NDArray[Any]], Any],
+) -> dict[str, Any]: ...
+def judge(
+    asked: NDArray[np.uint8],
+    kinds: NDArray[np.uint8],
+    items: NDArray[np.uint64],
+    users: NDArray[np.uint64],
+    times: NDArray[np.float64],
+    values: NDArray[np.float64],
+    arrived: NDArray[np.float64],
+    starts: NDArray[np.uint32],
+    earliest: float,
+    ahead: float,
+) -> tuple[bool, list[int]]: ...
+def doubles_of(
+    tables: list[Table], events: NDArray[np.uint64], users: NDArray[np.uint64], kinds: NDArray[np.uint8], bare: int
+) -> list[int]: ...
 def look_up(column: list[Any], memory: dict[Any, int]) -> NDArray[np.uint64]: ...
 
 class Table:
@@ -117,7 +138,11 @@ class Glance:
         purchase: int,
         dismiss: int,
     ) -> None: ...
-    def of(self, users: Users, user: int) -> dict[str, Any]: ...
+    def of(
+        self, asked: list[tuple[Users, int]]
+    ) -> tuple[
+        list[tuple[int, int, int, int, bool, bool, int, int]], dict[str, tuple[NDArray[np.uint32], NDArray[Any]]]
+    ]: ...
 
 class Parts:
     def __init__(

@@ -5,6 +5,8 @@ import os
 
 import numpy as np
 
+cimport numpy as cnp
+
 from shopguide.errors import CoreError, SettingError
 
 
@@ -35,6 +37,7 @@ cdef sg_level _level() except *:
     return sg_simd_choose()
 
 
+include "_core_arrays.pxi"
 include "_core_table.pxi"
 include "_core_ledger.pxi"
 include "_core_blend.pxi"

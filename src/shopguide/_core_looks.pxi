@@ -3,36 +3,24 @@ cdef enum:
     SG_GLANCE_SLOTS = 4096
 
 
-cdef inline size_t _slot_of(uint64_t item):
-    return <size_t>((item * <uint64_t>0x9E3779B97F4A7C15) >> 52)
+cdef int _by_key(const void *one, const void *other) noexcept nogil:
+    cdef uint64_t a = (<const uint64_t *>one)[0], b = (<const uint64_t *>other)[0]
+    return (a > b) - (a < b)
 
 
-cdef _uint64s(const uint64_t *values, size_t n):
-    found = np.empty(n, np.uint64)
-    cdef uint64_t[::1] f = found
-    if n:
-        memcpy(&f[0], values, n * sizeof(uint64_t))
-    return found
-
-
-cdef _doubles(const double *values, size_t n):
-    found = np.empty(n, np.float64)
-    cdef double[::1] f = found
-    if n:
-        memcpy(&f[0], values, n * sizeof(double))
-    return found
-
-
-cdef _bytes(const uint8_t *values, size_t n):
-    found = np.empty(n, np.uint8)
-    cdef uint8_t[::1] f = found
-    if n:
-        memcpy(&f[0], values, n)
-    return found
+# The columns of what is seen, their types, and whose starts are whose: those of a group have the same lengths.
+_SEEN = ("recent", "recent_kind", "recent_time", "here", "visit", "visit_kind", "visit_time")
+_SEEN += ("bought", "dismissed", "tried")
+cdef int[10] _SEEN_TYPE = [
+    cnp.NPY_UINT64, cnp.NPY_UINT8, cnp.NPY_DOUBLE, cnp.NPY_UINT8, cnp.NPY_UINT64, cnp.NPY_UINT8, cnp.NPY_DOUBLE,
+    cnp.NPY_UINT64, cnp.NPY_UINT64, cnp.NPY_UINT64,
+]
+cdef int[10] _SEEN_GROUP = [0, 0, 0, 0, 1, 1, 1, 2, 3, 4]
+cdef int[5] _GROUP_FIRST = [0, 4, 7, 8, 9]
 
 
 cdef class Glance:
-    """What an answer sees of a user's newest events; everything of a look that is a function of them.
+    """What answers see of users' newest events; everything of a look that is a function of them.
 
     ``limit`` of them are looked at, at most 1024. strength uint8[256]: of each kind of event how strong a sign of
     interest it is, 0: none; ``shown`` is the kind of what the user did not do, ``search``, ``cart``, ``favourite``,
@@ -46,6 +34,7 @@ cdef class Glance:
     cdef bint by_session
     cdef uint8_t shown, search, cart, favourite, purchase, dismiss
     cdef int16_t[SG_GLANCE_SLOTS] slots
+    cdef int bits  # of a slot's number: as many as the events ask for
     cdef uint64_t[SG_GLANCE_MOST] items
     cdef uint64_t[SG_GLANCE_MOST] others
     cdef double[SG_GLANCE_MOST] times
@@ -65,48 +54,74 @@ cdef class Glance:
         self.shown, self.search, self.cart, self.favourite = shown, search, cart, favourite
         self.purchase, self.dismiss = purchase, dismiss
 
-    def of(self, Users users, uint64_t user):
-        """Of a user: a dict of
+    def of(self, list asked not None):
+        """Of n pairs (Users, a user): what each sees by itself, and the columns of all.
 
-        ``session`` of the newest event (0: there is none); ``recent`` uint64[n], the distinct items of signs of
-        interest, newest first, of each ``recent_kind`` the strongest, ``recent_time`` of the newest, ``here`` how many
-        of the live session (at most 255); ``visit`` uint64[m], ``visit_kind``, ``visit_time``, oldest first; ``query``,
-        the item of the live session's last search (0: none), and ``since_query`` how many signs of interest came after
-        it; ``bought``, ``dismissed`` and ``tried`` (shown and not more), distinct and in order of key; ``context`` of
-        the live session's newest event that has one; of the live session without searches ``looked`` events at
-        ``distinct`` items, and whether it has a ``cart`` and a ``favourite``.
+        By itself: (``session`` of the newest event, 0: there is none; ``query``, the item of the live session's last
+        search, 0: none; how many signs of interest came ``since`` it; ``context`` of the live session's newest event
+        that has one; of the live session without searches whether it has a ``cart`` and a ``favourite``, and its
+        events that ``looked`` at ``distinct`` items). Columns, each (starts uint32[n + 1], values): ``recent`` uint64,
+        the distinct items of signs of interest, newest first, of each ``recent_kind`` the strongest, ``recent_time``
+        of the newest, ``here`` how many of the live session (at most 255); ``visit`` uint64, ``visit_kind``,
+        ``visit_time``, oldest first; ``bought``, ``dismissed`` and ``tried`` (shown and not more), distinct and in
+        order of key.
         """
-        cdef size_t n, x
-        cdef const sg_event *events = sg_users_events(users.handle, user, &n)
-        if n > self.limit:
-            events, n = events + (n - self.limit), self.limit
+        cdef Py_ssize_t row, group, column, rows = len(asked)
+        cdef list alone = [], columns = [[] for _ in _SEEN], starts = [_array(rows + 1, cnp.NPY_UINT32) for _ in range(5)]
+        cdef uint32_t *s
+        cdef size_t n
+        cdef const sg_event *events
+        for users, user in asked:
+            events = sg_users_events((<Users?>users).handle, user, &n)
+            if n > self.limit:
+                events, n = events + (n - self.limit), self.limit
+            alone.append(self.read(events, n, columns))
+        for group in range(5):
+            s, parts = <uint32_t *>_data(starts[group]), columns[_GROUP_FIRST[group]]
+            s[0] = 0
+            for row in range(rows):
+                s[row + 1] = s[row] + <uint32_t>_length((<list>parts)[row])
+        found = {}
+        for column, name in enumerate(_SEEN):
+            parts = columns[column]
+            values = (<list>parts)[0] if rows == 1 else np.concatenate(parts) if rows else _array(0, _SEEN_TYPE[column])
+            found[name] = starts[_SEEN_GROUP[column]], values
+        return alone, found
+
+    cdef read(self, const sg_event *events, size_t n, list columns):
+        cdef size_t x
         cdef uint64_t session = 0
         for x in range(n, 0, -1):
             if events[x - 1].kind != self.shown:
                 session = events[x - 1].session
                 break
-        found = {"session": session}
-        self.read_interest(found, events, n, session)
-        self.read_visit(found, events, n, session)
-        self.read_live(found, events, n, session)
-        for name, kind in (("bought", self.purchase), ("dismissed", self.dismiss), ("tried", self.shown)):
-            found[name] = self.of_kind(events, n, kind)
-        return found
+        self.bits = 2
+        while (<size_t>1 << self.bits) < 4 * n:
+            self.bits += 1
+        self.read_interest(columns, events, n, session)
+        self.read_visit(columns, events, n, session)
+        for x, kind in enumerate((self.purchase, self.dismiss, self.shown)):
+            self.read_kind(columns[7 + x], events, n, kind)
+        return self.read_live(events, n, session)
 
     cdef Py_ssize_t place_of(self, uint64_t item, size_t known):
         """The place of an item among those known so far; ``known``: it is the next."""
-        cdef size_t at = _slot_of(item)
+        cdef size_t at = <size_t>((item * <uint64_t>0x9E3779B97F4A7C15) >> (64 - self.bits))
         while self.slots[at] >= 0:
             if self.items[self.slots[at]] == item:
                 return self.slots[at]
-            at = (at + 1) % SG_GLANCE_SLOTS
+            at = (at + 1) & ((<size_t>1 << self.bits) - 1)
         self.slots[at], self.items[known] = <int16_t>known, item
         return known
 
-    cdef read_interest(self, dict found, const sg_event *events, size_t n, uint64_t session):
+    cdef void forget(self):
+        """No item is known."""
+        memset(self.slots, -1, sizeof(int16_t) << self.bits)
+
+    cdef read_interest(self, list columns, const sg_event *events, size_t n, uint64_t session):
         cdef size_t x, known = 0, at
         cdef const sg_event *event
-        memset(self.slots, -1, sizeof(self.slots))
+        self.forget()
         for x in range(n, 0, -1):
             event = events + (x - 1)
             if self.strength[event.kind] == 0:
@@ -120,36 +135,46 @@ cdef class Glance:
                 self.here[at] += 1
         for at in range(known):
             self.strongest[at] = self.kind_of[self.strongest[at]]
-        found["recent"], found["recent_time"] = _uint64s(self.items, known), _doubles(self.times, known)
-        found["recent_kind"], found["here"] = _bytes(self.strongest, known), _bytes(self.here, known)
+        columns[0].append(_copied(self.items, known, cnp.NPY_UINT64))
+        columns[1].append(_copied(self.strongest, known, cnp.NPY_UINT8))
+        columns[2].append(_copied(self.times, known, cnp.NPY_DOUBLE))
+        columns[3].append(_copied(self.here, known, cnp.NPY_UINT8))
 
-    cdef read_visit(self, dict found, const sg_event *events, size_t n, uint64_t session):
-        cdef size_t x, m = 0, at = self.visit
+    cdef read_visit(self, list columns, const sg_event *events, size_t n, uint64_t session):
+        cdef size_t x, at = SG_GLANCE_MOST, m
         for x in range(n, 0, -1):  # filled from behind
-            if m == self.visit:
-                break
-            if events[x - 1].kind != self.shown and (not self.by_session or events[x - 1].session == session):
-                m += 1
-        items, kinds, times = np.empty(m, np.uint64), np.empty(m, np.uint8), np.empty(m, np.float64)
-        cdef uint64_t[::1] i = items
-        cdef uint8_t[::1] k = kinds
-        cdef double[::1] t = times
-        at = m
-        for x in range(n, 0, -1):
-            if at == 0:
+            if SG_GLANCE_MOST - at == self.visit:
                 break
             if events[x - 1].kind != self.shown and (not self.by_session or events[x - 1].session == session):
                 at -= 1
-                i[at], k[at], t[at] = events[x - 1].item, events[x - 1].kind, events[x - 1].time
-        found["visit"], found["visit_kind"], found["visit_time"] = items, kinds, times
+                self.others[at], self.times[at] = events[x - 1].item, events[x - 1].time
+                self.strongest[at] = events[x - 1].kind
+        m = SG_GLANCE_MOST - at
+        columns[4].append(_copied(self.others + at, m, cnp.NPY_UINT64))
+        columns[5].append(_copied(self.strongest + at, m, cnp.NPY_UINT8))
+        columns[6].append(_copied(self.times + at, m, cnp.NPY_DOUBLE))
 
-    cdef read_live(self, dict found, const sg_event *events, size_t n, uint64_t session):
+    cdef read_kind(self, list column, const sg_event *events, size_t n, uint8_t kind):
+        cdef size_t x, m = 0, distinct = 0
+        for x in range(n):
+            if events[x].kind == kind:
+                self.others[m] = events[x].item
+                m += 1
+        if m > 1:
+            qsort(self.others, m, sizeof(uint64_t), _by_key)
+        for x in range(m):
+            if x == 0 or self.others[x] != self.others[distinct - 1]:
+                self.others[distinct] = self.others[x]
+                distinct += 1
+        column.append(_copied(self.others, distinct, cnp.NPY_UINT64))
+
+    cdef tuple read_live(self, const sg_event *events, size_t n, uint64_t session):
         cdef size_t x, distinct = 0, looked = 0, since = 0
         cdef uint64_t query = 0
         cdef uint32_t context = 0
         cdef bint cart = False, favourite = False, searched = False
         cdef const sg_event *event
-        memset(self.slots, -1, sizeof(self.slots))
+        self.forget()
         for x in range(n):
             event = events + x
             if event.kind == self.shown or event.session != session:
@@ -164,14 +189,4 @@ cdef class Glance:
             distinct += self.place_of(event.item, distinct) == <Py_ssize_t>distinct
             cart = cart or event.kind == self.cart
             favourite = favourite or event.kind == self.favourite
-        found["query"], found["since_query"], found["context"] = query, since, context
-        found["looked"], found["distinct"], found["cart"], found["favourite"] = looked, distinct, cart, favourite
-
-    cdef of_kind(self, const sg_event *events, size_t n, uint8_t kind):
-        cdef size_t x, m = 0
-        for x in range(n):
-            if events[x].kind == kind:
-                self.others[m] = events[x].item
-                m += 1
-        items = _uint64s(self.others, m)
-        return np.unique(items) if m > 1 else items
+        return session, query, since, context, cart, favourite, looked, distinct

@@ -256,22 +256,28 @@ cdef class Users:
         offsets int64[n]; contexts uint32[n], None: all 0. Raises ValueError, and nothing is applied, on unequal
         lengths or a time that is not finite.
         """
-        cdef const uint64_t[::1] u = np.ascontiguousarray(users, np.uint64)
-        cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64)
-        cdef const double[::1] t = np.ascontiguousarray(times, np.float64)
-        cdef const uint64_t[::1] s = np.ascontiguousarray(sessions, np.uint64)
-        cdef const uint8_t[::1] k = np.ascontiguousarray(kinds, np.uint8)
-        cdef const int64_t[::1] o = np.ascontiguousarray(offsets, np.int64)
-        cdef const uint64_t[::1] e = np.ascontiguousarray(events, np.uint64)
-        cdef size_t n = _of_one_length(u.shape[0], i.shape[0], t.shape[0], s.shape[0])
-        _of_one_length(n, k.shape[0], o.shape[0], e.shape[0])
-        cdef const uint32_t[::1] c = np.ascontiguousarray(np.zeros(n) if contexts is None else contexts, np.uint32)
-        _of_one_length(n, c.shape[0])
-        resolved = np.empty(n, np.uint64)
-        cdef uint64_t[::1] r = resolved
+        users, items, times = _column_of(users, cnp.NPY_UINT64), _column_of(items, cnp.NPY_UINT64), _column_of(times, cnp.NPY_DOUBLE)
+        sessions, events = _column_of(sessions, cnp.NPY_UINT64), _column_of(events, cnp.NPY_UINT64)
+        kinds, offsets = _column_of(kinds, cnp.NPY_UINT8), _column_of(offsets, cnp.NPY_INT64)
+        cdef size_t n = _of_one_length(_length(users), _length(items), _length(times), _length(sessions))
+        _of_one_length(n, _length(kinds), _length(offsets), _length(events))
+        cdef const uint32_t *c = NULL
+        if contexts is not None:
+            contexts = _column_of(contexts, cnp.NPY_UINT32)
+            _of_one_length(n, _length(contexts))
+            c = <const uint32_t *>_data(contexts)
+        resolved = _array(n, cnp.NPY_UINT64)
+        cdef const uint64_t *u = <const uint64_t *>_data(users)
+        cdef const uint64_t *i = <const uint64_t *>_data(items)
+        cdef const double *t = <const double *>_data(times)
+        cdef const uint64_t *s = <const uint64_t *>_data(sessions)
+        cdef const uint8_t *k = <const uint8_t *>_data(kinds)
+        cdef const int64_t *o = <const int64_t *>_data(offsets)
+        cdef const uint64_t *e = <const uint64_t *>_data(events)
+        cdef uint64_t *r = <uint64_t *>_data(resolved)
         cdef int rc
         with nogil:
-            rc = sg_users_observe(self.handle, &u[0], &i[0], &t[0], &s[0], &k[0], &o[0], &e[0], &c[0], n, &r[0])
+            rc = sg_users_observe(self.handle, u, i, t, s, k, o, e, c, n, r)
         check(rc)
         return resolved
 

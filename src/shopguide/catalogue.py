@@ -20,7 +20,7 @@ from shopguide.picks import Lookups, Picks
 from shopguide.records import Batch, Events, Kind, Names
 
 OWN = np.isin(np.arange(256), (Kind.ITEM, Kind.PICK, Kind.LOOKUP, Kind.FORGET))
-TOLD = OWN | np.isin(np.arange(256), (Kind.ACTIVATE,))  # to all who keep a catalogue
+_TOLD = frozenset((Kind.ITEM, Kind.PICK, Kind.LOOKUP, Kind.FORGET, Kind.ACTIVATE))  # to all who keep a catalogue
 ATTRIBUTES = ("title", "category", "brand", "price", "image", "url")
 NO_PRODUCT: dict[str, Any] = {}
 NO_EVENTS = Events()  # what most batches have of a catalogue's own rows
@@ -28,13 +28,13 @@ NO_EVENTS = Events()  # what most batches have of a catalogue's own rows
 
 def concerns(batch: Batch) -> bool:
     """Whether a catalogue has anything to learn from the batch."""
-    return bool(len(batch.names)) or bool(TOLD[batch.events.kind].any())
+    return len(batch.names) > 0 or not _TOLD.isdisjoint(batch.events.kinds)
 
 
 def extract(batch: Batch) -> Batch:
     """The part of a batch that catalogues learn from."""
-    own = np.flatnonzero(TOLD[batch.events.kind])
-    events = batch.events.take(own) if len(own) else NO_EVENTS
+    own = [row for row, kind in enumerate(batch.events.kind.tolist()) if kind in _TOLD]
+    events = batch.events.take(np.array(own)) if own else NO_EVENTS
     return Batch(batch.partition, batch.first, batch.last, events, batch.names)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from shopguide._core import judge
 from shopguide.context import FIELDS, is_canonical, unpack_moved
 from shopguide.errors import PackingError
 from shopguide.picks import ACTIONS, SEGMENTS, UNDO
@@ -24,6 +25,7 @@ MOST = 100  # items in a list
 Bools = NDArray[np.bool_]
 Check = Callable[[Any], bool]
 
+_NO_OFFSETS = np.empty(0, np.int64)
 _SHOPPERS = tuple(kind for kind in Kind if Kind.VIEW <= kind <= Kind.DISMISS)
 
 
@@ -119,12 +121,12 @@ def _kinds(*kinds: Kind) -> Bools:
 
 
 _KNOWN = _kinds(*Kind)
-_MAY_BE_FINE = _KNOWN & ~_kinds(Kind.MALFORMED)
 _NEED_ITEM = _kinds(*(kind for kind in _SHOPPERS if kind != Kind.SEARCH), Kind.ITEM, Kind.PICK)
 _NEED_USER = _kinds(
     *_SHOPPERS, *(Kind.UNWATCH, Kind.FORGET, Kind.RETRACT, Kind.ALIAS, Kind.ADOPT, Kind.LOOKUP, Kind.PROFILE)
 )
 _JUDGED = _kinds(Kind.WATCH, *(Kind(kind) for kind in REQUIRED))
+_ASKED = np.packbits([_KNOWN & ~_kinds(Kind.MALFORMED), _NEED_ITEM, _NEED_USER, _JUDGED], axis=0, bitorder="little")[0]
 
 
 def clean(batch: Batch) -> tuple[Batch, Rejects]:
@@ -164,33 +166,28 @@ def _poisonous(batch: Batch, why: Exception) -> tuple[Batch, Rejects]:
 
 def _judged(batch: Batch) -> tuple[Batch, Rejects]:
     events = batch.events
-    looked_into = _JUDGED[events.kind] | (np.diff(events.data.starts) > 0)
-    fine = bool(_fine(events).all())
-    if fine and not looked_into.any():
+    fine, looked_into = judge(
+        *(_ASKED, events.kind, events.item, events.user, events.time, events.value, events.arrived, events.data.starts),
+        *(EARLIEST, AHEAD),
+    )
+    bad = {} if fine else {row: why for row, why in enumerate(_reasons(events)) if why}
+    for row in looked_into:
+        if row not in bad and (why := _judge(events, row)):
+            bad[row] = why
+    if not bad:
         return batch, _no_rejects(batch)
-    reason = np.full(len(events), "", object) if fine else _reasons(events)
-    for row in np.flatnonzero(looked_into & (reason == "")).tolist():
-        reason[row] = _judge(events, row)
-    bad = reason != ""
-    if not bad.any():
-        return batch, _no_rejects(batch)
-    explained = [_explain(batch, row, reason[row]) for row in np.flatnonzero(bad).tolist()]
-    rejects = Rejects(batch.partition, events.offset[bad], [why for why, _ in explained], [raw for _, raw in explained])
-    return Batch(batch.partition, batch.first, batch.last, events.take(~bad), batch.names), rejects
+    rows = sorted(bad)
+    explained = [_explain(batch, row, bad[row]) for row in rows]
+    stay = np.ones(len(events), bool)
+    stay[rows] = False
+    rejects = Rejects(
+        batch.partition, events.offset[rows], [why for why, _ in explained], [raw for _, raw in explained]
+    )
+    return Batch(batch.partition, batch.first, batch.last, events.take(stay), batch.names), rejects
 
 
 def _no_rejects(batch: Batch) -> Rejects:
-    return Rejects(batch.partition, np.empty(0, np.int64), [], [])
-
-
-def _fine(events: Events) -> Bools:
-    """Which rows make sense as far as their columns go: those without a reason among :func:`_reasons`."""
-    kind, time = events.kind, events.time
-    fine = _MAY_BE_FINE[kind] & np.isfinite(time) & np.isfinite(events.value)
-    fine &= (time >= EARLIEST) & (time <= events.arrived + AHEAD)
-    fine &= (events.item != 0) | ~_NEED_ITEM[kind]
-    fine &= (events.user != 0) | ~_NEED_USER[kind]
-    return fine
+    return Rejects(batch.partition, _NO_OFFSETS, [], [])
 
 
 def _reasons(events: Events) -> NDArray[np.object_]:

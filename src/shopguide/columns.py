@@ -8,8 +8,9 @@ from itertools import accumulate, pairwise
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
+from shopguide._core import columns_of
 from shopguide.errors import PackingError
 
 T = TypeVar("T", bound=np.generic)
@@ -30,7 +31,7 @@ class Ragged(Generic[T]):
         return cls.joined([np.asarray(row, dtype) for row in rows], dtype)
 
     @classmethod
-    def joined(cls, arrays: Sequence[NDArray[T]], dtype: str) -> Ragged[Any]:
+    def joined(cls, arrays: Sequence[NDArray[T]], dtype: DTypeLike) -> Ragged[Any]:
         """The same of arrays of the type."""
         if len(arrays) == 1:
             return cls(_one_row(len(arrays[0])), arrays[0])
@@ -102,6 +103,10 @@ class Table:
     """Columns of one length. ``schema`` gives each column's dtype; a trailing ``[]`` makes it ragged."""
 
     schema: ClassVar[dict[str, str]]
+    types: ClassVar[dict[str, tuple[np.dtype[Any], bool]]]  # the same: of its values, and whether it is ragged
+
+    def __init_subclass__(cls) -> None:
+        cls.types = {n: (np.dtype(dtype.removesuffix("[]")), dtype.endswith("[]")) for n, dtype in cls.schema.items()}
 
     def __init__(self, **columns: Any) -> None:
         rows = next((len(c) for c in columns.values()), 0)
@@ -119,7 +124,7 @@ class Table:
             raise TypeError(f"{type(self).__name__} has no column {', '.join(columns)}")
 
     def __len__(self) -> int:
-        return len(getattr(self, next(iter(self.schema))))
+        return len(next(iter(self.__dict__.values())))
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and pack_table(self) == pack_table(other)
@@ -168,18 +173,10 @@ class Table:
         )
 
     @classmethod
-    def of_rows(cls, rows: Sequence[dict[str, Any]]) -> Self:
+    def of_rows(cls, rows: list[dict[str, Any]], **columns: Any) -> Self:
         """A table of rows by their columns' names; the value of a ragged column is an array of its type, or bytes. What
-        a row does not have is 0, or empty."""
-        columns: dict[str, Any] = {}
-        for name, dtype in cls.schema.items():
-            if dtype[-1] != "]":
-                columns[name] = np.array([row.get(name, 0) for row in rows], dtype)
-            else:
-                of = dtype[:-2]
-                values = [row.get(name, b"") for row in rows]
-                columns[name] = Ragged.joined([np.frombuffer(v, of) if type(v) is bytes else v for v in values], of)
-        return cls.of(columns)
+        a row does not have is 0, or empty. ``columns``: those that there are already."""
+        return cls.of(columns_of(rows, cls.types, columns, Ragged))
 
     @classmethod
     def of(cls, columns: dict[str, Any]) -> Self:

@@ -123,6 +123,8 @@ def frame(batch: Batch, source: int = 0, row: int = -1) -> tuple[bytes, Header]:
 def joined(number: int, batches: list[Batch], offset: int, last: int, limit: int, again: bool) -> Batch:
     """What frames hold from ``offset`` up to ``last``, at most ``limit`` rows. ``again``: with the names of a frame
     that it begins in the midst of."""
+    if len(batches) == 1 and batches[0].first == offset and len(batches[0].events) <= limit:
+        return batches[0]
     events = Events.join([b.events for b in batches])
     begin = int(np.searchsorted(events.offset, offset))
     if begin or len(events) > limit:

@@ -152,7 +152,9 @@ class RunningLine(Line):
                 self._follow()
                 if time.monotonic() >= self._next_snapshot and not self._keeper.busy():
                     self._keep()
-                if not self.runner.step():
+                if self.runner.step():
+                    self.runner.settle()
+                else:
                     self.log.appended.wait(IDLE)
             self.runner.drain()
             self._do_jobs()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shopguide._core import Table as KeyTable
+from shopguide._core import doubles_of
 from shopguide.featurize.retention import STEPS
+from shopguide.records import Events, Kind
 
 TICKS = STEPS // 4  # of one table
 
@@ -22,20 +23,16 @@ class Doubles:
         self._tables: deque[tuple[int, KeyTable]] = deque()
         self.evicted = 0  # ids that were too old, ever
 
-    def fresh(self, ids: NDArray[np.uint64], tick: int) -> NDArray[np.bool_]:
-        """bool[n]: which of the ids uint64[n] are the first of theirs, at a tick of the retention."""
+    def among(self, events: Events, tick: int) -> list[int]:
+        """The rows whose id was seen before, in one of these too; the others' are seen from now on. ``tick`` is the
+        retention's."""
         number = tick // TICKS
         while self._tables and self._tables[0][0] < number - STEPS // TICKS:
             self.evicted += len(self._tables.popleft()[1])
         if not self._tables or self._tables[-1][0] != number:
             self._tables.append((number, KeyTable()))
-        fresh = np.zeros(len(ids), bool)
-        unknown = np.arange(len(ids))
-        for _, table in islice(self._tables, len(self._tables) - 1):
-            unknown = unknown[table.find(ids[unknown]) < 0]
-        _, first = self._tables[-1][1].index(ids[unknown])
-        fresh[unknown[first]] = True
-        return fresh
+        tables = [table for _, table in self._tables]
+        return doubles_of(tables, events.event, events.user, events.kind, Kind.ERASED)
 
     def dump(self) -> dict[str, NDArray[Any]]:
         """The ids by the number of their table."""

@@ -175,5 +175,7 @@ class Featurizer:
 
     def _of(self, user: int) -> Part:
         """The part that knows the user; any, where none does."""
-        found = next((part for part in self._parts.values() if part.shoppers.knows(user)), None)
-        return found or next(iter(self._parts.values()), Part(self._settings))
+        for part in self._parts.values():
+            if user in part.shoppers.kept:
+                return part
+        return next(iter(self._parts.values())) if self._parts else Part(self._settings)

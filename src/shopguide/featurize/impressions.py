@@ -13,8 +13,6 @@ _MARK = OF_NEW.encode()
 
 def of_new(events: Events) -> Events:
     """The rows without impressions, but for those whose ``list`` says that the place was for a new item."""
-    if Kind.IMPRESSION not in events.kinds:
-        return events
     shown = np.flatnonzero(events.kind == Kind.IMPRESSION)
     stay = np.ones(len(events), bool)
     stay[shown] = [_says(events, row) for row in shown.tolist()]

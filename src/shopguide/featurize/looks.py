@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shopguide._core import Glance
+from shopguide._core import Glance, Users
+from shopguide.columns import Ragged
 from shopguide.context import packed
 from shopguide.featurize.shoppers import Shoppers
 from shopguide.profile import Profile
@@ -20,7 +21,8 @@ STRENGTH = np.zeros(256, np.uint8)  # of a sign of interest, to name the stronge
 STRENGTH[[Kind.VIEW, Kind.CLICK, Kind.FAVOURITE, Kind.CART, Kind.PURCHASE]] = 1, 2, 3, 4, 5
 REMEMBERED = 1000  # newest events of a user that an answer looks at
 VISIT = 200  # newest events of a unit that an answer looks at one by one
-COUNTS = ("cart", "favourite", "looked", "distinct")  # of a live session, for its intent
+_NOBODY = Users(0.0), 0  # of whom there are no events
+_NO_LOOKS = Looks().columns()
 _WATCHING = frozenset((Kind.WATCH, Kind.UNWATCH, Kind.FORGET))
 _CHANGE_NO_LIST = frozenset((Kind.LOOKUP, Kind.IMPRESSION))
 
@@ -91,7 +93,7 @@ class Watches:
             for row, user in self._concerned(batch):
                 if self._watches[user].expires > events.arrived[row]:
                     asked[user, b""] = max(row, asked.get((user, b""), -1))
-        return Looks.of_rows([self._answer_to(events, row, user, slot) for (user, slot), row in asked.items()])
+        return self._looks([self._wanted(events, row, user, slot) for (user, slot), row in asked.items()])
 
     def _concerned(self, batch: Batch) -> Iterator[tuple[int, int]]:
         """Rows and the watching users whose lists they may change: a pick those of all whose WATCH row is in the
@@ -117,7 +119,8 @@ class Watches:
 
     def look(self, user: int, slot: str, n: int, now: float) -> Looks:
         """One row: what an answer to this user needs at this moment."""
-        return Looks.of_rows([self._look(user, Watch(-1, 0, slot, n), -1, now, now)])
+        row = {"user": user, "offset": -1, "event_time": now, "logged": now, "slot": slot.encode(), "n": n}
+        return self._looks([row])
 
     def dump(self, partition: int) -> list[tuple[int, float, str, int, int]]:
         """What rows of a partition said."""
@@ -142,40 +145,45 @@ class Watches:
         slot, n = str(details.get("slot", "home")), int(details.get("n", self._n))
         return Watch(partition, float(details.get("expires", 0)), slot, n, packed(details))
 
-    def _answer_to(self, events: Events, row: int, user: int, slot: bytes) -> dict[str, Any]:
-        offset = int(events.offset[row])
-        time, logged = float(events.time[row]), float(events.arrived[row])
+    def _wanted(self, events: Events, row: int, user: int, slot: bytes) -> dict[str, Any]:
+        """What a row that asks says of its look; with ``about`` where the answer is for no user."""
+        asked = {
+            "user": user,
+            "offset": int(events.offset[row]),
+            "event_time": float(events.time[row]),
+            "logged": float(events.arrived[row]),
+        }
         if not slot:
             watch = self._watches.get(user) or self._watch_of(-1, events, row)
-            return self._look(user, watch, offset, time, logged)
+            return {**asked, "slot": watch.slot.encode(), "n": watch.n, "context": watch.context}
         details = events.details(row)
         return {
-            "user": user,
-            "offset": offset,
-            "event_time": time,
-            "logged": logged,
+            **asked,
             "slot": slot,
             "about": int(events.item[row]),
             "category": int(details.get("category", 0)),
             "n": int(details.get("n", self._n)),
         }
 
-    def _look(self, user: int, watch: Watch, offset: int, time: float, logged: float) -> dict[str, Any]:
-        shoppers = self._shoppers(user)
-        seen = shoppers.seen(user, self._glance)
-        session, by_session = seen["session"], self._by_session
-        return {
-            **seen,
-            "user": user,
-            "unit": session ^ user if by_session and session else user,
-            "offset": offset,
-            "event_time": time,
-            "logged": logged,
-            "slot": watch.slot.encode(),
-            "n": watch.n,
-            "intent": intent_of(*(seen[name] for name in COUNTS)) if session else 0.0,
-            "query": shoppers.queries.text(seen["query"]).encode("utf-8", "replace"),
-            "interests": "\n".join(self._profile(user).interests).encode(),
-            "context": watch.context or seen["context"],
-            "past": shoppers.past(user),
-        }
+    def _looks(self, rows: list[dict[str, Any]]) -> Looks:
+        if not rows:
+            return Looks.of(_NO_LOOKS)
+        shoppers = [None if "about" in row else self._shoppers(row["user"]) for row in rows]
+        asked = [_NOBODY if of is None else (of.kept, row["user"]) for of, row in zip(shoppers, rows, strict=True)]
+        seen, columns = self._glance.of(asked)
+        for of, row, alone in zip(shoppers, rows, seen, strict=True):
+            if of is not None:
+                self._see(row, of, *alone)
+        return Looks.of_rows(rows, **{name: Ragged(*column) for name, column in columns.items()})
+
+    def _see(
+        self, row: dict[str, Any], of: Shoppers, session: int, query: int, since: int, context: int, *counts: int
+    ) -> None:
+        """Add what is known of the user."""
+        user = row["user"]
+        row["unit"] = session ^ user if self._by_session and session else user
+        row["intent"] = intent_of(*counts) if session else 0.0
+        row["query"], row["since_query"] = of.queries.text(query).encode("utf-8", "replace"), since
+        row["interests"] = "\n".join(self._profile(user).interests).encode()
+        row["context"] = row.get("context") or context
+        row["past"] = of.past(user)

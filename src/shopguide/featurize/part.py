@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from shopguide.featurize.doubles import Doubles
 from shopguide.featurize.retention import Horizon, Retention, times
 from shopguide.featurize.shoppers import Shoppers
-from shopguide.keys import own_event_key
 from shopguide.records import Batch, Events, Kind, Lessons, Names, pack, unpack
 from shopguide.settings import Settings
 
@@ -64,8 +63,9 @@ class Part:
 
     def learn(self, batch: Batch, new: int) -> None:
         """Learn the rows from offset ``new`` on, and let go of what is beyond retention."""
-        first_new = int(np.searchsorted(batch.events.offset, new))
-        events = batch.events.view(first_new, len(batch.events))
+        events = batch.events
+        if new > batch.first:
+            events = events.view(int(np.searchsorted(events.offset, new)), len(events))
         turns = [row for row in self._retention.turns(events, self.newest) if row + 1 < len(events)]
         lessons: list[Lessons] = []
         start, first = 0, new
@@ -77,9 +77,10 @@ class Part:
         if self.shoppers.relayed:
             rows = Events.join([self._relays.rows, *self.shoppers.relayed])
             self._relays = Relays(rows, self._relays.before).beginning(self._given[0].first)
-        self.shoppers.relayed.clear()
-        self.counts.update(self.shoppers.counts)
-        self.shoppers.counts.clear()
+            self.shoppers.relayed.clear()
+        if self.shoppers.counts:
+            self.counts.update(self.shoppers.counts)
+            self.shoppers.counts.clear()
 
     def lessons(self, first: int, last: int) -> tuple[int, Lessons]:
         """The lessons of the rows first..last, and from which row on they are still held."""
@@ -143,11 +144,14 @@ class Part:
     def _learn(self, events: Events, first: int, last: int) -> list[Lessons]:
         """The rows of first..last, a range in which the retention's bounds do not move."""
         tick = self._retention.tick(first - 1, self.newest)
-        latest = float(times(events).max(initial=0.0))  # of doubles too, as where the bounds move says
-        events = self._drop_doubles(events, tick)
-        for kind, count in enumerate(np.bincount(events.kind).tolist()):
-            if count:
-                self.counts[_NAMES[kind]] += count
+        latest = max(times(events).tolist(), default=0.0)  # of doubles too, as where the bounds move says
+        doubles = self.doubles.among(events, tick)
+        if doubles:
+            self.counts["doubles"] += len(doubles)
+            events = events.take(np.delete(np.arange(len(events)), doubles))
+        kinds = events.kind.tobytes()
+        for kind in set(kinds):
+            self.counts[_NAMES[kind]] += kinds.count(kind)
         lessons = self.shoppers.learn(events)
         self.newest = max(self.newest, latest)
         if self._retention.limited:
@@ -157,19 +161,3 @@ class Part:
             self.kept_from = max(self.kept_from, self._horizon.move(bounds))
             lessons.append(self.shoppers.expire(bounds, last))
         return lessons
-
-    def _drop_doubles(self, events: Events, tick: int) -> Events:
-        named = np.flatnonzero(events.event)
-        if not len(named):
-            return events
-        ids = events.event[named]
-        keys = own_event_key(ids, events.user[named])
-        if Kind.ERASED in events.kinds:
-            keys = np.where(events.kind[named] == Kind.ERASED, ids, keys)
-        fresh = self.doubles.fresh(keys, tick)
-        if fresh.all():
-            return events
-        self.counts["doubles"] += int((~fresh).sum())
-        keep = np.ones(len(events), bool)
-        keep[named[~fresh]] = False
-        return events.take(keep)

@@ -23,12 +23,10 @@ class Queries:
 
     def keyed(self, events: Events) -> Events:
         """The same rows, the item of a search being the key of what it is for (0: nothing)."""
-        if Kind.SEARCH not in events.kinds:
-            return events
         rows = np.flatnonzero(events.kind == Kind.SEARCH).tolist()
         item = events.item.copy()
         item[rows] = self.note(str(events.details(row).get("query", "")) for row in rows)
-        return Events(**{**events.columns(), "item": item})
+        return Events.of({**events.columns(), "item": item})
 
     def note(self, texts: Iterable[str]) -> list[int]:
         """Keep some texts; their keys."""

@@ -48,7 +48,7 @@ class Retention:
 
     def turns(self, events: Events, newest: float) -> list[int]:
         """The rows after which the bounds move; ``newest`` is the largest time before them."""
-        if not self.limited:
+        if not self.limited or not len(events):
             return []
         moved = np.zeros(len(events), bool)
         if self._rows is not None:

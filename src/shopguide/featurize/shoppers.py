@@ -13,7 +13,7 @@ import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
-from shopguide._core import Glance, Users
+from shopguide._core import Users
 from shopguide.columns import pack_table
 from shopguide.context import unpack_moved
 from shopguide.featurize.accounts import Accounts
@@ -29,8 +29,10 @@ from shopguide.records import LEARNED, Events, Kind, Lessons, Moved, Ragged
 from shopguide.settings import LearnSettings
 
 KEPT = (*LEARNED, Kind.SEARCH, Kind.DISMISS, Kind.IMPRESSION)
-_LESSONS = np.isin(np.arange(256), (*LEARNED, Kind.IMPRESSION))
+_TAUGHT = frozenset((*LEARNED, Kind.IMPRESSION))
+_LESSONS = np.isin(np.arange(256), tuple(_TAUGHT))
 _KEPT = np.isin(np.arange(256), KEPT)
+_PLAIN = frozenset(KEPT)
 _TAKES_BACK = np.isin(np.arange(256), (Kind.REMOVE, Kind.FORGET, Kind.RETRACT, Kind.ALIAS, Kind.ADOPT))
 _CHANGES_HANDS = _KEPT | np.isin(np.arange(256), (Kind.REMOVE, Kind.RETRACT, Kind.ADOPT, Kind.PROFILE))
 _BOUGHT_OR_IN_CART = 1 << Kind.PURCHASE | 1 << Kind.CART
@@ -44,7 +46,7 @@ class Shoppers:
 
     def __init__(self, learn: LearnSettings) -> None:
         self._by_session = learn.unit == "session"
-        self._users = Users(learn.session_gap)
+        self.kept = Users(learn.session_gap)
         self.accounts = Accounts()
         self.queries = Queries()
         self.contexts = Contexts()
@@ -55,8 +57,14 @@ class Shoppers:
 
     def learn(self, events: Events) -> list[Lessons]:
         """Rows in order: runs of plain rows in one go, rows that take something back or change hands one by one."""
+        kinds = events.kinds
+        if Kind.IMPRESSION in kinds:
+            events = of_new(events)
+        if Kind.SEARCH in kinds:
+            events = self.queries.keyed(events)
+        if kinds <= _PLAIN and not len(self.accounts.visitors):
+            return [self._observe(events)]
         lessons: list[Lessons] = []
-        events = self.queries.keyed(of_new(events))
         while len(events):
             accounts, start = self.accounts.visitors, 0
             single = _TAKES_BACK[events.kind]
@@ -64,7 +72,7 @@ class Shoppers:
                 single = single | (self.accounts.are_visitors(events.user) & _CHANGES_HANDS[events.kind])
             for row in [*np.flatnonzero(single).tolist(), len(events)]:
                 if row > start:
-                    lessons.append(self._observe(events.view(start, row)))
+                    lessons.append(self._take_in(events.view(start, row)))
                 if row < len(events):
                     lessons.append(self._single(events, row))
                 start = row + 1
@@ -78,7 +86,7 @@ class Shoppers:
     def expire(self, bounds: Bounds, offset: int) -> Lessons:
         """Take out what is before the bounds, as if it had never been; the row at ``offset`` is the cause."""
         self.accounts.expire(bounds)
-        moves = self._users.expire(self._users.users(), bounds.offset, bounds.time, self._by_session)
+        moves = self.kept.expire(self.kept.users(), bounds.offset, bounds.time, self._by_session)
         stays = moves["now"] != 0
         after = {**moves, "session": moves["now"]}
         return Lessons.join(
@@ -90,68 +98,73 @@ class Shoppers:
 
     def events(self, user: int) -> Columns:
         """All kept events of a user, in order."""
-        return dict(self._users.events(user))
-
-    def seen(self, user: int, glance: Glance) -> dict[str, Any]:
-        """What an answer sees of a user's newest events."""
-        return glance.of(self._users, user)
+        return dict(self.kept.events(user))
 
     def users(self) -> list[int]:
         """Of whom there are events."""
-        return self._users.users().tolist()  # type: ignore[no-any-return]
+        return self.kept.users().tolist()  # type: ignore[no-any-return]
 
     def past(self, user: int) -> bytes:
         """What the trained profiles in force need of a user, packed; nothing where none are."""
-        return self.trained.past(self._users.events(user)).packed() if self.trained.version else b""
+        return self.trained.past(self.kept.events(user)).packed() if self.trained.version else b""
 
     def knows(self, user: int) -> bool:
         """Whether there are events of the user."""
-        return user in self._users
+        return user in self.kept
 
     def owner(self, event: int) -> int:
         """The user who holds an event of a producer's id key; 0: nobody."""
-        state = self._users.dump()
+        state = self.kept.dump()
         at = np.flatnonzero(state["event"] == event)
         return int(state["users"][np.searchsorted(state["starts"], at[-1], side="right") - 1]) if len(at) else 0
 
     def lessons(self) -> Lessons:
         """What the model has learned, of all users: each one's events in order."""
-        state = self._users.dump()
+        state = self.kept.dump()
         lengths = np.diff(state["starts"]).astype(np.int64)
         events = {**state, "user": np.repeat(state["users"], lengths)}
         return self._lessons(events, np.arange(len(state["item"])), 1, -1)
 
     def dump(self) -> tuple[Columns, list[Any], list[str]]:
-        users = dict(self._users.dump())
+        users = dict(self.kept.dump())
         return users, self.accounts.dump(), self.queries.dump(users)
 
     def load(self, users: Columns, accounts: list[Any], queries: list[str]) -> None:
-        self._users.load(users)
+        self.kept.load(users)
         self.accounts.load(accounts)
         self.queries.note(queries)
 
     def sizes(self) -> tuple[int, int, int]:
         """Users of whom there are events, these events, and the bytes of both."""
-        return len(self._users), self._users.total, self._users.nbytes
+        return len(self.kept), self.kept.total, self.kept.nbytes
 
     def check(self) -> None:
         """Raises CoreError where an invariant of the core does not hold."""
-        self._users.check()
+        self.kept.check()
 
-    def _observe(self, events: Events) -> Lessons:
+    def _take_in(self, events: Events) -> Lessons:
         self.profiles.learn(events)
         self.trained.learn(events)
-        rows = _KEPT[events.kind]
-        kept = events if rows.all() else events.take(rows)
-        contexts = self.contexts.of(kept)
-        sessions = self._users.observe(
-            kept.user, kept.item, kept.time, kept.session, kept.kind, kept.offset, kept.event, contexts
+        return self._observe(events if events.kinds <= _PLAIN else events.take(_KEPT[events.kind]))
+
+    def _observe(self, events: Events) -> Lessons:
+        contexts = self.contexts.of(events)
+        sessions = self.kept.observe(
+            events.user, events.item, events.time, events.session, events.kind, events.offset, events.event, contexts
         )
-        units = sessions ^ kept.user if self._by_session else kept.user
-        said = {name: getattr(kept, name) for name in ("offset", "kind", "user", "item", "time")}
-        lessons = Lessons.of({**said, "sign": np.ones(len(kept), np.int8), "unit": units, "context": contexts})
-        taught = _LESSONS[kept.kind]
-        return lessons if taught.all() else lessons.take(taught)
+        lessons = Lessons.of(
+            {
+                "offset": events.offset,
+                "sign": np.frombuffer(b"\1" * len(events), np.int8),
+                "kind": events.kind,
+                "unit": sessions ^ events.user if self._by_session else events.user,
+                "user": events.user,
+                "item": events.item,
+                "time": events.time,
+                "context": contexts,
+            }
+        )
+        return lessons if events.kinds <= _TAUGHT else lessons.take(_LESSONS[events.kind])
 
     def _single(self, events: Events, row: int) -> Lessons:
         """A row that takes something back or changes hands; one that matches nothing is a counted no-op."""
@@ -169,18 +182,18 @@ class Shoppers:
         if kind == Kind.FORGET:
             return self._forget(events, row)
         if kind == Kind.REMOVE:
-            index = self._users.newest(user, int(events.item[row]), _BOUGHT_OR_IN_CART)
+            index = self.kept.newest(user, int(events.item[row]), _BOUGHT_OR_IN_CART)
         else:
-            index = self._users.find(user, int(events.details(row)["target"]))
+            index = self.kept.find(user, int(events.details(row)["target"]))
         if index < 0:
             self.counts["nothing to take back"] += 1
             return Lessons()
         return self._remove(user, index, offset)
 
     def _remove(self, user: int, index: int, offset: int) -> Lessons:
-        before = self._users.events(user)
-        self._users.remove(user, index)
-        after = self._users.events(user)
+        before = self.kept.events(user)
+        self.kept.remove(user, index)
+        after = self.kept.events(user)
         gone = np.concatenate(([index], self._learned_again(before, after, index)))
         return Lessons.join([self._of(user, before, gone, -1, offset), self._of(user, after, gone[1:] - 1, 1, offset)])
 
@@ -207,8 +220,8 @@ class Shoppers:
         for visitor in self.accounts.leave(user):
             self._relay(events, row, visitor, Kind.FORGET, {"by": user})
         self.profiles.pop(user)
-        before = self._users.events(user)
-        self._users.drop(user)
+        before = self.kept.events(user)
+        self.kept.drop(user)
         return self._of(user, before, np.arange(len(before["item"])), -1, offset)
 
     def _alias(self, events: Events, row: int) -> Lessons:
@@ -219,8 +232,8 @@ class Shoppers:
             self.counts["alias of itself"] += 1
             return Lessons()
         self.accounts.join(user, account, offset, float(events.time[row]))
-        before = self._users.events(user)
-        self._users.drop(user)
+        before = self.kept.events(user)
+        self.kept.drop(user)
         self._send(events, row, account, before, [user])
         if profile := self.profiles.pop(user):
             self._relay(events, row, account, Kind.PROFILE, {**profile.said(), "beneath": True})
@@ -250,12 +263,12 @@ class Shoppers:
         self.accounts.adopt(user, details["path"][-1], offset, float(events.time[row]))
         self.queries.note(details.get("queries", ()))
         came = unpack_moved(details["events"])
-        before = self._users.events(user)
+        before = self.kept.events(user)
         order = merged(came.time, before["time"])
         given = np.where(before["derived"] == 1, np.uint64(0), before["session"])
         columns = {n: np.concatenate([getattr(came, n), before[n]])[order] for n in _MOVED}
-        self._users.drop(user)
-        self._users.observe(
+        self.kept.drop(user)
+        self.kept.observe(
             np.full(len(order), user, np.uint64),
             columns["item"],
             columns["time"],
@@ -265,7 +278,7 @@ class Shoppers:
             columns["event"],
             columns["context"],
         )
-        after = self._users.events(user)
+        after = self.kept.events(user)
         same = common(before, after)
         return Lessons.join(
             [

@@ -114,6 +114,11 @@ class LearnSettings(Section):
     trend_half_life: float = Field(86400, gt=0, description="seconds in which popularity halves")
     time_zone: str = Field("UTC", description="the shop's, as in Europe/Berlin: what is night and day to its visitors")
 
+    @property
+    def forgets(self) -> bool:
+        """Whether anything is beyond retention."""
+        return self.retention is not None or self.retention_events is not None
+
     @field_validator("time_zone")
     @classmethod
     def _a_zone(cls, zone: str) -> str:

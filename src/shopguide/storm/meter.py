@@ -27,6 +27,7 @@ class Meter:
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
         self._seconds, self._rows = Histogram(SECONDS), Histogram(ROWS)
+        self._took: list[float] = []  # since the numbers were taken last
         self._counts: Counter[tuple[str, str]] = Counter()
         self._before: Counter[str] = Counter()  # what the stage had counted when it began
         self._next = 0.0
@@ -38,7 +39,7 @@ class Meter:
 
     def took(self, seconds: float) -> None:
         """A tuple took so long."""
-        self._seconds.observe(seconds)
+        self._took.append(seconds)
 
     def carried(self, rows: int) -> None:
         """A tuple carried so many rows into the stages."""
@@ -60,6 +61,9 @@ class Meter:
 
     def _take(self, stage: Any) -> Iterator[Sample]:
         task, component = self._deployment.name, self._deployment.component
+        for seconds in self._took:
+            self._seconds.observe(seconds)
+        self._took.clear()
         yield Sample("shopguide_stage_seconds", [component, task], self._seconds.dump())
         if len(self._rows):
             yield Sample("shopguide_batch_rows", [task], self._rows.dump())

@@ -39,11 +39,8 @@ class MemorySerializer:
     in_memory = True  # what is sent need not be bytes: see shopguide.storm.carried
 
     def __init__(self, inbox: deque[Any], send: Callable[[dict[str, Any]], None]) -> None:
-        self._inbox = inbox
+        self.read_message = inbox.popleft
         self.send_message = send
-
-    def read_message(self) -> Any:
-        return self._inbox.popleft()
 
 
 @dataclass
@@ -83,7 +80,8 @@ class LocalRunner:
 
     def step(self) -> bool:
         """Deliver one message, or ask the spouts for the next batch; False when there was nothing to do."""
-        self._tick()
+        if not self._waiting:
+            self._tick()
         if self._waiting and not self._shuffled:
             self._run(self._waiting.popleft())
             return True
@@ -150,14 +148,16 @@ class LocalRunner:
                 self._tasks.append(task)
         self._by_name = {spec.name: [t for t in self._tasks if t.name == spec.name] for spec in specs}
         self.spouts = [t for t in self._tasks if isinstance(t.component, Spout)]
-        self._subscribers = self._subscriptions(specs)
         self._conf, self._names = conf, {str(t.id): t.name for t in self._tasks}
         for task in self._tasks:
             self.set_up(task)
+        self._subscribers = self._subscriptions(specs)
 
     def _component(self, task: Task) -> Any:
         component = task.component_class(None, None, rdb_signal=None, serializer="msgpack")
-        component.serializer = MemorySerializer(task.inbox, self._receiver(task))
+        component.serializer = serializer = MemorySerializer(task.inbox, self._receiver(task))
+        component.read_command = serializer.read_message  # there are no answers with task ids between the commands
+        component.send_message = serializer.send_message
         return component
 
     def set_up(self, task: Task) -> None:
@@ -170,9 +170,12 @@ class LocalRunner:
         task.component.initialize(conf, context)
 
     def _subscriptions(self, specs: list[Any]) -> dict[tuple[str, str], list[Any]]:
-        """(component, stream) to [(tasks, grouping, the fields' places in the tuple)]."""
+        """(component, stream) to [(tasks, grouping, the fields' places in the tuple)]. Whose ``listens`` is false has
+        nothing to do with any tuple."""
         subscribers: dict[tuple[str, str], list[Any]] = {}
         for spec in specs:
+            if not any(getattr(task.component, "listens", True) for task in self._by_name[spec.name]):
+                continue
             for source, grouping in (spec.inputs or {}).items():
                 producer = next(s for s in specs if s.name == source.componentId)
                 fields = producer.outputs[source.streamId].output_fields
@@ -230,20 +233,29 @@ class LocalRunner:
         return receive
 
     def _emit(self, task: Task, message: dict[str, Any]) -> None:
-        stream = message.get("stream") or "default"
-        if isinstance(task.component, Spout):
-            self._ids += 1
-            roots: tuple[int, ...] = (self._ids,) if message.get("id") is not None else ()
-            for root in roots:
-                self._trees[root] = Tree(task, message["id"])
-                task.pending += 1
-        else:
-            roots = tuple({root for anchor in message["anchors"] for root in self._roots.get(anchor, ())})
+        of_spout = "anchors" not in message
+        roots = self._planted(task, message) if of_spout else self._roots_of(message["anchors"])
+        stream, values = message.get("stream") or "default", message["tuple"]
         for tasks, grouping, places in self._subscribers.get((task.name, stream), ()):
-            for target in self._targets(tasks, grouping, places, message["tuple"]):
-                self._deliver(target, task.name, stream, task.id, message["tuple"], roots)
-        for root in roots:
-            self._settle(root)
+            for target in tasks if len(tasks) == 1 else self._targets(tasks, grouping, places, values):
+                self._deliver(target, task.name, stream, task.id, values, roots)
+        if of_spout:
+            for root in roots:
+                self._settle(root)
+
+    def _planted(self, task: Task, message: dict[str, Any]) -> tuple[int, ...]:
+        """The root of a spout's tuple."""
+        if message.get("id") is None:
+            return ()
+        self._ids += 1
+        self._trees[self._ids] = Tree(task, message["id"])
+        task.pending += 1
+        return (self._ids,)
+
+    def _roots_of(self, anchors: list[str]) -> tuple[int, ...]:
+        if len(anchors) == 1:
+            return self._roots.get(anchors[0], ())
+        return tuple({root for anchor in anchors for root in self._roots.get(anchor, ())})
 
     def _targets(self, tasks: list[Task], grouping: Any, places: list[int] | None, values: list[Any]) -> list[Task]:
         if grouping.all is not None:
@@ -268,9 +280,11 @@ class LocalRunner:
 
     def _ack(self, task: Task, message: dict[str, Any]) -> None:
         for root in self._roots.pop(message["id"], ()):
-            if root in self._trees:
-                self._trees[root].open -= 1
-                self._settle(root)
+            tree = self._trees.get(root)
+            if tree is not None:
+                tree.open -= 1
+                if not tree.open:
+                    self._settle(root)
 
     def _settle(self, root: int) -> None:
         tree = self._trees.get(root)

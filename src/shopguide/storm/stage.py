@@ -20,6 +20,7 @@ from shopguide.storm.member import Member, Part
 from shopguide.storm.meter import Meter
 from shopguide.tasks import FEATURIZE, POSITION, SCORE, Due, Offsets
 
+SYSTEM = -1  # the task that ticks and heartbeats come from
 PAUSE = 0.2  # seconds before what a full disk refused is asked for again
 
 
@@ -32,7 +33,7 @@ class MeasuredBolt(Bolt):
 
     def read_tuple(self) -> Any:
         tup = super().read_tuple()
-        self.began = None if self.is_tick(tup) or self.is_heartbeat(tup) else time.perf_counter()
+        self.began = time.perf_counter() if tup.task != SYSTEM else None
         return tup
 
     def _run(self) -> None:
@@ -47,7 +48,7 @@ class MeasuredBolt(Bolt):
 
     def trace(self, said: str, partition: int, **places: Any) -> None:
         """Say what became of events, by their places in the log."""
-        if self.traces:
+        if self.logger.isEnabledFor(logging.DEBUG):
             self.logger.debug(said, extra={"task": self.deployment.name, "partition": partition, **places})
 
     def trace_lists(self, said: str, partition: int, packed: list[bytes]) -> None:
