@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from shopguide.collect.chunk import Chunk, columns_of
 from shopguide.collect.encode import Encoded, Encoder
+from shopguide.collect.passage import is_full
 from shopguide.errors import StateError
 from shopguide.keys import Secret, partition_of
 from shopguide.records import I64, U64, Events, Kind, Names, Ragged
@@ -130,9 +131,9 @@ class Collector:
             return 0
         partition = self._partitions_of(events)
         of_file = row[0] >= 0
-        if not of_file and (partition == partition[0]).all():
+        if not of_file and is_full(partition == partition[0]):
             self._log.append(int(partition[0]), events, names, encoded.source)
-            return int((~encoded.derived).sum())
+            return len(events) - int(np.count_nonzero(encoded.derived))
         order = np.argsort(partition, kind="stable")
         if of_file:
             last = np.array([self._log.last_row(encoded.source, p) for p in range(self._log.partitions)])
@@ -140,7 +141,7 @@ class Collector:
         which, named = _where_names_go(names.key, events.item, partition, self._log.partitions)
         events, names, row = events.take(order), names.take(named), row[order]
         self._append_sorted(events, names, row, partition[order], which, encoded.source)
-        return int((~encoded.derived[order]).sum())
+        return len(events) - int(np.count_nonzero(encoded.derived[order]))
 
     def _append_sorted(self, events: Events, names: Names, row: I64, partition: U16, which: I64, source: int) -> None:
         """Rows and names, each sorted by its partition."""

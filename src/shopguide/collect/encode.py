@@ -57,8 +57,9 @@ class Encoder:
             derived = np.arange(len(row)) >= chunk.rows
             place = np.argsort(row * 2 - derived, kind="stable")
             events, row, derived = events.take(place), row[place], derived[place]
-        refused = NONE if passage.consent is None else np.flatnonzero(~passage.consent)
-        if passage.consent is not None and len(refused):
+        refused = NONE
+        if passage.consent is not None:
             kept = passage.consent[row]
+            refused = np.flatnonzero(~passage.consent)
             events, row, derived = events.take(kept), row[kept], derived[kept]
         return Encoded(events, passage.names(), chunk.rows_numbered()[row], derived, refused, chunk.source)

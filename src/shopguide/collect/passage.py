@@ -99,7 +99,7 @@ class Passage:
         data = self._data()  # may reject more
         if ITEM in self.kinds:
             self.user = np.where(self.good & (self.kind == ITEM), np.uint64(0), self.user)
-        if not self.good.all():
+        if not is_full(self.good):
             self._blank()
         return Events.of(
             {
@@ -183,7 +183,7 @@ class Passage:
             return np.zeros(self.n, np.uint64)
         ids = self._texts(name)
         found = keys_of(ids)
-        if found.all():
+        if is_full(found):
             return found
         none = np.flatnonzero(found == 0).tolist()
         if not set(map(ids.__getitem__, none)) <= {None, ""}:
@@ -209,17 +209,17 @@ class Passage:
             self._reject(self.kind == UNKNOWN, "unknown kind")
         self.session = self._keys("session", partial(look_up, memory=memory.sessions))
         self.user = self._users()
-        if not self.user.all():
+        if not is_full(self.user):
             self._reject((self.kind != ITEM) & (self.user == 0), "no user and no session")
         self.item = self._keys("item", partial(keys_of, seed=SEED_OF_ITEMS, other=_item_key))
-        if not self.item.all():
+        if not is_full(self.item):
             self._reject(np.isin(self.kind, list(NEED_ITEM)) & (self.item == 0), "no item")
         self.event = self._keys("event", partial(keys_of, seed=SEED_OF_EVENTS, other=_event_key))
 
     def _users(self) -> U64:
         """The user's key; of a row without one, that of its session's guest; or the key that a token gave."""
         user = self._keys("user", partial(look_up, memory=self.memory.users))
-        if not user.all():
+        if not is_full(user):
             guests = rows_of((user == 0) & (self.session > 0))
             sessions = list(map(self._texts("session").__getitem__, guests))
             user[guests] = look_up(sessions, self.memory.guests)
@@ -232,9 +232,9 @@ class Passage:
     def _read_numbers(self) -> None:
         column = self._column("time")
         self.time: F64 = np.full(self.n, np.nan) if column is None else times(column, self.memory.times)
-        unread = ~np.isfinite(self.time)
-        if unread.any():
-            self._judge_times(column, rows_of(unread))
+        readable = np.isfinite(self.time)
+        if not is_full(readable):
+            self._judge_times(column, rows_of(~readable))
         column = self._column("value")
         self.value: F64 = np.zeros(self.n) if column is None else floats(column, self.memory.amounts)
         if column is not None:
@@ -330,9 +330,14 @@ class Passage:
                 self._reject([row], "list is no id")
 
 
+def is_full(column: NDArray[Any]) -> bool:
+    """Whether no value is 0: what ``all`` says, in a fifth of its time where there are few."""
+    return np.count_nonzero(column) == len(column)
+
+
 def rows_of(mask: Bools) -> list[int]:
     """Where it is true; most often nowhere."""
-    return np.flatnonzero(mask).tolist() if b"\1" in mask.tobytes() else []
+    return np.flatnonzero(mask).tolist() if np.count_nonzero(mask) else []
 
 
 def _names_nan(value: str | float) -> bool:
