@@ -139,18 +139,14 @@ class Collector:
             last = np.array([self._log.last_row(encoded.source, p) for p in range(self._log.partitions)])
             order = order[(row > last[partition])[order]]
         which, named = _where_names_go(names.key, events.item, partition, self._log.partitions)
-        events, names, row = events.take(order), names.take(named), row[order]
-        self._append_sorted(events, names, row, partition[order], which, encoded.source)
-        return len(events) - int(np.count_nonzero(encoded.derived[order]))
-
-    def _append_sorted(self, events: Events, names: Names, row: I64, partition: U16, which: I64, source: int) -> None:
-        """Rows and names, each sorted by its partition."""
-        partitions = self._log.partitions
-        ranges = (pairwise([0, *np.bincount(of, minlength=partitions).cumsum()]) for of in (partition, which))
-        for p, ((begin, end), said) in enumerate(zip(*ranges, strict=True)):
+        each = np.arange(self._log.partitions + 1)
+        bounds, said = (np.searchsorted(of, each).tolist() for of in (partition[order], which))
+        for p, ((begin, end), its) in enumerate(zip(pairwise(bounds), pairwise(said), strict=True)):
             if begin < end:
-                last_row = int(row[begin:end].max())
-                self._log.append(p, events.view(begin, end), names.view(*said), source, last_row)
+                rows = order[begin:end]
+                here, names_here = events.take(rows), names.take(named[slice(*its)])
+                self._log.append(p, here, names_here, encoded.source, int(row[rows[-1]]))
+        return len(order) - int(np.count_nonzero(encoded.derived[order]))
 
     def _partitions_of(self, events: Events) -> U16:
         owner = events.user
