@@ -16,7 +16,7 @@ from starlette.requests import Request
 from shopguide.display.body import Asked
 from shopguide.display.doubles import Doubles
 from shopguide.display.entrance import address_of
-from shopguide.display.group_commit import GroupCommit
+from shopguide.display.group_commit import FEW, GroupCommit
 from shopguide.display.limits import BURST, MOST, Limit
 from shopguide.display.routes import STATIC
 from shopguide.errors import StateError
@@ -204,6 +204,27 @@ class TestGroups:
         said = [(await answer).json() for answer in rest]
         assert [(one["accepted"], one["refused"]) for one in said] == [(2, 1), (0, 1), (1, 1)]
         assert [sorted(group) for group in line.groups] == [[1], [1, 2, 3]]
+
+    async def test_many_rows_wait_for_the_commit_and_are_appended_together(self, line, monkeypatch):
+        append, together = line.append, []
+
+        async def noting(batches: list[list[dict]]) -> list:
+            together.append([len(rows) for rows in batches])
+            return await append(batches)
+
+        monkeypatch.setattr(line, "append", noting)
+        group, row = GroupCommit(line), {"user": "u", "item": "i"}
+        line.writes.clear()
+        sent = []
+        for n in (1, 2, FEW + 1, 1):
+            sent.append(asyncio.create_task(group.collect([row] * n)))
+            await asyncio.sleep(0.02)
+        assert together == [[1], [2]]
+        line.writes.set()
+        assert [receipt.accepted for receipt in await asyncio.gather(*sent)] == [1, 2, FEW + 1, 1]
+        assert together == [[1], [2], [FEW + 1, 1]]
+        await group.close()
+        assert sum(line.groups, []) == [1, 2, FEW + 1, 1]
 
     async def test_those_who_were_just_answered_are_waited_for(self, line, monkeypatch):
         monkeypatch.setattr("shopguide.display.group_commit.MOMENT", 60)

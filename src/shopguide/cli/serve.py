@@ -29,7 +29,7 @@ from shopguide.tokens import Token, mint
 
 PULLED_FOR = 300.0  # seconds that a pulled list is kept fresh
 LOOK = 0.25  # seconds between looks at whether there is room for more rows
-FEW = 100  # rows that the loop stands still for
+FEW = 32  # rows that the loop stands still for
 ASK = 2.0  # seconds to wait for the answer to a question
 
 
