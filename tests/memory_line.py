@@ -22,12 +22,13 @@ LIST = {"v": 1, "type": "snapshot", "seq": [1, 1], "slot": "home", "items": []}
 
 
 class MemoryLine:
-    """A line that keeps rows in a list. A token is "user|expires|good"."""
+    """A line that keeps rows in a list, which is its disk. A token is "user|expires|good"."""
 
     def __init__(self) -> None:
         self.rows: list[dict] = []
         self.raw: list[bytes] = []
-        self.groups: list[list[int]] = []  # rows of the batches that came together
+        self.appended: list[list[dict]] = []  # batches that are on no disk
+        self.groups: list[list[int]] = []  # rows of the batches that were committed together
         self.catalogue: list[dict] = []
         self.lists: dict[str, asyncio.Queue] = {}
         self.slots: list[str | None] = []
@@ -39,20 +40,22 @@ class MemoryLine:
         self.too_much = self.stuck = ""
         self.said: list[tuple[str, object]] = []  # rows by their items, logins, who is forgotten, in order
 
-    async def collect(self, batches: list[list[dict]]) -> list[SimpleNamespace]:
+    async def append(self, batches: list[list[dict]]) -> list[SimpleNamespace]:
+        self.appended += batches
+        kept = [sum(row.get("consent", True) for row in rows) for rows in batches]
+        return [SimpleNamespace(accepted=n, refused=len(rows) - n) for n, rows in zip(kept, batches, strict=True)]
+
+    async def commit(self) -> None:
+        group, self.appended = self.appended, []
         await asyncio.sleep(0.005)
         await self.writes.wait()
         if self.broken:
             raise self.broken
-        self.groups.append([len(rows) for rows in batches])
-        return [self._collect(rows) for rows in batches]
-
-    def _collect(self, rows: list[dict]) -> SimpleNamespace:
-        kept = [row for row in rows if row.get("consent", True)]
+        self.groups.append([len(rows) for rows in group])
+        kept = [row for rows in group for row in rows if row.get("consent", True)]
         self.rows += kept
         self.said += [(row.get("item", ""), row) for row in kept]
         self.raw += [raw_of(row, None) for row in kept]
-        return SimpleNamespace(accepted=len(kept), refused=len(rows) - len(kept))
 
     def busy(self) -> str | None:
         return self.too_much or None

@@ -73,9 +73,11 @@ class ScriptedLine:
         self.seq: dict[int, int] = defaultdict(int)
         self.watchers: dict[int, set[asyncio.Queue]] = defaultdict(set)
 
-    async def collect(self, batches: list[list[dict]]) -> list[SimpleNamespace]:
-        await asyncio.sleep(0.002)
+    async def append(self, batches: list[list[dict]]) -> list[SimpleNamespace]:
         return [self._collect(rows) for rows in batches]
+
+    async def commit(self) -> None:
+        await asyncio.sleep(0.002)
 
     def _collect(self, rows: list[dict]) -> SimpleNamespace:
         done = [row for row in rows if row["kind"] != "impression"]

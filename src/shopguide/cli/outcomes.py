@@ -33,8 +33,12 @@ class Outcomes:
         self.counts: Counter[tuple[int, str]] = Counter()  # ever, of (kind, signal)
         self._kinds = Cache(kind_of, limit=1 << 12)
 
+    def concerns(self, rows: Iterable[dict[str, Any]]) -> bool:
+        """Whether :meth:`note` has to ask for lists."""
+        return next(self._noted(rows), None) is not None
+
     def note(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Take in rows as the collector gets them."""
+        """Take in rows as the collector gets them. May take a moment."""
         noted = list(self._noted(rows))
         if not noted:
             return

@@ -29,6 +29,7 @@ from shopguide.tokens import Token, mint
 
 PULLED_FOR = 300.0  # seconds that a pulled list is kept fresh
 LOOK = 0.25  # seconds between looks at whether there is room for more rows
+FEW = 32  # rows that the loop stands still for
 ASK = 2.0  # seconds to wait for the answer to a question
 
 
@@ -51,15 +52,17 @@ class ServedLine:
         self._busy: str | None = None
         self._look_at = 0.0
 
-    async def collect(self, batches: list[list[dict[str, Any]]]) -> list[Receipt]:
-        return await asyncio.to_thread(self._collect, batches)
-
-    def _collect(self, batches: list[list[dict[str, Any]]]) -> list[Receipt]:
+    async def append(self, batches: list[list[dict[str, Any]]]) -> list[Receipt]:
+        """Few rows at once; many, and those whose lists have to be asked for first, in a thread."""
         self._line.raise_error()
-        self.outcomes.note(chain.from_iterable(batches))
-        receipts = self._line.collector.collect_all(batches)
-        self._line.collector.commit()
-        return receipts
+        rows = list(chain.from_iterable(batches))
+        if len(rows) <= FEW and not self.outcomes.concerns(rows):
+            return self._line.collector.collect_all(batches)
+        await asyncio.to_thread(self.outcomes.note, rows)
+        return await asyncio.to_thread(self._line.collector.collect_all, batches)
+
+    async def commit(self) -> None:
+        await asyncio.to_thread(self._line.collector.commit)
 
     def busy(self) -> str | None:
         """Looked at now and then only: to ask a cluster, or the disk, is not free."""
@@ -74,7 +77,7 @@ class ServedLine:
     async def identify(self, visitor: int, account: int) -> None:
         self._line.raise_error()
         self._line.collector.control(Kind.ALIAS, visitor, account=account)
-        await asyncio.to_thread(self._line.collector.commit)
+        await self.commit()
 
     def mint(self, user: str, ttl: float | None = None) -> str:
         ttl = self._line.settings.push.token_ttl if ttl is None else ttl

@@ -36,6 +36,10 @@ class Attributes:
                 self._numbers[name] = floats(column, amounts)
             self._columns[name] = column if name in NUMBERS else texts(column)
 
+    def __bool__(self) -> bool:
+        """Whether the chunk has any."""
+        return bool(self._columns)
+
     def unread(self) -> Iterator[tuple[Bools, str]]:
         """Which rows have an attribute that cannot be read, and what is wrong with it."""
         for name, column in self._columns.items():
@@ -61,8 +65,6 @@ class Attributes:
 
     def news(self, ids: Sequence[str | None], good: Bools) -> list[int]:
         """The good rows with something new about their item, in order; from now on it is known."""
-        if not self._columns:
-            return []
         columns = (self._columns.get(name) for name in ATTRIBUTES)
         said = list(zip(*(repeat(None, self._rows) if c is None else c for c in columns), strict=False))
         other = np.fromiter(map(ne, map(self._known.get, ids), said), bool, self._rows) & good

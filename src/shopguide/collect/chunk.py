@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -93,11 +94,18 @@ def canonical(names: Iterable[str]) -> dict[str, list[str]]:
     return found
 
 
+@lru_cache(1 << 10)
+def _usual(names: tuple[str, ...]) -> dict[str, list[str]]:
+    """The same of names that are some of ours and of their synonyms, as they stand there."""
+    return canonical(sorted(names))
+
+
 def columns_of(rows: list[dict[str, Any]]) -> dict[str, Column]:
     """The canonical columns of rows that name their own fields; None where a row lacks one."""
     given, others = gather(rows, CANONICAL)
     columns: dict[str, Column] = {}
-    for column, theirs in canonical(sorted(name for name in (*given, *others) if isinstance(name, str))).items():
+    unusual = [name for name in others if isinstance(name, str)]
+    for column, theirs in (canonical(sorted([*given, *unusual])) if unusual else _usual(tuple(given))).items():
         values, *later = (given.get(name) or [row.get(name) for row in rows] for name in theirs)
         for others_say in later:
             values = [said if v is None else v for v, said in zip(values, others_say, strict=True)]

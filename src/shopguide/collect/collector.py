@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 
 from shopguide.collect.chunk import Chunk, columns_of
 from shopguide.collect.encode import Encoded, Encoder
+from shopguide.collect.passage import is_full
 from shopguide.errors import StateError
 from shopguide.keys import Secret, partition_of
 from shopguide.records import I64, U64, Events, Kind, Names, Ragged
 
 ADDRESSES = frozenset(("ip", "ip_address", "remote_addr", "client_ip"))  # never kept, not even with a malformed row
-OF_ITEMS = np.isin(np.arange(256), (Kind.ITEM, Kind.PICK))  # kinds whose rows live in their item's partition
+OF_ITEMS = frozenset((Kind.ITEM, Kind.PICK))  # kinds whose rows live in their item's partition
 
 U16 = NDArray[np.uint16]  # partitions; numbers of 16 bits are sorted fast
 
@@ -76,12 +77,14 @@ class Collector:
         columns = columns_of(rows)
         now = self._clock()
         times = columns.get("time")
-        columns["time"] = np.full(len(rows), now) if times is None else [now if t is None else t for t in times]
+        columns["time"] = [now] * len(rows) if times is None else [now if t is None else t for t in times]
         chunk = Chunk(len(rows), columns, lambda row: raw_of(rows[row], raw[row] if raw else None), known=self._known)
         with self._live_lock:
             encoded = self._live.encode(chunk)
             with self._remembering():
                 self._append(encoded)
+        if not len(encoded.refused):
+            return [Receipt(len(batch), 0) for batch in batches]
         ends = list(accumulate(map(len, batches), initial=0))
         refused = np.diff(np.searchsorted(encoded.refused, ends)).tolist()
         return [Receipt(len(batch) - n, n) for batch, n in zip(batches, refused, strict=True)]
@@ -103,7 +106,7 @@ class Collector:
             time=[now],
             data=Ragged.of_bytes([msgpack.packb(details) if details else b""]),
         )
-        owner = item if OF_ITEMS[kind] else user
+        owner = item if kind in OF_ITEMS else user
         home = partition_of(owner, self._log.partitions)
         self._log.append(home if partition is None else partition, events, Names())
 
@@ -123,21 +126,33 @@ class Collector:
 
     def _append(self, encoded: Encoded) -> int:
         """Each row to its partition; how many events the log did not have yet."""
-        events, names, partitions = encoded.events, encoded.names, self._log.partitions
-        owner = np.where(OF_ITEMS[events.kind], events.item, events.user)
-        partition: U16 = partition_of(owner, partitions).astype(np.uint16)  # type: ignore[arg-type, attr-defined]
+        events, names, row = encoded.events, encoded.names, encoded.row
+        if not len(events):
+            return 0
+        partition = self._partitions_of(events)
+        of_file = row[0] >= 0
+        if not of_file and is_full(partition == partition[0]):
+            self._log.append(int(partition[0]), events, names, encoded.source)
+            return len(events) - int(np.count_nonzero(encoded.derived))
         order = np.argsort(partition, kind="stable")
-        if (encoded.row >= 0).any():
-            last = np.array([self._log.last_row(encoded.source, p) for p in range(partitions)])
-            order = order[(encoded.row > last[partition])[order]]
-        which, named = _where_names_go(names.key, events.item, partition, partitions)
-        events, names, row = events.take(order), names.take(named), encoded.row[order]
-        ranges = (pairwise([0, *np.bincount(of, minlength=partitions).cumsum()]) for of in (partition[order], which))
-        for p, ((begin, end), said) in enumerate(zip(*ranges, strict=True)):
+        if of_file:
+            last = np.array([self._log.last_row(encoded.source, p) for p in range(self._log.partitions)])
+            order = order[(row > last[partition])[order]]
+        which, named = _where_names_go(names.key, events.item, partition, self._log.partitions)
+        each = np.arange(self._log.partitions + 1)
+        bounds, said = (np.searchsorted(of, each).tolist() for of in (partition[order], which))
+        for p, ((begin, end), its) in enumerate(zip(pairwise(bounds), pairwise(said), strict=True)):
             if begin < end:
-                last_row = int(row[begin:end].max())
-                self._log.append(p, events.view(begin, end), names.view(*said), encoded.source, last_row)
-        return int((~encoded.derived[order]).sum())
+                rows = order[begin:end]
+                here, names_here = events.take(rows), names.take(named[slice(*its)])
+                self._log.append(p, here, names_here, encoded.source, int(row[rows[-1]]))
+        return len(order) - int(np.count_nonzero(encoded.derived[order]))
+
+    def _partitions_of(self, events: Events) -> U16:
+        owner = events.user
+        if not OF_ITEMS.isdisjoint(events.kinds):
+            owner = np.where(np.isin(events.kind, list(OF_ITEMS)), events.item, owner)
+        return partition_of(owner, self._log.partitions).astype(np.uint16)  # type: ignore[arg-type, attr-defined]
 
 
 def _where_names_go(keys: U64, item: U64, partition: U16, partitions: int) -> tuple[I64, I64]:

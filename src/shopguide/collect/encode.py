@@ -13,7 +13,7 @@ import numpy as np
 
 from shopguide.collect.attributes import Bools
 from shopguide.collect.chunk import Chunk
-from shopguide.collect.passage import Memory, Passage
+from shopguide.collect.passage import NONE, Memory, Passage
 from shopguide.keys import Secret
 from shopguide.records import I64, Events, Names
 
@@ -50,16 +50,16 @@ class Encoder:
         if len(chunk.known) > MAX_ITEMS:
             chunk.known.clear()
         passage = Passage(self.memory, chunk, self.clock())
-        events, row = passage.events(), np.arange(chunk.rows)
-        derived = np.zeros(chunk.rows, bool)
+        events, row, derived = passage.events(), np.arange(chunk.rows), np.zeros(chunk.rows, bool)
         news = passage.news()
         if len(news):
             events, row = Events.join([events, passage.items(news)]), np.concatenate([row, news])
             derived = np.arange(len(row)) >= chunk.rows
             place = np.argsort(row * 2 - derived, kind="stable")
             events, row, derived = events.take(place), row[place], derived[place]
-        refused = np.flatnonzero(~passage.consent)
-        if len(refused):
+        refused = NONE
+        if passage.consent is not None:
             kept = passage.consent[row]
+            refused = np.flatnonzero(~passage.consent)
             events, row, derived = events.take(kept), row[kept], derived[kept]
         return Encoded(events, passage.names(), chunk.rows_numbered()[row], derived, refused, chunk.source)

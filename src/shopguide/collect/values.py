@@ -148,7 +148,8 @@ def times(column: Column, cache: Cache[float]) -> F64:
 
 
 def _seconds(time: F64) -> F64:
-    return np.where(np.abs(time) > MILLISECONDS, time / 1000, time)
+    milliseconds = np.abs(time) > MILLISECONDS
+    return np.where(milliseconds, time / 1000, time) if np.count_nonzero(milliseconds) else time
 
 
 def epoch(text: str | None) -> float:

@@ -64,11 +64,16 @@ class Line(Protocol):
     @property
     def desk(self) -> Desk: ...
 
-    async def collect(self, batches: list[list[dict[str, Any]]]) -> Sequence[Receipt]:
-        """Append batches of rows to the log; each one's receipt, once all are durable. Called again only then.
+    async def append(self, batches: list[list[dict[str, Any]]]) -> Sequence[Receipt]:
+        """Append batches of rows to the log, where the stages see them at once; each one's receipt. Called again only
+        then.
 
         A row names its ``user``, or has the ``user_key`` of a verified token. A row that was no JSON object comes as
         ``{}``."""
+        ...
+
+    async def commit(self) -> None:
+        """Make all that was appended before the call durable. Called again only then."""
         ...
 
     def busy(self) -> str | None:
