@@ -1,8 +1,3 @@
-cdef _array(const void *values, size_t n, size_t width, type_):
-    """A copy, not to be changed."""
-    return np.frombuffer(PyBytes_FromStringAndSize(<const char *>values, n * width), type_)
-
-
 cdef class Collected:
     """The best of lists, one list behind the other, in columns that grow: what made each item's score is at
     starts[x]:starts[x + 1] of signal, because and amount. For one thread at a time."""
@@ -94,11 +89,11 @@ cdef class Collected:
         cdef size_t n = self.items, m = self.parts
         self.lists = self.items = self.parts = 0
         return (
-            _array(self.look, n, sizeof(uint32_t), np.uint32),
-            _array(self.item, n, sizeof(uint64_t), np.uint64),
-            _array(self.score, n, sizeof(double), np.float64),
-            _array(self.starts, n + 1, sizeof(uint32_t), np.uint32),
-            _array(self.signal, m, 1, np.uint8),
-            _array(self.because, m, sizeof(uint64_t), np.uint64),
-            _array(self.amount, m, sizeof(double), np.float64),
+            _copied(self.look, n, cnp.NPY_UINT32),
+            _copied(self.item, n, cnp.NPY_UINT64),
+            _copied(self.score, n, cnp.NPY_FLOAT64),
+            _copied(self.starts, n + 1, cnp.NPY_UINT32),
+            _copied(self.signal, m, cnp.NPY_UINT8),
+            _copied(self.because, m, cnp.NPY_UINT64),
+            _copied(self.amount, m, cnp.NPY_FLOAT64),
         )
