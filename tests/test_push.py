@@ -92,6 +92,15 @@ class TestOutbox:
         assert names(orjson.loads(outbox.snapshot(ANN))) == "abc" and outbox.seq(ANN) == (5, 1)
         assert said(outbox, recommendation(BOB, 3, "x"))["seq"] == [5, 1]
 
+    def test_a_list_has_changed_where_it_has_other_items_or_another_order(self):
+        outbox = Outbox(epoch=5)
+        changed = []
+        for offset, (user, shown) in enumerate(((ANN, "ab"), (ANN, "ab"), (ANN, "ba"), (BOB, "ba"), (ANN, "b"))):
+            said(outbox, recommendation(user, offset, shown))
+            changed.append(outbox.counts["changed"])
+        said(outbox, recommendation(ANN, 0, "replayed"))
+        assert changed == [1, 1, 2, 3, 4] and outbox.counts["changed"] == 4
+
     @given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=40), st.integers(1, 4))
     def test_seq_grows_over_forgetting_and_over_lists_that_had_to_go(self, steps, kept):
         outbox = Outbox(epoch=5, kept=kept)

@@ -20,6 +20,7 @@ from shopguide.records import Kind
 OUTCOMES = {Kind.IMPRESSION: "impressions", Kind.CLICK: "clicks", Kind.PURCHASE: "purchases"}
 PUSHED = {  # what the push server counts, by its metric
     "pushed": "messages_pushed_total",
+    "changed": "lists_changed_total",
     "refused": "subscriptions_refused_total",
     "rejected": "push_rejected_total",
     "gaps": "gap_requests_total",

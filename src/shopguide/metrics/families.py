@@ -73,6 +73,7 @@ FAMILIES: dict[str, Family] = {
         ),
         # lists
         "lists_total": Family("counter", "Lists made.", TASK),
+        "lists_changed_total": Family("counter", "Lists with other items, or in another order, than their user had."),
         "lists_dropped_total": Family("counter", "Lists that the push server was too slow for.", TASK),
         "watched_users": Family("gauge", "Users who are watched: somebody is subscribed to their lists."),
         "messages_pushed_total": Family("counter", "Messages to subscribers, heartbeats too."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,12 +32,15 @@ class Sent:
 class Outbox:
     """Gives messages their seq. Of at most ``kept`` users it knows the newest list, the longest unchanged going first.
 
+    ``counts`` has a running total: changed, lists with other items, or in another order, than their user had.
+
     Invariant: a user's seq (epoch, n) never falls, also over :meth:`forget` and after the list had to go: who comes
     anew begins above every n that went. One thread writes; any may read.
     """
 
     def __init__(self, epoch: int, kept: int = KEPT) -> None:
         self.epoch = epoch
+        self.counts: Counter[str] = Counter()
         self._kept = kept
         self._floor = 0
         self._sent: OrderedDict[int, Sent] = OrderedDict()
@@ -57,6 +60,7 @@ class Outbox:
         head = wire.head((self.epoch, n), recommendation, now)
         wire.check({**head, "items": []})
         items = wire.items_of(recommendation["items"], recommendation["json"])
+        self.counts["changed"] += before is None or list(items) != list(before.items)
         with self._lock:
             self._sent[user] = Sent(n, partition, offset, head, items, packed)
             self._sent.move_to_end(user)

@@ -19,7 +19,7 @@ import logging
 import socket
 import threading
 import time
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -66,8 +66,8 @@ class PushServer:
     it came, of who is :meth:`want`-ed: all from the server's thread; they must not block.
     ``intake`` is a PULL endpoint for recommendations and {"gone": [...]}, items (ids) that are to leave all lists;
     ``intake_key`` the secret key where it encrypts; None: an inproc one of ``zmq.Context.instance()``. ``counts`` are
-    running totals: pushed, refused, rejected, gaps. ``delays`` has the newest lists that somebody got: when they were
-    pushed (epoch s), and how long after their event was in the log (s); ``delay`` counts these, ever.
+    running totals: pushed, changed (:class:`Outbox`), refused, rejected, gaps. ``delays`` has the newest lists that
+    somebody got: when they were pushed (epoch s), how long after their event was in the log (s); ``delay`` counts them.
     """
 
     def __init__(
@@ -89,9 +89,9 @@ class PushServer:
         self._intake_key = intake_key
         self._doors = Doors(settings, curve_key, own_key)
         self.endpoint, self.gap_endpoint = settings.endpoint, ""
-        self.counts: Counter[str] = Counter()
-        self.delays: deque[tuple[float, float]] = deque(maxlen=DELAYS)
         self._outbox = Outbox(next_epoch(state))
+        self.counts = self._outbox.counts
+        self.delays: deque[tuple[float, float]] = deque(maxlen=DELAYS)
         self._watchers = Watchers()
         self._beats = Beats(settings.heartbeat)
         self._wanted: OrderedDict[int, None] = OrderedDict()
