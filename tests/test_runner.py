@@ -95,6 +95,16 @@ class Wide(Topology):
     shuffled = Note.spec(inputs={fields["odd"]: Grouping.SHUFFLE}, par=2)
 
 
+class DeafNote(Note):
+    listens = False
+
+
+class Deaf(Topology):
+    numbers = Numbers.spec()
+    hears = Note.spec(inputs={numbers: Grouping.SHUFFLE})
+    deaf = DeafNote.spec(inputs={numbers: Grouping.SHUFFLE, hears: Grouping.SHUFFLE})
+
+
 class Failing(Topology):
     numbers = Numbers.spec()
     first = Note.spec(inputs={numbers: Grouping.SHUFFLE})
@@ -183,6 +193,15 @@ def test_ticks_reach_every_bolt_task() -> None:
     while len({t for _, t, v in SEEN if v == "tick"}) < 9 and time.monotonic() < deadline:
         runner.step()
     assert len({t for _, t, v in SEEN if v == "tick"}) == 9
+
+
+def test_who_does_not_listen_gets_nothing_and_holds_nothing_up() -> None:
+    done = run(Deaf)
+    assert sorted(spout(done).acked) == list(range(20))
+    assert Counter(name for name, _, _ in SEEN) == {"hears": 20}
+    done._next_tick, done._tick_every = 0.0, 1
+    done.drain()
+    assert [name for name, _, said in SEEN if said == "tick"] == ["hears", "deaf"]
 
 
 def test_stages_and_widths_by_component() -> None:

@@ -13,7 +13,8 @@ cdef inline object _array(Py_ssize_t n, int type):
 cdef inline object _copied(const void *values, Py_ssize_t n, int type):
     """The same, of values that there are."""
     found = _array(n, type)
-    memcpy(_data(found), values, cnp.PyArray_NBYTES(found))
+    if n:
+        memcpy(_data(found), values, cnp.PyArray_NBYTES(found))
     return found
 
 

@@ -16,7 +16,26 @@ cdef int[10] _SEEN_TYPE = [
     cnp.NPY_UINT64, cnp.NPY_UINT64, cnp.NPY_UINT64,
 ]
 cdef int[10] _SEEN_GROUP = [0, 0, 0, 0, 1, 1, 1, 2, 3, 4]
-cdef int[5] _GROUP_FIRST = [0, 4, 7, 8, 9]
+cdef int[5] _GROUP_FIRST = [0, 4, 7, 8, 9]  # the column, of 8 bytes a value, that tells how many there are
+
+
+cdef struct sg_grown:
+    char *data
+    size_t used, room  # bytes
+
+
+cdef int _add(sg_grown *to, const void *values, size_t size) except -1:
+    """Values of so many bytes behind those that there are."""
+    cdef size_t room = 2 * (to.used + size)
+    if to.used + size > to.room:
+        data = <char *>realloc(to.data, room)
+        if data == NULL:
+            raise MemoryError()
+        to.data, to.room = data, room
+    if size:
+        memcpy(to.data + to.used, values, size)
+    to.used += size
+    return 0
 
 
 cdef class Glance:
@@ -40,6 +59,7 @@ cdef class Glance:
     cdef double[SG_GLANCE_MOST] times
     cdef uint8_t[SG_GLANCE_MOST] strongest
     cdef uint8_t[SG_GLANCE_MOST] here
+    cdef sg_grown[10] columns  # of those who are asked for
 
     def __cinit__(self, strength, *, limit, visit, by_session, shown, search, cart, favourite, purchase, dismiss):
         cdef const uint8_t[::1] s = np.ascontiguousarray(strength, np.uint8)
@@ -54,6 +74,11 @@ cdef class Glance:
         self.shown, self.search, self.cart, self.favourite = shown, search, cart, favourite
         self.purchase, self.dismiss = purchase, dismiss
 
+    def __dealloc__(self):
+        cdef int column
+        for column in range(10):
+            free(self.columns[column].data)
+
     def of(self, list asked not None):
         """Of n pairs (Users, a user): what each sees by itself, and the columns of all.
 
@@ -67,28 +92,30 @@ cdef class Glance:
         order of key.
         """
         cdef Py_ssize_t row, group, column, rows = len(asked)
-        cdef list alone = [], columns = [[] for _ in _SEEN], starts = [_array(rows + 1, cnp.NPY_UINT32) for _ in range(5)]
-        cdef uint32_t *s
+        cdef list alone = [], starts = [_array(rows + 1, cnp.NPY_UINT32) for _ in range(5)]
+        cdef uint32_t *at[5]
         cdef size_t n
         cdef const sg_event *events
-        for users, user in asked:
+        for column in range(10):
+            self.columns[column].used = 0
+        for group in range(5):
+            at[group] = <uint32_t *>_data(starts[group])
+            at[group][0] = 0
+        for row in range(rows):
+            users, user = asked[row]
             events = sg_users_events((<Users?>users).handle, user, &n)
             if n > self.limit:
                 events, n = events + (n - self.limit), self.limit
-            alone.append(self.read(events, n, columns))
-        for group in range(5):
-            s, parts = <uint32_t *>_data(starts[group]), columns[_GROUP_FIRST[group]]
-            s[0] = 0
-            for row in range(rows):
-                s[row + 1] = s[row] + <uint32_t>_length((<list>parts)[row])
+            alone.append(self.read(events, n))
+            for group in range(5):
+                at[group][row + 1] = <uint32_t>(self.columns[_GROUP_FIRST[group]].used // sizeof(uint64_t))
         found = {}
-        for column, name in enumerate(_SEEN):
-            parts = columns[column]
-            values = (<list>parts)[0] if rows == 1 else np.concatenate(parts) if rows else _array(0, _SEEN_TYPE[column])
-            found[name] = starts[_SEEN_GROUP[column]], values
+        for column in range(10):
+            values = _copied(self.columns[column].data, at[_SEEN_GROUP[column]][rows], _SEEN_TYPE[column])
+            found[_SEEN[column]] = starts[_SEEN_GROUP[column]], values
         return alone, found
 
-    cdef read(self, const sg_event *events, size_t n, list columns):
+    cdef tuple read(self, const sg_event *events, size_t n):
         cdef size_t x
         cdef uint64_t session = 0
         for x in range(n, 0, -1):
@@ -98,10 +125,11 @@ cdef class Glance:
         self.bits = 2
         while (<size_t>1 << self.bits) < 4 * n:
             self.bits += 1
-        self.read_interest(columns, events, n, session)
-        self.read_visit(columns, events, n, session)
-        for x, kind in enumerate((self.purchase, self.dismiss, self.shown)):
-            self.read_kind(columns[7 + x], events, n, kind)
+        self.read_interest(events, n, session)
+        self.read_visit(events, n, session)
+        self.read_kind(&self.columns[7], events, n, self.purchase)
+        self.read_kind(&self.columns[8], events, n, self.dismiss)
+        self.read_kind(&self.columns[9], events, n, self.shown)
         return self.read_live(events, n, session)
 
     cdef Py_ssize_t place_of(self, uint64_t item, size_t known):
@@ -118,7 +146,7 @@ cdef class Glance:
         """No item is known."""
         memset(self.slots, -1, sizeof(int16_t) << self.bits)
 
-    cdef read_interest(self, list columns, const sg_event *events, size_t n, uint64_t session):
+    cdef int read_interest(self, const sg_event *events, size_t n, uint64_t session) except -1:
         cdef size_t x, known = 0, at
         cdef const sg_event *event
         self.forget()
@@ -135,12 +163,13 @@ cdef class Glance:
                 self.here[at] += 1
         for at in range(known):
             self.strongest[at] = self.kind_of[self.strongest[at]]
-        columns[0].append(_copied(self.items, known, cnp.NPY_UINT64))
-        columns[1].append(_copied(self.strongest, known, cnp.NPY_UINT8))
-        columns[2].append(_copied(self.times, known, cnp.NPY_DOUBLE))
-        columns[3].append(_copied(self.here, known, cnp.NPY_UINT8))
+        _add(&self.columns[0], self.items, known * sizeof(uint64_t))
+        _add(&self.columns[1], self.strongest, known)
+        _add(&self.columns[2], self.times, known * sizeof(double))
+        _add(&self.columns[3], self.here, known)
+        return 0
 
-    cdef read_visit(self, list columns, const sg_event *events, size_t n, uint64_t session):
+    cdef int read_visit(self, const sg_event *events, size_t n, uint64_t session) except -1:
         cdef size_t x, at = SG_GLANCE_MOST, m
         for x in range(n, 0, -1):  # filled from behind
             if SG_GLANCE_MOST - at == self.visit:
@@ -150,11 +179,12 @@ cdef class Glance:
                 self.others[at], self.times[at] = events[x - 1].item, events[x - 1].time
                 self.strongest[at] = events[x - 1].kind
         m = SG_GLANCE_MOST - at
-        columns[4].append(_copied(self.others + at, m, cnp.NPY_UINT64))
-        columns[5].append(_copied(self.strongest + at, m, cnp.NPY_UINT8))
-        columns[6].append(_copied(self.times + at, m, cnp.NPY_DOUBLE))
+        _add(&self.columns[4], self.others + at, m * sizeof(uint64_t))
+        _add(&self.columns[5], self.strongest + at, m)
+        _add(&self.columns[6], self.times + at, m * sizeof(double))
+        return 0
 
-    cdef read_kind(self, list column, const sg_event *events, size_t n, uint8_t kind):
+    cdef int read_kind(self, sg_grown *column, const sg_event *events, size_t n, uint8_t kind) except -1:
         cdef size_t x, m = 0, distinct = 0
         for x in range(n):
             if events[x].kind == kind:
@@ -166,7 +196,7 @@ cdef class Glance:
             if x == 0 or self.others[x] != self.others[distinct - 1]:
                 self.others[distinct] = self.others[x]
                 distinct += 1
-        column.append(_copied(self.others, distinct, cnp.NPY_UINT64))
+        return _add(column, self.others, distinct * sizeof(uint64_t))
 
     cdef tuple read_live(self, const sg_event *events, size_t n, uint64_t session):
         cdef size_t x, distinct = 0, looked = 0, since = 0

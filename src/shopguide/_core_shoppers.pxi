@@ -256,8 +256,9 @@ cdef class Users:
         offsets int64[n]; contexts uint32[n], None: all 0. Raises ValueError, and nothing is applied, on unequal
         lengths or a time that is not finite.
         """
-        users, items, times = _column_of(users, cnp.NPY_UINT64), _column_of(items, cnp.NPY_UINT64), _column_of(times, cnp.NPY_DOUBLE)
+        users, items = _column_of(users, cnp.NPY_UINT64), _column_of(items, cnp.NPY_UINT64)
         sessions, events = _column_of(sessions, cnp.NPY_UINT64), _column_of(events, cnp.NPY_UINT64)
+        times = _column_of(times, cnp.NPY_DOUBLE)
         kinds, offsets = _column_of(kinds, cnp.NPY_UINT8), _column_of(offsets, cnp.NPY_INT64)
         cdef size_t n = _of_one_length(_length(users), _length(items), _length(times), _length(sessions))
         _of_one_length(n, _length(kinds), _length(offsets), _length(events))

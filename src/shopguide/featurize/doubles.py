@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from shopguide._core import Table as KeyTable

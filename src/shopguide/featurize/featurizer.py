@@ -85,8 +85,10 @@ class Featurizer:
 
     def profile_of(self, user: int) -> Profile:
         """What was imported of a user."""
-        found = (part.shoppers.profiles.of(user) for part in self._parts.values())
-        return next(filter(None, found), NOTHING)
+        for part in self._parts.values():
+            if profile := part.shoppers.profiles.of(user):
+                return profile
+        return NOTHING
 
     def past_of(self, user: int) -> bytes:
         """What trained profiles in force need of a user, packed (:class:`shopguide.tastes.Past`); empty: none are."""

@@ -166,24 +166,20 @@ class Watches:
         }
 
     def _looks(self, rows: list[dict[str, Any]]) -> Looks:
+        """Of what asks, with all that is known of the users."""
         if not rows:
             return Looks.of(_NO_LOOKS)
         shoppers = [None if "about" in row else self._shoppers(row["user"]) for row in rows]
         asked = [_NOBODY if of is None else (of.kept, row["user"]) for of, row in zip(shoppers, rows, strict=True)]
         seen, columns = self._glance.of(asked)
-        for of, row, alone in zip(shoppers, rows, seen, strict=True):
+        for of, row, (session, query, since, context, cart, favourite, looked, distinct) in zip(
+            shoppers, rows, seen, strict=True
+        ):
             if of is not None:
-                self._see(row, of, *alone)
+                row["unit"] = session ^ row["user"] if self._by_session and session else row["user"]
+                row["intent"] = intent_of(cart, favourite, looked, distinct) if session else 0.0
+                row["query"], row["since_query"] = of.queries.text(query).encode("utf-8", "replace"), since
+                row["interests"] = "\n".join(self._profile(row["user"]).interests).encode()
+                row["context"] = row.get("context") or context
+                row["past"] = of.past(row["user"])
         return Looks.of_rows(rows, **{name: Ragged(*column) for name, column in columns.items()})
-
-    def _see(
-        self, row: dict[str, Any], of: Shoppers, session: int, query: int, since: int, context: int, *counts: int
-    ) -> None:
-        """Add what is known of the user."""
-        user = row["user"]
-        row["unit"] = session ^ user if self._by_session and session else user
-        row["intent"] = intent_of(*counts) if session else 0.0
-        row["query"], row["since_query"] = of.queries.text(query).encode("utf-8", "replace"), since
-        row["interests"] = "\n".join(self._profile(user).interests).encode()
-        row["context"] = row.get("context") or context
-        row["past"] = of.past(user)

@@ -23,7 +23,7 @@ class Queries:
 
     def keyed(self, events: Events) -> Events:
         """The same rows, the item of a search being the key of what it is for (0: nothing)."""
-        rows = np.flatnonzero(events.kind == Kind.SEARCH).tolist()
+        rows = [row for row, kind in enumerate(events.kind.tobytes()) if kind == Kind.SEARCH]
         item = events.item.copy()
         item[rows] = self.note(str(events.details(row).get("query", "")) for row in rows)
         return Events.of({**events.columns(), "item": item})

@@ -152,18 +152,10 @@ class Shoppers:
         sessions = self.kept.observe(
             events.user, events.item, events.time, events.session, events.kind, events.offset, events.event, contexts
         )
-        lessons = Lessons.of(
-            {
-                "offset": events.offset,
-                "sign": np.frombuffer(b"\1" * len(events), np.int8),
-                "kind": events.kind,
-                "unit": sessions ^ events.user if self._by_session else events.user,
-                "user": events.user,
-                "item": events.item,
-                "time": events.time,
-                "context": contexts,
-            }
-        )
+        units = sessions ^ events.user if self._by_session else events.user
+        said = {"offset": events.offset, "sign": np.frombuffer(b"\1" * len(events), np.int8), "kind": events.kind}
+        said |= {"unit": units, "user": events.user, "item": events.item, "time": events.time, "context": contexts}
+        lessons = Lessons.of(said)
         return lessons if events.kinds <= _TAUGHT else lessons.take(_LESSONS[events.kind])
 
     def _single(self, events: Events, row: int) -> Lessons:

@@ -16,8 +16,7 @@ from shopguide.rank import Ranker
 from shopguide.records import Batch, Events, Names
 from shopguide.score import Scorer
 from shopguide.storm.carried import carried, record_of
-from shopguide.storm.stage import MeasuredBolt, ModelBolt, PartitionsBolt, RetryingBolt, StageBolt
-from shopguide.storm.told import Told
+from shopguide.storm.stage import MeasuredBolt, ModelBolt, PartitionsBolt, RetryingBolt, StageBolt, TellingBolt
 
 CATALOGUE = "catalogue"
 NAMES = "names"  # and nothing else that catalogues learn from: most batches
@@ -26,7 +25,7 @@ GONE = "gone"
 BATCH = ["partition", "batch"]
 
 
-class CleanBolt(MeasuredBolt):
+class CleanBolt(TellingBolt):
     """Passes on events that make sense, says why for the others, and tells catalogues what concerns them."""
 
     outputs = [
@@ -35,10 +34,6 @@ class CleanBolt(MeasuredBolt):
         Stream(fields=["partition", "offsets", "reasons", "raws"], name="rejected"),
     ]
 
-    def initialize(self, storm_conf: dict[str, Any], context: dict[str, Any]) -> None:
-        super().initialize(storm_conf, context)
-        self.told = Told() if self.deployment.local and not self.deployment.settings.learn.forgets else None
-
     def process(self, tup: Any) -> None:
         batch, rejects = clean(record_of(tup))
         for offset, reason in zip(rejects.offset.tolist(), map(reason_word, rejects.reason), strict=True):
@@ -46,8 +41,7 @@ class CleanBolt(MeasuredBolt):
             self.trace(f"rejected: {reason}", batch.partition, offset=offset)
         if rejects.reason:
             self.emit([batch.partition, rejects.offset.tolist(), rejects.reason, rejects.raw], stream="rejected")
-        news = batch if self.told is None else self.told.news(batch)
-        if catalogue.concerns(news):
+        if catalogue.concerns(news := self.news(batch)):
             told = catalogue.extract(news)
             self.emit([batch.partition, carried(self, told)], stream=CATALOGUE if len(told.events) else NAMES)
         self.trace("clean", batch.partition, offset=batch.first, last=batch.last, rows=len(batch.events))

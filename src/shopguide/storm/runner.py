@@ -239,15 +239,14 @@ class LocalRunner:
         for tasks, grouping, places in self._subscribers.get((task.name, stream), ()):
             for target in tasks if len(tasks) == 1 else self._targets(tasks, grouping, places, values):
                 self._deliver(target, task.name, stream, task.id, values, roots)
-        if of_spout:
-            for root in roots:
-                self._settle(root)
+        for root in roots if of_spout else ():
+            self._settle(root)
 
     def _planted(self, task: Task, message: dict[str, Any]) -> tuple[int, ...]:
         """The root of a spout's tuple."""
+        self._ids += 1
         if message.get("id") is None:
             return ()
-        self._ids += 1
         self._trees[self._ids] = Tree(task, message["id"])
         task.pending += 1
         return (self._ids,)
@@ -280,11 +279,9 @@ class LocalRunner:
 
     def _ack(self, task: Task, message: dict[str, Any]) -> None:
         for root in self._roots.pop(message["id"], ()):
-            tree = self._trees.get(root)
-            if tree is not None:
-                tree.open -= 1
-                if not tree.open:
-                    self._settle(root)
+            if root in self._trees:
+                self._trees[root].open -= 1
+                self._settle(root)
 
     def _settle(self, root: int) -> None:
         tree = self._trees.get(root)

@@ -14,10 +14,12 @@ import msgpack
 from streamparse import Bolt
 
 from shopguide.errors import GapError, LostError, StateError
+from shopguide.records import Batch
 from shopguide.snapshot import Columns
 from shopguide.storm.deployment import Deployment
 from shopguide.storm.member import Member, Part
 from shopguide.storm.meter import Meter
+from shopguide.storm.told import Told
 from shopguide.tasks import FEATURIZE, POSITION, SCORE, Due, Offsets
 
 SYSTEM = -1  # the task that ticks and heartbeats come from
@@ -60,6 +62,18 @@ class MeasuredBolt(Bolt):
     def process_tick(self, tup: Any) -> None:
         self.deployment.ready()
         self.meter.tell(getattr(self, "stage", None))
+
+
+class TellingBolt(MeasuredBolt):
+    """Knows what catalogues were told, where they are in this process and forget nothing."""
+
+    def initialize(self, storm_conf: dict[str, Any], context: dict[str, Any]) -> None:
+        super().initialize(storm_conf, context)
+        self.told = Told() if self.deployment.local and not self.deployment.settings.learn.forgets else None
+
+    def news(self, batch: Batch) -> Batch:
+        """The batch, without names that all of them have."""
+        return batch if self.told is None else self.told.news(batch)
 
 
 class RetryingBolt(MeasuredBolt, ABC):
