@@ -103,7 +103,8 @@ def request(host: str, chance: random.Random, moment: float) -> bytes:
 
 def work_of(pid: int) -> dict[int, float]:
     """Seconds that each thread of a process has run."""
-    return {int(t.name): int((t / "schedstat").read_text().split()[0]) / 1e9 for t in Path(f"/proc/{pid}/task").iterdir()}
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return {int(task.name): int((task / "schedstat").read_text().split()[0]) / 1e9 for task in tasks}
 
 
 def loaded(address: str, pid: int, rate: float, seconds: float) -> tuple[Sent, dict[int, float]]:
@@ -171,9 +172,8 @@ def main() -> None:
     for what, engine in (("the line", "local"), ("the line alone", "storm")):
         sent, spent, pid, logged = collected(engine, given.rate, given.seconds)
         show(table, what, sent, spent, pid, base)
-        for p in (50, 99):
-            table.line("requests", f"{what}: due → logged, p{p}", [np.percentile(logged, p) * 1e3], "ms",
-                       at_most=SOON if p == 50 else None)
+        for p, goal in ((50, SOON), (99, None)):
+            table.line("requests", f"{what}: due → logged, p{p}", [np.percentile(logged, p) * 1e3], "ms", at_most=goal)
     print(f"\n{machine()}, load {os.getloadavg()[0]:.1f}\n{table.summary()}")
     if given.json:
         table.save(given.json, machine=machine())

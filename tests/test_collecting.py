@@ -224,7 +224,7 @@ class TestGroups:
         assert [receipt.accepted for receipt in await asyncio.gather(*sent)] == [1, 2, FEW + 1, 1]
         assert together == [[1], [2], [FEW + 1, 1]]
         await group.close()
-        assert sum(line.groups, []) == [1, 2, FEW + 1, 1]
+        assert line.groups == [[1], [2, FEW + 1, 1]]
 
     async def test_those_who_were_just_answered_are_waited_for(self, line, monkeypatch):
         monkeypatch.setattr("shopguide.display.group_commit.MOMENT", 60)

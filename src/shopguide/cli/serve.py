@@ -58,8 +58,11 @@ class ServedLine:
         rows = list(chain.from_iterable(batches))
         if len(rows) <= FEW and not self.outcomes.concerns(rows):
             return self._line.collector.collect_all(batches)
-        await asyncio.to_thread(self.outcomes.note, rows)
-        return await asyncio.to_thread(self._line.collector.collect_all, batches)
+        return await asyncio.to_thread(self._append, rows, batches)
+
+    def _append(self, rows: list[dict[str, Any]], batches: list[list[dict[str, Any]]]) -> list[Receipt]:
+        self.outcomes.note(rows)
+        return self._line.collector.collect_all(batches)
 
     async def commit(self) -> None:
         await asyncio.to_thread(self._line.collector.commit)

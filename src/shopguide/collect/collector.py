@@ -16,9 +16,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from shopguide.collect.chunk import Chunk, columns_of
+from shopguide.collect.chunk import Chunk, columns_of, is_full
 from shopguide.collect.encode import Encoded, Encoder
-from shopguide.collect.passage import is_full
 from shopguide.errors import StateError
 from shopguide.keys import Secret, partition_of
 from shopguide.records import I64, U64, Events, Kind, Names, Ragged
@@ -152,7 +151,8 @@ class Collector:
         owner = events.user
         if not OF_ITEMS.isdisjoint(events.kinds):
             owner = np.where(np.isin(events.kind, list(OF_ITEMS)), events.item, owner)
-        return partition_of(owner, self._log.partitions).astype(np.uint16)  # type: ignore[arg-type, attr-defined]
+        partition: U16 = partition_of(owner, self._log.partitions).astype(np.uint16)  # type: ignore[arg-type, attr-defined]
+        return partition
 
 
 def _where_names_go(keys: U64, item: U64, partition: U16, partitions: int) -> tuple[I64, I64]:

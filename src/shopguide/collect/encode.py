@@ -13,7 +13,8 @@ import numpy as np
 
 from shopguide.collect.attributes import Bools
 from shopguide.collect.chunk import Chunk
-from shopguide.collect.passage import NONE, Memory, Passage
+from shopguide.collect.memory import Memory
+from shopguide.collect.passage import NONE, Passage
 from shopguide.keys import Secret
 from shopguide.records import I64, Events, Names
 

@@ -13,24 +13,11 @@ from numpy.typing import NDArray
 
 from shopguide._core import bytes_of, keys_of, look_up
 from shopguide.collect.attributes import Attributes, Bools
-from shopguide.collect.chunk import Chunk, Column
-from shopguide.collect.values import (
-    NO_ID,
-    UNKNOWN,
-    Cache,
-    amount,
-    consents,
-    epoch,
-    floats,
-    id_text,
-    is_blank,
-    kind_of,
-    kind_or_control_of,
-    texts,
-    times,
-)
+from shopguide.collect.chunk import Chunk, Column, is_full, rows_of
+from shopguide.collect.memory import Memory, event_key_of, item_key_of
+from shopguide.collect.values import NO_ID, UNKNOWN, consents, floats, id_text, is_blank, texts, times
 from shopguide.context import FIELDS, canonical
-from shopguide.keys import SEED_OF_EVENTS, SEED_OF_ITEMS, Secret, category_key, event_key, item_key
+from shopguide.keys import SEED_OF_EVENTS, SEED_OF_ITEMS, category_key
 from shopguide.records import F64, I64, U8, U64, Events, Kind, Names, Ragged
 
 OPS = ("upsert", "delete", "stock")
@@ -40,34 +27,9 @@ OF_LISTS = frozenset((Kind.IMPRESSION, Kind.CLICK, Kind.FAVOURITE, Kind.DISMISS)
 OF_SHOPPERS = frozenset(k for k in Kind if Kind.VIEW <= k <= Kind.DISMISS)
 SEARCHES, ITEMS, PROFILES = frozenset((Kind.SEARCH,)), frozenset((Kind.ITEM,)), frozenset((Kind.PROFILE,))
 ITEM = int(Kind.ITEM)
-
 NONE: I64 = np.array([], np.int64)
 
 Details = dict[str, Any]
-
-
-class Memory:
-    """What texts mean, for all chunks of an encoder: keys of ids, times, numbers, kinds. ``controls``: rows may also
-    alias, retract and forget."""
-
-    def __init__(self, secret: Secret, controls: bool) -> None:
-        self.users = Cache(_key_by(secret.user_key))
-        self.guests = Cache(_key_by(lambda session: secret.user_key("anonymous:" + session)))
-        self.sessions = Cache(_key_by(secret.session_key))
-        self.times = Cache(epoch, limit=1 << 12)
-        self.amounts = Cache(amount)
-        self.kinds = Cache(kind_or_control_of if controls else kind_of, limit=1 << 12)
-
-
-def _key_by(key: Callable[[str], int]) -> Callable[[str | None], int]:
-    def work(text: str | None) -> int:
-        usable = id_text(text)
-        return key(usable) if usable else 0
-
-    return work
-
-
-_item_key, _event_key = _key_by(item_key), _key_by(event_key)
 
 
 def _pack(details: dict[str, Any]) -> bytes:
@@ -77,6 +39,15 @@ def _pack(details: dict[str, Any]) -> bytes:
 class Passage:
     """The columns of a chunk, read. ``arrived``: when those rows came whose source does not say it; ``consent``: which
     rows may be kept at all; None: all."""
+
+    kind: U8
+    kinds: frozenset[int]  # that there are
+    user: U64
+    session: U64
+    item: U64
+    event: U64
+    time: F64
+    value: F64
 
     def __init__(self, memory: Memory, chunk: Chunk, arrived: float) -> None:
         self.memory, self.chunk = memory, chunk
@@ -199,7 +170,7 @@ class Passage:
     def _read_kind_and_ids(self) -> None:
         memory = self.memory
         column = self._column("kind")
-        self.kind: U8 = (
+        self.kind = (
             np.full(self.n, Kind.VIEW, np.uint8)
             if column is None
             else look_up(texts(column), memory.kinds).astype(np.uint8)
@@ -211,10 +182,10 @@ class Passage:
         self.user = self._users()
         if not is_full(self.user):
             self._reject((self.kind != ITEM) & (self.user == 0), "no user and no session")
-        self.item = self._keys("item", partial(keys_of, seed=SEED_OF_ITEMS, other=_item_key))
+        self.item = self._keys("item", partial(keys_of, seed=SEED_OF_ITEMS, other=item_key_of))
         if not is_full(self.item):
             self._reject(np.isin(self.kind, list(NEED_ITEM)) & (self.item == 0), "no item")
-        self.event = self._keys("event", partial(keys_of, seed=SEED_OF_EVENTS, other=_event_key))
+        self.event = self._keys("event", partial(keys_of, seed=SEED_OF_EVENTS, other=event_key_of))
 
     def _users(self) -> U64:
         """The user's key; of a row without one, that of its session's guest; or the key that a token gave."""
@@ -231,12 +202,12 @@ class Passage:
 
     def _read_numbers(self) -> None:
         column = self._column("time")
-        self.time: F64 = np.full(self.n, np.nan) if column is None else times(column, self.memory.times)
+        self.time = np.full(self.n, np.nan) if column is None else times(column, self.memory.times)
         readable = np.isfinite(self.time)
         if not is_full(readable):
             self._judge_times(column, rows_of(~readable))
         column = self._column("value")
-        self.value: F64 = np.zeros(self.n) if column is None else floats(column, self.memory.amounts)
+        self.value = np.zeros(self.n) if column is None else floats(column, self.memory.amounts)
         if column is not None:
             self._reject(~np.isfinite(self.value), "value is not a finite number")
 
@@ -312,7 +283,7 @@ class Passage:
             alias = self.kind[row] == Kind.ALIAS
             name = "account" if alias else "target"
             said = self._texts(name)[row]
-            key = self.memory.users[said] if alias else _event_key(said)
+            key = self.memory.users[said] if alias else event_key_of(said)
             if key:
                 data[row] = {name: key}
             else:
@@ -328,16 +299,6 @@ class Passage:
                 data.setdefault(row, {})["list"] = lists[row]
             elif not is_blank(lists[row]):
                 self._reject([row], "list is no id")
-
-
-def is_full(column: NDArray[Any]) -> bool:
-    """Whether no value is 0: what ``all`` says, in a fifth of its time where there are few."""
-    return np.count_nonzero(column) == len(column)
-
-
-def rows_of(mask: Bools) -> list[int]:
-    """Where it is true; most often nowhere."""
-    return np.flatnonzero(mask).tolist() if np.count_nonzero(mask) else []
 
 
 def _names_nan(value: str | float) -> bool:
