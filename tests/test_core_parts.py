@@ -67,29 +67,31 @@ class Card(NamedTuple):
 
 CARD = Card(b'{"score":', b',"price":1')
 OPENINGS = (b',"reasons":[', b',"reasons":["before"')
-SIGNALS_THAT_COUNT = (0, 3)
+CAUSES = {because: (b"<", b"cause%d" % because) for because in range(1, 4)}
+NAMED = ((b"{", 1, b" by ", -1, b"/"), (0, b"{", 1, b"/"), (b"{no/",), (-1, b"{", 1, 1, b"/"))
+NOT_NAMED = (b"{0/", b"{1/", b"{2/", b"{3/")
 
 
-def texts(because: int, signal: int) -> tuple[bytes, ...]:
-    """Of a reason: cause and signal, and how many share it where the signal says that."""
-    begin = b"{%d:%d" % (because, signal)
-    return (begin + b":", b"/") if signal in SIGNALS_THAT_COUNT and because else (begin + b"/",)
-
-
-TOLD = {because: {signal: texts(because, signal) for signal in range(4)} for because in range(4)}
+def texts(signal: int, because: int, shared: int) -> bytes:
+    """A reason, up to its share."""
+    if not because:
+        return b"{%d/" % signal
+    cause = b"cause%d" % because
+    return (b"{%b by %d/" % (cause, shared), b"<{%b/" % cause, b"{no/", b"%d{%b%b/" % (shared, cause, cause))[signal]
 
 
 def written(candidate: list[Part], most: int, least: float, tag: int) -> bytes:
     """The item whose candidate this is, as JSON would have it."""
     reasons = [b'"before"'] if tag else []
     for signal, because, shared, share in told(candidate, most - tag, least, not tag):
-        text = (b"%d" % shared).join(texts(because, signal))
-        reasons.append(text + str(share + 0.0).encode() + b"}")
+        reasons.append(texts(signal, because, shared) + str(share + 0.0).encode() + b"}")
     return b'{"score":7,"price":1,"reasons":[' + b",".join(reasons) + b"]}"
 
 
 def items(made: Parts, rows: list[int], tags: bytes, most: int, least: float) -> list[bytes]:
-    return made.items([CARD] * len(rows), [b"7"] * len(rows), rows, tags, TOLD, OPENINGS, most, least)
+    return made.items(
+        [CARD] * len(rows), [b"7"] * len(rows), rows, tags, CAUSES, NAMED, NOT_NAMED, OPENINGS, most, least
+    )
 
 
 @given(CANDIDATES, st.integers(1, 4), st.sampled_from([-9.0, 0.05, 0.5]), st.data())
@@ -172,4 +174,4 @@ def test_what_does_not_fit_together_is_refused() -> None:
     with pytest.raises(ValueError, match="length"):
         items(made, [0, 0], b"\0", 1, 0.0)
     with pytest.raises(KeyError):
-        made.items([CARD], [b"7"], [0], b"\0", {}, OPENINGS, 1, 0.0)
+        made.items([CARD], [b"7"], [0], b"\0", {}, NAMED, NOT_NAMED, OPENINGS, 1, 0.0)

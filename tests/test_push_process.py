@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
 
 from shopguide import lists, wire
@@ -145,6 +146,17 @@ async def test_the_next_one_can_be_awaited(line: Line) -> None:
     answer = line.push.next(3, 5)
     line.send(3, "pq", slot="similar")
     assert names(await answer) == "pq" and line.push._waiters.users() == []
+
+
+async def test_what_turns_out_to_be_no_list_ends_nothing(line: Line) -> None:
+    broken = {**msgpack.unpackb(lists.pack(recommendation(3, 1, "ab", "similar"))), "why": None}
+    answer, process = line.push.next(3, 5), line.push._process.pid
+    line.intake.send([msgpack.packb(broken), msgpack.packb({**broken, "user": ANN, "slot": "home"})])
+    assert await answer is None
+    assert line.push.latest(ANN) is None
+    line.send(3, "pq", slot="home")
+    until(lambda: names(line.push.latest(3)) == "pq")
+    assert line.push._process.pid == process
 
 
 @pytest.mark.parametrize("endpoint", ["nowhere", "tcp://0.0.0.0:7201"])

@@ -163,8 +163,10 @@ class Parts:
         scores: Sequence[bytes],
         rows: Sequence[int],
         tags: bytes,
-        told: Mapping[int, Mapping[int, tuple[bytes, ...]]],
-        openings: Sequence[bytes],
+        causes: dict[int, tuple[bytes, ...]],
+        words: tuple[tuple[bytes | int, ...], ...],
+        unnamed: tuple[bytes, ...],
+        openings: tuple[bytes, ...],
         most: int,
         least: float,
     ) -> list[bytes]: ...

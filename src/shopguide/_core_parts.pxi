@@ -31,6 +31,16 @@ cdef class _Text:
     cdef int add(self, bytes more) except -1:
         return self.put(PyBytes_AsString(more), <size_t>len(more))
 
+    cdef int add_words(self, tuple words, tuple cause, uint32_t shared) except -1:
+        for word in words:
+            if type(word) is bytes:
+                self.add(word)
+            elif word == -1:
+                self.add_number(shared)
+            else:
+                self.add(cause[word])
+        return 0
+
     cdef int add_number(self, uint32_t number) except -1:
         cdef char[10] text
         cdef size_t at = sizeof(text)
@@ -141,15 +151,17 @@ cdef class Parts:
         finally:
             free(found)
 
-    def items(self, cards, scores, rows, const uint8_t[::1] tags, told, openings, size_t most, double least):
+    def items(self, cards, scores, rows, const uint8_t[::1] tags, dict causes, tuple words, tuple unnamed,
+              tuple openings, size_t most, double least):
         """The items of a list as JSON: card.before, its score, card.after, openings[tag], the reasons and ``]}``.
 
         All are bytes; ``rows`` the candidates, -1 for an item that is none. An opening is up to where the reasons begin
         or, of a tag that is not 0, behind the first one. Reasons are what weighs most, at most ``most`` in all:
-        told[cause][signal], its share of all that speaks for the candidate (0..1, to 4 decimals) and ``}``. Cause,
-        signal and ``shared`` are those of the largest part; where told are two texts, ``shared`` goes between them.
-        Parts with one cause are one reason, or with the same words where they have none: 0. None has a share below
-        ``least``, but the very first. Raises IndexError beyond the candidates."""
+        unnamed[signal], or words[signal] where there is a cause, its share of all that speaks for the candidate (0..1,
+        to 4 decimals) and ``}``. Words are bytes, and numbers of what causes[cause] has in their place; -1: ``shared``.
+        Cause, signal and ``shared`` are those of the largest part. Parts with one cause are one reason, or with the
+        same words where they have none: 0. None has a share below ``least``, but the very first. Raises IndexError
+        beyond the candidates, KeyError for a cause that is not there."""
         cdef size_t n = _of_one_length(len(cards), len(scores)), at
         cdef _Text text = _Text()
         cdef list found = []
@@ -164,15 +176,15 @@ cdef class Parts:
                 text.add(scores[at])
                 text.add(card.after)
                 text.add(openings[tags[at]])
-                self.tell(rows[at], tags[at] != 0, most, least, room, told, text)
+                self.tell(rows[at], tags[at] != 0, most, least, room, causes, words, unnamed, text)
                 text.add(b"]}")
                 found.append(text.take())
         finally:
             free(room)
         return found
 
-    cdef int tell(self, Py_ssize_t row, bint told_one, size_t most, double least, size_t *first, told,
-                  _Text text) except -1:
+    cdef int tell(self, Py_ssize_t row, bint told_one, size_t most, double least, size_t *first, dict causes,
+                  tuple words, tuple unnamed, _Text text) except -1:
         """Add a candidate's reasons. ``first``: room for its parts, and behind it for their sums."""
         if row < 0:
             return 0
@@ -180,7 +192,6 @@ cdef class Parts:
         cdef size_t begin = self.starts[row], end = self.starts[row + 1], x, g, best, groups = 0, said = told_one
         cdef double *sums = <double *>(first + self.longest)
         cdef double share, all_ = 0
-        cdef tuple texts
         for x in range(begin, end):
             all_ += max(self.amount[x], 0)
             for g in range(groups):
@@ -201,11 +212,10 @@ cdef class Parts:
             if said:
                 text.add(b",")
             said += 1
-            texts = told[self.because[x]][self.signal[x]]
-            text.add(texts[0])
-            if len(texts) > 1:
-                text.add_number(self.shared[x])
-                text.add(texts[1])
+            if self.because[x]:
+                text.add_words(words[self.signal[x]], causes[self.because[x]], self.shared[x])
+            else:
+                text.add(unnamed[self.signal[x]])
             text.add_share(_to_4_decimals(share) + 0.0)
             text.add(b"}")
             groups -= 1

@@ -55,10 +55,15 @@ def _is_upsert(details: dict[str, Any]) -> bool:
     return bool(details.get("op", "upsert") == "upsert")
 
 
+def as_json(text: str) -> bytes:
+    """Without its quotes."""
+    return orjson.dumps(text)[1:-1]
+
+
 class Card(NamedTuple):
     """What lists say of an item (key) whatever list it is in. ``offered``: its attributes, None where it has no name or
     cannot be offered. As JSON, ``before`` the score: ``{"item":...,"title":...,"score":``; ``after`` it the attributes
-    that say something, each behind a comma."""
+    that say something, each behind a comma; ``said``: id (or nothing) and title, without quotes."""
 
     item: int
     name: str | None
@@ -66,6 +71,7 @@ class Card(NamedTuple):
     offered: dict[str, Any] | None
     before: bytes
     after: bytes
+    said: tuple[bytes, bytes]
 
 
 class _Cards(dict[int, Card]):
@@ -159,9 +165,10 @@ class Catalogue:
     def _card(self, key: int) -> Card:
         name, title, product = self.name(key), self.title(key), self.product(key)
         offered = product if name is not None and self.available(key) else None
-        said = {name: product[name] for name in ATTRIBUTES[1:] if product.get(name) not in (None, "")}
+        more = {name: product[name] for name in ATTRIBUTES[1:] if product.get(name) not in (None, "")}
         before = orjson.dumps({"item": name, "title": title, "score": 0})[:-2]
-        return Card(key, name, title, offered, before, b"," + orjson.dumps(said)[1:-1] if said else b"")
+        after = b"," + orjson.dumps(more)[1:-1] if more else b""
+        return Card(key, name, title, offered, before, after, (as_json(name or ""), as_json(title)))
 
     def products(self) -> Iterator[dict[str, Any]]:
         """All items that can be offered, with id and attributes."""

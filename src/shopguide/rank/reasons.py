@@ -6,21 +6,19 @@ asks (:func:`explain`), which needs nothing but the list.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from string import Formatter
 from typing import Any, NamedTuple
 
 import numpy as np
-import orjson
 
 from shopguide._core import Parts
-from shopguide.catalogue import Card, Catalogue
-from shopguide.context import is_segment
+from shopguide.catalogue import Catalogue, as_json
 from shopguide.rank.interests import PROFILE
 from shopguide.records import BASE, SIGNALS, SIMILAR, TRENDING, Candidates, Kind
 
 REASONS = 3  # most reasons on an item
 NAMED_SHARE = 0.05  # a cause below this share of the score is not worth a reason
-CAUSES = 1 << 14  # most of which it is kept what is told of them
 NEW = {"signal": "explore", "because": "", "title": "", "amount": 0.0, "text": "new here"}
 PICK = {"signal": "pick", "because": "", "title": "", "amount": 0.0, "text": "picked by our experts"}
 
@@ -89,6 +87,9 @@ UNNAMED = {
 CAUSELESS = {"content": "fits your interests", "profile": "fits what you like"}
 
 _VIEW = int(Kind.VIEW)
+_DID_JSON = {
+    kind: (*(as_json(part) for part in did.split("{}")), as_json(did.format("it"))) for kind, did in _DID.items()
+}
 NOTHING = Cause.of("", "", Kind.VIEW)
 _MAY_BE_UNNAMED = np.isin(SIGNALS, list(UNNAMED))
 
@@ -103,15 +104,18 @@ _WITHOUT_CAUSE = [words(name, NOTHING, 0) for name in SIGNALS]
 _SAME_WORDS = np.array([_WITHOUT_CAUSE.index(text) for text in _WITHOUT_CAUSE], np.uint8)
 
 
-def _before_share(text: str, because: str = "") -> bytes:
-    """A reason as JSON, up to its share."""
-    return orjson.dumps({"text": text, "because": because, "share": 0})[:-2]
+def _pieces(text: str) -> Iterator[bytes | int]:
+    """A reason as JSON up to its share, with numbers in the places of what its cause has: see :func:`told`."""
+    for literal, name, _, _ in Formatter().parse('{{"text":"' + text + '","because":"{name}","share":'):
+        if literal:
+            yield literal.encode()
+        if name:
+            yield -1 if name == "shared" else Cause._fields.index(name)
 
 
-TOLD_UNNAMED: dict[int, tuple[bytes, ...]] = {
-    signal: (_before_share(text),) for signal, text in enumerate(_WITHOUT_CAUSE)
-}
-_PICK, _NEW = (_before_share(str(part["text"])) + b"0.0}" for part in (PICK, NEW))
+PIECES = tuple(tuple(_pieces(WORDS[name])) for name in SIGNALS)  # of those with a cause, by signal
+UNNAMED_JSON = tuple(b'{"text":"%b","because":"","share":' % as_json(text) for text in _WITHOUT_CAUSE)
+_PICK, _NEW = (b'{"text":"%b","because":"","share":0.0}' % as_json(str(part["text"])) for part in (PICK, NEW))
 # What comes before an item's reasons, by its tag: those of one that is in a list without a score begin with it.
 OPENINGS = (b',"reasons":[', b',"reasons":[' + _PICK, b',"explored":true,"reasons":[' + _NEW)
 
@@ -129,51 +133,24 @@ def parts_for(candidates: Candidates, min_shoppers: int, interests: Mapping[int,
     return Parts(*columns, min_shoppers, _MAY_BE_UNNAMED, _SAME_WORDS)
 
 
-class Told(dict[int, tuple[bytes, ...]]):
-    """The reasons that name one cause, as JSON up to their share, by their signal (an index into SIGNALS): made when
-    first told. One that says how many shoppers are behind it is in two pieces, between which that goes. ``card`` is
-    what the cause was made of, where it is an item; ``said`` what a list says of it: key, id, title, and the strongest
-    kind of event with it."""
-
-    def __init__(self, key: int, cause: Cause, kind: int, card: Card | None) -> None:
-        self.cause, self.card = cause, card
-        self.said = (key, cause.name, cause.title, kind)
-
-    def __missing__(self, signal: int) -> tuple[bytes, ...]:
-        cause = self.cause._asdict()
-        *first, last = (orjson.dumps(text.format(**cause))[1:-1] for text in WORDS[SIGNALS[signal]].split("{shared}"))
-        end = b'%b","because":%b,"share":' % (last, orjson.dumps(self.cause.name))
-        made = self[signal] = (b'{"text":"' + first[0], end) if first else (b'{"text":"' + end,)
-        return made
-
-
-class Reasons:
-    """What is told of causes, kept from list to list as long as nothing that it says changes. ``segments``: in words
-    what is_segment."""
-
-    def __init__(self, catalogue: Catalogue, segments: Callable[[int], str]) -> None:
-        self._catalogue, self._segments = catalogue, segments
-        self._told: dict[tuple[int, int | str], Told] = {}
-
-    def told(self, keys: list[int], did: Mapping[int, int], interests: Mapping[int, str]) -> dict[int, Told]:
-        """Of what speaks for the items of a list, by its key. ``did``: the user's items, and the strongest kind of
-        event with each; ``interests``: what of the keys is one, in words."""
-        told, cards = {}, self._catalogue.cards
-        for key in keys:
-            text = self._segments(key) if is_segment(key) else interests.get(key, "")
-            kind, card = (_VIEW, None) if text else (did.get(key, _VIEW), cards[key])
-            one = self._told.get((key, text or kind))
-            if one is None or one.card is not card:
-                one = self._make(key, text, kind, card)
-            told[key] = one
-        return told
-
-    def _make(self, key: int, text: str, kind: int, card: Card | None) -> Told:
-        if len(self._told) >= CAUSES:
-            self._told.clear()
-        cause = Cause.of((card.name or "") if card else "", card.title if card else text, kind)
-        one = self._told[key, text or kind] = Told(key, cause, kind, card)
-        return one
+def told(
+    catalogue: Catalogue, keys: list[int], did: Mapping[int, int], said: Callable[[int], str]
+) -> tuple[list[tuple[int, str, str, int]], dict[int, tuple[bytes, ...]]]:
+    """Of what speaks for the items of a list: key, id and title of each item, and the strongest kind of event with it,
+    which ``did`` has; of what is no item key and words, without an id, as ``said`` has them. And by its key each cause
+    as JSON: the members of :class:`Cause`."""
+    causes: list[tuple[int, str, str, int]] = []
+    as_causes: dict[int, tuple[bytes, ...]] = {}
+    for key in keys:
+        if text := said(key):
+            name, title, kind, (name_, title_) = "", text, _VIEW, (b"", as_json(text))
+        else:
+            card = catalogue.cards[key]
+            name, title, kind, (name_, title_) = card.name or "", card.title, did.get(key, _VIEW), card.said
+        begin, end, did_it = _DID_JSON.get(kind) or _DID_JSON[_VIEW]
+        causes.append((key, name, title, kind))
+        as_causes[key] = (name_, title_, begin + title_ + end, did_it)
+    return causes, as_causes
 
 
 def explain(recommendation: dict[str, Any], item: str) -> dict[str, Any] | None:

@@ -113,6 +113,7 @@ class RankBolt(StageBolt):
     outputs = [Stream(fields=["partition", "recommendations"]), Stream(fields=["partition", "items"], name=GONE)]
 
     def make(self) -> Ranker:
+        self.packer = msgpack.Packer()  # msgpack.packb makes room for a megabyte each time
         return Ranker(self.deployment.settings)
 
     def handle(self, tup: Any) -> None:
@@ -124,7 +125,7 @@ class RankBolt(StageBolt):
         packed = self.stage.packed(record_of(tup))
         self.meter.count("lists_total", len(packed))
         self.trace_lists("ranked", tup.values[0], packed)
-        self.emit([tup.values[0], msgpack.packb(packed)])
+        self.emit([tup.values[0], self.packer.pack(packed)])
 
 
 class PushBolt(MeasuredBolt):
