@@ -117,7 +117,9 @@ def cost(since: int) -> None:
     for row in chance.integers(0, len(tastes.users), 2_000).tolist():
         new = (chance.choice(items, since), np.full(since, Kind.VIEW, np.uint8), np.full(since, tastes.landmark))
         past = Past("", int(tastes.events[row]), since, *new).packed()
-        context = Context(Query(nothing, np.zeros(0)), nothing, nothing.astype(np.uint8), 0, int(tastes.users[row]), 0.0, past=past)
+        context = Context(
+            Query(nothing, np.zeros(0)), nothing, nothing.astype(np.uint8), 0, int(tastes.users[row]), 0.0, past=past
+        )
         blend.begin()
         blend.put(0, chance.choice(items, 300), np.ones(300))
         begin = time.perf_counter()

@@ -423,13 +423,13 @@ static int check_row(const row *r, const char **why) {
     size_t live = 0;
     for (size_t at = 0; at < capacity(r); at++) {
         live += r->slots[at] > 0;
-        HOLDS(!r->slots[at] == !counts(r)[at], "sg_audience I2: a slot is free, and has a count, or the other way round");
+        HOLDS(!r->slots[at] == !counts(r)[at],
+              "sg_audience I2: a slot is free, and has a count, or the other way round");
     }
     HOLDS(live == r->live && 4 * live <= 3 * capacity(r) && (live > 0 || r->slots == NULL),
           "sg_audience I2: a row's live slots are miscounted, or too many or too few for its capacity");
     for (size_t at = 0; at < capacity(r); at++)
-        HOLDS(!r->slots[at] || locate(r, r->slots[at] - 1) == at,
-              "sg_audience I3: a user is not found from its home");
+        HOLDS(!r->slots[at] || locate(r, r->slots[at] - 1) == at, "sg_audience I3: a user is not found from its home");
     return SG_OK;
 }
 
@@ -442,6 +442,7 @@ int sg_audience_check(const sg_audience *a, const char **why) {
     }
     if (rc != SG_OK) return rc;
     HOLDS(pairs == a->pairs, "sg_audience I4: pairs is not the sum of the rows' live slots");
-    for (size_t id = 0; a->use_cap && id <= a->use_cap; id++) HOLDS(a->marks[id] == 0, "sg_audience I5: a user is still marked");
+    for (size_t id = 0; a->use_cap && id <= a->use_cap; id++)
+        HOLDS(a->marks[id] == 0, "sg_audience I5: a user is still marked");
     return SG_OK;
 }

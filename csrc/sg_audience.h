@@ -14,11 +14,9 @@
  * Invariants, checked by sg_audience_check() in this order:
  *   I1  an item has a key exactly if its row has users, a user exactly if they are in a row; their count of rows is
  *       right.
- *   I2  live = number of slots with a user, at most 3/4 of the capacity; these and no others have a count; a row without
- *       users has no slots.
- *   I3  every user of a slot is found by probing from its home: no free slot lies between.
- *   I4  pairs = sum of the rows' live slots.
- *   I5  between calls nobody is marked.
+ *   I2  live = number of slots with a user, at most 3/4 of the capacity; these and no others have a count; a row
+ * without users has no slots. I3  every user of a slot is found by probing from its home: no free slot lies between. I4
+ * pairs = sum of the rows' live slots. I5  between calls nobody is marked.
  *
  * Owns everything; arrays are borrowed until return. Not thread-safe. The id of an item or user that is in no pair any
  * more goes to the next new one: memory is that of the most there were at once.

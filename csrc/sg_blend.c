@@ -60,8 +60,8 @@ static int widen(sg_blend *b, size_t places) {
     uint32_t *slots = calloc(2 * room, sizeof *slots);
     double *totals = calloc(room * b->signals, sizeof *totals);
     if (!slots || !totals || grow((void **)&b->items, room, sizeof *b->items) ||
-        grow((void **)&b->scores, room, sizeof *b->scores) ||
-        grow((void **)&b->scored, room, sizeof *b->scored) || grow((void **)&b->asked, room, sizeof *b->asked)) {
+        grow((void **)&b->scores, room, sizeof *b->scores) || grow((void **)&b->scored, room, sizeof *b->scored) ||
+        grow((void **)&b->asked, room, sizeof *b->asked)) {
         free(slots);
         free(totals);
         return SG_ERR_NOMEM;
@@ -222,8 +222,10 @@ void sg_blend_worth(sg_blend *b, const double *weights, const sg_candidate *plac
 }
 
 size_t sg_blend_nbytes(const sg_blend *b) {
-    size_t place = sizeof *b->items + sizeof *b->scores + sizeof *b->scored + sizeof *b->asked + b->signals * sizeof *b->totals;
-    return sizeof *b + b->slots_len * sizeof *b->slots + b->places_room * place + b->rows_room * (sizeof *b->rows + sizeof *b->picked);
+    size_t place =
+        sizeof *b->items + sizeof *b->scores + sizeof *b->scored + sizeof *b->asked + b->signals * sizeof *b->totals;
+    return sizeof *b + b->slots_len * sizeof *b->slots + b->places_room * place +
+           b->rows_room * (sizeof *b->rows + sizeof *b->picked);
 }
 
 static int is_added_up(const sg_blend *b, uint32_t signal, size_t place) {

@@ -256,8 +256,10 @@ int sg_items_neighbours(sg_items *m, const uint64_t *items, size_t n, size_t k, 
         double norm = id == SG_TABLE_NONE ? 0 : m->pairs.norm[id];
         for (size_t y = 0; y < found && !rc; y++, at++) {
             out_items[at] = keys[best[y].id];
-            cosines[at] = fmin(sqrt(best[y].strength / norm), FLT_MAX);
-            rules[at] = fmin(sqrt(best[y].strength * m->pairs.norm[best[y].id]) / norm, FLT_MAX);
+            double cosine = sqrt(best[y].strength / norm);
+            double rule = sqrt(best[y].strength * m->pairs.norm[best[y].id]) / norm;
+            cosines[at] = cosine < FLT_MAX ? cosine : FLT_MAX;
+            rules[at] = rule < FLT_MAX ? rule : FLT_MAX;
         }
     }
     starts[n] = at;

@@ -13,7 +13,7 @@
 #define OVERALL 0       /* the list of all items; list 1 + id is that of the category `id` */
 #define PLACE(list) (list != OVERALL)
 
-enum { AHEAD = 4 }; /* items, whose keys are fetched */
+enum { AHEAD = 4, EXPONENT = 1023 }; /* items whose keys are fetched; of the double 1 */
 
 typedef struct {
     double weight; /* relative to the landmark */
@@ -144,10 +144,14 @@ static age in_half_lives(const sg_recent *r, double t) {
     return (age){(int64_t)whole, fma(-whole, r->half_life, t) / r->half_life};
 }
 
-/* x * 2^orders, finite for any orders. */
+/* x * 2^orders, finite for any orders: where there is such a power, by a product, which rounds as ldexp() does. */
 static double shifted(double x, int64_t orders) {
     int within = orders > LOST ? LOST : orders < -LOST ? -LOST : (int)orders;
-    return fmin(ldexp(x, within), DBL_MAX);
+    uint64_t bits = (uint64_t)(within + EXPONENT) << 52;
+    double power;
+    memcpy(&power, &bits, sizeof power);
+    double product = within > -EXPONENT && within <= EXPONENT ? x * power : ldexp(x, within);
+    return product < DBL_MAX ? product : DBL_MAX;
 }
 
 static double contribution(const sg_recent *r, double weight, age at) {

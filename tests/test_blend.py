@@ -15,6 +15,8 @@ from shopguide.recommenders.base import PLACE
 from shopguide.records import BASE, SIGNALS
 from shopguide.weights import BLENDED, Weights
 
+Rows = list[tuple[str, int, int, float]]
+
 AMOUNTS = st.integers(0, 8).map(lambda n: n / 4)
 ROWS = st.lists(st.tuples(st.sampled_from(BLENDED), st.integers(1, 9), st.integers(0, 3), AMOUNTS), max_size=60)
 
@@ -71,6 +73,33 @@ def test_a_linear_blend_by_its_definition(
         assert parts == sorted(
             (SIGNALS.index(name), because) for name, i, because, _ in rows if i == item and linear[name]
         )
+
+
+@given(st.lists(st.tuples(ROWS, st.booleans()), max_size=4), st.integers(1, 4))
+def test_lists_are_collected_one_behind_the_other(lists: list[tuple[Rows, bool]], n: int) -> None:
+    weights = dict.fromkeys(BLENDED, 0.5)
+    found, alone = Collected(), []
+    for rows, ranked in lists:
+        blender = filled(rows, Weights(weights, stump() if ranked else None))
+        blender.best(n, found)
+        alone.append(the_best(blender, n))
+    look, item, score, starts, *parts = found.take()
+    assert look.tolist() == [at for at, one in enumerate(alone) for _ in one.item]
+    assert item.tolist() == [i for one in alone for i in one.item.tolist()]
+    assert score.tolist() == [s for one in alone for s in one.score.tolist()]
+    assert np.diff(starts).tolist() == [size for one in alone for size in np.diff(one.starts).tolist()]
+    for at, part in enumerate(parts, 3):
+        assert part.tolist() == [value for one in alone for value in one[at].tolist()]
+    assert [column.tolist() for column in found.take()] == [[], [], [], [0], [], [], []]
+
+
+def test_columns_that_do_not_fit_together_are_no_list() -> None:
+    found, one = Collected(), [1]
+    with pytest.raises(ValueError):
+        found.put(one, [1.0], [0, 2], one, one, [1.0])
+    with pytest.raises(ValueError):
+        found.put(one, [1.0, 2.0], [0, 1], one, one, [1.0])
+    assert len(found.take()[0]) == 0
 
 
 def test_trees_rank_again_and_their_amounts_add_up() -> None:

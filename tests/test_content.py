@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from array import array
 from typing import Any
 
 import msgpack
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import asked_for, rows_of
 
+from shopguide._core import Tally
 from shopguide.clean import clean
 from shopguide.featurize import Featurizer
 from shopguide.keys import item_key
@@ -201,6 +203,37 @@ def test_terms_that_too_many_have_are_passed_over() -> None:
     assert index.best(("common",), 9, 9)[0].tolist() == []
     assert [found.tolist() for found in index.like(2, 9, 11)] == [[3], [1.0]]
     index.check()
+
+
+@given(
+    st.lists(st.tuples(st.lists(st.integers(0, 9), max_size=12, unique=True), st.integers(1, 8)), max_size=6),
+    st.integers(0, 12),
+    st.none() | st.integers(90, 101),
+)
+def test_a_tally_is_the_best_sums_by_place(terms: list[tuple[list[int], int]], n: int, skipped: int | None) -> None:
+    lengths, factors, keys = np.arange(10) % 3, np.array([0.5, 1.0, 2.0]), np.arange(100, 90, -1)
+    expected = []
+    for place in range(10):
+        total = sum(amount for places, amount in terms if place in places) * factors[place % 3]
+        if total and keys[place] != skipped:
+            expected.append((-total, int(keys[place])))
+    postings, amounts = [array("I", places) for places, _ in terms], [float(amount) for _, amount in terms]
+    tally = Tally()
+    for _ in range(2):  # nothing is left of the first
+        found, sums = tally.best(postings, amounts, lengths, factors, keys, n, skipped)
+        assert list(zip((-sums).tolist(), found.tolist(), strict=True)) == sorted(expected)[:n]
+
+
+def test_a_tally_refuses_what_is_out_of_range_and_nothing_is_left_of_it() -> None:
+    tally, place, lengths, keys = Tally(), array("I", [1]), [0, 0], [7, 8]
+    for postings, factors in (([array("I", [2])], [1.0]), ([place], []), ([array("q", [1])], [1.0])):
+        with pytest.raises(ValueError):
+            tally.best(postings, [1.0], lengths, factors, keys, 3)
+    with pytest.raises(ValueError):
+        tally.best([place], [1.0, 2.0], lengths, [1.0], keys, 3)
+    with pytest.raises(TypeError):
+        tally.best([[1]], [1.0], lengths, [1.0], keys, 3)  # type: ignore[list-item]
+    assert [found.tolist() for found in tally.best([place], [0.5], lengths, [1.0], keys, 3)] == [[8], [0.5]]
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,9 @@ KEYS = {term_key(term): term for said in SAID.values() for term in terms(said)}
 
 def asking(user: int, past: Past | None) -> Context:
     empty = np.zeros(0, np.uint64)
-    return Context(Query(empty, np.zeros(0)), empty, np.zeros(0, np.uint8), 0, user, T0, past=past.packed() if past else b"")
+    return Context(
+        Query(empty, np.zeros(0)), empty, np.zeros(0, np.uint8), 0, user, T0, past=past.packed() if past else b""
+    )
 
 
 def put(profile: Profile, user: int, past: Past | None, found: tuple[int, ...] = ()) -> dict[int, dict[str, float]]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from shopguide._core import Audience, Collected, Query
 from shopguide.artefacts import OFF, Artefact, Artefacts, InForce
-from shopguide.blend import UNFADED, Blender
+from shopguide.blend import Blender
 from shopguide.errors import CoreError, LostError, ShopguideError, StateError
 from shopguide.frontier import Frontier
 from shopguide.intent import features_of
@@ -90,8 +90,7 @@ class Scorer:
             "profile": self.profile,
             "popular": self.popular,  # the last: of all that the others found
         }
-        self._learning = self._that_do("observe")
-        self._forgetting = self._that_do("retract")
+        self._learning, self._forgetting = self._that_do("observe"), self._that_do("retract")
         self._own = Weights.of(score)
         self.blender = Blender(self._own)
         self.frontier = Frontier()
@@ -172,9 +171,8 @@ class Scorer:
     def gather(self, looks: Looks, row: int) -> None:
         """Put the signals of a look into the blender's rows."""
         slot, now, rows = looks.slot.bytes_at(row), float(looks.event_time[row]), self.blender.rows
-        recent, of, faded = looks.recent[row], self.segments.asked(looks, row), {}
-        if looks.since_query[row]:
-            faded["search"] = 0.5 ** (int(looks.since_query[row]) / SEARCHED_FOR)
+        recent, of, since = looks.recent[row], self.segments.asked(looks, row), int(looks.since_query[row])
+        faded = {"search": 0.5 ** (since / SEARCHED_FOR)} if since else {}
         if of or self.welcome.rules:
             faded |= self.welcome.faded(of, now, len(recent))
         self.blender.begin(slot not in (SIMILAR, TRENDING), faded, float(looks.intent[row]))
@@ -310,7 +308,7 @@ class Scorer:
     def _candidates(self, found: Collected) -> Candidates:
         """All lists' candidates; of each the distinct shoppers behind its strongest causes are counted."""
         look, item, score, starts, signal, because, amount = found.take()
-        parts = {"signal": signal, "because": because, "amount": amount}
+        parts: dict[str, NDArray[Any]] = {"signal": signal, "because": because, "amount": amount}
         parts["shared"] = self.audience.behind(item, starts, because, amount, EXPLAINED)
         ragged = {name: Ragged(starts, values) for name, values in parts.items()}
         return Candidates.of({"look": look, "item": item, "score": score, **ragged})

@@ -43,9 +43,11 @@ class Recommender(Protocol):
 
     def observe(self, lessons: Lessons) -> None:
         """Learn lessons in order. One that learns nothing of them leaves this as it is, and is not told any."""
+        return
 
     def retract(self, lessons: Lessons) -> None:
         """Take lessons back. As with observe()."""
+        return
 
     def bulk(self, lessons: Lessons) -> None:
         """Learn a whole history at once, each unit's lessons in order. Raises ValueError where something was learned
