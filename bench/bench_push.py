@@ -27,14 +27,13 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import msgpack
 import numpy as np
 import zmq
 from push_server import Child, push_server, raise_limits
 from table import Base, Table, machine
 from zmtp import connected, frame
 
-from shopguide import wire
+from shopguide import lists, wire
 from shopguide.client import Inbox
 from shopguide.errors import PackingError
 from shopguide.tokens import KeyRing, mint
@@ -48,6 +47,14 @@ STUFFING = 300  # lists that fill the pipe of one who never reads
 STUFFED = 2**40  # the user whose lists these are
 
 Pipes = list[tuple[Connection, range]]
+WHY = {
+    "pinned": False,
+    "explored": False,
+    "signal": b"\x0b",
+    "because": bytes(8),
+    "amount": bytes(8),
+    "shared": bytes(4),
+}
 
 
 def token_of(user: int, now: float) -> str:
@@ -66,13 +73,13 @@ def recommendation(user: int, offset: int, due: float) -> bytes:
             "reasons": [{"text": "goes with what you chose", "because": f"p{user % 1000:04d}", "share": 1.0}],
             "price": 9.99,
             "category": "Garden",
-            "why": {"pinned": False, "signal": b"\x0b", "because": bytes(8), "amount": bytes(8), "shared": bytes(4)},
+            "why": WHY,
         }
         for place, number in enumerate(range(first, first + LENGTH))
     ]
     times = {"event": due, "logged": due, "scored": due}
     about = {"user": user, "partition": 0, "offset": offset, "slot": "home", "about": f"of {user}", "intent": 0.5}
-    return msgpack.packb(about | {"items": items, "times": times})
+    return lists.pack(about | {"items": items, "causes": [], "times": times})
 
 
 class Clients:

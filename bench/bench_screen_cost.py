@@ -30,6 +30,7 @@ from table import Base, Table, machine
 from shopguide.cli import MIDDLE, OLD, YOUNG
 from shopguide.collect.collector import Collector
 from shopguide.keys import Secret
+from shopguide.lists import unpack
 from shopguide.log import Log
 from shopguide.records import Kind
 from shopguide.settings import Settings, load
@@ -105,7 +106,7 @@ def loop() -> float:
 def digest_of(sent: list[bytes]) -> str:
     found = hashlib.blake2b(digest_size=8)
     for one in sent:
-        said = msgpack.unpackb(one)
+        said = unpack(one)
         said["times"]["scored"] = 0
         found.update(msgpack.packb(said))
     return found.hexdigest()

@@ -23,7 +23,7 @@ import numpy as np
 import orjson
 from memory_line import LIMIT, MemoryLine
 
-from shopguide import receipts, snapshot, wire
+from shopguide import lists, receipts, snapshot, wire
 from shopguide.artefacts import Artefacts
 from shopguide.blend import Blender
 from shopguide.cli.control import Control
@@ -114,6 +114,7 @@ def read_message(data: bytes) -> None:
 def read_recommendation(data: bytes) -> None:
     """As the push server does with what comes at its intake."""
     Outbox(1).recommend(msgpack.unpackb(data), 1.0, data)
+    lists.unpack(data)
 
 
 def read_record_body(data: bytes) -> None:
@@ -188,8 +189,10 @@ def packed_arrays(**arrays: Any) -> bytes:
 
 RECEIPT = json.dumps(receipts.sign(SECRET, {"user": "ann", "rows": {"view": 1}, "time": 1.0})).encode()
 BATCH = Batch(0, 0, 0, Events(kind=[1]), Names())
-LIST = {"user": 1, "partition": 0, "offset": 0, "slot": "home", "about": "", "intent": 0.5, "items": []}
+LIST = {"user": 1, "partition": 0, "offset": 0, "slot": "home", "about": "", "intent": 0.5, "causes": []}
 LIST["times"] = {"event": 1.0, "logged": 1.0, "scored": 1.0}
+WHY = {"pinned": True, "explored": False, "signal": b"\0", "because": bytes(8), "amount": bytes(8), "shared": bytes(4)}
+LIST["items"] = [{"item": "a", "title": "Tea", "score": 1.0, "reasons": [], "why": WHY}]
 SNAPSHOT = wire.dumps(wire.snapshot((1, 1), LIST, 1.0))
 WEIGHTS = json.dumps({"format": 1, "linear": {"items": 1.0}, "trees": None, "trained": {}}).encode()
 EMPTY_HEAD = FIELDS.pack(0, 0, 1, 0, -1)
@@ -214,7 +217,7 @@ def parsers(folder: Path) -> dict[str, Parser]:
     of_recommendation = (ValueError, KeyError, TypeError, AttributeError)
     return {
         "message": Parser(read_message, (PackingError, TokenError), (SNAPSHOT, wire.dumps(wire.error("no")))),
-        "recommendation": Parser(read_recommendation, of_recommendation, (msgpack.packb(LIST),)),
+        "recommendation": Parser(read_recommendation, of_recommendation, (lists.pack(LIST),)),
         "token": Parser(lambda data: verify(KEYS, data), (TokenError,), (mint(KEYS, 7, 60, now).encode(),)),
         "admin's token": Parser(
             lambda data: verify_admin(KEYS, data.decode("latin-1")),

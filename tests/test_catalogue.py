@@ -67,11 +67,15 @@ def test_a_card_says_what_is_known_just_now(changes: list[tuple[int, dict[str, A
         for key in (5, 6):
             product, offered = c.product(key), c.name(key) is not None and c.available(key)
             said = {name: product[name] for name in ("category",) if name in product}
-            assert c.card(key) == {"item": c.name(key), "title": c.title(key), "score": 0.0, **said}
-            assert c.card(key) is c.card(key)
-            assert c.offer(key) == (product if offered else None)
+            card = c.cards[key]
+            assert orjson.loads(card.before + b"0.5" + card.after + b"}") == {
+                **{"item": c.name(key), "title": c.title(key), "score": 0.5},
+                **said,
+            }
+            assert (card.item, card.name, card.title) == (key, c.name(key), c.title(key)) and card is c.cards[key]
+            assert card.offered == (product if offered else None)
     c.load(Catalogue().dump())
-    assert c.card(5) == {"item": None, "title": "?", "score": 0.0}
+    assert c.cards[5][:4] == (5, None, "?", None)
 
 
 def test_attributes_add_up_and_names_are_kept() -> None:
@@ -87,9 +91,9 @@ def test_two_ids_with_one_key_are_never_shown() -> None:
     c = Catalogue()
     c.learn(batch([], {5: "one"}))
     assert c.name(5) == "one"
-    assert c.card(5)["item"] == "one" and c.offer(5) == {}
+    assert c.cards[5].name == "one" and c.cards[5].offered == {}
     c.learn(batch([], {5: "two"}))
-    assert c.card(5)["item"] is None and c.offer(5) is None
+    assert c.cards[5].name is None and c.cards[5].offered is None
     assert c.name(5) is None and c.collisions == {5}
 
 

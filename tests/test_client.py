@@ -22,7 +22,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from shopguide import client, wire
+from shopguide import client, lists, wire
 from shopguide.cli.token import token as token_command
 from shopguide.cli.watch import watch as watch_command
 from shopguide.client import AsyncSubscriber, Inbox, Subscriber
@@ -37,13 +37,21 @@ from shopguide.tokens import KeyRing, mint, verify
 KEY = b"the key of the client tests"
 KEYS = KeyRing(KEY)
 ANN, BOB = 5, 7
+WHY = {
+    "pinned": False,
+    "explored": False,
+    "signal": b"\x0b",
+    "because": bytes(8),
+    "amount": bytes(8),
+    "shared": bytes(4),
+}
 
 
 def recommendation(user: int, offset: int, names: str) -> dict:
-    items = [{"item": n, "title": f"Title of {n}", "score": 1.0, "reasons": [], "why": {}} for n in names]
+    items = [{"item": n, "title": f"Title of {n}", "score": 1.0, "reasons": [], "why": WHY} for n in names]
     times = {"event": time.time(), "logged": 2.0, "scored": 3.0}
     about = {"slot": "home", "about": "", "intent": 0.5}
-    return {"user": user, "partition": 0, "offset": offset, "items": items, "times": times, **about}
+    return {"user": user, "partition": 0, "offset": offset, "items": items, "causes": [], "times": times, **about}
 
 
 def names(update: client.Update) -> str:
@@ -81,7 +89,8 @@ class Delivery(RuleBasedStateMachine):
     def recommend(self, letters):
         self.offset += 1
         given = recommendation(ANN, self.offset, "".join(letters))
-        message = self.outbox.recommend(given, self.now, msgpack.packb(given))
+        packed = lists.pack(given)
+        message = self.outbox.recommend(msgpack.unpackb(packed), self.now, packed)
         self.sent[wire.seq_of(orjson.loads(message))] = "".join(letters)
         self.transmit(message)
 
@@ -161,7 +170,7 @@ class Line:
 
     def send(self, user: int, names: str) -> None:
         self.offset += 1
-        self.bolt.send(msgpack.packb(recommendation(user, self.offset, names)))
+        self.bolt.send(lists.pack(recommendation(user, self.offset, names)))
 
     def stop(self) -> None:
         self.bolt.close()
@@ -217,7 +226,7 @@ class TestSubscriber:
                 big = recommendation(ANN, line.offset + 1, "ab" if number % 2 else "ba")
                 big["items"][0]["title"] = title + str(number)
                 line.offset += 1
-                line.bolt.send(msgpack.packb(big))
+                line.bolt.send(lists.pack(big))
                 line.send(BOB, f"{number % 10}")
                 assert names(until(reader, f"{number % 10}")[-1]) == f"{number % 10}"
             line.send(ANN, "latesx")
@@ -303,7 +312,7 @@ class TestCurve:
         try:
             with zmq.Context.instance().socket(zmq.PUSH) as bolt:
                 bolt.connect(server.intake)
-                bolt.send(msgpack.packb(recommendation(ANN, 0, "ab")))
+                bolt.send(lists.pack(recommendation(ANN, 0, "ab")))
                 endpoint, token = server.endpoint.replace("0.0.0.0", "127.0.0.1"), mint(KEYS, ANN, 60)
                 other = server_keys(Secret(b"another secret of them"))[0].decode()
                 with (

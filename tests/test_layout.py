@@ -25,6 +25,7 @@ NOUNS = {
     "tastes",
     "intent",
     "keys",
+    "lists",
     "metrics",
     "models",
     "networks",

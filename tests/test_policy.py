@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shopguide.catalogue import Catalogue
-from shopguide.rank.policy import Policy, places_of_new
+from shopguide.lists import EXPLORED
+from shopguide.rank.policy import Lookers, Policy, places_of_new
 from shopguide.records import Batch, Events, Kind, Looks, Names, Ragged
 from shopguide.settings import RankSettings
 
@@ -212,6 +213,7 @@ def chosen(w: World, policy: str = "on") -> list[int]:
         user=[7],
         event_time=[NOW],
         n=[w.n],
+        slot=Ragged.of_bytes([w.slot.encode()]),
         recent=Ragged.of([w.recent], "<u8"),
         recent_time=Ragged.of([[NOW - w.ago] * len(w.recent)], "<f8"),
         here=Ragged.of([[w.here] * len(w.recent)], "u1"),
@@ -221,10 +223,10 @@ def chosen(w: World, policy: str = "on") -> list[int]:
     )
     items, scores = [c[0] for c in w.candidates], [c[1] for c in w.candidates]
     settings = RankSettings.model_validate({**w.rules, "policy": policy, "slots": w.slots})
-    places = Policy(settings, catalogue(w), GAP).choose(looks, 0, w.slot, items, scores, range(len(items)))
-    assert all(place.row is None or items[place.row] == place.item for place in places)
-    assert not (w.rules.get("explore", 0) == 0 and not w.slots) or not any(place.explored for place in places)
-    return [place.item for place in places]
+    places = Policy(settings, catalogue(w), GAP).choose(Lookers(looks), 0, items, scores, range(len(items)))
+    assert all(row == -1 or items[row] == card.item for card, row, _, _ in places)
+    assert not (w.rules.get("explore", 0) == 0 and not w.slots) or not any(tag == EXPLORED for _, _, _, tag in places)
+    return [card.item for card, *_ in places]
 
 
 @given(WORLDS)

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from shopguide import wire
+from shopguide import lists, wire
 from shopguide.errors import PackingError, SettingError, TokenError
 from shopguide.push import Guard, Intake, Outbox, PushServer, Watchers, next_epoch
 from shopguide.settings import PushSettings
@@ -27,6 +27,14 @@ from shopguide.tokens import LONGEST, KeyRing, Token, mint
 KEY = b"the key of the push tests"
 KEYS, GUARD = KeyRing(KEY), Guard(KEY)
 ANN, BOB = 2**64 - 1, 7
+WHY = {
+    "pinned": False,
+    "explored": False,
+    "signal": b"\x0b",
+    "because": bytes(8),
+    "amount": bytes(8),
+    "shared": bytes(4),
+}
 
 
 def recommendation(user: int, offset: int, names: str, slot: str = "home") -> dict[str, Any]:
@@ -36,7 +44,7 @@ def recommendation(user: int, offset: int, names: str, slot: str = "home") -> di
             "title": f"Title of {name}",
             "score": 1.0,
             "reasons": [{"text": "popular now", "because": "", "share": 1.0}],
-            "why": {"pinned": False, "signal": b"\x0b", "because": bytes(8), "amount": bytes(8), "shared": bytes(4)},
+            "why": WHY,
         }
         for name in names
     ]
@@ -49,6 +57,7 @@ def recommendation(user: int, offset: int, names: str, slot: str = "home") -> di
         "about": "",
         "intent": 0.5,
         "items": items,
+        "causes": [],
         "times": times,
     }
 
@@ -58,7 +67,8 @@ def names(message: wire.Message) -> str:
 
 
 def said(outbox: Outbox, given: Any) -> wire.Message | None:
-    body = outbox.recommend(given, 4.0, msgpack.packb(given))
+    packed = lists.pack(given)
+    body = outbox.recommend(msgpack.unpackb(packed), 4.0, packed)
     return body and wire.decode([b"T", body])[1]
 
 
@@ -72,7 +82,7 @@ class TestOutbox:
         assert [m["seq"] for m in (first, second, third)] == [[5, 1], [5, 2], [5, 3]]
         assert (second["base"], list(second["put"])) == (1, ["z"])
         assert orjson.loads(outbox.snapshot(ANN)) == third and outbox.seq(ANN) == (5, 3)
-        assert msgpack.unpackb(outbox.latest(ANN)) == recommendation(ANN, 2, "uvwxyk")
+        assert lists.unpack(outbox.latest(ANN)) == recommendation(ANN, 2, "uvwxyk")
 
     def test_a_replay_changes_nothing(self):
         outbox = Outbox(epoch=5)
@@ -98,15 +108,20 @@ class TestOutbox:
 
     @pytest.mark.parametrize(
         "wrong",
-        [None, 5, [], {}, {"user": []}, {"offset": "x"}, {"items": 5}, {"items": [{}]}, {"times": {}}, {"slot": b"x"}],
+        [
+            *(None, 5, [], {}, {"user": []}, {"offset": "x"}, {"times": {}}, {"slot": b"x"}),
+            *({"items": 5}, {"items": [{}]}, {"items": ["x", "y"]}, {"json": None}, {"json": [b""]}, {"json": ["{}"]}),
+            {"items": ["x", "x"], "json": [b'{"item":"x"}'] * 2},
+        ],
         ids=repr,
     )
     def test_what_is_no_recommendation_changes_nothing(self, wrong):
         outbox = Outbox(epoch=5)
         said(outbox, recommendation(ANN, 0, "abc"))
-        given = {**recommendation(ANN, 1, "x"), **wrong} if isinstance(wrong, dict) and wrong else wrong
+        right = msgpack.unpackb(lists.pack(recommendation(ANN, 1, "x")))
+        given = {**right, **wrong} if isinstance(wrong, dict) and wrong else wrong
         with pytest.raises((KeyError, TypeError, PackingError)):
-            said(outbox, given)
+            outbox.recommend(given, 4.0, msgpack.packb(given))
         assert outbox.seq(ANN) == (5, 1) and len(outbox) == 1
 
 
@@ -265,7 +280,7 @@ class Line:
 
     def send(self, user: int, names: str, slot: str = "home") -> None:
         self.offset += 1
-        self.bolt.send(msgpack.packb(recommendation(user, self.offset, names, slot)))
+        self.bolt.send(lists.pack(recommendation(user, self.offset, names, slot)))
 
     def snapshot(self, user: int) -> Any:
         return orjson.loads(self.server.snapshot(user) or b"null")
@@ -389,7 +404,7 @@ class TestSubscribing:
         line.send(ANN, "abc")
         until(lambda: line.server.latest(ANN))
         assert names(read(line.subscriber(mint(KEYS, ANN, 60)))[1]) == "abc"
-        assert msgpack.unpackb(line.server.latest(ANN))["items"][0]["why"] and names(line.snapshot(ANN)) == "abc"
+        assert lists.unpack(line.server.latest(ANN))["items"][0]["why"] and names(line.snapshot(ANN)) == "abc"
 
     def test_renewal_overlaps(self, line):
         old, new = mint(KEYS, ANN, 60), mint(KEYS, ANN, 120)
@@ -561,7 +576,10 @@ class TestIntake:
         at_ann = line.subscriber(mint(KEYS, ANN, 60))
         read(at_ann)
         rubbish = (b"", b"\xc1", b"abc", msgpack.packb(None), msgpack.packb({"user": ANN}), msgpack.packb([1]))
-        for each in (*rubbish, msgpack.packb({**recommendation(ANN, 5, "ab"), "items": {"a": 1}})):
+        for each in (
+            *rubbish,
+            msgpack.packb({**msgpack.unpackb(lists.pack(recommendation(ANN, 5, "ab"))), "items": {"a": 1}}),
+        ):
             line.bolt.send(each)
         line.send(ANN, "ab")
         assert names(read(at_ann)[1]) == "ab" and read_seq(line) == 1
@@ -575,7 +593,7 @@ class TestIntake:
         line.send(ANN, "cd")
         line.send(3, "pq", slot="similar")
         until(lambda: len(line.wanted) == 2)
-        assert [(user, names(msgpack.unpackb(packed))) for user, packed in line.wanted] == [(ANN, "ab"), (3, "pq")]
+        assert [(user, names(lists.unpack(packed))) for user, packed in line.wanted] == [(ANN, "ab"), (3, "pq")]
         assert line.server.latest(3) is None, "an answer to a question is no list of a user"
 
     def test_of_another_process(self, tmp_path):
@@ -587,7 +605,7 @@ class TestIntake:
             assert server.intake.startswith("tcp://127.0.0.1:") and server.gap_endpoint == f"ipc://{tmp_path}/push-gap"
             with zmq.Context() as context, context.socket(zmq.PUSH) as bolt:
                 bolt.connect(server.intake)
-                bolt.send(msgpack.packb(recommendation(ANN, 0, "ab")))
+                bolt.send(lists.pack(recommendation(ANN, 0, "ab")))
                 until(lambda: server.latest(ANN))
         finally:
             server.stop()

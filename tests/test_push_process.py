@@ -16,7 +16,7 @@ from typing import Any
 import msgpack
 import pytest
 
-from shopguide import wire
+from shopguide import lists, wire
 from shopguide.client import Subscriber
 from shopguide.errors import SettingError, TokenError
 from shopguide.push import Guard, Intake, PushProcess, process
@@ -29,11 +29,12 @@ ANN, BOB = 2**64 - 1, 7
 
 
 def recommendation(user: int, offset: int, names: str, slot: str = "home") -> dict[str, Any]:
-    why = {"signal": b"\x0b", "amount": bytes(8)}
+    why = {"pinned": False, "explored": False}
+    why |= {"signal": b"\x0b", "because": bytes(8), "amount": bytes(8), "shared": bytes(4)}
     items = [{"item": n, "title": f"Title of {n}", "score": 1.0, "reasons": [], "why": why} for n in names]
     times = {"event": 1.0, "logged": time.time(), "scored": 3.0}
     where = {"user": user, "partition": 0, "offset": offset, "slot": slot, "about": "", "intent": 0.5}
-    return {**where, "items": items, "times": times}
+    return {**where, "items": items, "causes": [], "times": times}
 
 
 def names(found: Any) -> str:
@@ -69,7 +70,7 @@ class Line:
             self.lists[user] = names
         self.offset += 1
         shown = self.lists[user] if slot == "home" else names or ""
-        self.intake.send([msgpack.packb(recommendation(user, self.offset, shown, slot))])
+        self.intake.send([lists.pack(recommendation(user, self.offset, shown, slot))])
 
     def subscriber(self, user: int, ttl: float = 60.0) -> Subscriber:
         return Subscriber(mint(self.guard.keys, user, ttl), self.push.endpoint, self.push.gap_endpoint, timeout=10)
@@ -133,6 +134,17 @@ async def test_the_next_one_can_be_awaited(line: Line) -> None:
     answer = line.push.next(3, 5)
     line.send(3, "pq", slot="similar")
     assert names(await answer) == "pq" and line.push._waiters.users() == []
+
+
+async def test_what_turns_out_to_be_no_list_ends_nothing(line: Line) -> None:
+    broken = {**msgpack.unpackb(lists.pack(recommendation(3, 1, "ab", "similar"))), "why": None}
+    answer, process = line.push.next(3, 5), line.push._process.pid
+    line.intake.send([msgpack.packb(broken), msgpack.packb({**broken, "user": ANN, "slot": "home"})])
+    assert await answer is None
+    assert line.push.latest(ANN) is None
+    line.send(3, "pq", slot="home")
+    until(lambda: names(line.push.latest(3)) == "pq")
+    assert line.push._process.pid == process
 
 
 @pytest.mark.parametrize("endpoint", ["nowhere", "tcp://0.0.0.0:7201"])

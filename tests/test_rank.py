@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shopguide import lists
+from shopguide.catalogue import ATTRIBUTES
 from shopguide.rank import Ranker, explain, parts_of, strongest_of
-from shopguide.rank.reasons import NAMED_SHARE, REASONS, UNNAMED, WORDS
+from shopguide.rank.reasons import CAUSELESS, NAMED_SHARE, REASONS, UNNAMED, WORDS
 from shopguide.records import (
     SIGNALS,
     SIMILAR,
@@ -209,7 +211,7 @@ def test_every_why_adds_up_to_its_score(candidates: dict[int, list[Part]], picks
     made = ranker()
     for item, action in picks.items():
         pick(made, item, action)
-    recommendation = msgpack.unpackb(msgpack.packb(made.rank(slate(candidates, n=9))[0]))  # as the push server has it
+    recommendation = made.rank(slate(candidates, n=9))[0]
     for item in recommendation["items"]:
         parts = parts_of(recommendation, item)
         assert explain(recommendation, item["item"]) == {
@@ -223,7 +225,63 @@ def test_every_why_adds_up_to_its_score(candidates: dict[int, list[Part]], picks
 
 
 def test_every_signal_has_words() -> None:
-    assert set(SIGNALS) <= set(WORDS) and set(UNNAMED) <= set(SIGNALS)
+    assert set(SIGNALS) <= set(WORDS) and set(UNNAMED) | set(CAUSELESS) <= set(SIGNALS)
+
+
+ODD = st.text(max_size=6) | st.sampled_from(['"', "\\", "\0", "{title}", "Törtchen 🍰", "a\nb", "</script>"])
+PRODUCT = st.fixed_dictionaries(
+    {}, optional={"title": ODD, "category": ODD, "brand": ODD, "price": st.floats(0, 1e300) | st.integers(0, 2**53)}
+)
+NUMBERS = st.floats(-1e300, 1e300) | st.sampled_from([0.0, -0.0, 5e-324, 1e16, 1e-7, 123456789.125, 0.1 + 0.2])
+SUMS = st.lists(st.tuples(st.sampled_from(SIGNALS), st.integers(0, 9), NUMBERS, st.integers(0, 2**32 - 1)), max_size=4)
+
+
+@given(
+    st.dictionaries(st.integers(1, 9), SUMS, max_size=6),
+    st.dictionaries(st.integers(1, 9), PRODUCT),
+    st.dictionaries(st.integers(1, 9), st.sampled_from(ACTIONS), max_size=2),
+    st.lists(st.sampled_from([Kind.VIEW, Kind.CART, Kind.PURCHASE]), min_size=9, max_size=9),
+)
+def test_items_are_packed_as_the_json_of_what_they_say(
+    candidates: dict[int, list[Part]],
+    products: dict[int, dict[str, Any]],
+    picks: dict[int, str],
+    kinds: list[Kind],
+) -> None:
+    made = ranker({"rank.current": "keep"}, products)
+    for item, action in picks.items():
+        pick(made, item, action)
+    for _ in range(2):  # what is told is made first, and then kept
+        given_ = slate(candidates, n=9, recent=list(range(1, 10)), kinds=kinds)
+        (packed,) = made.packed(given_)
+        assert lists.pack(lists.unpack(packed)) == _reordered(packed)
+        for item in lists.unpack(packed)["items"]:
+            product = made.catalogue.product(int(item["item"][1:]))
+            said = {name: product[name] for name in ATTRIBUTES[1:] if product.get(name) not in (None, "")}
+            assert list(item) == ["item", "title", "score", *said, "reasons", "why"]
+            assert item == {**item, **said, "title": product.get("title") or item["item"]}
+            texts = {part["text"] for part in parts_of(lists.unpack(packed), item)}
+            assert {reason["text"] for reason in item["reasons"]} <= texts
+
+
+def _reordered(packed: bytes) -> bytes:
+    """With its members in the order of lists.pack."""
+    said = msgpack.unpackb(packed)
+    order = ("user", "partition", "offset", "slot", "about", "intent", "items", "causes", "times", "json", "why")
+    return bytes(msgpack.packb({name: said[name] for name in order}))
+
+
+def test_what_is_told_of_a_cause_changes_with_its_title() -> None:
+    made, parts = ranker(products={1: {"title": "Cup"}}), {2: [("items", 1, 1.0, 12)]}
+    for title in ("Cup", "Mug"):
+        data = Ragged.of_bytes([msgpack.packb({"title": title})])
+        row = Events(kind=[Kind.ITEM], offset=[len(title) + (title == "Mug")], item=[1], data=data)
+        made.learn(Batch(0, 0, 0, row, Names()))
+        (reason,) = made.rank(slate(parts, recent=[1], here=[0]))[0]["items"][0]["reasons"]
+        assert reason["text"] == f"because you looked at {title}; 12 shoppers chose both"
+    assert made.rank(slate(parts, recent=[1], here=[0], kinds=[Kind.CART]))[0]["items"][0]["reasons"][0]["text"] == (
+        "because you put Mug in your cart; 12 shoppers chose both"
+    )
 
 
 def test_reasons_are_the_parts_of_the_score_in_words() -> None:

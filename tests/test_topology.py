@@ -19,6 +19,7 @@ from streamparse import Grouping, Topology
 
 from shopguide._core import Users
 from shopguide.keys import Secret, item_key, partition_of
+from shopguide.lists import unpack
 from shopguide.log import Log
 from shopguide.recommenders import Items
 from shopguide.records import Events, Kind, Names, Ragged
@@ -375,7 +376,7 @@ class NotePushBolt(PushBolt):
     lists: ClassVar[dict[int, list[tuple[str, float]]]] = {}
 
     def process(self, tup: Any) -> None:
-        for one in map(msgpack.unpackb, msgpack.unpackb(tup.values[1])):
+        for one in map(unpack, msgpack.unpackb(tup.values[1])):
             self.lists[one["user"]] = [(item["item"], round(item["score"], 9)) for item in one["items"]]
 
 

@@ -69,8 +69,8 @@ def a_snapshot() -> wire.Message:
 def diff(base: int, old: list[wire.Item], new: wire.Message) -> wire.Message:
     """As the server makes it, of the items' JSON."""
     head = {name: value for name, value in new.items() if name != "items"}
-    packed = wire.pack_diff(head, wire.pack_items(new["items"]), base, wire.pack_items(old))
-    return wire.decode([b"T", packed])[1]
+    items, had = ({item["item"]: wire.dumps(item) for item in found} for found in (new["items"], old))
+    return wire.decode([b"T", wire.pack_diff(head, items, base, had)])[1]
 
 
 def refused(body: object) -> str:

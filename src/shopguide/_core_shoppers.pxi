@@ -1,5 +1,5 @@
 from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memmove, memset
 
 
 cdef size_t _of_one_length(size_t a, size_t b, size_t c=SIZE_MAX, size_t d=SIZE_MAX) except? 0:

@@ -6,9 +6,9 @@ partition, so the last row by offset wins and a replay changes nothing. Picks ha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -55,6 +55,36 @@ def _is_upsert(details: dict[str, Any]) -> bool:
     return bool(details.get("op", "upsert") == "upsert")
 
 
+def as_json(text: str) -> bytes:
+    """Without its quotes."""
+    return orjson.dumps(text)[1:-1]
+
+
+class Card(NamedTuple):
+    """What lists say of an item (key) whatever list it is in. ``offered``: its attributes, None where it has no name or
+    cannot be offered. As JSON, ``before`` the score: ``{"item":...,"title":...,"score":``; ``after`` it the attributes
+    that say something, each behind a comma; ``said``: id (or nothing) and title, without quotes."""
+
+    item: int
+    name: str | None
+    title: str
+    offered: dict[str, Any] | None
+    before: bytes
+    after: bytes
+    said: tuple[bytes, bytes]
+
+
+class _Cards(dict[int, Card]):
+    """Those that were asked for."""
+
+    def __init__(self, make: Callable[[int], Card]) -> None:
+        self._make = make
+
+    def __missing__(self, key: int) -> Card:
+        card = self[key] = self._make(key)
+        return card
+
+
 class Catalogue:
     """Item keys to names, attributes, stock and picks."""
 
@@ -64,7 +94,8 @@ class Catalogue:
         self._products: dict[int, dict[str, Any]] = {}
         self.picks = Picks()
         self.lookups = Lookups()
-        self._cards: dict[int, dict[str, Any]] = {}
+        self.cards = _Cards(self._card)
+        """Of each item the same object as long as nothing changes, made when it is first asked for."""
         self._offsets: dict[tuple[int, int], int] = {}  # (item, kind) -> offset of its last row
 
     def learn(self, batch: Batch) -> list[int]:
@@ -99,7 +130,7 @@ class Catalogue:
             and item not in picked
             and self._offsets[item, Kind.ITEM] < kept_from[partition_of(item, partitions)]
         ]
-        self._cards.clear()
+        self.cards.clear()
         for item in gone:
             del self._products[item]
             del self._offsets[item, Kind.ITEM]
@@ -131,22 +162,13 @@ class Catalogue:
         product = self.product(key)
         return not product.get("deleted") and product.get("stock") != 0
 
-    def offer(self, key: int) -> dict[str, Any] | None:
-        """The product where the item has a name and can be offered."""
-        product = self._products.get(key, NO_PRODUCT)
-        if key not in self.names or key in self.collisions or product.get("deleted") or product.get("stock") == 0:
-            return None
-        return product
-
-    def card(self, key: int) -> dict[str, Any]:
-        """What a list says of an item whatever list it is in: item, title, score 0.0, and its attributes that say
-        something. The same dict each time, as long as nothing changes."""
-        card = self._cards.get(key)
-        if card is None:
-            product = self.product(key)
-            said = {name: product[name] for name in ATTRIBUTES[1:] if product.get(name) not in (None, "")}
-            card = self._cards[key] = {"item": self.name(key), "title": self.title(key), "score": 0.0, **said}
-        return card
+    def _card(self, key: int) -> Card:
+        name, title, product = self.name(key), self.title(key), self.product(key)
+        offered = product if name is not None and self.available(key) else None
+        more = {name: product[name] for name in ATTRIBUTES[1:] if product.get(name) not in (None, "")}
+        before = orjson.dumps({"item": name, "title": title, "score": 0})[:-2]
+        after = b"," + orjson.dumps(more)[1:-1] if more else b""
+        return Card(key, name, title, offered, before, after, (as_json(name or ""), as_json(title)))
 
     def products(self) -> Iterator[dict[str, Any]]:
         """All items that can be offered, with id and attributes."""
@@ -183,7 +205,7 @@ class Catalogue:
             self.names = dict(loaded["names"])
             self.collisions = set(loaded["collisions"])
             self._products = dict(loaded["products"])
-            self._cards.clear()
+            self.cards.clear()
             self.picks.load(loaded["picks"])
             self.lookups.load(loaded.get("lookups", []))
             self._offsets = {(item, kind): offset for item, kind, offset in loaded["offsets"]}
@@ -199,7 +221,7 @@ class Catalogue:
             name = text.decode("utf-8", "replace")
             if known.get(key) == name:
                 continue
-            self._cards.pop(key, None)
+            self.cards.pop(key, None)
             if known.setdefault(key, name) != name:
                 self.collisions.add(key)
 
@@ -214,7 +236,7 @@ class Catalogue:
             self._change(item, details, time)
 
     def _change(self, item: int, details: dict[str, Any], time: float) -> None:
-        self._cards.pop(item, None)
+        self.cards.pop(item, None)
         product = self._products.setdefault(item, {})
         op = details.get("op", "upsert")
         if op == "delete":

@@ -14,7 +14,7 @@ import orjson
 from shopguide.errors import GapError, PackingError, SettingError
 
 __all__ = ["MAX_FRAME", "Item", "Message", "Packed", "Seq", "apply", "check", "decode", "dumps", "encode", "error"]
-__all__ += ["gap_endpoint", "head", "heartbeat", "pack_diff", "pack_items", "pack_snapshot", "seq_of", "snapshot"]
+__all__ += ["gap_endpoint", "head", "heartbeat", "items_of", "pack_diff", "pack_snapshot", "seq_of", "snapshot"]
 
 VERSION = 1
 MAX_FRAME = 1024  # bytes; no frame that a client sends is longer
@@ -48,16 +48,12 @@ def snapshot(seq: Seq, recommendation: dict[str, Any], pushed: float) -> Message
 Packed = dict[str, bytes]  # id of an item: its JSON, best first
 
 
-def pack_items(items: list[Item]) -> Packed:
-    """Items of a recommendation, each as JSON; takes the ``why`` from them. Raises PackingError where one is none, or
+def items_of(names: list[str], items: list[bytes]) -> Packed:
+    """Items of a packed list (shopguide.lists): their ids, and each as JSON. Raises PackingError where one is none, or
     is there twice."""
-    packed: Packed = {}
-    for item in items:
-        if not _item(item) or item["item"] in packed:
-            raise PackingError(f"snapshot message with items = {str(items)[:60]}")
-        item.pop("why", None)
-        packed[item["item"]] = orjson.dumps(item)
-    return packed
+    if not isinstance(items, list) or not _order(names) or len(items) != len(names) or not all(map(_like_item, items)):
+        raise PackingError(f"snapshot message with items = {str(names)[:60]}")
+    return dict(zip(names, items, strict=True))
 
 
 def pack_snapshot(head: Message, items: Packed) -> bytes:
@@ -192,6 +188,11 @@ def _item(value: Any) -> bool:
     if not isinstance(value, dict) or not _number(value.get("score")) or not _reasons(value.get("reasons")):
         return False
     return isinstance(value.get("item"), str) and isinstance(value.get("title"), str)
+
+
+def _like_item(value: Any) -> bool:
+    """Whether this can be the JSON of an item."""
+    return isinstance(value, bytes) and value.startswith(b'{"item":"') and value.endswith(b"}")
 
 
 def _items(value: Any) -> bool:

@@ -44,10 +44,9 @@ class Outbox:
         self._lock = Lock()
 
     def recommend(self, recommendation: dict[str, Any], now: float, packed: bytes) -> bytes | None:
-        """The message for a recommendation (see :mod:`shopguide.rank`), as JSON; None for one that is no newer than
-        the list the user has: a replay. ``now`` is epoch s; ``packed`` the recommendation as it came, from which the
-        ``why`` of the items is kept: it goes from those given. Raises KeyError, TypeError or PackingError, and nothing
-        is changed, for what is no recommendation.
+        """The message for a recommendation, as JSON; None for one that is no newer than the list the user has: a
+        replay. It is the map that is ``packed`` (see :mod:`shopguide.lists`); ``now`` is epoch s. Raises KeyError,
+        TypeError or PackingError, and nothing is changed, for what is no recommendation.
         """
         user = recommendation["user"]
         partition, offset = recommendation["partition"], recommendation["offset"]
@@ -57,7 +56,7 @@ class Outbox:
         n = (self._floor if before is None else before.n) + 1
         head = wire.head((self.epoch, n), recommendation, now)
         wire.check({**head, "items": []})
-        items = wire.pack_items(recommendation["items"])
+        items = wire.items_of(recommendation["items"], recommendation["json"])
         with self._lock:
             self._sent[user] = Sent(n, partition, offset, head, items, packed)
             self._sent.move_to_end(user)

@@ -23,11 +23,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import msgpack
 import orjson
 
-from shopguide import wire
-from shopguide.errors import SettingError, StateError
+from shopguide import lists, wire
+from shopguide.errors import PackingError, SettingError, StateError
 from shopguide.metrics import DELAYS as BOUNDS
 from shopguide.metrics import Histogram
 from shopguide.push.channel import Channel
@@ -119,7 +118,7 @@ class PushProcess:
     def latest_of(self, users: Iterable[int]) -> dict[int, dict[str, Any]]:
         """The same of many, of those who have one."""
         found = self._ask("latest", list(users)) or {}
-        return {user: msgpack.unpackb(packed) for user, packed in found.items()}
+        return {user: one for user, packed in found.items() if (one := _unpacked(packed)) is not None}
 
     def snapshot(self, user: int) -> wire.Message | None:
         """The user's newest list as it goes on the wire. Raises StateError where none answers."""
@@ -278,7 +277,7 @@ class PushProcess:
         tell(self._on_unwatch, user)
 
     def _list(self, user: int, packed: bytes) -> None:
-        self._waiters.wake(user, msgpack.unpackb(packed))
+        self._waiters.wake(user, _unpacked(packed))
 
     def _answer(self, number: int, found: Any) -> None:
         future = self._answers.get(number)
@@ -293,6 +292,15 @@ class PushProcess:
 
     def _log(self, name: str, level: int, text: str) -> None:
         logging.getLogger(name).log(level, "%s", text)
+
+
+def _unpacked(packed: bytes) -> dict[str, Any] | None:
+    """None where it is no list after all: the server reads no more of one than it has to."""
+    try:
+        return lists.unpack(packed)
+    except PackingError as e:
+        logger.warning("%s", e)
+        return None
 
 
 def raise_limit() -> None:

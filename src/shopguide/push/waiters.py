@@ -26,7 +26,7 @@ class Waiters:
             self._waiting.setdefault(user, []).append(future)
         return self._wait(user, future, timeout)
 
-    def wake(self, user: int, recommendation: dict[str, Any]) -> None:
+    def wake(self, user: int, recommendation: dict[str, Any] | None) -> None:
         """Give it to all who wait for the user. From any thread."""
         with self._lock:
             futures = self._waiting.pop(user, [])

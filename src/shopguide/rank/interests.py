@@ -28,9 +28,9 @@ class Interests:
 
     def of(self, candidates: Candidates) -> dict[int, str]:
         """Those that speak for candidates, by their keys; without any that describes no candidate any more."""
-        at = np.flatnonzero(candidates.signal.values == PROFILE)
-        if not len(at):
+        if PROFILE not in candidates.signal.values.tobytes():
             return {}
+        at = np.flatnonzero(candidates.signal.values == PROFILE)
         if len(self._texts) > REMEMBERED:
             self._texts.clear()
         owner = np.searchsorted(candidates.signal.starts, at, side="right") - 1

@@ -4,29 +4,44 @@ hides and caps. Of the experts' words on an item the newest counts; where there 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from itertools import groupby, islice
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby, islice, pairwise
+from typing import Any
 
-from shopguide.catalogue import Catalogue
+from shopguide.catalogue import NO_PRODUCT, Card, Catalogue
 from shopguide.chance import number, seed_of
+from shopguide.columns import Ragged
+from shopguide.lists import EXPLORED, PINNED
 from shopguide.picks import InForce
 from shopguide.records import SIMILAR, TRENDING, Looks
 from shopguide.settings import PolicySettings, RankSettings
 
 PICK_FACTOR = {"boost": 1.5, "bury": 0.5}
 _NO_USER = (SIMILAR.decode(), TRENDING.decode())  # their lists answer a question: a pin cannot come into them
+_NO_PICKS = InForce({}, {})
 
 
-class Chosen(NamedTuple):
-    """A place in a list. ``row`` is that of the candidate, None for a pin, or a new item to be tried (``explored``),
-    that is none; ``factor`` is what a pick and the item's age put on the score."""
+Place = tuple[Card, int, float, int]
+"""Of a list: card, row of the candidate, what a pick and the item's age put on its score, tag. The row is -1 for a pin,
+or a new item that is tried, that is no candidate; the tag PINNED, EXPLORED or 0."""
 
-    item: int
-    row: int | None
-    factor: float
-    pinned: bool
-    explored: bool = False
+
+class Lookers:
+    """Looks as lists, which cost Python less than arrays where single values are read."""
+
+    def __init__(self, looks: Looks) -> None:
+        self.looks = looks
+        self.user, self.offset, self.about = looks.user.tolist(), looks.offset.tolist(), looks.about.tolist()
+        self.event_time, self.logged = looks.event_time.tolist(), looks.logged.tolist()
+        self.n, self.intent = looks.n.tolist(), looks.intent.tolist()
+        self.slot = [slot.decode() for slot in looks.slot.as_bytes()]
+        self.recent, self.recent_kind = _lists(looks.recent), _lists(looks.recent_kind)
+        self.bought, self.dismissed = _lists(looks.bought), _lists(looks.dismissed)
+
+
+def _lists(column: Ragged[Any]) -> list[list[int]]:
+    values = column.values.tolist()
+    return [values[begin:end] for begin, end in pairwise(column.starts.tolist())]
 
 
 class Policy:
@@ -38,97 +53,83 @@ class Policy:
         self._catalogue = catalogue
 
     def choose(
-        self, looks: Looks, look: int, slot: str, items: Sequence[int], scores: Sequence[float], rows: range
-    ) -> list[Chosen]:
-        """The list of a look in a slot, best first, from ``rows`` of candidates; no item twice, and no longer than the
-        look says. An item without a name, or with one that another item has too, cannot be shown."""
-        n = int(looks.n[look])
+        self, lookers: Lookers, look: int, items: Sequence[int], scores: Sequence[float], rows: range
+    ) -> list[Place]:
+        """The list of a look in its slot, best first, from ``rows`` of candidates; no item twice, and no longer than
+        the look says. An item without a name, or with one that another item has too, cannot be shown."""
+        n, slot, now, cards = lookers.n[look], lookers.slot[look], lookers.event_time[look], self._catalogue.cards
+        best = sorted(rows, key=scores.__getitem__, reverse=True)
         if self._settings.policy == "off":
-            best = sorted(rows, key=scores.__getitem__, reverse=True)
-            return [
-                Chosen(items[row], row, 1.0, False) for row in best if self._catalogue.name(items[row]) is not None
-            ][:n]
-        rules = self._settings.slots.get(slot, self._settings)
-        picks = self._catalogue.picks.in_force(slot, float(looks.event_time[look]), segments(looks, look, self._gap))
-        hidden = _hidden(rules, looks, look)
+            return [(card, row, 1.0, 0) for row in best if (card := cards[items[row]]).name is not None][:n]
+        rules, entries = self._settings.slots.get(slot, self._settings), self._catalogue.picks
+        hidden = _hidden(rules, lookers, look)
+        places: Iterable[Place] = (
+            (card, row, 1.0, 0)
+            for row in best
+            if (item := items[row]) not in hidden and (card := cards[item]).offered is not None
+        )
+        limits = _Limits(rules, n, self._tired_of(rules, lookers.recent[look]))
+        picks = entries.in_force(slot, now, segments(lookers.looks, look, self._gap)) if entries else _NO_PICKS
+        if any(picks) or rules.age_half_life is not None:
+            places = self._weighed(rules, now, picks, places, scores)
+        explored = lookers.looks.explored[look].tolist() if rules.explore else []
+        if not (limits or picks.items or explored):
+            return list(islice(places, n))
         row_of = {items[row]: row for row in rows}
         pins = self._pins(picks, slot, hidden, row_of, n)
-        caps = _Caps(rules, n, self._tired_of(rules, looks, look))
-        for pin in pins.values():
-            caps.add(self._catalogue.product(pin.item))
-        now = float(looks.event_time[look])
-        candidates = self._by_score(rules, now, picks, items, scores, rows)
-        others = self._others(rules, hidden, caps, candidates)
-        if rules.explore and len(looks.explored[look]):
-            shown = list(islice(others, n - len(pins)))
-            new = self._new(looks.explored[look].tolist(), picks, row_of, {p.item for p in (*pins.values(), *shown)})
-            free = [at for at in places_of_new(rules.explore, n, int(looks.user[look]), now) if at not in pins]
-            pins |= dict(zip(free, self._others(rules, hidden, caps, new), strict=False))
-            others = iter(shown)
-        if not pins:
-            return list(islice(others, n))
-        chosen: list[Chosen] = []
-        while len(chosen) < n:
-            place = pins.pop(len(chosen), None) or next(others, None) or (pins.pop(min(pins)) if pins else None)
-            if place is None:
-                break
-            chosen.append(place)
-        return chosen
+        for card, *_ in pins.values():
+            limits.add(card)
+        others = list(islice(filter(limits.take, places), n - len(pins)))
+        if explored:
+            known = hidden.union(place[0].item for place in (*pins.values(), *others))
+            new = self._new((item for item in explored if item not in known), picks, row_of)
+            free = [at for at in places_of_new(rules.explore, n, lookers.user[look], now) if at not in pins]
+            pins |= dict(zip(free, filter(limits.take, new), strict=False))
+        return list(_placed(pins, iter(others), n))
 
-    def _tired_of(self, rules: PolicySettings, looks: Looks, look: int) -> tuple[Any, int]:
+    def _tired_of(self, rules: PolicySettings, recent: list[int]) -> tuple[Any, int]:
         """The category of the user's newest items in a row, and how often its places in a list are halved for it."""
         if rules.fatigue is None:
             return None, 0
-        categories = (self._catalogue.product(item).get("category") for item in looks.recent[look].tolist())
+        categories = (self._catalogue.product(item).get("category") for item in recent)
         category, row = next(((category, list(row)) for category, row in groupby(categories)), (None, []))
         return category, max(0, len(row) - rules.fatigue + 1)
 
-    def _pins(self, picks: InForce, slot: str, hidden: set[int], row_of: dict[int, int], n: int) -> dict[int, Chosen]:
+    def _pins(self, picks: InForce, slot: str, hidden: set[int], row_of: dict[int, int], n: int) -> dict[int, Place]:
         """Pins by their place in the list, from 0. Of two in one place the newer stays and the older moves down; those
         without one take what is free, the oldest first."""
         pins = [pick for pick in picks.items.values() if pick.action == "pin"]
         placed = sorted((pick for pick in reversed(pins) if pick.position), key=lambda pick: pick.position)
-        taken: dict[int, Chosen] = {}
+        taken: dict[int, Place] = {}
         for pick in (*placed, *(pick for pick in pins if not pick.position)):
-            item = pick.item
-            offered = item not in hidden and self._catalogue.offer(item) is not None
-            if not offered or (item not in row_of and slot in _NO_USER):
+            item, card = pick.item, self._catalogue.cards[pick.item]
+            if item in hidden or card.offered is None or (item not in row_of and slot in _NO_USER):
                 continue
             place = max(pick.position - 1, 0)
             while place in taken:
                 place += 1
             if place < n:
-                taken[place] = Chosen(item, row_of.get(item), 1.0, True)
+                taken[place] = (card, row_of.get(item, -1), 1.0, PINNED)
         return taken
 
-    def _by_score(
-        self,
-        rules: PolicySettings,
-        now: float,
-        picks: InForce,
-        items: Sequence[int],
-        scores: Sequence[float],
-        rows: range,
-    ) -> Iterator[Chosen]:
-        """Candidates that are neither pinned nor blocked, best first."""
-        if not any(picks) and rules.age_half_life is None:
-            yield from [
-                Chosen(items[row], row, 1.0, False) for row in sorted(rows, key=scores.__getitem__, reverse=True)
-            ]
-            return
-        said = {row: self._word_on(items[row], picks) for row in rows}
-        factor = {
-            row: PICK_FACTOR.get(action, 1.0) * self._youth(rules, items[row], now) for row, action in said.items()
-        }
-        for row in sorted(rows, key=lambda row: scores[row] * factor[row], reverse=True):
-            if said[row] not in ("pin", "block"):
-                yield Chosen(items[row], row, factor[row], False)
+    def _weighed(
+        self, rules: PolicySettings, now: float, picks: InForce, places: Iterable[Place], scores: Sequence[float]
+    ) -> list[Place]:
+        """Those that are neither pinned nor blocked, with their factors, best first."""
+        found: list[Place] = []
+        for card, row, _, tag in sorted(places, key=lambda place: place[1]):
+            action = self._word_on(card.item, picks)
+            if action not in ("pin", "block"):
+                factor = PICK_FACTOR.get(action, 1.0) * self._youth(rules, card.item, now)
+                found.append((card, row, factor, tag))
+        return sorted(found, key=lambda place: scores[place[1]] * place[2], reverse=True)
 
-    def _new(self, items: list[int], picks: InForce, row_of: dict[int, int], known: set[int]) -> Iterator[Chosen]:
-        """Items to be tried that the list has not anyhow, and that no expert blocks."""
+    def _new(self, items: Iterable[int], picks: InForce, row_of: dict[int, int]) -> Iterator[Place]:
+        """Those to be tried that can be offered and that no expert blocks."""
         for item in items:
-            if item not in known and self._word_on(item, picks) != "block":
-                yield Chosen(item, row_of.get(item), 1.0, False, True)
+            card = self._catalogue.cards[item]
+            if card.offered is not None and self._word_on(item, picks) != "block":
+                yield card, row_of.get(item, -1), 1.0, EXPLORED
 
     def _youth(self, rules: PolicySettings, item: int, now: float) -> float:
         """What an item's age leaves of its score."""
@@ -143,46 +144,50 @@ class Policy:
         pick = picks.items.get(item) or picks.categories.get(category)
         return pick.action if pick else ""
 
-    def _others(
-        self, rules: PolicySettings, hidden: set[int], caps: _Caps, candidates: Iterator[Chosen]
-    ) -> Iterator[Chosen]:
-        """The candidates that may be in the list, counted against its limits as they come."""
-        offer, any_price = self._catalogue.offer, rules.price_min is None and rules.price_max is None
-        for place in candidates:
-            product = None if place.item in hidden else offer(place.item)
-            if product is not None and (any_price or _in_range(rules, product)) and (not caps or caps.take(product)):
-                yield place
+
+def _placed(pins: dict[int, Place], others: Iterator[Place], n: int) -> Iterator[Place]:
+    """At most ``n``: the pins in their places (from 0), between them the others, and at the end the pins left over."""
+    for at in range(n):
+        place = pins.pop(at, None) or next(others, None) or (pins.pop(min(pins)) if pins else None)
+        if place is None:
+            return
+        yield place
 
 
-class _Caps:
-    """How many of a brand and of a category a list of ``n`` holds, where there is a limit. ``tired``: a category, and
-    how often its limit is halved; one always stays."""
+class _Limits:
+    """What a list of ``n`` may hold: prices in a range, and so many of a brand and of a category, where there is a
+    limit. ``tired``: a category, and how often its limit is halved; one always stays."""
 
     def __init__(self, rules: PolicySettings, n: int, tired: tuple[Any, int]) -> None:
         category, halvings = tired
-        fewest = {category: max(1, (rules.per_category or n) >> halvings)} if category and halvings else {}
-        limits = (("brand", rules.per_brand, dict[Any, int]()), ("category", rules.per_category, fewest))
-        self._counts = [
-            (attribute, most or n, special, Counter[Any]()) for attribute, most, special in limits if most or special
-        ]
+        self._prices = rules.price_min, rules.price_max
+        self._counts: list[tuple[str, int, dict[Any, int], Counter[Any]]] = []
+        if rules.per_brand:
+            self._counts.append(("brand", rules.per_brand, {}, Counter()))
+        if rules.per_category or (category and halvings):
+            most = rules.per_category or n
+            self._counts.append(("category", most, {category: max(1, most >> halvings)}, Counter()))
 
     def __bool__(self) -> bool:
         """Whether there is any limit."""
-        return bool(self._counts)
+        return bool(self._counts) or self._prices != (None, None)
 
-    def take(self, product: dict[str, Any]) -> bool:
-        """Hold one more such product, where that is within every limit."""
+    def take(self, place: Place) -> bool:
+        """Hold one more item, where that is within every limit."""
+        product = place[0].offered or NO_PRODUCT
+        if not _in_range(self._prices, product.get("price")):
+            return False
         for attribute, most, special, counts in self._counts:
             value = product.get(attribute)
             if value and counts[value] >= special.get(value, most):
                 return False
-        self.add(product)
+        self.add(place[0])
         return True
 
-    def add(self, product: dict[str, Any]) -> None:
-        """The list holds this one too."""
+    def add(self, card: Card) -> None:
+        """The list holds this one too, whatever the limits."""
         for attribute, _, _, counts in self._counts:
-            counts[product.get(attribute)] += 1
+            counts[(card.offered or NO_PRODUCT).get(attribute)] += 1
 
 
 def places_of_new(share: float, n: int, user: int, now: float) -> list[int]:
@@ -194,12 +199,9 @@ def places_of_new(share: float, n: int, user: int, now: float) -> list[int]:
     return [1 + int((part + begin) * (n - 1) / places) for part in range(places)]
 
 
-def _in_range(rules: PolicySettings, product: dict[str, Any]) -> bool:
-    price = product.get("price")
-    if price is None:
-        return True
-    above = rules.price_min is None or price >= rules.price_min
-    return above and (rules.price_max is None or price <= rules.price_max)
+def _in_range(prices: tuple[float | None, float | None], price: float | None) -> bool:
+    least, most = prices
+    return price is None or ((least is None or price >= least) and (most is None or price <= most))
 
 
 def segments(looks: Looks, look: int, gap: float) -> frozenset[str]:
@@ -210,14 +212,14 @@ def segments(looks: Looks, look: int, gap: float) -> frozenset[str]:
     return frozenset({"returning" if returning else "new", *(("buyers",) if len(looks.bought[look]) else ())})
 
 
-def _hidden(rules: PolicySettings, looks: Looks, look: int) -> set[int]:
+def _hidden(rules: PolicySettings, lookers: Lookers, look: int) -> set[int]:
     """Items that the user's own doings keep out of the list, pins too."""
-    hidden = set(looks.dismissed[look].tolist())
+    hidden = set(lookers.dismissed[look])
     if rules.bought == "drop":
-        hidden.update(looks.bought[look].tolist())
-    recent = looks.recent[look].tolist()
+        hidden.update(lookers.bought[look])
+    recent = lookers.recent[look]
     if rules.seen == "drop":
         hidden.update(recent)
-    elif rules.current == "drop" and recent and looks.here[look][0]:
+    elif rules.current == "drop" and recent and lookers.looks.here[look][0]:
         hidden.add(recent[0])
     return hidden

@@ -1,18 +1,19 @@
 """Why an item is in a list: the parts of its score, in words. Nothing is said that is not a part of it.
 
-A list carries its parts as numbers. Words are made of the few that are told with it, and of all where somebody asks
-(:func:`explain`), which needs nothing but the list.
+A list carries its parts as numbers. Words are made of the few that are told with it, as JSON, and of all where somebody
+asks (:func:`explain`), which needs nothing but the list.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from string import Formatter
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from shopguide._core import Parts
-from shopguide.catalogue import Catalogue
+from shopguide.catalogue import Catalogue, as_json
 from shopguide.rank.interests import PROFILE
 from shopguide.records import BASE, SIGNALS, SIMILAR, TRENDING, Candidates, Kind
 
@@ -46,33 +47,30 @@ class Cause(NamedTuple):
 
 
 # A part in words, by its signal: of its cause, and of how many distinct shoppers link the two.
-WORDS: dict[str, Callable[[Cause, int], str]] = {
-    "items": lambda cause, shared: f"because you {cause.did}; {shared} shoppers chose both",
-    "rule": lambda cause, shared: f"because you {cause.did}; {shared} shoppers who chose it chose this too",
-    "second": lambda cause, shared: "goes with what goes with your choices",
-    "next": lambda cause, shared: f"often comes after {cause.title}; {shared} shoppers chose both",
-    "hops": lambda cause, shared: "often comes after what comes after your choices",
-    "sessions": lambda cause, shared: "visits like yours led here",
-    "beside": lambda cause, shared: "visits like yours came here next",
-    "users": lambda cause, shared: "shoppers like you chose it",
-    "current": lambda cause, shared: "you are looking at it now",
-    "previous": lambda cause, shared: "you looked at it just before",
-    "steps": lambda cause, shared: f"you {cause.did_it} on this visit",
-    "repeats": lambda cause, shared: "you came back to it",
-    "popular": lambda cause, shared: "popular now",
-    SIMILAR.decode(): lambda cause, shared: f"{shared} shoppers chose both this and {cause.title}",
-    TRENDING.decode(): lambda cause, shared: "trending now",
-    "content": lambda cause, shared: f"resembles {cause.title}" if cause.title else "fits your interests",
-    "search": lambda cause, shared: "matches what you searched for",
-    "profile": lambda cause, shared: f"fits what you like: {cause.title}" if cause.title else "fits what you like",
-    "title": lambda cause, shared: f"by its title, goes with {cause.title}",
-    **dict.fromkeys(
-        ("rnn", "cnn"),
-        lambda cause, shared: f"the sequence model expects it next, most of all because you {cause.did}",
-    ),
-    "segment": lambda cause, shared: f"popular with {cause.title}",
-    "welcome": lambda cause, shared: cause.title,
-    BASE: lambda cause, shared: "what every candidate begins with",
+WORDS: dict[str, str] = {
+    "items": "because you {did}; {shared} shoppers chose both",
+    "rule": "because you {did}; {shared} shoppers who chose it chose this too",
+    "second": "goes with what goes with your choices",
+    "next": "often comes after {title}; {shared} shoppers chose both",
+    "hops": "often comes after what comes after your choices",
+    "sessions": "visits like yours led here",
+    "beside": "visits like yours came here next",
+    "users": "shoppers like you chose it",
+    "current": "you are looking at it now",
+    "previous": "you looked at it just before",
+    "steps": "you {did_it} on this visit",
+    "repeats": "you came back to it",
+    "popular": "popular now",
+    SIMILAR.decode(): "{shared} shoppers chose both this and {title}",
+    TRENDING.decode(): "trending now",
+    "content": "resembles {title}",
+    "search": "matches what you searched for",
+    "profile": "fits what you like: {title}",
+    "title": "by its title, goes with {title}",
+    **dict.fromkeys(("rnn", "cnn"), "the sequence model expects it next, most of all because you {did}"),
+    "segment": "popular with {title}",
+    "welcome": "{title}",
+    BASE: "what every candidate begins with",
 }
 # The same where too few shoppers link the two to name the cause, for signals that come from other shoppers' pairs.
 UNNAMED = {
@@ -85,11 +83,41 @@ UNNAMED = {
 }
 
 
+# The same where there is nothing to name.
+CAUSELESS = {"content": "fits your interests", "profile": "fits what you like"}
+
+_VIEW = int(Kind.VIEW)
+_DID_JSON = {
+    kind: (*(as_json(part) for part in did.split("{}")), as_json(did.format("it"))) for kind, did in _DID.items()
+}
 NOTHING = Cause.of("", "", Kind.VIEW)
 _MAY_BE_UNNAMED = np.isin(SIGNALS, list(UNNAMED))
-_WITHOUT_CAUSE = [UNNAMED.get(name) or WORDS[name](NOTHING, 0) for name in SIGNALS]
+
+
+def words(signal: str, cause: Cause, shared: int) -> str:
+    """A part in words. The cause may be NOTHING."""
+    text = (UNNAMED.get(signal) or CAUSELESS.get(signal)) if cause is NOTHING else None
+    return text or WORDS[signal].format(**cause._asdict(), shared=shared)
+
+
+_WITHOUT_CAUSE = [words(name, NOTHING, 0) for name in SIGNALS]
 _SAME_WORDS = np.array([_WITHOUT_CAUSE.index(text) for text in _WITHOUT_CAUSE], np.uint8)
-_WORDS = [WORDS[name] for name in SIGNALS]
+
+
+def _pieces(text: str) -> Iterator[bytes | int]:
+    """A reason as JSON up to its share, with numbers in the places of what its cause has: see :func:`told`."""
+    for literal, name, _, _ in Formatter().parse('{{"text":"' + text + '","because":"{name}","share":'):
+        if literal:
+            yield literal.encode()
+        if name:
+            yield -1 if name == "shared" else Cause._fields.index(name)
+
+
+PIECES = tuple(tuple(_pieces(WORDS[name])) for name in SIGNALS)  # of those with a cause, by signal
+UNNAMED_JSON = tuple(b'{"text":"%b","because":"","share":' % as_json(text) for text in _WITHOUT_CAUSE)
+_PICK, _NEW = (b'{"text":"%b","because":"","share":0.0}' % as_json(str(part["text"])) for part in (PICK, NEW))
+# What comes before an item's reasons, by its tag: those of one that is in a list without a score begin with it.
+OPENINGS = (b',"reasons":[', b',"reasons":[' + _PICK, b',"explored":true,"reasons":[' + _NEW)
 
 
 def parts_for(candidates: Candidates, min_shoppers: int, interests: Mapping[int, str]) -> Parts:
@@ -97,57 +125,32 @@ def parts_for(candidates: Candidates, min_shoppers: int, interests: Mapping[int,
     are behind a pair of items, it is not said which other one it was; nor which interest, where it has no words among
     ``interests``."""
     signal, because = candidates.signal.values, candidates.because.values
-    if (fits := signal == PROFILE).any():
+    if PROFILE in signal.tobytes():
+        fits = signal == PROFILE
         known = np.isin(because, np.fromiter(interests, np.uint64, len(interests)))
         because = np.where(fits & ~known, np.uint64(0), because)
     columns = (candidates.signal.starts, signal, because, candidates.amount.values, candidates.shared.values)
     return Parts(*columns, min_shoppers, _MAY_BE_UNNAMED, _SAME_WORDS)
 
 
-class Reasons:
-    """Reasons for one look's list. ``did``: the user's items, and the strongest kind of event with each; ``said``: what
-    speaks for the list's and is no item, in words, by its key; empty: it is an item."""
-
-    def __init__(
-        self, catalogue: Catalogue, did: dict[int, int], parts: Parts, rows: range, said: Callable[[int], str]
-    ) -> None:
-        self._parts = parts
-        self.causes: list[tuple[int, str, str, int]] = [
-            (cause, "", text, int(Kind.VIEW))
-            if (text := said(cause))
-            else (cause, catalogue.name(cause) or "", catalogue.title(cause), did.get(cause, int(Kind.VIEW)))
-            for cause in parts.causes(rows.start, rows.stop)
-        ]
-        """Key, id and title of each item that speaks for the list's, and the strongest kind of event with it; of what
-        is no item its key and words, without an id."""
-        self._named = _named(self.causes)
-
-    def told(self, row: int | None, pinned: bool, explored: bool) -> list[dict[str, Any]]:
-        """What weighs most for a candidate, with its share; the very first always, and before it what put the item
-        there without a score."""
-        told: list[dict[str, Any]] = []
-        if pinned or explored:
-            first = _unscored({"pinned": pinned, "explored": explored})
-            told += [{"text": part["text"], "because": "", "share": 0.0} for part in first]
-        heaviest = [] if row is None else self._parts.heaviest(row, REASONS - len(told), NAMED_SHARE, not told)
-        for signal, because, shared, share in heaviest:
-            cause = self._named.get(because, NOTHING)
-            text = _WORDS[signal](cause, shared) if because else _WITHOUT_CAUSE[signal]
-            told.append({"text": text, "because": cause.name, "share": share})
-        return told
-
-    def why(self, row: int | None, factor: float, pinned: bool, explored: bool) -> dict[str, Any]:
-        """A candidate's parts as columns, little-endian, amounts times ``factor``, and whether an expert pinned the
-        item, or it is tried as a new one; None: it is no candidate, and has none."""
-        signal, because, amount, shared = (b"",) * 4 if row is None else self._parts.packed(row, factor)
-        return {
-            "pinned": pinned,
-            "explored": explored,
-            "signal": signal,
-            "because": because,
-            "amount": amount,
-            "shared": shared,
-        }
+def told(
+    catalogue: Catalogue, keys: list[int], did: Mapping[int, int], said: Callable[[int], str]
+) -> tuple[list[tuple[int, str, str, int]], dict[int, tuple[bytes, ...]]]:
+    """Of what speaks for the items of a list: key, id and title of each item, and the strongest kind of event with it,
+    which ``did`` has; of what is no item key and words, without an id, as ``said`` has them. And by its key each cause
+    as JSON: the members of :class:`Cause`."""
+    causes: list[tuple[int, str, str, int]] = []
+    as_causes: dict[int, tuple[bytes, ...]] = {}
+    for key in keys:
+        if text := said(key):
+            name, title, kind, (name_, title_) = "", text, _VIEW, (b"", as_json(text))
+        else:
+            card = catalogue.cards[key]
+            name, title, kind, (name_, title_) = card.name or "", card.title, did.get(key, _VIEW), card.said
+        begin, end, did_it = _DID_JSON.get(kind) or _DID_JSON[_VIEW]
+        causes.append((key, name, title, kind))
+        as_causes[key] = (name_, title_, begin + title_ + end, did_it)
+    return causes, as_causes
 
 
 def explain(recommendation: dict[str, Any], item: str) -> dict[str, Any] | None:
@@ -170,7 +173,7 @@ def parts_of(recommendation: dict[str, Any], item: dict[str, Any]) -> list[dict[
         if not because and signal in UNNAMED:
             unnamed[signal] = unnamed.get(signal, 0.0) + amount
             continue
-        text = WORDS[signal](cause, shared)
+        text = words(signal, cause, shared)
         parts.append({"signal": signal, "because": cause.name, "title": cause.title, "amount": amount, "text": text})
     for signal, amount in unnamed.items():
         parts.append({"signal": signal, "because": "", "title": "", "amount": amount, "text": UNNAMED[signal]})
@@ -195,6 +198,6 @@ def _named(causes: Iterable[tuple[int, str, str, int]]) -> dict[int, Cause]:
 
 
 def _unpacked(why: dict[str, Any]) -> list[tuple[int, int, float, int]]:
-    """The parts that :meth:`Reasons.why` gave."""
+    """The parts that the columns hold."""
     columns = zip(("signal", "because", "amount", "shared"), ("<u1", "<u8", "<f8", "<u4"), strict=True)
     return list(zip(*(np.frombuffer(why[name], dtype).tolist() for name, dtype in columns), strict=True))

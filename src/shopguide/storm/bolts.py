@@ -8,7 +8,7 @@ from typing import Any
 import msgpack
 from streamparse import Stream
 
-from shopguide import catalogue
+from shopguide import catalogue, lists
 from shopguide.clean import clean
 from shopguide.featurize import Featurizer
 from shopguide.metrics import reason_word
@@ -113,6 +113,7 @@ class RankBolt(StageBolt):
     outputs = [Stream(fields=["partition", "recommendations"]), Stream(fields=["partition", "items"], name=GONE)]
 
     def make(self) -> Ranker:
+        self.packer = msgpack.Packer()  # msgpack.packb makes room for a megabyte each time
         return Ranker(self.deployment.settings)
 
     def handle(self, tup: Any) -> None:
@@ -121,11 +122,10 @@ class RankBolt(StageBolt):
             if gone:
                 self.emit([tup.values[0], gone], stream=GONE)
             return
-        lists = self.stage.rank(record_of(tup))
-        self.meter.count("lists_total", len(lists))
-        for one in lists:
-            self.trace("ranked", one["partition"], offset=one["offset"])
-        self.emit([tup.values[0], msgpack.packb([msgpack.packb(one) for one in lists])])
+        packed = self.stage.packed(record_of(tup))
+        self.meter.count("lists_total", len(packed))
+        self.trace_lists("ranked", tup.values[0], packed)
+        self.emit([tup.values[0], self.packer.pack(packed)])
 
 
 class PushBolt(MeasuredBolt):
@@ -164,4 +164,4 @@ class PublishBolt(MeasuredBolt):
         if tup.stream == "rejected":
             self.publisher.reject(*tup.values)
         else:
-            self.publisher.recommend(tup.values[0], list(map(msgpack.unpackb, msgpack.unpackb(tup.values[1]))))
+            self.publisher.recommend(tup.values[0], list(map(lists.unpack, msgpack.unpackb(tup.values[1]))))
