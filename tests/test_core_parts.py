@@ -164,6 +164,7 @@ def test_what_does_not_fit_together_is_refused() -> None:
     made = parts([[Part(1, 1, 1.0, 1)]])
     for call in (
         lambda: items(made, [1], b"\0", 1, 0.0),
+        lambda: items(made, [0], b"\2", 1, 0.0),
         lambda: made.packed([1], [1.0]),
         lambda: made.causes(0, 2),
     ):

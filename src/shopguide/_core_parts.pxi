@@ -161,16 +161,19 @@ cdef class Parts:
         to 4 decimals) and ``}``. Words are bytes, and numbers of what causes[cause] has in their place; -1: ``shared``.
         Cause, signal and ``shared`` are those of the largest part. Parts with one cause are one reason, or with the
         same words where they have none: 0. None has a share below ``least``, but the very first. Raises IndexError
-        beyond the candidates, KeyError for a cause that is not there."""
+        beyond the candidates or openings, KeyError for a cause that is not there, ValueError on unequal lengths."""
         cdef size_t n = _of_one_length(len(cards), len(scores)), at
         cdef _Text text = _Text()
         cdef list found = []
         _of_one_length(n, len(rows), tags.shape[0])
+        _of_one_length(self.words.shape[0], len(words), len(unnamed))
         cdef size_t *room = <size_t *>malloc(self.longest * (sizeof(size_t) + sizeof(double)) + 1)
         if room == NULL:
             raise MemoryError()
         try:
             for at in range(n):
+                if tags[at] >= len(openings):
+                    raise IndexError(f"tag {tags[at]} of {len(openings)} openings")
                 card = cards[at]
                 text.add(card.before)
                 text.add(scores[at])
