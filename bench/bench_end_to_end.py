@@ -9,7 +9,7 @@ the line and the subscriber share the machine. Rates are raised until the line d
 spent says what limits it.
 
 `--of`: *process*, `shopguide run --source http:`, an event a request, each answered when the log has it on disk;
-*inside*, the line in a program of its own, which gives its collector each event by a call, while another thread makes
+*inside*, the line in a program of its own, which gives its collector what is due by a call, while another thread makes
 the log durable; *storm*, as process, with the stages on a cluster of one worker (Java 17, Maven).
 """
 
@@ -94,7 +94,7 @@ def inside(state: Path) -> Iterator[Served]:
     committer.start()
     try:
         assert line.push is not None
-        yield Served(os.getpid(), line.push.endpoint, partial(into, lambda event: line.collector.collect([event])))
+        yield Served(os.getpid(), line.push.endpoint, partial(into, line.collector.collect))
     finally:
         ended.set()
         committer.join()

@@ -105,14 +105,19 @@ def over_http(http: str, plan: Plan) -> Sent:
     return sent
 
 
-def into(collect: Callable[[Event], object], plan: Plan) -> Sent:
-    """One event a call, from this thread."""
+def into(collect: Callable[[list[Event]], object], plan: Plan) -> Sent:
+    """From this thread: by each call all that are due."""
     due, who = np.zeros(plan.events), np.zeros(plan.events, int)
-    begin = time.time() + 0.5
-    for number, (shopper, event) in enumerate(plan.told(begin)):
-        due[number], who[number] = event["time"], shopper
-        time.sleep(max(0.0, event["time"] - time.time()))
-        collect(event)
+    begin, number = time.time() + 0.5, 0
+    told, waiting = plan.told(begin), list[Event]()
+    while number < plan.events:
+        time.sleep(max(0.0, begin + number / plan.rate - time.time()))
+        while number < plan.events and begin + number / plan.rate <= time.time():
+            who[number], event = next(told)
+            due[number], number = event["time"], number + 1
+            waiting.append(event)
+        collect(waiting)
+        waiting.clear()
     return Sent(due, who, 0, plan.events / (time.time() - begin))
 
 

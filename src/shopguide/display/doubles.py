@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
@@ -32,19 +31,10 @@ class Doubles:
 
     def remember(self, batches: list[list[dict[str, Any]]]) -> None:
         """These are in the log."""
-        self._seen.update(dict.fromkeys(_keys(batches)))
+        rows = chain.from_iterable(rows for rows in batches if _of_a_visitor(rows))
+        self._seen.update(dict.fromkeys(key for row in rows if (key := _key(row))))
         while len(self._seen) > self._remembered:
             del self._seen[next(iter(self._seen))]
-
-    def forget(self, batches: list[list[dict[str, Any]]]) -> None:
-        """Nobody knows whether these are."""
-        for key in _keys(batches):
-            self._seen.pop(key, None)
-
-
-def _keys(batches: list[list[dict[str, Any]]]) -> Iterator[int]:
-    rows = chain.from_iterable(rows for rows in batches if _of_a_visitor(rows))
-    return filter(None, map(_key, rows))
 
 
 def _of_a_visitor(rows: list[dict[str, Any]]) -> bool:
