@@ -23,6 +23,7 @@ from shopguide.segment import HEADER, Header, Place, Segment, joined
 logger = logging.getLogger(__name__)
 
 FRESH, FRESH_ROWS = 16, 512  # frames that stay at hand for who reads them at once, and the most rows of one
+SCANS = 5  # one fails where segments are replaced while it goes on
 INDEX_EVERY = 64 << 10  # bytes between entries of the sparse index
 
 
@@ -217,15 +218,18 @@ class Partition:
             self._seen = found
 
     def _catch_up(self) -> None:
-        """Scan; all anew where other segments stand in the place of those known."""
-        try:
-            self._scan()
-        except StateError:
+        """Scan; all anew where other segments stand in the place of those known, or come there meanwhile."""
+        for left in reversed(range(SCANS)):
+            try:
+                self._scan()
+                return
+            except (StateError, FileNotFoundError):
+                if not left:
+                    raise
             for segment in list(self._files):
                 self._close(segment)
             self._segments, self._index, self.end = [], [], 0
             self._cursor, self._following = None, -1
-            self._scan()
 
     def _scan(self) -> None:
         """Take in what is on disk beyond the known end: headers of all frames; of the last segment the payloads too,
