@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import msgpack
 import pytest
 import zmq
 from click.testing import CliRunner
 
+from shopguide import lists
 from shopguide.cli.keypair import keypair
 from shopguide.client import Keys, Subscriber, read_keys
 from shopguide.errors import SettingError
@@ -50,7 +50,7 @@ def locked(tmp_path: Path) -> Iterator[tuple[PushServer, Path]]:
         bolt.connect(server.intake)
         times = {"event": 1.0, "logged": 2.0, "scored": 3.0}
         about = {"user": ANN, "partition": 0, "offset": 1, "slot": "home", "about": "", "intent": 0.5}
-        bolt.send(msgpack.packb({**about, "items": [], "times": times}))
+        bolt.send(lists.pack({**about, "items": [], "causes": [], "times": times}))
         yield server, clients
     server.stop()
 
@@ -78,8 +78,8 @@ def hears(of: zmq.Socket[bytes], event: int) -> zmq.Socket[bytes]:
 
 def gets(server: PushServer, keys: Keys | None, timeout: float = 5.0) -> bool:
     public = server_keys(SECRET)[0].decode()
-    with Subscriber(TOKEN, server.endpoint, server.gap_endpoint, server_key=public, client_keys=keys) as lists:
-        return lists.receive(timeout) is not None
+    with Subscriber(TOKEN, server.endpoint, server.gap_endpoint, server_key=public, client_keys=keys) as subscriber:
+        return subscriber.receive(timeout) is not None
 
 
 def test_only_those_in_the_list_come_in_and_it_may_change(locked: tuple[PushServer, Path], tmp_path: Path) -> None:
