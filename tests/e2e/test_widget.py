@@ -13,7 +13,7 @@ import pytest
 from stranger import KEPT, VISITOR, Collector, Pages, kinds, sent, until
 
 from shopguide.context import DEVICES, REFERRERS, Clock, packed, segments_of, words
-from shopguide.rank.reasons import NEW, PICK, UNNAMED, WORDS, Cause
+from shopguide.rank.reasons import CAUSELESS, NEW, PICK, UNNAMED, WORDS, Cause
 
 pytestmark = pytest.mark.browser
 
@@ -323,12 +323,12 @@ def test_chinese_in_all_that_it_says(shop, open_page):
         Cause("p0", "Red shoe", did.format("Red shoe"), did.format("it"))
         for did in ("looked at {}", "liked {}", "put {} in your cart", "bought {}")
     ]
-    of_items = [say for signal, say in WORDS.items() if signal not in ("segment", "welcome")]  # these are a shop's own
-    said = (
-        {say(cause, 12) for say in of_items for cause in causes} | set(UNNAMED.values()) | {PICK["text"], NEW["text"]}
-    )
-    said |= {WORDS[signal](Cause("", "", "", ""), 0) for signal in ("content", "profile")}
-    said |= {WORDS["segment"](Cause("", words(segment), "", ""), 0) for segment in every_segment()}
+    of_items = [
+        text for signal, text in WORDS.items() if signal not in ("segment", "welcome")
+    ]  # these are a shop's own
+    said = {text.format(**cause._asdict(), shared=12) for text in of_items for cause in causes}
+    said |= {*UNNAMED.values(), *CAUSELESS.values(), PICK["text"], NEW["text"]}
+    said |= {WORDS["segment"].format(title=words(segment)) for segment in every_segment()}
     translated = page.evaluate(
         "async ([url, texts]) => texts.map((await import(url)).CHINESE.reason)",
         [f"{collector.url}/sg-zh.js", sorted(said)],
