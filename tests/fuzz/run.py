@@ -20,6 +20,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
+
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 OUT = ROOT / "build" / "fuzz"
@@ -68,7 +70,8 @@ def build(target: str) -> None:
 def build_core() -> None:
     """The Python extension, traced and checked too."""
     sources = [ROOT / "src" / "shopguide" / "_core.c", *sorted((ROOT / "csrc").glob("*.c"))]
-    flags = ["-w", "-fPIC", "-shared", "-fsanitize=fuzzer-no-link", f"-I{sysconfig.get_paths()['include']}"]
+    headers = [f"-I{sysconfig.get_paths()['include']}", f"-I{np.get_include()}"]
+    flags = ["-w", "-fPIC", "-shared", "-fsanitize=fuzzer-no-link", *headers]
     make(OUT / "bin" / "_core.so", sources, [*COMMON, *flags, *map(str, sources), "-lm"])
 
 
