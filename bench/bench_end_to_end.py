@@ -22,7 +22,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -145,8 +144,8 @@ def show(table: Table, where: str, rate: float, found: Found, spent: dict[str, f
     for name, seconds in found.hops.items():
         table.line(where, f"  … → {name}, p50", [np.median(seconds) * 1e3], "ms")
     table.line(where, "  lists an event", [len(found.hops["logged"]) / max(len(found.waits), 1)], "")
-    for name, share in spent.items():
-        table.line(where, f"  {name}: processor time", [share * 100], "% of core")
+    for name, seconds in spent.items():
+        table.line(where, f"  {name}: processor time an event", [seconds * 1e3], "ms")
     lost = int(np.isinf(waits).sum()) + found.refused
     table.line(where, "  events without an answer, or refused", [lost], "")
     return bool(np.median(waits) < SATURATED * 1e3) and not lost
@@ -160,10 +159,9 @@ def climb(table: Table, where: str, state: Path, items: list[str], given: argpar
     with PLACES[where](state) as served:
         for rate in given.rates:
             plan = Plan(rate, given.seconds, shoppers, items, given.watched, seed=int(rate))
-            before, began = processor_time(served.pid), time.monotonic()
+            before = processor_time(served.pid)
             found = measure(served.push, tokens, partial(served.send, plan))
-            took = time.monotonic() - began
-            spent = {name: (all_ - before[name]) / took for name, all_ in processor_time(served.pid).items()}
+            spent = {name: (all_ - before[name]) / plan.events for name, all_ in processor_time(served.pid).items()}
             if not show(table, where, rate, found, spent):
                 break
 
