@@ -47,14 +47,7 @@ STUFFING = 300  # lists that fill the pipe of one who never reads
 STUFFED = 2**40  # the user whose lists these are
 
 Pipes = list[tuple[Connection, range]]
-WHY = {
-    "pinned": False,
-    "explored": False,
-    "signal": b"\x0b",
-    "because": bytes(8),
-    "amount": bytes(8),
-    "shared": bytes(4),
-}
+WHY = {"pinned": False, "explored": False, **{name: bytes(size) for name, size in lists.PARTS.items()}}
 
 
 def token_of(user: int, now: float) -> str:

@@ -21,6 +21,7 @@ from click.testing import CliRunner
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from why import POPULAR
 
 from shopguide import client, lists, wire
 from shopguide.cli.token import token as token_command
@@ -37,18 +38,10 @@ from shopguide.tokens import KeyRing, mint, verify
 KEY = b"the key of the client tests"
 KEYS = KeyRing(KEY)
 ANN, BOB = 5, 7
-WHY = {
-    "pinned": False,
-    "explored": False,
-    "signal": b"\x0b",
-    "because": bytes(8),
-    "amount": bytes(8),
-    "shared": bytes(4),
-}
 
 
 def recommendation(user: int, offset: int, names: str) -> dict:
-    items = [{"item": n, "title": f"Title of {n}", "score": 1.0, "reasons": [], "why": WHY} for n in names]
+    items = [{"item": n, "title": f"Title of {n}", "score": 1.0, "reasons": [], "why": POPULAR} for n in names]
     times = {"event": time.time(), "logged": 2.0, "scored": 3.0}
     about = {"slot": "home", "about": "", "intent": 0.5}
     return {"user": user, "partition": 0, "offset": offset, "items": items, "causes": [], "times": times, **about}

@@ -17,6 +17,7 @@ import zmq
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from why import POPULAR
 
 from shopguide import lists, wire
 from shopguide.errors import PackingError, SettingError, TokenError
@@ -27,14 +28,6 @@ from shopguide.tokens import LONGEST, KeyRing, Token, mint
 KEY = b"the key of the push tests"
 KEYS, GUARD = KeyRing(KEY), Guard(KEY)
 ANN, BOB = 2**64 - 1, 7
-WHY = {
-    "pinned": False,
-    "explored": False,
-    "signal": b"\x0b",
-    "because": bytes(8),
-    "amount": bytes(8),
-    "shared": bytes(4),
-}
 
 
 def recommendation(user: int, offset: int, names: str, slot: str = "home") -> dict[str, Any]:
@@ -44,7 +37,7 @@ def recommendation(user: int, offset: int, names: str, slot: str = "home") -> di
             "title": f"Title of {name}",
             "score": 1.0,
             "reasons": [{"text": "popular now", "because": "", "share": 1.0}],
-            "why": WHY,
+            "why": POPULAR,
         }
         for name in names
     ]

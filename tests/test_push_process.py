@@ -15,6 +15,7 @@ from typing import Any
 
 import msgpack
 import pytest
+from why import POPULAR
 
 from shopguide import lists, wire
 from shopguide.client import Subscriber
@@ -29,9 +30,7 @@ ANN, BOB = 2**64 - 1, 7
 
 
 def recommendation(user: int, offset: int, names: str, slot: str = "home") -> dict[str, Any]:
-    why = {"pinned": False, "explored": False}
-    why |= {"signal": b"\x0b", "because": bytes(8), "amount": bytes(8), "shared": bytes(4)}
-    items = [{"item": n, "title": f"Title of {n}", "score": 1.0, "reasons": [], "why": why} for n in names]
+    items = [{"item": n, "title": f"Title of {n}", "score": 1.0, "reasons": [], "why": POPULAR} for n in names]
     times = {"event": 1.0, "logged": time.time(), "scored": 3.0}
     where = {"user": user, "partition": 0, "offset": offset, "slot": slot, "about": "", "intent": 0.5}
     return {**where, "items": items, "causes": [], "times": times}

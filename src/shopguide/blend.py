@@ -109,12 +109,7 @@ class Blender:
 
     def _weigh(self) -> F64:
         """What signals count."""
-        if not self._faded:
-            return self._linear
-        weights = self._linear.copy()
-        for signal, share in self._faded.items():
-            weights[_PLACE[signal]] *= share
-        return weights
+        return self._linear * self._left() if self._faded else self._linear
 
     def _left(self) -> F64:
         """What signals count of what they would."""

@@ -19,8 +19,8 @@ from shopguide.keys import category_key, partition_of
 from shopguide.picks import Lookups, Picks
 from shopguide.records import Batch, Events, Kind, Names
 
-OWN = np.isin(np.arange(256), (Kind.ITEM, Kind.PICK, Kind.LOOKUP, Kind.FORGET))
-_TOLD = frozenset((Kind.ITEM, Kind.PICK, Kind.LOOKUP, Kind.FORGET, Kind.ACTIVATE))  # to all who keep a catalogue
+_OWN = frozenset((Kind.ITEM, Kind.PICK, Kind.LOOKUP, Kind.FORGET))
+_TOLD = _OWN | {Kind.ACTIVATE}  # to all who keep a catalogue
 ATTRIBUTES = ("title", "category", "brand", "price", "image", "url")
 NO_PRODUCT: dict[str, Any] = {}
 NO_EVENTS = Events()  # what most batches have of a catalogue's own rows
@@ -33,9 +33,13 @@ def concerns(batch: Batch) -> bool:
 
 def extract(batch: Batch) -> Batch:
     """The part of a batch that catalogues learn from."""
-    own = [row for row, kind in enumerate(batch.events.kind.tolist()) if kind in _TOLD]
-    events = batch.events.take(np.array(own)) if own else NO_EVENTS
+    told = _rows_of(batch.events, _TOLD)
+    events = batch.events.take(np.array(told)) if told else NO_EVENTS
     return Batch(batch.partition, batch.first, batch.last, events, batch.names)
+
+
+def _rows_of(events: Events, kinds: frozenset[Kind]) -> list[int]:
+    return [row for row, kind in enumerate(events.kind.tolist()) if kind in kinds]
 
 
 def items(events: Events) -> Iterator[tuple[int, int, dict[str, Any]]]:
@@ -105,7 +109,7 @@ class Catalogue:
         if not len(events):
             return []
         offered = [item for item in set(events.item[events.kind == Kind.ITEM].tolist()) if self.available(item)]
-        for row in np.flatnonzero(OWN[events.kind]).tolist():
+        for row in _rows_of(events, _OWN):
             kind, details, time = int(events.kind[row]), events.details(row), float(events.time[row])
             if kind == Kind.FORGET:
                 self.lookups.forget(int(events.user[row]))

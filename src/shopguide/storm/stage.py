@@ -50,7 +50,7 @@ class MeasuredBolt(Bolt):
 
     def trace(self, said: str, partition: int, **places: Any) -> None:
         """Say what became of events, by their places in the log."""
-        if self.logger.isEnabledFor(logging.DEBUG):
+        if self.traces:
             self.logger.debug(said, extra={"task": self.deployment.name, "partition": partition, **places})
 
     def trace_lists(self, said: str, partition: int, packed: list[bytes]) -> None:
