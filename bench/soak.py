@@ -69,9 +69,11 @@ class Line:
             text=True,
         )
         assert self._process.stderr is not None
-        said = self._process.stderr.readline()
-        if not said.startswith("serving"):
-            sys.exit(f"soak: the line does not begin: {said}{self._process.stderr.read()}")
+        mended = ""
+        while not (said := self._process.stderr.readline()).startswith("serving "):
+            mended += said
+            if not said:
+                sys.exit(f"soak: the line does not begin: {mended}")
 
     def kill(self) -> None:
         self._process.send_signal(signal.SIGKILL)

@@ -39,13 +39,15 @@ def said(*arguments: object, **environment: str) -> str:
 
 
 def serve(state: Path, **environment: str) -> tuple[subprocess.Popen[str], str]:
-    """A line that waits for events over HTTP, and where."""
+    """A line that waits for events over HTTP, and where. After a crash it may say first what it had to mend."""
     where = ("--http", "127.0.0.1:0", "--push", "tcp://127.0.0.1:*")
     serving = start("run", "--source", "http:", "--state", state, *where, **environment)
     assert serving.stderr is not None
-    word, url = serving.stderr.readline().split()
-    assert word == "serving"
-    return serving, url
+    mended = []
+    while not (line := serving.stderr.readline()).startswith("serving "):
+        mended.append(line)
+        assert line, mended
+    return serving, line.split()[1]
 
 
 def end(serving: subprocess.Popen[str]) -> None:

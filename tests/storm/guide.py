@@ -40,7 +40,7 @@ class Holder:
         self.start()
 
     def start(self) -> None:
-        """Again, where it was killed."""
+        """Again, where it was killed; it may say first what it had to mend."""
         where = ["--http", "127.0.0.1:0", "--push", "tcp://127.0.0.1:*", "--state", str(self.state)]
         self._process = subprocess.Popen(
             [*SHOPGUIDE, "run", "--engine", self._engine, "--source", "http:", *where],
@@ -50,8 +50,11 @@ class Holder:
             env=self._environment,
         )
         assert self._process.stderr is not None
-        word, self.url = self._process.stderr.readline().split()
-        assert word == "serving", self._process.stderr.read()
+        mended = []
+        while not (said := self._process.stderr.readline()).startswith("serving "):
+            mended.append(said)
+            assert said, mended
+        self.url = said.split()[1]
 
     def post(self, events: list[dict[str, Any]]) -> None:
         """Until they are taken, whoever is killed meanwhile: the ids make it harmless."""
