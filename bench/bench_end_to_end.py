@@ -10,7 +10,8 @@ spent says what limits it.
 
 `--of`: *process*, `shopguide run --source http:`, an event a request, each answered when the log has it on disk;
 *inside*, the line in a program of its own, which gives its collector what is due by a call, while another thread makes
-the log durable; *storm*, as process, with the stages on a cluster of one worker (Java 17, Maven).
+the log durable; *beside*, as process, with the stages in a process of their own; *storm*, with them on a cluster of one
+worker (Java 17, Maven).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from family import family
 from open_loop import Found, Plan, Sent, into, measure, over_http
 from table import Table, machine
 
-from shopguide.cli import tune
+from shopguide import interpreter
 from shopguide.cli.line import RunningLine
 from shopguide.keys import Secret
 from shopguide.settings import load
@@ -48,6 +49,7 @@ SHOPPERS = 200  # who are watched
 WARM = 0.2  # of each rate's events are passed over
 DURABLE = 0.001  # seconds between two times that a program makes its log durable
 GOAL = {1000.0: {50: 2.0, 99: 5.0}}  # ms
+CHILDREN = {"push": b"shopguide.push.child", "stages": b"shopguide.storm.worker"}
 SATURATED = 1.0  # seconds at the median: more comes than goes
 
 
@@ -79,7 +81,7 @@ def process(state: Path, engine: str = "local") -> Iterator[Served]:
 
 @contextmanager
 def inside(state: Path) -> Iterator[Served]:
-    tune()
+    interpreter.tune()
     flags = {"state.every": 3600.0, "push.endpoint": "tcp://127.0.0.1:*"}
     line = RunningLine(StateDir(state), load("shop", None, flags))
     ended = threading.Event()
@@ -108,7 +110,7 @@ def storm(state: Path) -> Iterator[Served]:
         yield served
 
 
-PLACES = {"inside": inside, "process": process, "storm": storm}
+PLACES = {"inside": inside, "process": process, "beside": partial(process, engine="beside"), "storm": storm}
 
 
 def shop_of_the_past(folder: Path) -> tuple[Path, list[str]]:
@@ -126,13 +128,12 @@ def shop_of_the_past(folder: Path) -> tuple[Path, list[str]]:
 
 
 def processor_time(pid: int) -> dict[str, float]:
-    """Seconds of a process, and of its push server."""
+    """Seconds of a process, of its push server, and of the stages beside it."""
     fields = {one: Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split() for one in family(pid)}
-    pushes = [one for one in fields if b"shopguide.push.child" in Path(f"/proc/{one}/cmdline").read_bytes()]
+    commands = {one: Path(f"/proc/{one}/cmdline").read_bytes() for one in fields}
+    found = {name: one for name, module in CHILDREN.items() for one in fields if module in commands[one]}
     tick = os.sysconf("SC_CLK_TCK")
-    return {
-        name: (int(fields[one][11]) + int(fields[one][12])) / tick for name, one in (("line", pid), ("push", pushes[0]))
-    }
+    return {name: (int(fields[one][11]) + int(fields[one][12])) / tick for name, one in {"line": pid, **found}.items()}
 
 
 def show(table: Table, where: str, rate: float, found: Found, spent: dict[str, float]) -> bool:
@@ -171,7 +172,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rates", type=float, nargs="+", default=[100.0, 250.0, 500.0, 1000.0, 1500.0, 2000.0, 3000.0])
     parser.add_argument("--seconds", type=float, default=20.0, help="of each rate")
     parser.add_argument("--watched", type=float, default=1.0, help="share of the events by shoppers who are watched")
-    parser.add_argument("--of", nargs="+", choices=PLACES, default=["inside", "process"], help="where the line is")
+    where = ["inside", "process", "beside"]
+    parser.add_argument("--of", nargs="+", choices=PLACES, default=where, help="where the line is")
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
 

@@ -26,7 +26,7 @@ import msgpack
 import orjson
 from table import Base, Table, machine
 
-from shopguide.cli import tune
+from shopguide import interpreter
 from shopguide.collect.collector import Collector
 from shopguide.keys import Secret
 from shopguide.lists import unpack
@@ -168,7 +168,7 @@ def main() -> None:
     parser.add_argument("--lists", type=int, default=1920)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    tune()
+    interpreter.tune()
     print(f"{machine()}; load average {os.getloadavg()[0]:.1f}")
     table = Table(judged=True)
     with TemporaryDirectory() as directory:

@@ -11,6 +11,7 @@
     DIR/snapshots/00000042/      its parts (shopguide.snapshot), and manifest.json, written last
     DIR/models/                  see shopguide.artefacts
     DIR/tasks/                   see shopguide.tasks
+    DIR/worker                   see shopguide.storm.worker
 
 A snapshot is whole or not there: it is written under another name, made durable, and renamed. The manifest names the
 parts and what they depend on (``fits``): a snapshot made under other settings is passed over, since the log can always
@@ -32,6 +33,7 @@ from typing import Any
 
 from shopguide import durable, snapshot
 from shopguide.errors import SettingError, StateError
+from shopguide.log import Log
 from shopguide.settings import Settings
 from shopguide.snapshot import Columns
 
@@ -112,6 +114,13 @@ class StateDir:
             raise StateError(f"{self.path} is no state directory: nothing was ever run on it") from None
         except ValueError as e:
             raise SettingError(f"{self.path / 'settings.json'} does not fit this version: {e}") from None
+
+    def divided(self, settings: Settings) -> Settings:
+        """The settings with as many partitions as the log here has, unless they name a number themselves."""
+        if "partitions" in settings.log.model_fields_set:
+            return settings
+        partitions = Log.partitions_of(self.log, settings.log.partitions)
+        return settings.model_copy(update={"log": settings.log.model_copy(update={"partitions": partitions})})
 
     def keep_settings(self, settings: Settings) -> None:
         self._replace("settings.json", settings.model_dump_json(indent=2).encode())

@@ -20,12 +20,13 @@ COMMAND = [sys.executable, "-c", "from shopguide.cli import main; main()"]
 
 
 def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
+    """Over a log of several partitions, which a kill finds each somewhere else."""
     return subprocess.Popen(
         [*COMMAND, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, **environment},
+        env={**os.environ, "SHOPGUIDE_LOG_PARTITIONS": "4", **environment},
         start_new_session=True,
     )
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
+import time
 from pathlib import Path
 
 import pytest
-from conftest import State, kill, run, start
+from conftest import State, kill, run, said, start
 
 pytestmark = [pytest.mark.data, pytest.mark.timeout(900)]
 
@@ -23,6 +26,20 @@ def test_fifty_kills_change_nothing(tmp_path: Path, retail: tuple[str, State]) -
     assert State(tmp_path) == calm
     again = run(source, tmp_path)
     assert again["rows"] == 0 and again["checksum"] == calm.checksum
+    assert State(tmp_path) == calm
+
+
+def test_kills_of_a_line_and_of_the_stages_beside_it_change_nothing(tmp_path: Path, retail: tuple[str, State]) -> None:
+    source, calm = retail
+    chance = random.Random(54)
+    command = ["run", "--engine", "beside", "--source", source, "--state", tmp_path]
+    for _ in range(12):
+        line = start(*command, **OFTEN)
+        time.sleep(chance.uniform(1.5, 4.0))
+        for worker in Path(f"/proc/{line.pid}/task/{line.pid}/children").read_text().split():
+            os.kill(int(worker), signal.SIGKILL)
+        kill(line, chance.uniform(0.1, 3.0))
+    said(*command, **OFTEN)
     assert State(tmp_path) == calm
 
 

@@ -9,6 +9,14 @@ import pytest
 from cluster import PROJECT, Cluster, build_jar
 
 
+@pytest.fixture(scope="module", autouse=True)
+def partitions() -> Iterator[None]:
+    """More than one of every log, so that tasks side by side have something to do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SHOPGUIDE_LOG_PARTITIONS", "4")
+        yield
+
+
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Running, of one supervisor with four slots."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import sys
 
 import click
 
-from shopguide import __version__, journal
+from shopguide import __version__, interpreter, journal
 from shopguide.cli.ask import recommend, similar, trending, why
 from shopguide.cli.batch import batch
 from shopguide.cli.config import config
@@ -45,22 +44,9 @@ for command in (demo, run, *MODEL, *QUESTIONS, *REST):
     cli.add_command(command)
 
 
-YOUNG, MIDDLE, OLD = 100_000, 50, 100  # of the cyclic collector: a batch of rows is not garbage yet
-
-
-SWITCH = 0.0005  # seconds that a thread may keep others from the interpreter: an event waits for less than its list
-
-
-def tune() -> None:
-    """Set the interpreter up for a line in this process."""
-    gc.freeze()
-    gc.set_threshold(YOUNG, MIDDLE, OLD)
-    sys.setswitchinterval(SWITCH)
-
-
 def main() -> None:
     """The entry point."""
-    tune()
+    interpreter.tune()
     try:
         sys.exit(cli(standalone_mode=False) or 0)
     except click.exceptions.Abort:

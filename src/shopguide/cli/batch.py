@@ -57,10 +57,10 @@ def batch(
     as_json: bool,
 ) -> None:
     """Learn history in bulk: sources into DIR's log, then its log into a snapshot. `shopguide run` goes on from it."""
-    settings = load(preset, config_path)
+    state = StateDir(state_path)
+    settings = state.divided(load(preset, config_path))
     latest = _time(until)
     sources = [open_source(spec, state_path, settings.collect) for spec in specs]
-    state = StateDir(state_path)
     if not sources and not (state.log / "meta.json").exists():
         raise StateError(f"nothing to learn: {state_path} has no log, and no --source is given")
     began = time.monotonic()

@@ -74,6 +74,7 @@ class ClusterLine(Line):
             except StateError as e:
                 logger.warning("%s", e)
             self._leaving = False
+        self._dismiss()
         self._stopping.set()
         self._thread.join()
         self._gatherer.finish()
@@ -134,6 +135,9 @@ class ClusterLine(Line):
 
     def catalogue(self) -> Catalogue:
         return self._follower.catalogue()
+
+    def _dismiss(self) -> None:
+        """Let go of a topology that works for this process alone."""
 
     def _reached(self) -> Progress:
         none = [0] * self.log.partitions

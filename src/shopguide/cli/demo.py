@@ -80,9 +80,10 @@ def demo(
 ) -> None:
     """A simulated shop, newspaper or video site, live, in one process: open the page, click, see the list follow."""
     told = {"run.logs": logs, "run.level": log_level}
-    settings = load(preset, flags={"http.port": port, "push.endpoint": ANY_PORT, **told})
+    state = StateDir(state_path or Path(STATES[preset]))
+    settings = state.divided(load(preset, flags={"http.port": port, "push.endpoint": ANY_PORT, **told}))
     journal.begin(settings.run.logs, settings.run.level)
-    line = RunningLine(StateDir(state_path or Path(STATES[preset])), settings)
+    line = RunningLine(state, settings)
     scene = SCENES[preset]  # event ids are of a start: a later demo's are new
     shop = Shop(SEED, products=scene.products, start=time.time(), regime=scene.regime, scene=scene)
     stopped = stop_on_signals()

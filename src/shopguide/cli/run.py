@@ -18,6 +18,7 @@ import click
 import uvloop
 
 from shopguide import journal
+from shopguide.cli.beside import BesideLine
 from shopguide.cli.cluster import ClusterLine
 from shopguide.cli.door import Line
 from shopguide.cli.line import RunningLine
@@ -67,10 +68,10 @@ logger = logging.getLogger(__name__)
 @click.option("--push", metavar="ENDPOINT", help="Push lists to ZeroMQ subscribers here.")
 @click.option(
     "--engine",
-    type=click.Choice(["local", "storm"]),
+    type=click.Choice(["local", "beside", "storm"]),
     default="local",
     show_default=True,
-    help="Where the stages work: in this process, or in a topology that was submitted to a Storm cluster.",
+    help="Where the stages work: in this process, in one of their own beside it, or in a topology on a Storm cluster.",
 )
 @journal_options
 @json_option
@@ -93,7 +94,8 @@ def run(
     partitions = topic and topic.partitions
     told = {"run.logs": logs, "run.level": log_level}
     flags = {**_address(http), "push.endpoint": push, "log.partitions": partitions, **told}
-    settings = load(preset, config_path, flags)
+    state = StateDir(state_path)
+    settings = state.divided(load(preset, config_path, flags))
     journal.begin(settings.run.logs, settings.run.level)
     if topic is not None:
         topic.check(settings)
@@ -102,7 +104,7 @@ def run(
     sources = open_sources(files, state_path, settings.collect)
     pushes = serves or push is not None
     stopped = stop_on_signals()
-    line = _line(engine, StateDir(state_path), settings, pushes, topic)
+    line = _line(engine, state, settings, pushes, topic)
     began, before = time.monotonic(), _counts(line)
 
     def load_sources() -> None:
@@ -184,8 +186,8 @@ def _line(engine: str, state: StateDir, settings: Settings, pushes: bool, topic:
     if engine == "local":
         return RunningLine(state, settings, pushes, topic.open if topic else None)
     if topic is not None:
-        raise SettingError("--engine storm: a Kafka topic is read by --engine local only; the log of --state is used")
-    return ClusterLine(state, settings, pushes)
+        raise SettingError(f"--engine {engine}: a Kafka topic is read by --engine local only")
+    return ClusterLine(state, settings, pushes) if engine == "storm" else BesideLine(state, settings, pushes)
 
 
 def _address(http: str | None) -> dict[str, Any]:

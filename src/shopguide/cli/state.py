@@ -124,4 +124,5 @@ def _log(found: AtRest) -> dict[str, Any]:
 def _log_in_words(log: dict[str, Any]) -> str:
     if "topic" in log:
         return f"the Kafka topic {log['topic']}, {log['partitions']} partitions"
-    return f"{sum(log['rows']):,} rows in {log['partitions']} partitions, {log['bytes'] / 1e6:,.1f} MB"
+    partitions = f"{log['partitions']} partition{'s' * (log['partitions'] > 1)}"
+    return f"{sum(log['rows']):,} rows in {partitions}, {log['bytes'] / 1e6:,.1f} MB"

@@ -31,7 +31,12 @@ def _fields(names: str, what: str) -> Any:
 
 
 class LogSettings(Section):
-    partitions: int = Field(4, ge=1, le=1024, description="partitions of the embedded log; fixed once the log exists")
+    partitions: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="partitions of a new log, which keeps them; more than one is for tasks side by side on a cluster",
+    )
     segment_bytes: int = Field(64 << 20, ge=1 << 12, description="size at which a new segment file is begun")
     batch: int = Field(1024, ge=1, le=65536, description="most events that one tuple carries")
     pending: int = Field(16, ge=1, description="most batches under way at once (topology.max.spout.pending)")

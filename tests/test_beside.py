@@ -1,0 +1,150 @@
+"""``shopguide run --engine beside``: the stages in a process of their own come to what they come to in one, whoever is
+killed, and end with their line."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from running import Running
+
+from shopguide.cli import beside
+from shopguide.cli.beside import BesideLine
+from shopguide.cli.line import RunningLine
+from shopguide.collect.chunk import Chunk, columns_of
+from shopguide.errors import ShopguideError
+from shopguide.settings import Settings, load
+from shopguide.state import StateDir
+
+START = 1_700_000_000
+
+
+@pytest.fixture(autouse=True)
+def secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same users in every directory."""
+    monkeypatch.setenv("SHOPGUIDE_SECRET", "of all directories of this test")
+
+
+def settings(**flags: Any) -> Settings:
+    return load("shop", flags={"log.partitions": 3, "state.every": 0.3, **flags})
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def rows(seed: int, number: int = 300) -> list[dict[str, Any]]:
+    """What shoppers do; some log in, some events are taken back."""
+    chance = random.Random(seed)
+    kinds = ("view", "view", "cart", "purchase", "remove")
+    done: list[dict[str, Any]] = []
+    for at in range(number):
+        said = {"user": f"u{chance.randrange(12)}", "time": START + 1000 * seed + at, "event": f"{seed}-{at}"}
+        if at % 60 == 59:
+            done.append({**said, "kind": "alias", "user": f"visitor{seed}", "account": said["user"]})
+        elif at % 50 == 49:
+            done.append({**said, "kind": "retract", "user": done[-1]["user"], "target": done[-1]["event"]})
+        else:
+            user = f"visitor{seed}" if at % 7 == 0 else said["user"]
+            done.append({**said, "kind": chance.choice(kinds), "user": user, "item": f"i{chance.randrange(15)}"})
+    return done
+
+
+def learned(path: Path, make: type[RunningLine | BesideLine], kill: bool = False) -> tuple[str, dict[str, int]]:
+    """What a line comes to; ``kill``: its worker time and again."""
+    line = make(StateDir(path), settings(), push=False)
+    line.start()
+    for seed in range(6):
+        line.collector.load(as_source(rows(seed)))
+        if kill:
+            assert isinstance(line, BesideLine)
+            victim = line._worker
+            victim.kill()
+            until(lambda victim=victim: line._worker is not victim)  # type: ignore[misc]
+    line.learn_all()
+    line.snapshot()
+    found = line.stage("score").checksum(), dict(line.stage("featurize").counts)
+    line.stop()
+    assert line.restarts == 6 * kill
+    return found
+
+
+def as_source(said: list[dict[str, Any]]) -> Chunk:
+    return Chunk(len(said), columns_of(said), lambda row: json.dumps(said[row]).encode())
+
+
+def test_it_comes_to_the_model_of_one_process_whoever_is_killed(tmp_path: Path) -> None:
+    one = learned(tmp_path / "one", RunningLine)
+    assert learned(tmp_path / "beside", BesideLine) == one
+    assert learned(tmp_path / "killed", BesideLine, kill=True) == one
+
+
+def test_lists_come_from_there_and_it_ends_with_its_line(tmp_path: Path) -> None:
+    with Running(tmp_path, "--engine", "beside") as running:
+        running.post("/v1/events", [{"kind": "purchase", "user": "bob", "item": item} for item in ("tea", "honey")])
+        running.post("/v1/events", [{"kind": "view", "user": "ann", "item": "tea"}])
+        assert similar(running, "tea") == ["honey"]
+        first = worker_of(running.process.pid)
+        running.process.send_signal(signal.SIGKILL)
+        running.process.wait()
+        until(lambda: not Path(f"/proc/{first}").exists())
+    with Running(tmp_path, "--engine", "beside") as running:
+        second = worker_of(running.process.pid)
+        assert similar(running, "tea") == ["honey"]
+        assert len(running.stop().splitlines()) == 1, "but where it serves it has nothing to say"
+        assert not Path(f"/proc/{second}").exists()
+
+
+def similar(running: Running, item: str) -> list[str]:
+    with urllib.request.urlopen(f"{running.where['http']}/v1/similar?item={item}", timeout=20) as answer:
+        return [one["item"] for one in json.load(answer)["items"]]
+
+
+def worker_of(pid: int) -> int:
+    children = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    (found,) = [one for one in children if b"shopguide.storm.worker" in Path(f"/proc/{one}/cmdline").read_bytes()]
+    return found
+
+
+def test_a_worker_that_cannot_go_on_ends_the_run_and_says_why(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    small = settings(**{"log.partitions": 1, "log.segment_bytes": 4096})
+    line = RunningLine(StateDir(tmp_path), small, push=False)
+    for seed in range(3):
+        line.collector.load(as_source(rows(seed)))
+    line.log.close()
+    line.state.release()
+    first = min((tmp_path / "log" / "p0000").glob("*.seg"))
+    data = bytearray(first.read_bytes())
+    data[len(data) // 2] ^= 1
+    first.write_bytes(data)
+    assert ended(BesideLine(StateDir(tmp_path), small, push=False))
+    assert f"{first} at byte" in capfd.readouterr().err
+
+
+def test_where_no_worker_comes_up_the_run_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beside, "COMMAND", [sys.executable, "-c", "raise SystemExit('not today')"])
+    assert ended(BesideLine(StateDir(tmp_path), settings(), push=False))
+    assert not StateDir(tmp_path).in_use()
+
+
+def ended(line: BesideLine) -> bool:
+    """By itself, with one line for its user."""
+    line.start()
+    until(line.failed)
+    for step in (line.catch_up, line.stop):
+        with pytest.raises(ShopguideError, match=r"^the stages' process ended; it has said why$"):
+            step()
+    return True
