@@ -334,15 +334,24 @@ static unsigned find_strongest(uint64_t item, const uint64_t *causes, const doub
     return n;
 }
 
+/* An item's row, on its way into the cache. */
+static const row *row_to_walk(const sg_audience *a, uint64_t item) {
+    const row *r = row_of(a, item);
+    if (r != NULL) __builtin_prefetch(r->slots);
+    return r;
+}
+
 void sg_audience_behind(const sg_audience *a, const uint64_t *items, size_t n, const uint32_t *starts,
                         const uint64_t *causes, const double *amounts, unsigned most, uint32_t *shared) {
     marked m = {.len = 0};
     uint64_t found[SG_AUDIENCE_MOST];
     uint32_t both[SG_AUDIENCE_MOST];
+    const row *r, *next = n ? row_to_walk(a, items[0]) : NULL;
     if (most > SG_AUDIENCE_MOST) most = SG_AUDIENCE_MOST;
     for (size_t i = 0; i < n; i++) {
         uint32_t at = starts[i], len = starts[i + 1] - at;
-        const row *r = row_of(a, items[i]);
+        r = next;
+        if (i + 1 < n) next = row_to_walk(a, items[i + 1]);
         unsigned kept = find_strongest(items[i], causes + at, amounts + at, len, most, found, shared + at);
         if (r != NULL) count_both(a, &m, r, found, kept, both);
         for (uint32_t part = at; part < at + len; part++)

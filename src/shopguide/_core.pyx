@@ -1,5 +1,5 @@
 # cython: language_level=3, embedsignature=True, boundscheck=False, wraparound=False, initializedcheck=False
-"""The only door to the C core: one class a structure, arrays in, arrays out, the GIL released around loops."""
+"""The only door to the C core: one class a structure, arrays in, arrays out, the GIL released around long loops."""
 
 import os
 

@@ -14,14 +14,12 @@ cdef class Query:
     cdef size_t len
 
     def __cinit__(self, items, weights):
-        cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64)
-        cdef const double[::1] w = np.ascontiguousarray(weights, np.float64)
-        cdef size_t x
-        self.len = _of_one_length(i.shape[0], w.shape[0])
+        items, weights = _column_of(items, cnp.NPY_UINT64), _column_of(weights, cnp.NPY_DOUBLE)
+        self.len = _of_one_length(_length(items), _length(weights))
         if self.len > SG_QUERY_MAX:
             raise ValueError(f"{self.len} items are out of range; at most {SG_QUERY_MAX}")
-        for x in range(self.len):
-            self.items[x], self.weights[x] = i[x], w[x]
+        memcpy(self.items, _data(items), self.len * sizeof(uint64_t))
+        memcpy(self.weights, _data(weights), self.len * sizeof(double))
 
 
 cdef class Blend:
@@ -76,35 +74,34 @@ cdef class Blend:
     def put(self, uint32_t signal, items, amounts, because=None):
         """Rows of a signal: items uint64[n], amounts float64[n] (finite, at least 0), because uint64[n] (None: 0).
         Raises ValueError, and nothing is put, on unequal lengths, a signal or an amount out of range."""
-        cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64)
-        cdef const double[::1] a = np.ascontiguousarray(amounts, np.float64)
-        cdef const uint64_t[::1] b
-        cdef size_t n = _of_one_length(i.shape[0], a.shape[0])
-        if because is None:
-            self.rows_of(signal, &i[0], NULL, &a[0], n)
-            return
-        b = np.ascontiguousarray(because, np.uint64)
-        _of_one_length(n, b.shape[0])
-        self.rows_of(signal, &i[0], &b[0], &a[0], n)
+        items, amounts = _column_of(items, cnp.NPY_UINT64), _column_of(amounts, cnp.NPY_DOUBLE)
+        cdef size_t n = _of_one_length(_length(items), _length(amounts))
+        cdef const uint64_t *causes = NULL
+        if because is not None:
+            because = _column_of(because, cnp.NPY_UINT64)
+            _of_one_length(n, _length(because))
+            causes = <const uint64_t *>_data(because)
+        self.rows_of(signal, <const uint64_t *>_data(items), causes, <const double *>_data(amounts), n)
 
     def put_because(self, uint32_t signal, items, shares, double weight, uint64_t because):
         """The same of rows that one item is the cause of: amounts are ``weight`` times shares float64[n]."""
-        cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64)
-        cdef const double[::1] s = np.ascontiguousarray(shares, np.float64)
-        cdef size_t x, n = _of_one_length(i.shape[0], s.shape[0])
+        items, shares = _column_of(items, cnp.NPY_UINT64), _column_of(shares, cnp.NPY_DOUBLE)
+        cdef size_t x, n = _of_one_length(_length(items), _length(shares))
+        cdef const double *s = <const double *>_data(shares)
         self.make_room(n)
         for x in range(n):
             self.causes[x], self.amounts[x] = because, s[x] * weight
-        self.rows_of(signal, &i[0], self.causes, self.amounts, n)
+        self.rows_of(signal, <const uint64_t *>_data(items), self.causes, self.amounts, n)
 
     def put_visit(self, signals, items, times, size_t n):
         """Rows of four signals about a visit: of its items uint64[m], newest first, the n first that were looked at in
         it, times uint8[m] above 0. Of the first and of the second 1 each, of the k-th 1 / k, and of each the times that
         the shopper came back to it. Raises ValueError on unequal lengths or a signal out of range."""
-        cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64)
-        cdef const uint8_t[::1] t = np.ascontiguousarray(times, np.uint8)
+        items, times = _column_of(items, cnp.NPY_UINT64), _column_of(times, cnp.NPY_UINT8)
+        cdef const uint64_t *i = <const uint64_t *>_data(items)
+        cdef const uint8_t *t = <const uint8_t *>_data(times)
         cdef uint32_t current, previous, steps, repeats
-        cdef size_t x, step = 0, m = _of_one_length(i.shape[0], t.shape[0])
+        cdef size_t x, step = 0, m = _of_one_length(_length(items), _length(times))
         current, previous, steps, repeats = signals
         for x in range(m):
             if t[x] == 0 or step == n:

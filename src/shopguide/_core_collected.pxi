@@ -44,18 +44,19 @@ cdef class Collected:
 
     def add(self, Blend blend, weights, size_t n):
         """What best() and parts() of a blend say, as one more list. Raises ValueError as these."""
-        cdef const double[::1] w = np.ascontiguousarray(weights, np.float64)
+        weights = _column_of(weights, cnp.NPY_DOUBLE)
+        cdef const double *w = <const double *>_data(weights)
         cdef const sg_candidate *best
         cdef uint32_t *starts
         cdef size_t x, got, parts
-        _of_one_length(w.shape[0], blend.signals)
+        _of_one_length(_length(weights), blend.signals)
         blend.best_len = 0
-        got = sg_blend_best(blend.blend, &w[0], n, &best)
+        got = sg_blend_best(blend.blend, w, n, &best)
         self.room_for(got, 0)
         starts = self.starts + self.items
-        parts = sg_blend_count(blend.blend, &w[0], best, got, starts)
+        parts = sg_blend_count(blend.blend, w, best, got, starts)
         self.room_for(0, parts)
-        sg_blend_worth(blend.blend, &w[0], best, got, starts, self.signal + self.parts, self.because + self.parts,
+        sg_blend_worth(blend.blend, w, best, got, starts, self.signal + self.parts, self.because + self.parts,
                        self.amount + self.parts)
         for x in range(got):
             self.look[self.items + x] = self.lists

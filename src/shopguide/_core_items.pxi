@@ -35,28 +35,19 @@ cdef class Items:
         Raises ValueError, and nothing is applied, on unequal lengths or a time that is not finite; MemoryError and
         OverflowError (2^30 events of one item) leave what came before the failing event applied.
         """
-        cdef const uint64_t[::1] u = np.ascontiguousarray(units, np.uint64)
-        cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64)
-        cdef const double[::1] t = np.ascontiguousarray(times, np.float64)
-        cdef size_t n = _of_one_length(u.shape[0], i.shape[0], t.shape[0])
-        cdef int rc
-        with nogil:
-            rc = sg_items_observe(self.model, &u[0], &i[0], &t[0], n)
-        check(rc)
+        cdef _Rows of = _Rows(units, items, times)
+        check(sg_items_observe(self.model, of.units, of.items, of.times, of.n))
 
     def bulk(self, units, items, times):
         """Learn a whole history at once, row by row: what observe_many would do, several times as fast where the events
         come unit by unit and there is no half-life. The model has to be empty, else ValueError; other errors and
         arrays as in observe_many, but a failure leaves the model empty."""
-        cdef const uint64_t[::1] u = np.ascontiguousarray(units, np.uint64)
-        cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64)
-        cdef const double[::1] t = np.ascontiguousarray(times, np.float64)
-        cdef size_t n = _of_one_length(u.shape[0], i.shape[0], t.shape[0])
+        cdef _Rows of = _Rows(units, items, times)
         cdef int rc
         if self.model.ledger.history.events:
             raise ValueError("the model is not empty")
         with nogil:
-            rc = sg_items_bulk(&self.model, &u[0], &i[0], &t[0], n)
+            rc = sg_items_bulk(&self.model, of.units, of.items, of.times, of.n)
         check(rc)
 
     def retract(self, uint64_t unit, uint64_t item, double time):
@@ -68,14 +59,9 @@ cdef class Items:
     def retract_many(self, units, items, times):
         """Take events back, as if they had never been; how many were there. An unknown event changes nothing; of
         equal events the newest is taken. Arrays and errors as in observe_many."""
-        cdef const uint64_t[::1] u = np.ascontiguousarray(units, np.uint64)
-        cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64)
-        cdef const double[::1] t = np.ascontiguousarray(times, np.float64)
-        cdef size_t n = _of_one_length(u.shape[0], i.shape[0], t.shape[0]), found
-        cdef int rc
-        with nogil:
-            rc = sg_items_retract(self.model, &u[0], &i[0], &t[0], n, &found)
-        check(rc)
+        cdef _Rows of = _Rows(units, items, times)
+        cdef size_t found
+        check(sg_items_retract(self.model, of.units, of.items, of.times, of.n, &found))
         return found
 
     def expire(self, double before):

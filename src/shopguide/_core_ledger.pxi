@@ -1,3 +1,21 @@
+cdef class _Rows:
+    """Events as columns: units uint64[n], items uint64[n], times float64[n]. Raises ValueError on unequal lengths."""
+
+    cdef object columns
+    cdef const uint64_t *units
+    cdef const uint64_t *items
+    cdef const double *times
+    cdef size_t n
+
+    def __cinit__(self, units, items, times):
+        units, items = _column_of(units, cnp.NPY_UINT64), _column_of(items, cnp.NPY_UINT64)
+        times = _column_of(times, cnp.NPY_DOUBLE)
+        self.n = _of_one_length(_length(units), _length(items), _length(times))
+        self.units, self.items = <const uint64_t *>_data(units), <const uint64_t *>_data(items)
+        self.times = <const double *>_data(times)
+        self.columns = units, items, times
+
+
 cdef dict _dump(const sg_ledger *ledger):
     """A model's events as columns, see sg_ledger.h."""
     cdef size_t events = ledger.history.events

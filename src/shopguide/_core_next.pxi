@@ -30,14 +30,8 @@ cdef class Next:
         Raises ValueError, and nothing is applied, on unequal lengths or a time that is not finite; MemoryError and
         OverflowError (a weight of 2^30 / 2520) leave what came before the failing event applied.
         """
-        cdef const uint64_t[::1] u = np.ascontiguousarray(units, np.uint64)
-        cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64)
-        cdef const double[::1] t = np.ascontiguousarray(times, np.float64)
-        cdef size_t n = _of_one_length(u.shape[0], i.shape[0], t.shape[0])
-        cdef int rc
-        with nogil:
-            rc = sg_next_observe(self.model, &u[0], &i[0], &t[0], n)
-        check(rc)
+        cdef _Rows of = _Rows(units, items, times)
+        check(sg_next_observe(self.model, of.units, of.items, of.times, of.n))
 
     def retract(self, uint64_t unit, uint64_t item, double time):
         """Take one event back; whether it was there. Raises ValueError on a time that is not finite."""
@@ -48,14 +42,9 @@ cdef class Next:
     def retract_many(self, units, items, times):
         """Take events back, as if they had never been; how many were there. An unknown event changes nothing; of
         equal events the newest is taken. Arrays and errors as in observe_many."""
-        cdef const uint64_t[::1] u = np.ascontiguousarray(units, np.uint64)
-        cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64)
-        cdef const double[::1] t = np.ascontiguousarray(times, np.float64)
-        cdef size_t n = _of_one_length(u.shape[0], i.shape[0], t.shape[0]), found
-        cdef int rc
-        with nogil:
-            rc = sg_next_retract(self.model, &u[0], &i[0], &t[0], n, &found)
-        check(rc)
+        cdef _Rows of = _Rows(units, items, times)
+        cdef size_t found
+        check(sg_next_retract(self.model, of.units, of.items, of.times, of.n, &found))
         return found
 
     def expire(self, double before):
@@ -125,9 +114,13 @@ cdef class Next:
     def load(self, columns):
         """Learn dumped columns; the model has to be empty. Raises ValueError where it is not, or where they do not fit
         together."""
+        cdef _Rows of = _Rows(*_expand(columns))
+        cdef int rc
         if self.model.ledger.history.events:
             raise ValueError("the model is not empty")
-        self.observe_many(*_expand(columns))
+        with nogil:
+            rc = sg_next_observe(self.model, of.units, of.items, of.times, of.n)
+        check(rc)
 
     def compact(self):
         """Learn everything anew from the events held: blocks and lists of what has gone are no more. Takes as long as

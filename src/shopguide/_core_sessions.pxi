@@ -47,27 +47,18 @@ cdef class Sessions:
 
     def observe_many(self, units, items, times):
         """Learn events in order: uint64[n], uint64[n], float64[n] (epoch s). Errors as of Items.observe_many."""
-        cdef const uint64_t[::1] u = np.ascontiguousarray(units, np.uint64)
-        cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64)
-        cdef const double[::1] t = np.ascontiguousarray(times, np.float64)
-        cdef size_t n = _of_one_length(u.shape[0], i.shape[0], t.shape[0])
-        cdef int rc
-        with nogil:
-            rc = sg_sessions_observe(self.model, &u[0], &i[0], &t[0], n)
-        check(rc)
+        cdef _Rows of = _Rows(units, items, times)
+        check(sg_sessions_observe(self.model, of.units, of.items, of.times, of.n))
 
     def bulk(self, units, items, times):
         """Learn a whole history at once: what observe_many would do, faster. The model has to be empty, else
         ValueError; a failure leaves it empty."""
-        cdef const uint64_t[::1] u = np.ascontiguousarray(units, np.uint64)
-        cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64)
-        cdef const double[::1] t = np.ascontiguousarray(times, np.float64)
-        cdef size_t n = _of_one_length(u.shape[0], i.shape[0], t.shape[0])
+        cdef _Rows of = _Rows(units, items, times)
         cdef int rc
         if self.model.ledger.history.events:
             raise ValueError("the model is not empty")
         with nogil:
-            rc = sg_sessions_bulk(&self.model, &u[0], &i[0], &t[0], n)
+            rc = sg_sessions_bulk(&self.model, of.units, of.items, of.times, of.n)
         check(rc)
 
     def retract(self, uint64_t unit, uint64_t item, double time):
@@ -78,14 +69,9 @@ cdef class Sessions:
 
     def retract_many(self, units, items, times):
         """Take events back, as if they had never been; how many were there. As Items.retract_many."""
-        cdef const uint64_t[::1] u = np.ascontiguousarray(units, np.uint64)
-        cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64)
-        cdef const double[::1] t = np.ascontiguousarray(times, np.float64)
-        cdef size_t n = _of_one_length(u.shape[0], i.shape[0], t.shape[0]), found
-        cdef int rc
-        with nogil:
-            rc = sg_sessions_retract(self.model, &u[0], &i[0], &t[0], n, &found)
-        check(rc)
+        cdef _Rows of = _Rows(units, items, times)
+        cdef size_t found
+        check(sg_sessions_retract(self.model, of.units, of.items, of.times, of.n, &found))
         return found
 
     def expire(self, double before):

@@ -52,25 +52,19 @@ cdef class Recent:
 
         Raises ValueError, and nothing is applied, on unequal lengths, a time not finite or a weight out of range.
         """
-        cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64)
-        cdef const double[::1] t = np.ascontiguousarray(times, np.float64)
-        cdef const double[::1] w = np.ascontiguousarray(weights, np.float64)
-        cdef size_t n = _of_one_length(i.shape[0], t.shape[0], w.shape[0])
-        cdef int rc
-        with nogil:
-            rc = sg_recent_observe(self.recent, &i[0], &t[0], &w[0], n)
-        check(rc)
+        items, times = _column_of(items, cnp.NPY_UINT64), _column_of(times, cnp.NPY_DOUBLE)
+        weights = _column_of(weights, cnp.NPY_DOUBLE)
+        cdef size_t n = _of_one_length(_length(items), _length(times), _length(weights))
+        check(sg_recent_observe(self.recent, <const uint64_t *>_data(items), <const double *>_data(times),
+                                <const double *>_data(weights), n))
 
     def retract(self, items, times, weights):
         """Take one earlier observation each out; how many were of an item that had any. Raises as observe does."""
-        cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64)
-        cdef const double[::1] t = np.ascontiguousarray(times, np.float64)
-        cdef const double[::1] w = np.ascontiguousarray(weights, np.float64)
-        cdef size_t n = _of_one_length(i.shape[0], t.shape[0], w.shape[0]), found
-        cdef int rc
-        with nogil:
-            rc = sg_recent_retract(self.recent, &i[0], &t[0], &w[0], n, &found)
-        check(rc)
+        items, times = _column_of(items, cnp.NPY_UINT64), _column_of(times, cnp.NPY_DOUBLE)
+        weights = _column_of(weights, cnp.NPY_DOUBLE)
+        cdef size_t n = _of_one_length(_length(items), _length(times), _length(weights)), found
+        check(sg_recent_retract(self.recent, <const uint64_t *>_data(items), <const double *>_data(times),
+                                <const double *>_data(weights), n, &found))
         return found
 
     def categorise(self, items, categories):
@@ -425,22 +419,15 @@ cdef class Audience:
 
     def add(self, items, users):
         """Count one touch of each item uint64[n] by each user uint64[n]. Raises ValueError on unequal lengths."""
-        cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64)
-        cdef const uint64_t[::1] u = np.ascontiguousarray(users, np.uint64)
-        cdef size_t n = _of_one_length(i.shape[0], u.shape[0])
-        cdef int rc
-        with nogil:
-            rc = sg_audience_add(self.audience, &i[0], &u[0], NULL, n)
-        check(rc)
+        items, users = _column_of(items, cnp.NPY_UINT64), _column_of(users, cnp.NPY_UINT64)
+        cdef size_t n = _of_one_length(_length(items), _length(users))
+        check(sg_audience_add(self.audience, <const uint64_t *>_data(items), <const uint64_t *>_data(users), NULL, n))
 
     def sub(self, items, users):
         """Take one touch of each pair out; how many were there. A user whose count is 0 is out of the item."""
-        cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64)
-        cdef const uint64_t[::1] u = np.ascontiguousarray(users, np.uint64)
-        cdef size_t n = _of_one_length(i.shape[0], u.shape[0]), found
-        with nogil:
-            found = sg_audience_sub(self.audience, &i[0], &u[0], n)
-        return found
+        items, users = _column_of(items, cnp.NPY_UINT64), _column_of(users, cnp.NPY_UINT64)
+        cdef size_t n = _of_one_length(_length(items), _length(users))
+        return sg_audience_sub(self.audience, <const uint64_t *>_data(items), <const uint64_t *>_data(users), n)
 
     def count(self, items):
         """uint32[n]: the distinct users of each item."""
@@ -465,15 +452,13 @@ cdef class Audience:
         starts[x]:starts[x + 1] (uint32[n + 1]) of causes uint64[m] and amounts float64[m]. uint32[m]: the distinct
         users of item and cause, for the ``most`` causes of an item with the largest amounts; 0 for other parts, where
         the cause is 0, or is the item. Raises ValueError on unequal lengths."""
-        cdef const uint64_t[::1] i = np.ascontiguousarray(items, np.uint64), c = np.ascontiguousarray(causes, np.uint64)
-        cdef const uint32_t[::1] at = np.ascontiguousarray(starts, np.uint32)
-        cdef const double[::1] a = np.ascontiguousarray(amounts, np.float64)
-        cdef size_t n = _of_one_length(i.shape[0] + 1, at.shape[0]) - 1
-        _of_one_length(c.shape[0], a.shape[0], at[n])
-        shared = np.empty(c.shape[0], np.uint32)
-        cdef uint32_t[::1] s = shared
-        with nogil:
-            sg_audience_behind(self.audience, &i[0], n, &at[0], &c[0], &a[0], most, &s[0])
+        items, starts = _column_of(items, cnp.NPY_UINT64), _column_of(starts, cnp.NPY_UINT32)
+        causes, amounts = _column_of(causes, cnp.NPY_UINT64), _column_of(amounts, cnp.NPY_DOUBLE)
+        cdef size_t n = _of_one_length(_length(items) + 1, _length(starts)) - 1
+        cdef const uint32_t *at = <const uint32_t *>_data(starts)
+        shared = _array(_of_one_length(_length(causes), _length(amounts), at[n]), cnp.NPY_UINT32)
+        sg_audience_behind(self.audience, <const uint64_t *>_data(items), n, at, <const uint64_t *>_data(causes),
+                           <const double *>_data(amounts), most, <uint32_t *>_data(shared))
         return shared
 
     def dump(self):

@@ -15,12 +15,14 @@ cdef class Tally:
         key that is ``skipped``. A sum is of the amounts (above 0) whose postings, each an array("I") of places, hold
         the place, in their order, times factors[lengths[place]]: lengths uint32[places], keys uint64[places]. Raises
         ValueError on unequal lengths, a place or a length out of range."""
-        cdef const double[::1] amount = np.ascontiguousarray(amounts, np.float64)
-        cdef const uint32_t[::1] length = np.ascontiguousarray(lengths, np.uint32)
-        cdef const double[::1] factor = np.ascontiguousarray(factors, np.float64)
-        cdef const uint64_t[::1] key = np.ascontiguousarray(keys, np.uint64)
-        cdef size_t places = _of_one_length(length.shape[0], key.shape[0])
-        cdef size_t x, got, kept = 0, terms = _of_one_length(amount.shape[0], len(postings))
+        amounts, factors = _column_of(amounts, cnp.NPY_DOUBLE), _column_of(factors, cnp.NPY_DOUBLE)
+        lengths, keys = _column_of(lengths, cnp.NPY_UINT32), _column_of(keys, cnp.NPY_UINT64)
+        cdef const double *amount = <const double *>_data(amounts)
+        cdef const double *factor = <const double *>_data(factors)
+        cdef const uint32_t *length = <const uint32_t *>_data(lengths)
+        cdef const uint64_t *key = <const uint64_t *>_data(keys)
+        cdef size_t places = _of_one_length(_length(lengths), _length(keys)), m = _length(factors)
+        cdef size_t x, got, kept = 0, terms = _of_one_length(_length(amounts), len(postings))
         cdef const sg_candidate *best
         cdef bint fine = True, skips = skipped is not None
         cdef uint64_t without = skipped if skips else 0
@@ -31,13 +33,13 @@ cdef class Tally:
         for x in range(terms):
             fine &= self.add(<array.array>postings[x], amount[x], places)
         for x in range(self.tally.len):
-            fine &= self.weigh(self.tally.touched[x], length, factor)
-        got = sg_tally_best(&self.tally, &key[0], n + skips, True, &best)
+            fine &= self.weigh(self.tally.touched[x], length, factor, m)
+        got = sg_tally_best(&self.tally, key, n + skips, True, &best)
         if not fine:
             raise ValueError("a place or a length is out of range")
-        items, sums = np.empty(got, np.uint64), np.empty(got)
-        cdef uint64_t[::1] i = items
-        cdef double[::1] s = sums
+        items, sums = _array(got, cnp.NPY_UINT64), _array(got, cnp.NPY_DOUBLE)
+        cdef uint64_t *i = <uint64_t *>_data(items)
+        cdef double *s = <double *>_data(sums)
         for x in range(got):
             if kept < n and not (skips and key[best[x].id] == without):
                 i[kept], s[kept] = key[best[x].id], best[x].strength
@@ -56,9 +58,9 @@ cdef class Tally:
                 fine = False
         return fine
 
-    cdef bint weigh(self, uint32_t place, const uint32_t[::1] lengths, const double[::1] factors) noexcept:
-        """Whether its length is in range; then its sum has been multiplied."""
-        if lengths[place] >= <size_t>factors.shape[0]:
+    cdef bint weigh(self, uint32_t place, const uint32_t *lengths, const double *factors, size_t n) noexcept:
+        """Whether its length is one of n; then its sum has been multiplied."""
+        if lengths[place] >= n:
             return False
         self.tally.sums[place] *= factors[lengths[place]]
         return True

@@ -90,33 +90,30 @@ class Blender:
     def order(self, n: int) -> tuple[NDArray[np.uint64], F64]:
         """Items and scores of the n best."""
         if self._ranker is None:
-            return self.rows.best(self._weigh(), n)
+            return self.rows.best(self._left(self._linear), n)
         return self._ranked(self._ranker, n)[:2]
 
     def best(self, n: int, found: Collected) -> None:
         """Put the n best, and why, behind the lists that were found before."""
         if self._ranker is None:
-            found.add(self.rows, self._weigh(), n)
+            found.add(self.rows, self._left(self._linear), n)
         else:
             found.put(*self._explained(self._ranker, n))
 
     def features(self, n: int) -> tuple[NDArray[np.uint64], F64]:
         """The n best by the linear weights, and their FEATURES: float64[<=n, len(FEATURES)]."""
-        items, _ = self.rows.best(self._weigh(), n)
+        items, _ = self.rows.best(self._left(self._linear), n)
         totals, largest = self.rows.totals()
-        totals = totals[:, _BLENDED] * self._left()[_BLENDED]
+        totals = totals[:, _BLENDED] * self._left(np.ones(len(SIGNALS)))[_BLENDED]
         return items, np.hstack([totals / np.where(largest > 0, largest, 1)[_BLENDED], totals])
 
-    def _weigh(self) -> F64:
-        """What signals count."""
-        return self._linear * self._left() if self._faded else self._linear
-
-    def _left(self) -> F64:
-        """What signals count of what they would."""
-        left = np.ones(len(SIGNALS))
-        for signal, share in self._faded.items():
-            left[_PLACE[signal]] = share
-        return left
+    def _left(self, weights: F64) -> F64:
+        """What is left of signals' weights."""
+        if self._faded:
+            weights = weights.copy()
+            for signal, share in self._faded.items():
+                weights[_PLACE[signal]] *= share
+        return weights
 
     def _ranked(self, trees: Trees, n: int) -> tuple[NDArray[np.uint64], F64, F64, NDArray[np.int64]]:
         """The n best of the trees: items, scores, features, and their places in the order of the linear blend."""

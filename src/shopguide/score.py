@@ -204,9 +204,10 @@ class Scorer:
 
     def _visit(self, looks: Looks, row: int) -> NDArray[np.uint64]:
         """What networks read of a look, where there are any."""
-        if all(one.network is None for one in self._networks.values()):
-            return NO_ITEMS
-        return looks.visit[row][_LEARNED[looks.visit_kind[row]]]
+        for one in self._networks.values():
+            if one.network is not None:
+                return looks.visit[row][_LEARNED[looks.visit_kind[row]]]
+        return NO_ITEMS
 
     def checksum(self) -> str:
         """The model's checksum (hex): equal for equal kept events, whatever the way they came."""

@@ -72,16 +72,17 @@ class Bm25:
     def best(self, terms: Collection[str], n: int, reach: int) -> Found:
         """The n items that score highest: uint64[<=n], float64[<=n], by (score down, key up). Of the terms the rarest
         count (of equally rare ones the first by name), as many as have at most ``reach`` places together."""
-        return self._best(self._counting(terms, reach), n)
+        counting = self._counting(terms, reach)
+        return self._best(counting, self._idfs(counting), n)
 
     def like(self, item: int, n: int, reach: int) -> Found:
         """The n others that score highest for an item's terms, and their scores as shares of its own."""
         terms = self.terms(item)
         counting = self._counting(terms, reach)
-        items, scores = self._best(counting, n, item)
-        own = 0.0
-        for places in counting:
-            own += self._idf(len(places))
+        idfs, own = self._idfs(counting), 0.0
+        items, scores = self._best(counting, idfs, n, item)
+        for idf in idfs:
+            own += idf
         return items, scores / (own * self._weights()[len(terms)] if own else 1.0)
 
     def check(self) -> None:
@@ -93,8 +94,9 @@ class Bm25:
         if self._total != len(has) or any(self._keys[place] != item for item, place in self._places.items()):
             raise CoreError("bm25: lengths or keys are not those of the items")
 
-    def _idf(self, count: int) -> float:
-        return math.log(1 + (len(self) - count + 0.5) / (count + 0.5))
+    def _idfs(self, counting: list[array[int]]) -> list[float]:
+        all_ = len(self._places)
+        return [math.log(1 + (all_ - n + 0.5) / (n + 0.5)) for n in map(len, counting)]
 
     def _weights(self) -> NDArray[np.float64]:
         """What a sum counts, by the item's length."""
@@ -114,8 +116,7 @@ class Bm25:
             counting.append(self._postings[term])
         return counting
 
-    def _best(self, counting: list[array[int]], n: int, skipped: int | None = None) -> Found:
-        idfs = [self._idf(len(places)) for places in counting]
+    def _best(self, counting: list[array[int]], idfs: list[float], n: int, skipped: int | None = None) -> Found:
         factors = self._weights() if counting else self._factors
         return self._tally.best(counting, idfs, self._lengths, factors, self._keys, n, skipped)
 

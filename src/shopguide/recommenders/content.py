@@ -50,11 +50,10 @@ class Content(Recommender):
     signals = ("content", "search")
 
     def __init__(self, score: ScoreSettings) -> None:
-        self._decay: NDArray[np.float64] = np.power(score.decay, np.arange(min(ASKED, score.recent)), dtype=np.float64)
+        self._decay: list[float] = np.power(score.decay, np.arange(min(ASKED, score.recent)), dtype=np.float64).tolist()
         self._items: dict[int, Described] = {}
         self._index = Bm25()
-        self._answers: dict[tuple[int, int], Found] = {}
-        self._version = 0  # of the index that the answers are of
+        self._answers: dict[tuple[int, int], Found] = {}  # of the index as it is
 
     def learn_catalogue(self, batch: Batch) -> None:
         for item, offset, details in catalogue.items(batch.events):
@@ -66,17 +65,15 @@ class Content(Recommender):
             if there:
                 said |= {name: details[name] for name in DESCRIBED if details.get(name) is not None}
             self._items[item] = Described(offset, there, said)
-            self._index.put(item, terms(said) if there else ())
+            self._describe(item, terms(said) if there else ())
 
     def forget(self, items: NDArray[np.uint64]) -> None:
         for item in items.tolist():
             self._items.pop(item, None)
-            self._index.put(item, ())
+            self._describe(item, ())
 
     def score(self, context: Context, limit: int, blend: Blend) -> None:
-        if not len(self._index):
-            return
-        for item, weight in zip(context.recent.tolist(), self._decay.tolist(), strict=False):
+        for item, weight in zip(context.recent[:ASKED].tolist(), self._decay, strict=False):
             self.like(item, weight, limit, blend)
         if context.interests and len(context.recent) < ACQUAINTED:
             items, scores = self._liked(context.interests, limit)
@@ -92,8 +89,7 @@ class Content(Recommender):
 
     def like(self, item: int, weight: float, limit: int, blend: Blend) -> None:
         """Put what resembles an item most into a blend."""
-        items, shares = self.neighbours(item, limit)
-        blend.put_because(PLACE["content"], items, shares, weight, item)
+        blend.put_because(PLACE["content"], *self.neighbours(item, limit), weight, item)
 
     def described(self) -> dict[int, dict[str, Any]]:
         """What the catalogue says of each item that is there: some of DESCRIBED."""
@@ -111,7 +107,7 @@ class Content(Recommender):
         self._items = {
             item: Described(offset, there, said) for item, offset, there, said in orjson.loads(state["items"].tobytes())
         }
-        self._index, self._version = Bm25(), 0
+        self._index = Bm25()
         self._answers.clear()
         for item, described in self._items.items():
             if described.there:
@@ -122,33 +118,32 @@ class Content(Recommender):
 
     def neighbours(self, item: int, limit: int) -> Found:
         """What resembles an item most, and how much, as a share of what it resembles itself."""
-        answer = self._remembered(item, limit)
-        if answer is None:
-            answer = self._answers[item, limit] = self._index.like(item, limit, REACH)
-        return answer
+        known = self._answers.get((item, limit))
+        return known or self._remember(item, limit, self._index.like(item, limit, REACH))
 
     def _matching(self, query: str, limit: int) -> Found:
         key = -query_key(query)  # the words themselves would outlive a shopper who is forgotten
-        answer = self._remembered(key, limit)
-        if answer is None:
-            answer = self._answers[key, limit] = self._index.best(words(query), limit, SOUGHT)
-        return answer
+        known = self._answers.get((key, limit))
+        return known or self._remember(key, limit, self._index.best(words(query), limit, SOUGHT))
 
     def _liked(self, interests: tuple[str, ...], limit: int) -> Found:
         """Items whose words, brand or category interests name."""
         key = -query_key("\n" + "\n".join(interests))  # no query begins like this
-        answer = self._remembered(key, limit)
-        if answer is None:
-            whole = [f"{name}:{interest[:LONGEST].casefold()}" for name in WHOLE for interest in interests]
-            sought = (*words(*interests), *whole)
-            answer = self._answers[key, limit] = self._index.best(sought, limit, SOUGHT)
+        if known := self._answers.get((key, limit)):
+            return known
+        whole = [f"{name}:{interest[:LONGEST].casefold()}" for name in WHOLE for interest in interests]
+        return self._remember(key, limit, self._index.best((*words(*interests), *whole), limit, SOUGHT))
+
+    def _remember(self, asked: int, limit: int, answer: Found) -> Found:
+        if len(self._answers) >= REMEMBERED:
+            self._answers.clear()
+        self._answers[asked, limit] = answer
         return answer
 
-    def _remembered(self, asked: int, limit: int) -> Found | None:
-        if self._version != self._index.version or len(self._answers) >= REMEMBERED:
+    def _describe(self, item: int, by: tuple[str, ...]) -> None:
+        if self._index.terms(item) != by:
+            self._index.put(item, by)
             self._answers.clear()
-            self._version = self._index.version
-        return self._answers.get((asked, limit))
 
 
 def terms(said: dict[str, Any]) -> tuple[str, ...]:

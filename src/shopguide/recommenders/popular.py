@@ -27,10 +27,10 @@ class Popular(Recommender):
         self.model = Recent(learn.trend_half_life)
 
     def observe(self, lessons: Lessons) -> None:
-        self.model.observe(lessons.item, lessons.time, WEIGHT[lessons.kind])
+        self.model.observe(lessons.item, lessons.time, WEIGHT.take(lessons.kind))
 
     def retract(self, lessons: Lessons) -> None:
-        self.model.retract(lessons.item, lessons.time, WEIGHT[lessons.kind])
+        self.model.retract(lessons.item, lessons.time, WEIGHT.take(lessons.kind))
 
     def learn_catalogue(self, batch: Batch) -> None:
         self.model.categorise(*catalogue.categories(batch.events))
