@@ -223,8 +223,8 @@ def test_what_does_not_fit_together_is_refused() -> None:
 @given(st.lists(st.tuples(st.integers(0, 2**64 - 1), st.lists(st.integers(0, 255)), st.lists(st.floats(0, 1)))))
 def test_rows_are_what_columns_hold(rows: list[tuple[int, list[int], list[float]]]) -> None:
     numbers = np.array([row[0] for row in rows], np.uint64)
-    columns = [numbers, Ragged.of([row[1] for row in rows], "u1"), Ragged.of([row[2] for row in rows], "<f8")]
+    columns = numbers, Ragged.of([row[1] for row in rows], "u1"), Ragged.of([row[2] for row in rows], "<f8")
     assert rows_of(columns, list) == [[number, bytes(small), values] for number, small, values in rows]
     if rows:
         with pytest.raises(ValueError, match="shorter"):
-            rows_of([numbers, columns[1], numbers[1:]], list)
+            rows_of((numbers, columns[1], numbers[1:]), list)

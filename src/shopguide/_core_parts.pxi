@@ -387,7 +387,7 @@ cdef inline bytes _bytes(size_t n):
     return PyBytes_FromStringAndSize(NULL, n)
 
 
-def rows_of(list columns not None, make):
+def rows_of(tuple columns not None, make):
     """make((value, ...)) of each row of columns of one length: of an array a number, of a ragged column (with
     ``starts`` uint32[n + 1] and ``values``) a list of them, or bytes where they are of one byte. Raises ValueError on
     unequal lengths."""
@@ -396,9 +396,11 @@ def rows_of(list columns not None, make):
 
 cdef list _values_of(column):
     if cnp.PyArray_Check(column):
-        return column.tolist()
-    starts, values = _column_of(column.starts, cnp.NPY_UINT32), column.values
+        return cnp.PyArray_ToList(column)
+    cdef cnp.ndarray values = column.values
+    starts = _column_of(column.starts, cnp.NPY_UINT32)
     cdef const uint32_t *at = <uint32_t *>_data(starts)
     cdef size_t row, rows = _length(starts) - 1
-    plain = values.tobytes() if values.dtype.itemsize == 1 else values.tolist()
-    return [plain[at[row]:at[row + 1]] for row in range(rows)]
+    of_bytes = cnp.PyArray_ITEMSIZE(values) == 1
+    plain = cnp.PyArray_ToString(values, cnp.NPY_ANYORDER) if of_bytes else cnp.PyArray_ToList(values)
+    return [plain[at[row]:at[row + 1]] for row in range(rows)] if rows != 1 else [plain]

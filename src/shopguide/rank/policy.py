@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, islice
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from shopguide._core import Card, rows_of
@@ -46,8 +47,11 @@ class Looker(NamedTuple):
     explored: list[int]
 
 
+_COLUMNS = attrgetter(*Looker._fields)
+
+
 def lookers(looks: Looks) -> list[Looker]:
-    return rows_of([getattr(looks, name) for name in Looker._fields], Looker._make)
+    return rows_of(_COLUMNS(looks), Looker._make)
 
 
 class Policy:
