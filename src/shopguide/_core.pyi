@@ -1,13 +1,11 @@
 """Types of the C core's classes; what each does, its shapes and errors are in the docstrings of the extension."""
 
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
-T = TypeVar("T")
 
 def simd_levels() -> list[str]: ...
 def gather(rows: list[dict[Any, Any]], wanted: dict[str, Any]) -> tuple[dict[str, list[Any]], set[Any]]: ...
@@ -193,7 +191,7 @@ class Parts:
         others: dict[int, bytes],
     ) -> dict[str, Any]: ...
 
-def rows_of(columns: tuple[Any, ...], make: Callable[[Iterable[Any]], T]) -> list[T]: ...
+def rows_of(columns: tuple[Any, ...], make: Callable[[Any], Any]) -> list[Any]: ...
 
 class Audience:
     def add(self, items: ArrayLike, users: ArrayLike) -> None: ...
