@@ -68,14 +68,13 @@ def test_a_card_says_what_is_known_just_now(changes: list[tuple[int, dict[str, A
             product, offered = c.product(key), c.name(key) is not None and c.available(key)
             said = {name: product[name] for name in ("category",) if name in product}
             card = c.cards[key]
-            assert orjson.loads(card.before + b"0.5" + card.after + b"}") == {
-                **{"item": c.name(key), "title": c.title(key), "score": 0.5},
-                **said,
-            }
-            assert (card.item, card.name, card.title) == (key, c.name(key), c.title(key)) and card is c.cards[key]
+            assert orjson.loads(b'["%b","%b"]' % (card.named, card.titled)) == [c.name(key) or "", c.title(key)]
+            assert orjson.loads(b'{"score":0.5' + card.more + b"}") == {"score": 0.5, **said}
+            assert (card.item, card.name) == (key, c.name(key)) and card is c.cards[key]
             assert card.offered == (product if offered else None)
     c.load(Catalogue().dump())
-    assert c.cards[5][:4] == (5, None, "?", None)
+    empty = c.cards[5]
+    assert (empty.item, empty.name, empty.offered, empty.named, empty.titled) == (5, None, None, b"", b"?")
 
 
 def test_attributes_add_up_and_names_are_kept() -> None:

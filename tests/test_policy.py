@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shopguide.catalogue import Catalogue
 from shopguide.lists import EXPLORED
-from shopguide.rank.policy import Lookers, Policy, places_of_new
+from shopguide.rank.policy import Policy, lookers, places_of_new
 from shopguide.records import Batch, Events, Kind, Looks, Names, Ragged
 from shopguide.settings import RankSettings
 
@@ -223,7 +223,7 @@ def chosen(w: World, policy: str = "on") -> list[int]:
     )
     items, scores = [c[0] for c in w.candidates], [c[1] for c in w.candidates]
     settings = RankSettings.model_validate({**w.rules, "policy": policy, "slots": w.slots})
-    places = Policy(settings, catalogue(w), GAP).choose(Lookers(looks), 0, items, scores, range(len(items)))
+    places = Policy(settings, catalogue(w), GAP).choose(lookers(looks)[0], items, scores, range(len(items)))
     assert all(row == -1 or items[row] == card.item for card, row, _, _ in places)
     assert not (w.rules.get("explore", 0) == 0 and not w.slots) or not any(tag == EXPLORED for _, _, _, tag in places)
     return [card.item for card, *_ in places]

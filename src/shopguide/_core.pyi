@@ -144,6 +144,32 @@ class Glance:
         list[tuple[int, int, int, int, bool, bool, int, int]], dict[str, tuple[NDArray[np.uint32], NDArray[Any]]]
     ]: ...
 
+class Card:
+    item: int
+    name: str | None
+    offered: dict[str, Any] | None
+    named: bytes
+    titled: bytes
+    more: bytes
+    def __init__(
+        self, item: int, name: str | None, offered: dict[str, Any] | None, named: bytes, titled: bytes, more: bytes
+    ) -> None: ...
+
+class Telling:
+    def __init__(
+        self,
+        words: tuple[tuple[bytes | int, ...], ...],
+        unnamed: tuple[bytes, ...],
+        openings: tuple[bytes, ...],
+        did: tuple[tuple[bytes, ...], ...],
+        *,
+        may_be_unnamed: Sequence[bool],
+        same_words: Sequence[int],
+        most: int,
+        least: float,
+        fewest: int,
+    ) -> None: ...
+
 class Parts:
     def __init__(
         self,
@@ -152,25 +178,20 @@ class Parts:
         because: ArrayLike,
         amount: ArrayLike,
         shared: ArrayLike,
-        min_shoppers: int,
-        unnamed: ArrayLike,
-        words: ArrayLike,
+        telling: Telling,
     ) -> None: ...
-    def causes(self, first: int, last: int) -> list[int]: ...
-    def items(
+    def listed(
         self,
-        cards: Sequence[Any],
-        scores: Sequence[bytes],
-        rows: Sequence[int],
-        tags: bytes,
-        causes: dict[int, tuple[bytes, ...]],
-        words: tuple[tuple[bytes | int, ...], ...],
-        unnamed: tuple[bytes, ...],
-        openings: tuple[bytes, ...],
-        most: int,
-        least: float,
-    ) -> list[bytes]: ...
-    def packed(self, rows: Sequence[int], factors: Sequence[float]) -> tuple[bytes, bytes, bytes, bytes, bytes]: ...
+        first: int,
+        last: int,
+        places: list[tuple[Card, int, float, int]],
+        scores: bytes,
+        did: dict[int, int],
+        cards: Mapping[int, Card],
+        others: dict[int, bytes],
+    ) -> dict[str, Any]: ...
+
+def rows_of(columns: tuple[Any, ...], make: Callable[[Any], Any]) -> list[Any]: ...
 
 class Audience:
     def add(self, items: ArrayLike, users: ArrayLike) -> None: ...

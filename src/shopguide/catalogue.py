@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from shopguide._core import Card
 from shopguide.errors import StateError
 from shopguide.keys import category_key, partition_of
 from shopguide.picks import Lookups, Picks
@@ -62,20 +63,6 @@ def _is_upsert(details: dict[str, Any]) -> bool:
 def as_json(text: str) -> bytes:
     """Without its quotes."""
     return orjson.dumps(text)[1:-1]
-
-
-class Card(NamedTuple):
-    """What lists say of an item (key) whatever list it is in. ``offered``: its attributes, None where it has no name or
-    cannot be offered. As JSON, ``before`` the score: ``{"item":...,"title":...,"score":``; ``after`` it the attributes
-    that say something, each behind a comma; ``said``: id (or nothing) and title, without quotes."""
-
-    item: int
-    name: str | None
-    title: str
-    offered: dict[str, Any] | None
-    before: bytes
-    after: bytes
-    said: tuple[bytes, bytes]
 
 
 class _Cards(dict[int, Card]):
@@ -167,12 +154,11 @@ class Catalogue:
         return not product.get("deleted") and product.get("stock") != 0
 
     def _card(self, key: int) -> Card:
-        name, title, product = self.name(key), self.title(key), self.product(key)
+        name, product = self.name(key), self.product(key)
         offered = product if name is not None and self.available(key) else None
-        more = {name: product[name] for name in ATTRIBUTES[1:] if product.get(name) not in (None, "")}
-        before = orjson.dumps({"item": name, "title": title, "score": 0})[:-2]
-        after = b"," + orjson.dumps(more)[1:-1] if more else b""
-        return Card(key, name, title, offered, before, after, (as_json(name or ""), as_json(title)))
+        said = {name: product[name] for name in ATTRIBUTES[1:] if product.get(name) not in (None, "")}
+        more = b"," + orjson.dumps(said)[1:-1] if said else b""
+        return Card(key, name, offered, as_json(name or ""), as_json(self.title(key)), more)
 
     def products(self) -> Iterator[dict[str, Any]]:
         """All items that can be offered, with id and attributes."""

@@ -20,7 +20,7 @@ from shopguide.keys import category_key, item_key
 from shopguide.picks import UNDO, Pick
 from shopguide.push import PushProcess
 from shopguide.rank import parts_of
-from shopguide.rank.policy import segments
+from shopguide.rank.policy import lookers, segments
 from shopguide.records import Kind
 from shopguide.tokens import verify_admin
 
@@ -143,7 +143,7 @@ class Desk:
         return {
             "user": user,
             "key": f"{key:016x}",
-            "segments": sorted(segments(looks, 0, self._line.settings.learn.session_gap)),
+            "segments": sorted(segments(lookers(looks)[0], self._line.settings.learn.session_gap)),
             "intent": recommendation["intent"],
             "events": len(done),
             "since": done[0][2] if done else None,

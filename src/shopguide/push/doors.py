@@ -67,7 +67,7 @@ class Doors:
 
     def sources(self) -> list[zmq.Socket[bytes]]:
         """What :meth:`look_after` is to be called for when it can be read."""
-        return [self._events, self._arrivals, self._asked]
+        return [self._events, self._arrivals, *([self._asked] if self._clients else [])]
 
     def look_after(self, ready: Container[object]) -> None:
         """Say who may come in, and see that there is room. ``ready``: which sources can be read."""

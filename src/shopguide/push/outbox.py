@@ -7,18 +7,16 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 from shopguide import wire
 
 KEPT = 10_000  # users whose newest list is kept; about 20 kB each
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """A user's newest list: the snapshot as its head and its items' JSON, and the whole recommendation as it came."""
 
     n: int

@@ -47,6 +47,7 @@ TURN = 256  # most frames taken from one socket before the others have their tur
 LISTS = 16  # most of them that are lists
 DELAYS = 4096  # newest lists whose delay is kept
 WANTED = 10_000  # users whose next list somebody waits for
+NOW, MORE, READABLE = int(zmq.DONTWAIT), int(zmq.DONTWAIT | zmq.SNDMORE), int(zmq.POLLIN)  # as flags they cost 1 us
 USERLESS = (SIMILAR.decode(), TRENDING.decode())  # answers to a question; no user's list
 _numbers = itertools.count()
 
@@ -257,10 +258,11 @@ class PushServer:
             tell(self._on_unwatch, user)
 
     def _take_recommendations(self, there_are: bool) -> None:
-        came = []
+        came: list[bytes] = []
         with suppress(zmq.Again):
-            for _ in range(LISTS if there_are else 0):
-                came.append(self._pull.recv(zmq.DONTWAIT))
+            while there_are and len(came) < LISTS:
+                came.append(self._pull.recv(NOW))
+                there_are = bool(int(self._pull.get(zmq.EVENTS)) & READABLE)  # an exception would cost more
         self._attend()
         for packed in came:
             try:
@@ -271,8 +273,9 @@ class PushServer:
 
     def _take(self, packed: bytes) -> None:
         recommendation = msgpack.unpackb(packed)
-        if "gone" in recommendation:
-            self._let_go(frozenset(recommendation["gone"]))
+        if "gone" in recommendation:  # who has such items in their list needs another one
+            gone = frozenset(recommendation["gone"])
+            self._watch_again([user for user in self._watchers.users() if self._outbox.shows(user, gone)])
             return
         user, slot, logged = recommendation["user"], recommendation["slot"], recommendation["times"]["logged"]
         if slot not in USERLESS:
@@ -294,7 +297,8 @@ class PushServer:
     def _send(self, topic: bytes, body: bytes) -> None:
         """To every connection that was given the topic; for one that is full libzmq drops it."""
         self._xpub.get(zmq.EVENTS)  # else libzmq learns once a millisecond what has left, and drops till then
-        self._xpub.send_multipart([topic, body], zmq.DONTWAIT)
+        self._xpub.send(topic, MORE)
+        self._xpub.send(body, NOW)
         self.counts["pushed"] += 1
 
     def _send_heartbeats(self) -> None:
@@ -312,10 +316,6 @@ class PushServer:
         self._outbox.forget(user)
         if self._watchers.revoke(user):
             tell(self._on_unwatch, user)
-
-    def _let_go(self, gone: frozenset[str]) -> None:
-        """These items are in no list that is made from now on: those that show one are made again."""
-        self._watch_again([user for user in self._watchers.users() if self._outbox.shows(user, gone)])
 
     def _watch_again(self, users: list[int]) -> None:
         for user in users:

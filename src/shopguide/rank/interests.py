@@ -28,8 +28,6 @@ class Interests:
 
     def of(self, candidates: Candidates) -> dict[int, str]:
         """Those that speak for candidates, by their keys; without any that describes no candidate any more."""
-        if PROFILE not in candidates.signal.values.tobytes():
-            return {}
         at = np.flatnonzero(candidates.signal.values == PROFILE)
         if len(self._texts) > REMEMBERED:
             self._texts.clear()

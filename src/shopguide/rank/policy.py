@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby, islice, pairwise
-from typing import Any
+from itertools import groupby, islice
+from operator import attrgetter
+from typing import Any, NamedTuple
 
-from shopguide.catalogue import NO_PRODUCT, Card, Catalogue
+from shopguide._core import Card, rows_of
+from shopguide.catalogue import NO_PRODUCT, Catalogue
 from shopguide.chance import number, seed_of
-from shopguide.columns import Ragged
 from shopguide.lists import EXPLORED, PINNED
 from shopguide.picks import InForce
 from shopguide.records import SIMILAR, TRENDING, Looks
@@ -26,22 +27,31 @@ Place = tuple[Card, int, float, int]
 or a new item that is tried, that is no candidate; the tag PINNED, EXPLORED or 0."""
 
 
-class Lookers:
-    """Looks as lists, which cost Python less than arrays where single values are read."""
+class Looker(NamedTuple):
+    """A look in plain values, which cost Python less than arrays where single ones are read."""
 
-    def __init__(self, looks: Looks) -> None:
-        self.looks = looks
-        self.user, self.offset, self.about = looks.user.tolist(), looks.offset.tolist(), looks.about.tolist()
-        self.event_time, self.logged = looks.event_time.tolist(), looks.logged.tolist()
-        self.n, self.intent = looks.n.tolist(), looks.intent.tolist()
-        self.slot = [slot.decode() for slot in looks.slot.as_bytes()]
-        self.recent, self.recent_kind = _lists(looks.recent), _lists(looks.recent_kind)
-        self.bought, self.dismissed = _lists(looks.bought), _lists(looks.dismissed)
+    user: int
+    offset: int
+    event_time: float
+    logged: float
+    slot: bytes
+    about: int
+    n: int
+    intent: float
+    recent: list[int]
+    recent_kind: bytes
+    recent_time: list[float]
+    here: bytes
+    bought: list[int]
+    dismissed: list[int]
+    explored: list[int]
 
 
-def _lists(column: Ragged[Any]) -> list[list[int]]:
-    values = column.values.tolist()
-    return [values[begin:end] for begin, end in pairwise(column.starts.tolist())]
+_COLUMNS = attrgetter(*Looker._fields)
+
+
+def lookers(looks: Looks) -> list[Looker]:
+    return rows_of(_COLUMNS(looks), Looker._make)
 
 
 class Policy:
@@ -52,27 +62,25 @@ class Policy:
         self._gap = session_gap
         self._catalogue = catalogue
 
-    def choose(
-        self, lookers: Lookers, look: int, items: Sequence[int], scores: Sequence[float], rows: range
-    ) -> list[Place]:
+    def choose(self, looker: Looker, items: Sequence[int], scores: Sequence[float], rows: range) -> list[Place]:
         """The list of a look in its slot, best first, from ``rows`` of candidates; no item twice, and no longer than
         the look says. An item without a name, or with one that another item has too, cannot be shown."""
-        n, slot, now, cards = lookers.n[look], lookers.slot[look], lookers.event_time[look], self._catalogue.cards
+        n, slot, now, cards = looker.n, looker.slot.decode(), looker.event_time, self._catalogue.cards
         best = sorted(rows, key=scores.__getitem__, reverse=True)
         if self._settings.policy == "off":
             return [(card, row, 1.0, 0) for row in best if (card := cards[items[row]]).name is not None][:n]
         rules, entries = self._settings.slots.get(slot, self._settings), self._catalogue.picks
-        hidden = _hidden(rules, lookers, look)
+        hidden = _hidden(rules, looker)
         places: Iterable[Place] = (
             (card, row, 1.0, 0)
             for row in best
             if (item := items[row]) not in hidden and (card := cards[item]).offered is not None
         )
-        limits = _Limits(rules, n, self._tired_of(rules, lookers.recent[look]))
-        picks = entries.in_force(slot, now, segments(lookers.looks, look, self._gap)) if entries else _NO_PICKS
+        limits = _Limits(rules, n, self._tired_of(rules, looker.recent))
+        picks = entries.in_force(slot, now, segments(looker, self._gap)) if entries else _NO_PICKS
         if any(picks) or rules.age_half_life is not None:
             places = self._weighed(rules, now, picks, places, scores)
-        explored = lookers.looks.explored[look].tolist() if rules.explore else []
+        explored = looker.explored if rules.explore else []
         if not (limits or picks.items or explored):
             return list(islice(places, n))
         row_of = {items[row]: row for row in rows}
@@ -83,7 +91,7 @@ class Policy:
         if explored:
             known = hidden.union(place[0].item for place in (*pins.values(), *others))
             new = self._new((item for item in explored if item not in known), picks, row_of)
-            free = [at for at in places_of_new(rules.explore, n, lookers.user[look], now) if at not in pins]
+            free = [at for at in places_of_new(rules.explore, n, looker.user, now) if at not in pins]
             pins |= dict(zip(free, filter(limits.take, new), strict=False))
         return list(_placed(pins, iter(others), n))
 
@@ -204,22 +212,20 @@ def _in_range(prices: tuple[float | None, float | None], price: float | None) ->
     return price is None or ((least is None or price >= least) and (most is None or price <= most))
 
 
-def segments(looks: Looks, look: int, gap: float) -> frozenset[str]:
+def segments(looker: Looker, gap: float) -> frozenset[str]:
     """Those of shopguide.picks that the user belongs to. ``gap``: seconds without an event that end a visit."""
-    times = looks.recent_time[look]
-    away = len(times) > 0 and float(looks.event_time[look]) - float(times[0]) > gap
-    returning = away or bool((looks.here[look] == 0).any())
-    return frozenset({"returning" if returning else "new", *(("buyers",) if len(looks.bought[look]) else ())})
+    away = looker.recent_time and looker.event_time - looker.recent_time[0] > gap
+    returning = away or 0 in looker.here
+    return frozenset({"returning" if returning else "new", *(("buyers",) if looker.bought else ())})
 
 
-def _hidden(rules: PolicySettings, lookers: Lookers, look: int) -> set[int]:
+def _hidden(rules: PolicySettings, looker: Looker) -> set[int]:
     """Items that the user's own doings keep out of the list, pins too."""
-    hidden = set(lookers.dismissed[look])
+    hidden = set(looker.dismissed)
     if rules.bought == "drop":
-        hidden.update(lookers.bought[look])
-    recent = lookers.recent[look]
+        hidden.update(looker.bought)
     if rules.seen == "drop":
-        hidden.update(recent)
-    elif rules.current == "drop" and recent and lookers.looks.here[look][0]:
-        hidden.add(recent[0])
+        hidden.update(looker.recent)
+    elif rules.current == "drop" and looker.recent and looker.here[0]:
+        hidden.add(looker.recent[0])
     return hidden

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
-from functools import partial
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import msgpack
@@ -13,13 +12,15 @@ from numpy.typing import NDArray
 
 from shopguide import lists
 from shopguide._core import Parts
-from shopguide.catalogue import Catalogue
+from shopguide.catalogue import Catalogue, as_json
 from shopguide.context import is_segment, said_of
-from shopguide.rank.interests import Interests
-from shopguide.rank.policy import Lookers, Place, Policy
-from shopguide.rank.reasons import NAMED_SHARE, OPENINGS, PIECES, REASONS, UNNAMED_JSON, parts_for, told
-from shopguide.records import Batch, Slate
+from shopguide.rank.interests import PROFILE, Interests
+from shopguide.rank.policy import Looker, Policy, lookers
+from shopguide.rank.reasons import parts_for, telling
+from shopguide.records import SIGNALS, Batch, Candidates, Slate
 from shopguide.settings import Settings
+
+SEGMENT, WELCOME = map(SIGNALS.index, ("segment", "welcome"))  # signals whose causes are not items but segments, rules
 
 
 class _Listed(NamedTuple):
@@ -28,7 +29,7 @@ class _Listed(NamedTuple):
     item: list[int]
     score: list[float]
     parts: Parts
-    said: Callable[[int], str]  # a cause that is no item, in words; empty: it is one
+    others: dict[int, bytes]  # causes that are no items
 
 
 class Ranker:
@@ -38,7 +39,7 @@ class Ranker:
         self.catalogue = Catalogue()
         self._interests = Interests(self.catalogue)
         self._policy = Policy(settings.rank, self.catalogue, settings.learn.session_gap)
-        self._min_shoppers = settings.rank.min_shoppers
+        self._telling = telling(settings.rank.min_shoppers)
         self._welcome = [rule.because for rule in settings.score.rules]
         self._packer = msgpack.Packer()
 
@@ -53,14 +54,15 @@ class Ranker:
 
     def packed(self, slate: Slate) -> list[bytes]:
         """The same, each packed (:mod:`shopguide.lists`) and ready to push."""
-        candidates, looks = slate.candidates, range(len(slate.looks))
-        interests, look_of = self._interests.of(candidates), candidates.look.tolist()
-        parts = parts_for(candidates, self._min_shoppers, interests)
-        said = partial(self._said, interests)
-        listed = _Listed(candidates.item.tolist(), candidates.score.tolist(), parts, said)
-        lookers = Lookers(slate.looks)
-        bounds = [bisect_left(look_of, look) for look in (*looks, len(looks))]
-        return [self._list(slate, lookers, look, listed, range(bounds[look], bounds[look + 1])) for look in looks]
+        candidates, looks = slate.candidates, lookers(slate.looks)
+        others, look_of = self._others(candidates), candidates.look.tolist()
+        listed = _Listed(
+            candidates.item.tolist(), candidates.score.tolist(), parts_for(candidates, self._telling, others), others
+        )
+        bounds = [bisect_left(look_of, look) for look in range(len(looks) + 1)]
+        return [
+            self._list(slate, look, listed, range(*rows)) for look, rows in zip(looks, pairwise(bounds), strict=True)
+        ]
 
     def dump(self) -> dict[str, NDArray[Any]]:
         return dict(self.catalogue.dump())
@@ -68,37 +70,29 @@ class Ranker:
     def load(self, state: dict[str, NDArray[Any]]) -> None:
         self.catalogue.load(state)
 
-    def _list(self, slate: Slate, lookers: Lookers, look: int, listed: _Listed, rows: range) -> bytes:
-        about, did = lookers.about[look], dict(zip(lookers.recent[look], lookers.recent_kind[look], strict=True))
-        causes, as_causes = told(self.catalogue, listed.parts.causes(rows.start, rows.stop), did, listed.said)
+    def _list(self, slate: Slate, look: Looker, listed: _Listed, rows: range) -> bytes:
+        places = self._policy.choose(look, listed.item, listed.score, rows)
+        scores = [listed.score[row] * factor if row >= 0 else 0.0 for _, row, factor, _ in places]
+        did = dict(zip(look.recent, look.recent_kind, strict=True))
         said = {
-            "user": lookers.user[look],
+            "user": look.user,
             "partition": slate.partition,
-            "offset": lookers.offset[look],
-            "slot": lookers.slot[look],
-            "about": (self.catalogue.name(about) or "") if about else "",
-            "intent": round(lookers.intent[look], 4),
-            "times": {"event": lookers.event_time[look], "logged": lookers.logged[look], "scored": slate.scored},
-            "causes": orjson.dumps(causes),
-            **_items(self._policy.choose(lookers, look, listed.item, listed.score, rows), listed, as_causes),
+            "offset": look.offset,
+            "slot": look.slot.decode(),
+            "about": (self.catalogue.name(look.about) or "") if look.about else "",
+            "intent": round(look.intent, 4),
+            "times": {"event": look.event_time, "logged": look.logged, "scored": slate.scored},
+            **listed.parts.listed(
+                rows.start, rows.stop, places, orjson.dumps(scores), did, self.catalogue.cards, listed.others
+            ),
         }
         return self._packer.pack(said)  # type: ignore[no-any-return]
 
-    def _said(self, interests: Mapping[int, str], cause: int) -> str:
-        """A cause that is no item, in words; empty: it is one."""
-        return said_of(cause, self._welcome) if is_segment(cause) else interests.get(cause, "")
-
-
-def _items(places: list[Place], listed: _Listed, causes: dict[int, tuple[bytes, ...]]) -> dict[str, Any]:
-    """What a packed list has of its items."""
-    if not places:
-        return {"items": [], "json": [], "why": [b""] * 6}
-    cards, rows, factors, tags = zip(*places, strict=True)
-    scores = [listed.score[row] * factor if row >= 0 else 0.0 for row, factor in zip(rows, factors, strict=True)]
-    numbers, tags = orjson.dumps(scores)[1:-1].split(b","), bytes(tags)
-    words = (PIECES, UNNAMED_JSON, OPENINGS)
-    return {
-        "items": [card.name for card in cards],
-        "json": listed.parts.items(cards, numbers, rows, tags, causes, *words, REASONS, NAMED_SHARE),
-        "why": [tags, *listed.parts.packed(rows, factors)],
-    }
+    def _others(self, candidates: Candidates) -> dict[int, bytes]:
+        """Causes that are no items, in words, as JSON."""
+        signals = candidates.signal.values.tobytes()
+        said = self._interests.of(candidates) if PROFILE in signals else {}
+        if SEGMENT in signals or WELCOME in signals:
+            causes = filter(is_segment, candidates.because.values.tolist())
+            said |= {cause: text for cause in causes if (text := said_of(cause, self._welcome))}
+        return {cause: as_json(text) for cause, text in said.items()}

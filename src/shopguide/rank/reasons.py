@@ -6,14 +6,14 @@ asks (:func:`explain`), which needs nothing but the list.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator
 from string import Formatter
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from shopguide._core import Parts
-from shopguide.catalogue import Catalogue, as_json
+from shopguide._core import Parts, Telling
+from shopguide.catalogue import as_json
 from shopguide.rank.interests import PROFILE
 from shopguide.records import BASE, SIGNALS, SIMILAR, TRENDING, Candidates, Kind
 
@@ -86,12 +86,11 @@ UNNAMED = {
 # The same where there is nothing to name.
 CAUSELESS = {"content": "fits your interests", "profile": "fits what you like"}
 
-_VIEW = int(Kind.VIEW)
-_DID_JSON = {
-    kind: (*(as_json(part) for part in did.split("{}")), as_json(did.format("it"))) for kind, did in _DID.items()
-}
+_DID_JSON = tuple(
+    (*(as_json(part) for part in did.split("{}")), as_json(did.format("it")))
+    for did in (_DID.get(kind, _DID[Kind.VIEW]) for kind in range(256))
+)
 NOTHING = Cause.of("", "", Kind.VIEW)
-_MAY_BE_UNNAMED = np.isin(SIGNALS, list(UNNAMED))
 
 
 def words(signal: str, cause: Cause, shared: int) -> str:
@@ -101,11 +100,10 @@ def words(signal: str, cause: Cause, shared: int) -> str:
 
 
 _WITHOUT_CAUSE = [words(name, NOTHING, 0) for name in SIGNALS]
-_SAME_WORDS = np.array([_WITHOUT_CAUSE.index(text) for text in _WITHOUT_CAUSE], np.uint8)
 
 
 def _pieces(text: str) -> Iterator[bytes | int]:
-    """A reason as JSON up to its share, with numbers in the places of what its cause has: see :func:`told`."""
+    """A reason as JSON up to its share, with numbers in the places of what its cause has: see :class:`Telling`."""
     for literal, name, _, _ in Formatter().parse('{{"text":"' + text + '","because":"{name}","share":'):
         if literal:
             yield literal.encode()
@@ -120,37 +118,29 @@ _PICK, _NEW = (b'{"text":"%b","because":"","share":0.0}' % as_json(str(part["tex
 OPENINGS = (b',"reasons":[', b',"reasons":[' + _PICK, b',"explored":true,"reasons":[' + _NEW)
 
 
-def parts_for(candidates: Candidates, min_shoppers: int, interests: Mapping[int, str]) -> Parts:
-    """The parts of candidates' scores, each candidate's largest first. Where fewer than ``min_shoppers`` distinct ones
-    are behind a pair of items, it is not said which other one it was; nor which interest, where it has no words among
-    ``interests``."""
+def telling(min_shoppers: int) -> Telling:
+    """How reasons are told, as JSON. Where fewer than ``min_shoppers`` distinct ones are behind a pair of items, it is
+    not said which other one it was."""
+    return Telling(
+        PIECES,
+        UNNAMED_JSON,
+        OPENINGS,
+        _DID_JSON,
+        may_be_unnamed=[name in UNNAMED for name in SIGNALS],
+        same_words=[_WITHOUT_CAUSE.index(text) for text in _WITHOUT_CAUSE],
+        most=REASONS,
+        least=NAMED_SHARE,
+        fewest=min_shoppers,
+    )
+
+
+def parts_for(candidates: Candidates, how: Telling, interests: Container[int]) -> Parts:
+    """The parts of candidates' scores; it is not said of an interest which one it is, where it is not among these."""
     signal, because = candidates.signal.values, candidates.because.values
     if PROFILE in signal.tobytes():
-        fits = signal == PROFILE
-        known = np.isin(because, np.fromiter(interests, np.uint64, len(interests)))
-        because = np.where(fits & ~known, np.uint64(0), because)
-    columns = (candidates.signal.starts, signal, because, candidates.amount.values, candidates.shared.values)
-    return Parts(*columns, min_shoppers, _MAY_BE_UNNAMED, _SAME_WORDS)
-
-
-def told(
-    catalogue: Catalogue, keys: list[int], did: Mapping[int, int], said: Callable[[int], str]
-) -> tuple[list[tuple[int, str, str, int]], dict[int, tuple[bytes, ...]]]:
-    """Of what speaks for the items of a list: key, id and title of each item, and the strongest kind of event with it,
-    which ``did`` has; of what is no item key and words, without an id, as ``said`` has them. And by its key each cause
-    as JSON: the members of :class:`Cause`."""
-    causes: list[tuple[int, str, str, int]] = []
-    as_causes: dict[int, tuple[bytes, ...]] = {}
-    for key in keys:
-        if text := said(key):
-            name, title, kind, (name_, title_) = "", text, _VIEW, (b"", as_json(text))
-        else:
-            card = catalogue.cards[key]
-            name, title, kind, (name_, title_) = card.name or "", card.title, did.get(key, _VIEW), card.said
-        begin, end, did_it = _DID_JSON.get(kind) or _DID_JSON[_VIEW]
-        causes.append((key, name, title, kind))
-        as_causes[key] = (name_, title_, begin + title_ + end, did_it)
-    return causes, as_causes
+        known = [cause in interests for cause in because.tolist()]
+        because = np.where((signal != PROFILE) | known, because, np.uint64(0))
+    return Parts(candidates.signal.starts, signal, because, candidates.amount.values, candidates.shared.values, how)
 
 
 def explain(recommendation: dict[str, Any], item: str) -> dict[str, Any] | None:
