@@ -86,7 +86,7 @@ class Featurizer:
     def profile_of(self, user: int) -> Profile:
         """What was imported of a user."""
         for part in self._parts.values():
-            if profile := part.shoppers.profiles.of(user):
+            if profile := part.shoppers.profiles.by_user.get(user):
                 return profile
         return NOTHING
 
