@@ -41,7 +41,8 @@ class Workers(LocalRunner):
     def kill(self, task: Task) -> None:
         lost, task.component = list(task.inbox), self._component(task)
         task.inbox.clear()
-        self._waiting = type(self._waiting)(t for t in self._waiting if t is not task)
+        for _ in lost:
+            self._waiting.remove(task)
         if task in self.spouts:
             self._trees.clear()
             task.pending = 0

@@ -155,8 +155,9 @@ class Part:
             self.counts[_NAMES[kind]] += kinds.count(kind)
         lessons = self.shoppers.learn(events)
         self.newest = max(self.newest, latest)
-        if self._retention.limited:
-            self._horizon.note(tick, last, latest)
+        if not self._retention.limited:
+            return lessons
+        self._horizon.note(tick, last, latest)
         if self._retention.tick(last, self.newest) != tick:
             bounds = self._retention.bounds(last, self.newest)
             self.kept_from = max(self.kept_from, self._horizon.move(bounds))

@@ -84,7 +84,7 @@ class LocalRunner:
         if not self._waiting:
             self._tick()
         if self._waiting and not self._shuffled:
-            self._run(self._waiting.popleft())
+            self._run(self._take())
             return True
         spouts = [t for t in self.spouts if t.pending < self._pending]
         if self._shuffled and spouts and self._random.random() < 0.25:
@@ -138,6 +138,7 @@ class LocalRunner:
         self._ids = 0
         self._acked = 0
         self._waiting: deque[Task] = deque()
+        self._take = self._draw if self._shuffled else self._waiting.popleft
         self._trees: dict[str, Tree | None] = {}  # of the tuples that bolts have not acked
         specs = self._topology.specs
         self._tasks: list[Task] = []
@@ -189,9 +190,8 @@ class LocalRunner:
                 )
         return subscribers
 
-    def _take(self) -> Task:
-        if self._shuffled:
-            self._waiting.rotate(-self._random.randrange(len(self._waiting)))
+    def _draw(self) -> Task:
+        self._waiting.rotate(-self._random.randrange(len(self._waiting)))
         return self._waiting.popleft()
 
     def _next(self, task: Task) -> bool:
