@@ -41,13 +41,14 @@ class Workers(LocalRunner):
     def kill(self, task: Task) -> None:
         lost, task.component = list(task.inbox), self._component(task)
         task.inbox.clear()
-        self._waiting = type(self._waiting)(t for t in self._waiting if t is not task)
-        for message in lost:
-            if "id" in message and "comp" in message:
-                self._fail(task, message)
+        for _ in lost:
+            self._waiting.remove(task)
         if task in self.spouts:
             self._trees.clear()
             task.pending = 0
+        else:
+            for tup in lost:
+                self._fail(tup)
         self.set_up(task)
 
     def task(self, name: str, chance: Random) -> Task:

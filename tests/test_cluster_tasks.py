@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -53,7 +52,7 @@ def restored_logging() -> Iterator[None]:
 
 def task(component: Any, state: Path, number: int, send: Any = lambda message: None) -> Any:
     found = component(None, None, rdb_signal=None, serializer="msgpack")
-    found.serializer = MemorySerializer(deque(), send)
+    found.serializer = MemorySerializer(send)
     context = {"taskid": number, "componentid": TASKS[str(number)], "task->component": TASKS}
     conf = {deployment.STATE: str(state)}
     found._setup_component(conf, context)

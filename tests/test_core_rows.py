@@ -10,7 +10,7 @@ import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shopguide._core import Table, bytes_of, columns_of, doubles_of, gather, is_text, judge, keys_of, look_up
+from shopguide._core import Table, ValueRows, bytes_of, columns_of, doubles_of, gather, is_text, judge, keys_of, look_up
 from shopguide.keys import own_event_key
 
 NAMES = st.sampled_from(["user", "item", "kind", "odd", "more"])
@@ -143,3 +143,24 @@ def test_columns_of_rows_take_what_fits_and_nothing_else() -> None:
     for wrong in (256, -1, "x"):
         with pytest.raises((OverflowError, ValueError)):
             columns_of([{"n": wrong}], types, {}, lambda *of: of)
+
+
+@given(st.lists(st.lists(st.integers(0, 2**32 - 1), max_size=4), max_size=5), st.sampled_from(["u1", "<u4", "<f8"]))
+def test_rows_of_values_are_slices(rows: list[list[int]], dtype: str) -> None:
+    arrays = [np.array(row).astype(dtype) for row in rows]
+    starts = np.cumsum([0, *map(len, rows)]).astype(np.uint32)
+    unaligned = np.frombuffer(b"." + starts.tobytes(), np.uint32, offset=1)
+    for given_starts in (starts, unaligned):
+        column = ValueRows(given_starts, np.concatenate([np.empty(0, dtype), *arrays]).astype(dtype))
+        assert len(column) == len(rows) and column.as_bytes() == [array.tobytes() for array in arrays]
+        for row, array in enumerate(arrays):
+            assert column[row].dtype == array.dtype and column[row].tolist() == array.tolist()
+        for wrong in (-1, len(rows)):
+            with pytest.raises(IndexError):
+                column[wrong]
+
+
+@pytest.mark.parametrize("starts", [[0, 3], [0, 2, 1], [0, 2**32 - 1]])
+def test_starts_that_do_not_fit_the_values_give_no_bytes(starts: list[int]) -> None:
+    with pytest.raises(ValueError, match="of 2 values"):
+        ValueRows(np.array(starts, np.uint32), np.zeros(2, np.uint8)).as_bytes()

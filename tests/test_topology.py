@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import deque
-from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
@@ -26,7 +24,6 @@ from shopguide.records import Events, Kind, Names, Ragged
 from shopguide.settings import load
 from shopguide.state import StateDir
 from shopguide.storm import deployment
-from shopguide.storm import runner as runner_module
 from shopguide.storm import stage as stage_module
 from shopguide.storm.bolts import CleanBolt, FeaturizeBolt, PushBolt, RankBolt, RejectBolt, RelayBolt, ScoreBolt
 from shopguide.storm.runner import LocalRunner, MemorySerializer
@@ -147,6 +144,7 @@ def run(
     batch: int,
     partitions: int = 4,
     afterwards: Events | None = None,
+    runner: type[LocalRunner] = LocalRunner,
 ) -> LocalRunner:
     """``afterwards``: rows that come when all the others are learned."""
     log = Log(path / "log", partitions)
@@ -157,15 +155,15 @@ def run(
         deployment.LOG: log,
         deployment.PARTS: {},
     }
-    runner = LocalRunner(wired, lambda: conf, seed=seed, pending=5)
-    runner.drain()
+    running = runner(wired, lambda: conf, seed=seed, pending=5)
+    running.drain()
     if afterwards is not None:
         fill(log, afterwards)
-        runner.drain()
-    runner.close()
+        running.drain()
+    running.close()
     log.close()
-    assert all(t.pending == 0 for t in runner.spouts)
-    return runner
+    assert all(t.pending == 0 for t in running.spouts)
+    return running
 
 
 def by_definition(events: Events) -> str:
@@ -347,26 +345,22 @@ def one_by_one(path: Path) -> list[int]:
     return found
 
 
-class Wire(MemorySerializer):
-    """Messages as they go over the pipe on a cluster: what MessagePack cannot say is an error here, and lost there."""
+class Piped(LocalRunner):
+    """What is emitted goes over a pipe: what MessagePack cannot say is an error here, and lost on a cluster."""
 
-    def __init__(self, inbox: deque[Any], send: Callable[[dict[str, Any]], None]) -> None:
-        super().__init__(inbox, send)
-        self.send_message = lambda message: send(msgpack.unpackb(msgpack.packb(message)))
-
-    def read_message(self) -> Any:
-        return msgpack.unpackb(msgpack.packb(super().read_message()))
+    def _send(self, task: Any, stream: str, values: list[Any], tree: Any) -> None:
+        super()._send(task, stream, msgpack.unpackb(msgpack.packb(values)), tree)
 
 
 def test_everything_that_is_emitted_goes_over_the_pipe_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner_module, "MemorySerializer", Wire)
     events, done = with_logins(2)
     events.kind[7::20] = Kind.MALFORMED
     done.kind[7::20] = Kind.MALFORMED
-    got = run(tmp_path / "one", events, topology(2, 2), None, 7)
     want = run(tmp_path / "other", done, Recommend, None, 64)
+    monkeypatch.setattr(MemorySerializer, "in_memory", False)
+    got = run(tmp_path / "one", events, topology(2, 2), None, 7, runner=Piped)
     assert got.stages()["score-0"].checksum() == want.stages()["score-0"].checksum()
 
 

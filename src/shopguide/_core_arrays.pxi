@@ -1,4 +1,4 @@
-from cpython.bytes cimport PyBytes_AsString
+from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize
 from libc.string cimport memcpy
 
 cnp.import_array()
@@ -29,6 +29,42 @@ cdef inline object _column_of(object values, int type):
 
 cdef inline Py_ssize_t _length(object array):
     return cnp.PyArray_SIZE(<cnp.ndarray>array)
+
+
+cdef class ValueRows:
+    """Rows of any number of values: row r is ``values[starts[r]:starts[r + 1]]``, starts uint32[n + 1]."""
+
+    cdef readonly object starts, values
+
+    @classmethod
+    def __class_getitem__(cls, kind):
+        return cls
+
+    def __init__(self, starts not None, values not None):
+        self.starts, self.values = _column_of(starts, cnp.NPY_UINT32), values
+
+    def __len__(self):
+        return _length(self.starts) - 1
+
+    def __getitem__(self, Py_ssize_t row):
+        """Raises IndexError where there is no such row; none is counted from the end."""
+        if not 0 <= row < _length(self.starts) - 1:
+            raise IndexError(f"there is no row {row}")
+        cdef const uint32_t *s = <const uint32_t *>_data(self.starts)
+        return self.values[s[row] : s[row + 1]]
+
+    def as_bytes(self):
+        """Each row's bytes. Raises ValueError where the starts do not fit the values."""
+        values = _column_of(self.values, cnp.PyArray_TYPE(<cnp.ndarray>self.values))
+        cdef const uint32_t *s = <const uint32_t *>_data(self.starts)
+        cdef const char *raw = <const char *>_data(values)
+        cdef Py_ssize_t row, size = cnp.PyArray_ITEMSIZE(<cnp.ndarray>values)
+        cdef list found = []
+        for row in range(_length(self.starts) - 1):
+            if not s[row] <= s[row + 1] <= _length(values):
+                raise ValueError(f"row {row} is {s[row]}..{s[row + 1]} of {_length(values)} values")
+            found.append(PyBytes_FromStringAndSize(raw + s[row] * size, (s[row + 1] - s[row]) * size))
+        return found
 
 
 def columns_of(list rows not None, dict types not None, dict given not None, ragged not None):

@@ -1,4 +1,3 @@
-from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize
 from libc.string cimport memcpy, memmove, memset
 
 

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import accumulate, pairwise
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from itertools import accumulate
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from shopguide._core import columns_of
+from shopguide._core import ValueRows, columns_of
 from shopguide.errors import PackingError
 
 T = TypeVar("T", bound=np.generic)
 TableT = TypeVar("TableT", bound="Table")
 
 
-class Ragged(Generic[T]):
+class Ragged(ValueRows[T]):
     """A column with any number of values a row: row r is ``values[starts[r]:starts[r + 1]]``."""
 
-    __slots__ = ("starts", "values")
-
-    def __init__(self, starts: NDArray[np.uint32], values: NDArray[T]) -> None:
-        self.starts = starts
-        self.values = values
+    __slots__ = ()
 
     @classmethod
     def of(cls, rows: Iterable[Sequence[Any] | NDArray[T]], dtype: str) -> Ragged[Any]:
@@ -49,22 +45,11 @@ class Ragged(Generic[T]):
     def empty(cls, rows: int, dtype: str) -> Ragged[Any]:
         return cls(np.zeros(rows + 1, np.uint32), np.empty(0, dtype))
 
-    def __len__(self) -> int:
-        return len(self.starts) - 1
-
-    def __getitem__(self, row: int) -> NDArray[T]:
-        return self.values[self.starts[row] : self.starts[row + 1]]
-
     def __iter__(self) -> Iterator[NDArray[T]]:
         return (self[row] for row in range(len(self)))
 
     def bytes_at(self, row: int) -> bytes:
         return self[row].tobytes()
-
-    def as_bytes(self) -> list[bytes]:
-        """Each row's bytes."""
-        raw, ends = self.values.tobytes(), (self.starts * self.values.itemsize).tolist()
-        return [raw[begin:end] for begin, end in pairwise(ends)]
 
     def take(self, rows: NDArray[Any]) -> Ragged[T]:
         """The given rows (boolean mask or indices), in that order."""

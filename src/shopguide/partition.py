@@ -91,6 +91,8 @@ class Partition:
 
     def read(self, number: int, offset: int, limit: int) -> Batch | None:
         """See :meth:`shopguide.log.Log.read`."""
+        if offset >= self.end and not self._readonly:
+            return None
         with self._lock:
             if self._readonly:
                 self._follow()

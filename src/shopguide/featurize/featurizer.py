@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from shopguide.errors import CoreError, StateError
 from shopguide.featurize.looks import Watches
 from shopguide.featurize.part import Part
+from shopguide.featurize.shoppers import Shoppers
 from shopguide.frontier import Frontier
 from shopguide.profile import NOTHING, Profile
 from shopguide.records import Batch, Events, Kind, Lessons, Looks, Update
@@ -26,7 +27,7 @@ class Featurizer:
         self._settings = settings
         self._parts: dict[int, Part] = {}
         by_session = settings.learn.unit == "session"
-        self._watches = Watches(lambda user: self._of(user).shoppers, self.profile_of, settings.rank.n, by_session)
+        self._watches = Watches(self._of, self.profile_of, settings.rank.n, by_session)
         self.frontier = Frontier()
 
     @property
@@ -74,11 +75,11 @@ class Featurizer:
 
     def events_of(self, user: int) -> dict[str, NDArray[Any]]:
         """All kept events of a user, in order."""
-        return self._of(user).shoppers.events(user)
+        return self._of(user).events(user)
 
     def queries_of(self, user: int) -> dict[int, str]:
         """What a user's searches are for, by the key that stands as the item of such an event."""
-        shoppers = self._of(user).shoppers
+        shoppers = self._of(user)
         events = shoppers.events(user)
         keys: list[int] = events["item"][events["kind"] == Kind.SEARCH].tolist()
         return {key: shoppers.queries.text(key) for key in keys}
@@ -86,13 +87,13 @@ class Featurizer:
     def profile_of(self, user: int) -> Profile:
         """What was imported of a user."""
         for part in self._parts.values():
-            if profile := part.shoppers.profiles.of(user):
+            if profile := part.shoppers.profiles.by_user.get(user):
                 return profile
         return NOTHING
 
     def past_of(self, user: int) -> bytes:
         """What trained profiles in force need of a user, packed (:class:`shopguide.tastes.Past`); empty: none are."""
-        return self._of(user).shoppers.past(user)
+        return self._of(user).past(user)
 
     def users(self) -> set[int]:
         """The keys of all of whom there are events."""
@@ -175,9 +176,9 @@ class Featurizer:
             self._parts[number] = Part(self._settings)
         return self._parts[number]
 
-    def _of(self, user: int) -> Part:
-        """The part that knows the user; any, where none does."""
+    def _of(self, user: int) -> Shoppers:
+        """Those among whom the user is; any, where nobody knows the user."""
         for part in self._parts.values():
             if user in part.shoppers.kept:
-                return part
-        return next(iter(self._parts.values())) if self._parts else Part(self._settings)
+                return part.shoppers
+        return (next(iter(self._parts.values())) if self._parts else Part(self._settings)).shoppers

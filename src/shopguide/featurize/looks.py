@@ -91,7 +91,7 @@ class Watches:
                 asked[int(events.user[row]), slot if slot in (SIMILAR, TRENDING) else b""] = row
         if self._watches:
             for row, user in self._concerned(batch):
-                if self._watches[user].expires > events.arrived[row]:
+                if self._watches[user].expires > events.arrived.item(row):
                     asked[user, b""] = max(row, asked.get((user, b""), -1))
         return self._looks([self._wanted(events, row, user, slot) for (user, slot), row in asked.items()])
 
@@ -149,9 +149,9 @@ class Watches:
         """What a row that asks says of its look; with ``about`` where the answer is for no user."""
         asked = {
             "user": user,
-            "offset": int(events.offset[row]),
-            "event_time": float(events.time[row]),
-            "logged": float(events.arrived[row]),
+            "offset": events.offset.item(row),
+            "event_time": events.time.item(row),
+            "logged": events.arrived.item(row),
         }
         if not slot:
             watch = self._watches.get(user) or self._watch_of(-1, events, row)

@@ -66,13 +66,14 @@ class Part:
         events = batch.events
         if new > batch.first:
             events = events.view(int(np.searchsorted(events.offset, new)), len(events))
-        turns = [row for row in self._retention.turns(events, self.newest) if row + 1 < len(events)]
         lessons: list[Lessons] = []
         start, first = 0, new
-        for stop in [*(row + 1 for row in turns), len(events)]:
-            last = int(events.offset[stop]) - 1 if stop < len(events) else batch.last
-            lessons += self._learn(events.view(start, stop), first, last)
-            start, first = stop, last + 1
+        for row in self._retention.turns(events, self.newest):
+            if (stop := row + 1) < len(events):
+                last = int(events.offset[stop]) - 1
+                lessons += self._learn(events.view(start, stop), first, last)
+                start, first = stop, last + 1
+        lessons += self._learn(events.view(start, len(events)) if start else events, first, batch.last)
         self._given.append(Given(new, batch.last, Lessons.join(lessons)))
         if self.shoppers.relayed:
             rows = Events.join([self._relays.rows, *self.shoppers.relayed])
@@ -96,9 +97,9 @@ class Part:
 
     def relays(self, first: int, last: int) -> Relays:
         """What the rows first..last caused in other partitions."""
+        if not len(self._relays.rows):
+            return self._relays
         relays = self._relays.beginning(first)
-        if not len(relays.rows):
-            return relays
         return Relays(relays.rows.take(relays.rows.offset <= last), relays.before)
 
     def dump(self, taken: int) -> dict[str, NDArray[Any]]:
@@ -154,8 +155,9 @@ class Part:
             self.counts[_NAMES[kind]] += kinds.count(kind)
         lessons = self.shoppers.learn(events)
         self.newest = max(self.newest, latest)
-        if self._retention.limited:
-            self._horizon.note(tick, last, latest)
+        if not self._retention.limited:
+            return lessons
+        self._horizon.note(tick, last, latest)
         if self._retention.tick(last, self.newest) != tick:
             bounds = self._retention.bounds(last, self.newest)
             self.kept_from = max(self.kept_from, self._horizon.move(bounds))

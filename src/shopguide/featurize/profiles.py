@@ -12,31 +12,31 @@ from shopguide.records import Events, Kind
 
 class Profiles:
     def __init__(self) -> None:
-        self._profiles: dict[int, Profile] = {}
+        self.by_user: dict[int, Profile] = {}
 
     @property
     def users(self) -> NDArray[np.uint64]:
         """Who has one."""
-        return np.fromiter(self._profiles, np.uint64, len(self._profiles))
+        return np.fromiter(self.by_user, np.uint64, len(self.by_user))
 
     def of(self, user: int) -> Profile:
-        return self._profiles.get(user, NOTHING)
+        return self.by_user.get(user, NOTHING)
 
     def learn(self, events: Events) -> None:
         """What PROFILE rows say, in order."""
         for row in np.flatnonzero(events.kind == Kind.PROFILE).tolist() if Kind.PROFILE in events.kinds else ():
             user = int(events.user[row])
-            self._profiles[user] = self.of(user).told(events.details(row))
+            self.by_user[user] = self.of(user).told(events.details(row))
 
     def pop(self, user: int) -> Profile:
         """The profile of a user who has none any more."""
-        return self._profiles.pop(user, NOTHING)
+        return self.by_user.pop(user, NOTHING)
 
     def dump(self) -> NDArray[np.uint8]:
-        said = [(user, one.attributes, one.interests) for user, one in self._profiles.items()]
+        said = [(user, one.attributes, one.interests) for user, one in self.by_user.items()]
         return np.frombuffer(msgpack.packb(said), np.uint8)
 
     def load(self, state: NDArray[np.uint8]) -> None:
         """Raises ValueError or TypeError for what is no state."""
         said = msgpack.unpackb(state.tobytes(), strict_map_key=True)
-        self._profiles = {user: Profile(attributes, tuple(interests)) for user, attributes, interests in said}
+        self.by_user = {user: Profile(attributes, tuple(interests)) for user, attributes, interests in said}

@@ -63,7 +63,7 @@ class Shoppers:
         if Kind.SEARCH in kinds:
             events = self.queries.keyed(events)
         if kinds <= _PLAIN and not len(self.accounts.visitors):
-            return [self._observe(events)]
+            return [self._observe(events, kinds)]
         lessons: list[Lessons] = []
         while len(events):
             accounts, start = self.accounts.visitors, 0
@@ -145,9 +145,11 @@ class Shoppers:
     def _take_in(self, events: Events) -> Lessons:
         self.profiles.learn(events)
         self.trained.learn(events)
-        return self._observe(events if events.kinds <= _PLAIN else events.take(_KEPT[events.kind]))
+        kinds = events.kinds
+        return self._observe(events if kinds <= _PLAIN else events.take(_KEPT[events.kind]), kinds & _PLAIN)
 
-    def _observe(self, events: Events) -> Lessons:
+    def _observe(self, events: Events, kinds: frozenset[int]) -> Lessons:
+        """Rows to keep, of no other kinds than these."""
         contexts = self.contexts.of(events)
         sessions = self.kept.observe(
             events.user, events.item, events.time, events.session, events.kind, events.offset, events.event, contexts
@@ -156,7 +158,7 @@ class Shoppers:
         said = {"offset": events.offset, "sign": np.frombuffer(b"\1" * len(events), np.int8), "kind": events.kind}
         said |= {"unit": units, "user": events.user, "item": events.item, "time": events.time, "context": contexts}
         lessons = Lessons.of(said)
-        return lessons if events.kinds <= _TAUGHT else lessons.take(_LESSONS[events.kind])
+        return lessons if kinds <= _TAUGHT else lessons.take(_LESSONS[events.kind])
 
     def _single(self, events: Events, row: int) -> Lessons:
         """A row that takes something back or changes hands; one that matches nothing is a counted no-op."""

@@ -36,10 +36,10 @@ class CleanBolt(TellingBolt):
 
     def process(self, tup: Any) -> None:
         batch, rejects = clean(record_of(tup))
-        for offset, reason in zip(rejects.offset.tolist(), map(reason_word, rejects.reason), strict=True):
-            self.meter.count("events_rejected_total", label=reason)
-            self.trace(f"rejected: {reason}", batch.partition, offset=offset)
         if rejects.reason:
+            for offset, reason in zip(rejects.offset.tolist(), map(reason_word, rejects.reason), strict=True):
+                self.meter.count("events_rejected_total", label=reason)
+                self.trace(f"rejected: {reason}", batch.partition, offset=offset)
             self.emit([batch.partition, rejects.offset.tolist(), rejects.reason, rejects.raw], stream="rejected")
         if catalogue.concerns(news := self.news(batch)):
             told = catalogue.extract(news)

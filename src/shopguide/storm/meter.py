@@ -28,6 +28,8 @@ class Meter:
         self._deployment = deployment
         self._seconds, self._rows = Histogram(SECONDS), Histogram(ROWS)
         self._took: list[float] = []  # since the numbers were taken last
+        self.took = self._took.append  # of a tuple, its seconds
+        self.carried = self._rows.observe  # of a tuple, how many rows it carries into the stages
         self._counts: Counter[tuple[str, str]] = Counter()
         self._before: Counter[str] = Counter()  # what the stage had counted when it began
         self._next = 0.0
@@ -36,14 +38,6 @@ class Meter:
     def begin(self, stage: Any) -> None:
         """The stage has begun, from a snapshot maybe: what that counted was another life's."""
         self._before = stage.counts if isinstance(stage, Featurizer) else Counter()
-
-    def took(self, seconds: float) -> None:
-        """A tuple took so long."""
-        self._took.append(seconds)
-
-    def carried(self, rows: int) -> None:
-        """A tuple carried so many rows into the stages."""
-        self._rows.observe(rows)
 
     def count(self, metric: str, n: int = 1, label: str = "") -> None:
         self._counts[metric, label] += n

@@ -1,8 +1,8 @@
 """The local runner: a streamparse Topology in one process, with the real pystorm components and Storm's rules.
 
-Each task is a component whose serializer is a queue in memory: it reads the same messages and sends the same commands
-as on a cluster. Groupings, anchors, acks, fails, ticks and bounded pending are Storm's; so is a crash: a component
-that raises takes the whole worker along, which begins again from the newest snapshot.
+Each task is a component without a pipe: what it would read is handed to it, and what it would write is handed over, as
+it is. Groupings, anchors, acks, fails, ticks and bounded pending are Storm's; so is a crash: a component that raises
+takes the whole worker along, which begins again from the newest snapshot.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from pystorm.bolt import Bolt
+from pystorm.component import Tuple
 from pystorm.spout import Spout
 
 from shopguide.errors import ShopguideError
@@ -33,13 +34,12 @@ class WorkerError(ShopguideError):
 
 
 class MemorySerializer:
-    """Stands where pystorm's JSON or MessagePack serializer stands."""
+    """Stands where pystorm's JSON or MessagePack serializer stands, for what a component tells of itself."""
 
     input_stream = output_stream = None
-    in_memory = True  # what is sent need not be bytes: see shopguide.storm.carried
+    in_memory = True  # what is emitted need not be bytes: see shopguide.storm.carried
 
-    def __init__(self, inbox: deque[Any], send: Callable[[dict[str, Any]], None]) -> None:
-        self.read_message = inbox.popleft
+    def __init__(self, send: Callable[[dict[str, Any]], None]) -> None:
         self.send_message = send
 
 
@@ -49,17 +49,18 @@ class Task:
     name: str
     component_class: Any
     component: Any = None
-    inbox: deque[Any] = field(default_factory=deque)
+    inbox: deque[Any] = field(default_factory=deque)  # of a bolt tuples, of a spout calls
     pending: int = 0  # spouts: batches neither acked nor failed
 
 
 @dataclass
 class Tree:
-    """A spout's tuple and how many of its descendants are not acked."""
+    """A spout's tuple and how many of its descendants are not acked; ``over``: it is acked or has failed."""
 
     task: Task
     tup_id: str
     open: int = 0
+    over: bool = False
 
 
 class LocalRunner:
@@ -83,7 +84,7 @@ class LocalRunner:
         if not self._waiting:
             self._tick()
         if self._waiting and not self._shuffled:
-            self._run(self._waiting.popleft())
+            self._run(self._take())
             return True
         spouts = [t for t in self.spouts if t.pending < self._pending]
         if self._shuffled and spouts and self._random.random() < 0.25:
@@ -137,8 +138,8 @@ class LocalRunner:
         self._ids = 0
         self._acked = 0
         self._waiting: deque[Task] = deque()
-        self._trees: dict[int, Tree] = {}
-        self._roots: dict[str, tuple[int, ...]] = {}
+        self._take = self._draw if self._shuffled else self._waiting.popleft
+        self._trees: dict[str, Tree | None] = {}  # of the tuples that bolts have not acked
         specs = self._topology.specs
         self._tasks: list[Task] = []
         for spec in specs:
@@ -155,9 +156,13 @@ class LocalRunner:
 
     def _component(self, task: Task) -> Any:
         component = task.component_class(None, None, rdb_signal=None, serializer="msgpack")
-        component.serializer = serializer = MemorySerializer(task.inbox, self._receiver(task))
-        component.read_command = serializer.read_message  # there are no answers with task ids between the commands
-        component.send_message = serializer.send_message
+        component.serializer = MemorySerializer(partial(self._log, task))
+        if isinstance(component, Spout):
+            component._run = partial(_do_next, task.inbox)
+            component.emit = partial(self._plant, task)
+        else:
+            component.read_tuple = task.inbox.popleft
+            component.emit, component.ack, component.fail = partial(self._emit, task), self._ack, self._fail
         return component
 
     def set_up(self, task: Task) -> None:
@@ -185,14 +190,13 @@ class LocalRunner:
                 )
         return subscribers
 
-    def _take(self) -> Task:
-        if self._shuffled:
-            self._waiting.rotate(-self._random.randrange(len(self._waiting)))
+    def _draw(self) -> Task:
+        self._waiting.rotate(-self._random.randrange(len(self._waiting)))
         return self._waiting.popleft()
 
     def _next(self, task: Task) -> bool:
         before = task.pending
-        task.inbox.appendleft({"command": "next"})
+        task.inbox.appendleft(task.component.next_tuple)
         self._run(task)
         return task.pending > before
 
@@ -219,42 +223,26 @@ class LocalRunner:
             return
         self._next_tick = time.monotonic() + self._tick_every
         for task in self._tasks:
-            if isinstance(task.component, Bolt):
-                self._deliver(task, "__system", "__tick", -1, [self._tick_every], ())
+            if task not in self.spouts:
+                self._deliver(task, "__system", "__tick", -1, [self._tick_every], None)
 
-    def _receiver(self, task: Task) -> Callable[[dict[str, Any]], None]:
-        commands = {"emit": self._emit, "ack": self._ack, "fail": self._fail, "log": self._log, "error": self._log}
+    def _plant(self, task: Task, values: list[Any], tup_id: str | None = None, stream: str = "default") -> None:
+        """A spout's tuple."""
+        tree = Tree(task, tup_id) if tup_id is not None else None
+        task.pending += tree is not None
+        self._send(task, stream, values, tree)
+        if tree is not None:
+            self._settle(tree)
 
-        def receive(message: dict[str, Any]) -> None:
-            command = commands.get(message.get("command", ""))
-            if command is not None:
-                command(task, message)
+    def _emit(self, task: Task, values: list[Any], stream: str = "default") -> None:
+        """A bolt's tuple, anchored to the one that it works on."""
+        (tup,) = task.component._current_tups
+        self._send(task, stream, values, self._trees.get(tup.id))
 
-        return receive
-
-    def _emit(self, task: Task, message: dict[str, Any]) -> None:
-        of_spout = "anchors" not in message
-        roots = self._planted(task, message) if of_spout else self._roots_of(message["anchors"])
-        stream, values = message.get("stream") or "default", message["tuple"]
+    def _send(self, task: Task, stream: str, values: list[Any], tree: Tree | None) -> None:
         for tasks, grouping, places in self._subscribers.get((task.name, stream), ()):
             for target in tasks if len(tasks) == 1 else self._targets(tasks, grouping, places, values):
-                self._deliver(target, task.name, stream, task.id, values, roots)
-        for root in roots if of_spout else ():
-            self._settle(root)
-
-    def _planted(self, task: Task, message: dict[str, Any]) -> tuple[int, ...]:
-        """The root of a spout's tuple."""
-        self._ids += 1
-        if message.get("id") is None:
-            return ()
-        self._trees[self._ids] = Tree(task, message["id"])
-        task.pending += 1
-        return (self._ids,)
-
-    def _roots_of(self, anchors: list[str]) -> tuple[int, ...]:
-        if len(anchors) == 1:
-            return self._roots.get(anchors[0], ())
-        return tuple({root for anchor in anchors for root in self._roots.get(anchor, ())})
+                self._deliver(target, task.name, stream, task.id, values, tree)
 
     def _targets(self, tasks: list[Task], grouping: Any, places: list[int] | None, values: list[Any]) -> list[Task]:
         if grouping.all is not None:
@@ -265,44 +253,43 @@ class LocalRunner:
             return [tasks[task_of([values[p] for p in places], len(tasks))]]
         return [self._random.choice(tasks)]
 
-    def _deliver(
-        self, target: Task, source: str, stream: str, task: int, values: list[Any], roots: tuple[int, ...]
-    ) -> None:
+    def _deliver(self, target: Task, source: str, stream: str, task: int, values: list[Any], tree: Tree | None) -> None:
         self._ids += 1
-        tuple_id = str(self._ids)
-        self._roots[tuple_id] = roots
-        for root in roots:
-            if root in self._trees:
-                self._trees[root].open += 1
-        target.inbox.append({"id": tuple_id, "comp": source, "stream": stream, "task": task, "tuple": values})
+        tup = Tuple(str(self._ids), source, stream, task, tuple(values))
+        self._trees[tup.id] = tree
+        if tree is not None:
+            tree.open += 1
+        target.inbox.append(tup)
         self._waiting.append(target)
 
-    def _ack(self, task: Task, message: dict[str, Any]) -> None:
-        for root in self._roots.pop(message["id"], ()):
-            if root in self._trees:
-                self._trees[root].open -= 1
-                self._settle(root)
+    def _ack(self, tup: Any) -> None:
+        tree = self._trees.pop(tup.id, None)
+        if tree is not None:
+            tree.open -= 1
+            self._settle(tree)
 
-    def _settle(self, root: int) -> None:
-        tree = self._trees.get(root)
-        if tree is not None and tree.open == 0:
-            del self._trees[root]
+    def _settle(self, tree: Tree) -> None:
+        if not tree.open and not tree.over:
             self._acked += 1
-            self._command(tree, "ack")
+            self._end(tree, tree.task.component.ack)
 
-    def _fail(self, task: Task, message: dict[str, Any]) -> None:
-        for root in self._roots.pop(message["id"], ()):
-            tree = self._trees.pop(root, None)
-            if tree is not None:
-                self._command(tree, "fail")
+    def _fail(self, tup: Any) -> None:
+        tree = self._trees.pop(tup.id, None)
+        if tree is not None and not tree.over:
+            self._end(tree, tree.task.component.fail)
 
-    def _command(self, tree: Tree, command: str) -> None:
+    def _end(self, tree: Tree, tell: Callable[[str], None]) -> None:
+        tree.over = True
         tree.task.pending -= 1
-        tree.task.inbox.append({"command": command, "id": tree.tup_id})
+        tree.task.inbox.append(partial(tell, tree.tup_id))
         self._waiting.append(tree.task)
 
     @staticmethod
     def _log(task: Task, message: dict[str, Any]) -> None:
-        level = logging.ERROR if message["command"] == "error" else LEVELS.get(message.get("level", 2), logging.INFO)
-        if not message["msg"].startswith("pystorm StormHandler"):
+        if message["command"] in ("log", "error") and not message["msg"].startswith("pystorm StormHandler"):
+            level = LEVELS.get(message.get("level", 4), logging.INFO)
             logging.getLogger(f"shopguide.storm.{task.name}").log(level, "%s", message["msg"])
+
+
+def _do_next(calls: deque[Callable[[], None]]) -> None:
+    calls.popleft()()

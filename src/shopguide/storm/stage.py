@@ -33,29 +33,32 @@ class MeasuredBolt(Bolt):
         self.deployment = Deployment(storm_conf, context)
         self.meter = Meter(self.deployment)
 
-    def read_tuple(self) -> Any:
-        tup = super().read_tuple()
-        self.began = time.perf_counter() if tup.task != SYSTEM else None
-        return tup
-
     def _run(self) -> None:
-        super()._run()
-        if self.began is not None:
-            self.meter.took(time.perf_counter() - self.began)
-
-    @property
-    def traces(self) -> bool:
-        """Whether anybody asks what becomes of each event."""
-        return bool(self.logger.isEnabledFor(logging.DEBUG))
+        """As pystorm's, in one call for what carries a record."""
+        tup = self.read_tuple()
+        self._current_tups = [tup]
+        began = time.perf_counter()
+        if tup.task != SYSTEM:
+            self.process(tup)
+            if self.auto_ack:
+                self.ack(tup)
+            self.meter.took(time.perf_counter() - began)
+        elif self.is_heartbeat(tup):
+            self.send_message({"command": "sync"})
+        else:
+            self.process_tick(tup)
+            if self.auto_ack:
+                self.ack(tup)
+        self._current_tups = []
 
     def trace(self, said: str, partition: int, **places: Any) -> None:
-        """Say what became of events, by their places in the log."""
-        if self.traces:
+        """Say what became of events, by their places in the log, where anybody asks."""
+        if self.logger.isEnabledFor(logging.DEBUG):
             self.logger.debug(said, extra={"task": self.deployment.name, "partition": partition, **places})
 
     def trace_lists(self, said: str, partition: int, packed: list[bytes]) -> None:
         """The same of packed lists."""
-        for one in map(msgpack.unpackb, packed if self.traces else ()):
+        for one in map(msgpack.unpackb, packed if self.logger.isEnabledFor(logging.DEBUG) else ()):
             if "offset" in one:
                 self.trace(said, partition, offset=one["offset"])
 
