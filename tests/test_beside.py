@@ -45,18 +45,18 @@ def until(true: Callable[[], bool]) -> None:
 
 
 def rows(seed: int, number: int = 300) -> list[dict[str, Any]]:
-    """What shoppers do; some log in, some events are taken back."""
+    """What shoppers do; one logs in, some events are taken back."""
     chance = random.Random(seed)
     kinds = ("view", "view", "cart", "purchase", "remove")
     done: list[dict[str, Any]] = []
     for at in range(number):
         said = {"user": f"u{chance.randrange(12)}", "time": START + 1000 * seed + at, "event": f"{seed}-{at}"}
-        if at % 60 == 59:
+        if at == 200:
             done.append({**said, "kind": "alias", "user": f"visitor{seed}", "account": said["user"]})
         elif at % 50 == 49:
             done.append({**said, "kind": "retract", "user": done[-1]["user"], "target": done[-1]["event"]})
         else:
-            user = f"visitor{seed}" if at % 7 == 0 else said["user"]
+            user = f"visitor{seed}" if at % 7 == 0 and at < 200 else said["user"]
             done.append({**said, "kind": chance.choice(kinds), "user": user, "item": f"i{chance.randrange(15)}"})
     return done
 
@@ -72,7 +72,7 @@ def learned(path: Path, make: type[RunningLine | BesideLine], kill: bool = False
             victim = line._worker
             victim.kill()
             until(lambda victim=victim: line._worker is not victim)  # type: ignore[misc]
-    line.learn_all()
+        line.learn_all()  # what a login causes comes before what is done next
     line.snapshot()
     found = line.stage("score").checksum(), dict(line.stage("featurize").counts)
     line.stop()

@@ -36,7 +36,7 @@ def test_frames_come_back(tmp_path_factory: pytest.TempPathFactory, frames: list
     found = list(segment.frames())
     assert [place for place, _ in found] == places and list(segment.frames(places[-1])) == found[-1:]
     for at, (place, header) in enumerate(found):
-        assert segment.batch(place, header) == batches[at] and segment.is_whole(place)
+        assert segment.batch(place, header) == batches[at] == segment.whole(place)
         assert (header.first, header.end) == (batches[at].first, batches[at].last + 1)
         assert (header.source, header.row) == (at, at * 10)
     segment.close()
@@ -54,7 +54,7 @@ def test_any_byte_that_changed_is_noticed(
     path.write_bytes(data)
     segment = Segment(path)
     damaged = max(place for place in places if place <= where)
-    assert [place for place in places if not segment.is_whole(place)] == [damaged]
+    assert [place for place in places if segment.whole(place) is None] == [damaged]
     assert segment.goes_on(damaged + 1) == (damaged != places[-1])
     segment.close()
 

@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 FRESH, FRESH_ROWS = 16, 512  # frames that stay at hand for who reads them at once, and the most rows of one
 SCANS = 5  # one fails where segments are replaced while it goes on
 INDEX_EVERY = 64 << 10  # bytes between entries of the sparse index
+BEGINNING = Place(0, 0, 0)
 
 
 class Partition:
@@ -46,6 +47,7 @@ class Partition:
         self._following = 0  # the offset after the last read
         self._fresh: dict[int, Batch] = {}  # the newest frames as they were written, by their first offsets
         self._seen: tuple[int, int, int, int] | None = None  # what was on disk when it was scanned last
+        self._scanned = BEGINNING  # up to where
         try:
             if not readonly:
                 path.mkdir(exist_ok=True)
@@ -69,12 +71,9 @@ class Partition:
             with suppress(OSError):  # the next frame is written over it
                 os.truncate(self._writer, self._size)
             raise StateError(f"the log in {self.path} takes no more: {e.strerror}") from None
-        if len(batch.events) <= FRESH_ROWS:
-            self._fresh[self.end] = batch
+        self._keep_at_hand(batch)
         self._take_in(Place(self.end, self._segments[-1], self._size), header)
         self._size += len(data)
-        if len(self._fresh) > FRESH:
-            self._fresh.pop(next(iter(self._fresh)), None)
 
     def roll(self) -> None:
         """Begin a new segment where the last one holds anything. OSError: it is unknown whether that is durable."""
@@ -230,8 +229,9 @@ class Partition:
                     raise
             for segment in list(self._files):
                 self._close(segment)
-            self._segments, self._index, self.end = [], [], 0
+            self._segments, self._index, self.end, self._scanned = [], [], 0, BEGINNING
             self._cursor, self._following = None, -1
+            self._fresh.clear()
 
     def _scan(self) -> None:
         """Take in what is on disk beyond the known end: headers of all frames; of the last segment the payloads too,
@@ -239,7 +239,7 @@ class Partition:
         on_disk = sorted(int(f.stem) for f in self.path.glob("*.seg")) if self.path.exists() else []
         if not on_disk:
             return
-        at = self._index[-1] if self._index else Place(0, 0, 0)
+        at = self._scanned
         self._segments = [s for s in self._segments if s < at.segment]
         while True:
             self._segments.append(at.segment)
@@ -250,15 +250,17 @@ class Partition:
         if at.first < on_disk[-1]:
             where = f"{self._file(at.segment)} at byte {at.position}"
             raise StateError(f"{where}: row {at.first} is damaged, or {self._file(at.first).name} is missing")
-        self._size = at.position
+        self._size, self._scanned = at.position, at
 
     def _scan_segment(self, at: Place, is_last: bool) -> Place:
         """Where a segment's whole frames end. What a crash left unfinished has no whole frame behind it."""
         segment = self._opened(at.segment)
         for position, header in segment.frames(at.position):
             new = header.end > self.end
-            if new and is_last and not segment.is_whole(position):
-                break
+            if new and is_last:
+                if (batch := segment.whole(position)) is None:
+                    break
+                self._keep_at_hand(batch)
             if header.first != at.first:
                 raise StateError(
                     f"{segment.path} at byte {position}: row {header.first} stands where {at.first} should"
@@ -266,9 +268,15 @@ class Partition:
             if new:
                 self._take_in(at, header)
             at = Place(header.end, at.segment, position + HEADER + header.bytes)
-        if is_last and segment.goes_on(at.position + 1) and not segment.is_whole(at.position):
+        if is_last and segment.goes_on(at.position + 1) and segment.whole(at.position) is None:
             raise StateError(f"{segment.path} at byte {at.position}: row {at.first} is damaged")
         return at
+
+    def _keep_at_hand(self, batch: Batch) -> None:
+        if len(batch.events) <= FRESH_ROWS:
+            self._fresh[batch.first] = batch
+        if len(self._fresh) > FRESH:
+            self._fresh.pop(next(iter(self._fresh)), None)
 
     def _take_in(self, place: Place, header: Header) -> None:
         _note(self._index, place)

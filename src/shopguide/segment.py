@@ -89,18 +89,18 @@ class Segment:
             yield position, header
             position += HEADER + header.bytes
 
-    def is_whole(self, position: int) -> bool:
-        """Whether a frame begins there that is as it was written."""
+    def whole(self, position: int) -> Batch | None:
+        """The batch of the frame that begins there; None where none does that is as it was written."""
         header = self.header(position)
         try:
-            return header is not None and bool(self.batch(position, header))
+            return header and self.batch(position, header)
         except StateError:
-            return False
+            return None
 
     def goes_on(self, position: int) -> bool:
         """Whether any frame that is as it was written begins at or after a position."""
         rest = self._bytes(max(0, self.size() - position), position)
-        return any(self.is_whole(position + found.start()) for found in re.finditer(MAGIC, rest))
+        return any(self.whole(position + found.start()) is not None for found in re.finditer(MAGIC, rest))
 
     def size(self) -> int:
         return os.fstat(self._descriptor).st_size
