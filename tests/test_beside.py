@@ -90,8 +90,10 @@ def test_it_comes_to_the_model_of_one_process_whoever_is_killed(tmp_path: Path) 
     assert learned(tmp_path / "killed", BesideLine, kill=True) == one
 
 
-def test_lists_come_from_there_and_it_ends_with_its_line(tmp_path: Path) -> None:
-    with Running(tmp_path, "--engine", "beside") as running:
+def test_lists_come_from_there_and_it_ends_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path.parent)
+    where = Path(tmp_path.name)
+    with Running(where, "--engine", "beside") as running:
         running.post("/v1/events", [{"kind": "purchase", "user": "bob", "item": item} for item in ("tea", "honey")])
         running.post("/v1/events", [{"kind": "view", "user": "ann", "item": "tea"}])
         assert similar(running, "tea") == ["honey"]
@@ -99,7 +101,7 @@ def test_lists_come_from_there_and_it_ends_with_its_line(tmp_path: Path) -> None
         running.process.send_signal(signal.SIGKILL)
         running.process.wait()
         until(lambda: not Path(f"/proc/{first}").exists())
-    with Running(tmp_path, "--engine", "beside") as running:
+    with Running(where, "--engine", "beside") as running:
         second = worker_of(running.process.pid)
         assert similar(running, "tea") == ["honey"]
         assert len(running.stop().splitlines()) == 1, "but where it serves it has nothing to say"

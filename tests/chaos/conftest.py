@@ -17,16 +17,16 @@ import pytest
 from shopguide.log import Log
 
 COMMAND = [sys.executable, "-c", "from shopguide.cli import main; main()"]
+ENVIRONMENT = {**os.environ, "SHOPGUIDE_LOG_PARTITIONS": "4"}  # of which a kill finds each somewhere else
 
 
 def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
-    """Over a log of several partitions, which a kill finds each somewhere else."""
     return subprocess.Popen(
         [*COMMAND, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "SHOPGUIDE_LOG_PARTITIONS": "4", **environment},
+        env={**ENVIRONMENT, **environment},
         start_new_session=True,
     )
 

@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import COMMAND, State, end, run, serve
+from conftest import COMMAND, ENVIRONMENT, State, end, run, serve
 
 from shopguide.log import Log
 
@@ -30,6 +30,7 @@ def test_a_run_ends_in_one_line_and_goes_on_when_there_is_room(
         capture_output=True,
         text=True,
         timeout=200,
+        env=ENVIRONMENT,
         check=False,
     )
     assert full.returncode == 2 and "Traceback" not in full.stderr, full.stderr

@@ -51,8 +51,8 @@ class BesideLine(ClusterLine):
         return self._restarts
 
     def _begin(self) -> subprocess.Popen[bytes]:
-        its = self._its.fileno()
-        return subprocess.Popen([*COMMAND, str(self.state.path), str(its)], pass_fds=(its,), stdin=subprocess.DEVNULL)
+        its, state = self._its.fileno(), str(self.state.path.absolute())
+        return subprocess.Popen([*COMMAND, state, str(its)], pass_fds=(its,), stdin=subprocess.DEVNULL)
 
     def _wake(self, batch: Batch) -> None:
         with suppress(OSError):  # it has enough to wake up for, or has been dismissed

@@ -50,6 +50,7 @@ logger = logging.getLogger(__name__)
         "shopguide run --source follow:/var/log/nginx/access.log --config shop.toml --state DIR",
         "shopguide run --source 'file:events.jsonl?speed=60' --push tcp://127.0.0.1:7201",
         "shopguide run --source sim: --http 127.0.0.1:8080",
+        "shopguide run --source http: --engine beside --state DIR       (its stages on another core)",
         "shopguide run --source http: --engine storm --state DIR        (its stages: sparse submit -n recommend)",
         "shopguide run --source 'kafka://127.0.0.1:9092/events?group=guide' --state DIR",
     )

@@ -14,14 +14,16 @@ import os
 import select
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from shopguide import interpreter
+from shopguide.errors import ShopguideError
 from shopguide.settings import Settings
 from shopguide.state import StateDir
 from shopguide.storm import deployment
-from shopguide.storm.runner import LocalRunner, WorkerError
+from shopguide.storm.runner import LocalRunner
 from shopguide.topologies.recommend import Recommend
 
 logger = logging.getLogger(__name__)
@@ -41,10 +43,11 @@ class Worker:
         self._poll.register(descriptor, select.POLLIN)
         self._conf = {deployment.STATE: str(state.path), "pystorm.log.level": settings.run.level}
         self._runner = LocalRunner(Recommend, self._configuration, pending=settings.log.pending)
-        os.write(descriptor, b"\0")
+        with suppress(ConnectionError):  # the line has gone meanwhile
+            os.write(descriptor, b"\0")
 
     def run(self) -> None:
-        """Until the line has gone. Raises WorkerError where a component keeps raising."""
+        """Until the line has gone. Raises ShopguideError where a component keeps raising."""
         busy = True
         while self._wait(0 if busy else IDLE):
             busy = self._runner.step()
@@ -55,7 +58,7 @@ class Worker:
         """For a byte at most; False: the line has gone."""
         try:
             return not self._poll.poll(seconds * 1000) or bool(os.read(self._descriptor, ROOM))
-        except ConnectionResetError:
+        except ConnectionError:
             return False
 
     def _configuration(self) -> dict[str, Any]:
@@ -70,7 +73,7 @@ def main() -> None:
     interpreter.tune()
     try:
         Worker(state, state.settings(), int(sys.argv[2])).run()
-    except WorkerError as e:
+    except ShopguideError as e:
         sys.exit(str(e))
 
 
