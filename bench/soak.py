@@ -1,6 +1,6 @@
 """A line under load for twenty minutes, killed with SIGKILL every two: are its counts exact, does anything grow?
 
-    python bench/soak.py [--minutes N] [--every SECONDS] [--rate N] [--json FILE]
+    python bench/soak.py [--minutes N] [--every SECONDS] [--rate N] [--engine local|beside] [--json FILE]
 
 `shopguide run --source http:` keeps its ports and its state directory. A shop posts events with ids, twenty a request,
 again until they are taken; a tenth are of shoppers who are watched by ZeroMQ subscribers that stay through all kills.
@@ -55,12 +55,12 @@ class Held(NamedTuple):
 class Line:
     """Killed and started again, always the same."""
 
-    def __init__(self, state: Path) -> None:
-        self.state = state
+    def __init__(self, state: Path, engine: str) -> None:
+        self.state, self._engine = state, engine
         self.start()
 
     def start(self) -> None:
-        doors = ["--http", HTTP, "--push", PUSH, "--state", str(self.state)]
+        doors = ["--http", HTTP, "--push", PUSH, "--state", str(self.state), "--engine", self._engine]
         self._process = subprocess.Popen(
             [*SHOPGUIDE, "run", "--source", "http:", *doors],
             env={**os.environ, **SETTINGS},
@@ -171,7 +171,7 @@ def missing(state: Path, sent: int) -> tuple[int, int]:
 
 
 def soak(table: Table, state: Path, given: argparse.Namespace) -> bool:
-    line, shop = Line(state), Shop(given.rate)
+    line, shop = Line(state, given.engine), Shop(given.rate)
     secret = Secret.load(state)
     tokens = [mint(KeyRing.of(secret), secret.user_key(f"watched-{n}"), 86_400) for n in range(WATCHED)]
     shop.start()
@@ -223,6 +223,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--every", type=float, default=120.0, help="seconds between kills")
     parser.add_argument("--rate", type=float, default=500.0, help="events a second: half of what saturates the line")
+    parser.add_argument("--engine", choices=("local", "beside"), default="local", help="where the stages work")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     table = Table(judged=True)
