@@ -343,6 +343,17 @@ def test_storm(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one.release()
 
 
+def test_stages_in_a_process_of_their_own(state: Path) -> None:
+    one = announced(state, rows="tcp://127.0.0.1:1", worker=4711)
+    assert status("storm", state) == ("fail", "nothing is heard of the stages in process 4711")
+    tasks = Tasks(state)
+    life = tasks.begin("score-0", [0], [0]).life
+    tasks.tell("score-0", 1, [])
+    tasks.report(Progress("life", [0], [0], {"score-0": life}))
+    assert status("storm", state) == ("ok", "1 tasks work; in process 4711")
+    one.release()
+
+
 def test_a_running_process_is_well(tmp_path: Path) -> None:
     with Running(tmp_path / "s") as running:
         told = examine(Checkup(tmp_path / "s"))

@@ -52,7 +52,9 @@ class BesideLine(ClusterLine):
 
     def _begin(self) -> subprocess.Popen[bytes]:
         its, state = self._its.fileno(), str(self.state.path.absolute())
-        return subprocess.Popen([*COMMAND, state, str(its)], pass_fds=(its,), stdin=subprocess.DEVNULL)
+        worker = subprocess.Popen([*COMMAND, state, str(its)], pass_fds=(its,), stdin=subprocess.DEVNULL)
+        self.state.announce(worker=worker.pid)
+        return worker
 
     def _wake(self, batch: Batch) -> None:
         with suppress(OSError):  # it has enough to wake up for, or has been dismissed

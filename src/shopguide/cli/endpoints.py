@@ -30,8 +30,8 @@ MEND = {  # by the name of a check of /readyz
     "log": "see to the disk, and start it again",
     "push": "start it again",
     "disk": "make room on the disk of the state directory",
-    "behind": "wait, or give it more processors: the stages on a cluster",
-    "tasks": "`shopguide storm status` says how the topology fares",
+    "behind": "wait, or give it more processors: `--engine beside`, or a cluster",
+    "tasks": "wait a few seconds; on a cluster `shopguide storm status` says how the topology fares",
     "models": "`pip install 'shopguide[networks]'`, or `shopguide activate` another version",
 }
 
@@ -135,7 +135,7 @@ def kafka(what: Checkup) -> Finding | None:
 
 
 def storm(what: Checkup) -> Finding | None:
-    """Whether the topology is up, its tasks have begun, and are of this version."""
+    """Whether stages that work elsewhere are up, their tasks have begun, and are of this version."""
     if what.state is None or "rows" not in what.running:
         return None
     tasks = Tasks(what.state.path)
@@ -145,6 +145,9 @@ def storm(what: Checkup) -> Finding | None:
         return fail(
             f"tasks of version {', '.join(others)} work here, this is {__version__}", "install one on all hosts"
         )
+    worker = what.running.get("worker")
+    if worker and tasks.silent() > SILENCE:
+        return fail(f"nothing is heard of the stages in process {worker}", "look at the log, and start it again")
     if tasks.silent() > SILENCE:
         return fail(
             f"no topology reads {what.state.path}: {_topologies()}", "sparse submit -n NAME, with SHOPGUIDE_STATE"
@@ -153,7 +156,7 @@ def storm(what: Checkup) -> Finding | None:
     late = [task for task, beginning in began.items() if task in told and _unheard(tasks, task, beginning.life)]
     if late:
         return warn(f"the spout has not gone back for {', '.join(sorted(late))}", "wait a few seconds and look again")
-    return ok(f"{len(told)} tasks work; {_topologies()}")
+    return ok(f"{len(told)} tasks work; {f'in process {worker}' if worker else _topologies()}")
 
 
 def _unheard(tasks: Tasks, task: str, life: str) -> bool:
