@@ -6,12 +6,12 @@ It is that of a cluster, with one worker: begun by the line, woken for each appe
 from __future__ import annotations
 
 import logging
-import select
 import socket
 import subprocess
 import sys
 import threading
 from contextlib import suppress
+from multiprocessing.connection import wait
 
 from shopguide.cli.cluster import ClusterLine
 from shopguide.errors import ShopguideError
@@ -41,7 +41,7 @@ class BesideLine(ClusterLine):
     def start(self) -> None:
         super().start()
         self._worker = self._begin()
-        while not select.select([self._ours], [], [], LOOK)[0] and self._worker.poll() is None:
+        while not wait([self._ours], LOOK) and self._worker.poll() is None:
             pass  # it reads its snapshot
         self.log.listen(self._wake)
         self._tending.start()

@@ -9,7 +9,6 @@ has gone, killed or not. Then this ends, too.
 from __future__ import annotations
 
 import fcntl
-import logging
 import os
 import select
 import signal
@@ -25,8 +24,6 @@ from shopguide.state import StateDir
 from shopguide.storm import deployment
 from shopguide.storm.runner import LocalRunner
 from shopguide.topologies.recommend import Recommend
-
-logger = logging.getLogger(__name__)
 
 IDLE = 0.05  # seconds between looks at the log and the directory where no byte comes
 ROOM = 1 << 16  # bytes that are taken at once
