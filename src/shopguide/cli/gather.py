@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,8 +45,7 @@ class Gatherer:
         self._kept: list[int] | None = None  # what the newest snapshot of ours holds
         self._next = time.monotonic() + settings.state.every
         self._wanted: Wanted | None = None
-        self._compacting = ThreadPoolExecutor(1, "compaction")  # one thread: another takes memory of its own each time
-        self._compaction: Future[None] | None = None
+        self._compaction: threading.Thread | None = None
         self._compacted: dict[int, int] = {}
         self.saved = Saved()
 
@@ -74,7 +74,7 @@ class Gatherer:
     def finish(self) -> None:
         """Wait for what works in a thread."""
         if self._compaction is not None:
-            self._compaction.result()
+            self._compaction.join()
 
     def _begin(self) -> None:
         self._next = time.monotonic() + self._settings.state.every
@@ -125,7 +125,8 @@ class Gatherer:
         if learn.retention is None and learn.retention_events is None:
             return
         self.finish()
-        self._compaction = self._compacting.submit(self._retain, path)
+        self._compaction = threading.Thread(target=self._retain, args=(path,), name="compaction", daemon=True)
+        self._compaction.start()
 
     def _retain(self, path: Path) -> None:
         try:
