@@ -15,7 +15,6 @@ import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from shopguide import interpreter
 from shopguide.errors import ShopguideError
@@ -38,8 +37,8 @@ class Worker:
         self._descriptor = descriptor
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLIN)
-        self._conf = {deployment.STATE: str(state.path), "pystorm.log.level": settings.run.level}
-        self._runner = LocalRunner(Recommend, self._configuration, pending=settings.log.pending)
+        conf = {deployment.STATE: str(state.path), "pystorm.log.level": settings.run.level}
+        self._runner = LocalRunner(Recommend, lambda: conf, pending=settings.log.pending)
         with suppress(ConnectionError):  # the line has gone meanwhile
             os.write(descriptor, b"\0")
 
@@ -57,9 +56,6 @@ class Worker:
             return not self._poll.poll(seconds * 1000) or bool(os.read(self._descriptor, ROOM))
         except ConnectionError:
             return False
-
-    def _configuration(self) -> dict[str, Any]:
-        return dict(self._conf)
 
 
 def main() -> None:
