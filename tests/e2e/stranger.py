@@ -20,7 +20,10 @@ from urllib.request import Request, urlopen
 
 from axe_playwright_python.sync_playwright import Axe
 
+from shopguide.keys import Secret
+from shopguide.signing import load_ring
 from shopguide.state import StateDir
+from shopguide.tokens import mint
 
 COMMAND = [sys.executable, "-c", "from shopguide.cli import main; main()"]
 KEPT = "() => Object.keys(localStorage).sort()"
@@ -58,6 +61,11 @@ class Collector:
         command = [*COMMAND, *arguments, "--state", str(self.state)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
         return done.stdout
+
+    def token(self, user: str, ttl: float = 3600) -> str:
+        """As the shop mints it for an account."""
+        secret = Secret.load(self.state)
+        return mint(load_ring(secret, self.state), secret.user_key(user), ttl)
 
     def held(self, user: str) -> list[dict[str, Any]]:
         """The user's events in the log."""

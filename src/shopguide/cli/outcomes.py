@@ -24,18 +24,24 @@ Latest = Callable[[list[int]], dict[int, dict[str, Any]]]
 class Outcomes:
     """Of what came in over HTTP since the start. ``latest`` gives the lists that users (keys) have now: the strongest
     signal of the item there is the recommender that it was shown by; of a click that of its impression, where the
-    list has changed meanwhile. What was in no list is nobody's."""
+    list has changed meanwhile. What was in no list is nobody's. Who has logged in sees their account's list."""
 
     def __init__(self, secret: Secret, latest: Latest) -> None:
         self._secret, self._latest = secret, latest
         self._rows: deque[tuple[int, int, int, str]] = deque(maxlen=KEPT)  # kind, user, item, signal
         self._shown_by: dict[tuple[int, int], str] = {}
+        self._accounts: dict[int, int] = {}
         self.counts: Counter[tuple[int, str]] = Counter()  # ever, of (kind, signal)
         self._kinds = Cache(kind_of, limit=1 << 12)
 
     def concerns(self, rows: Iterable[dict[str, Any]]) -> bool:
         """Whether :meth:`note` has to ask for lists."""
         return next(self._noted(rows), None) is not None
+
+    def join(self, visitor: int, account: int) -> None:
+        """The visitor has logged in to the account (both user keys)."""
+        self._accounts[visitor] = account
+        _keep_newest(self._accounts)
 
     def note(self, rows: Iterable[dict[str, Any]]) -> None:
         """Take in rows as the collector gets them. May take a moment."""
@@ -51,8 +57,7 @@ class Outcomes:
                 self._shown_by[key] = signal
             self._rows.append((kind, *key, signal))
             self.counts[kind, signal] += 1
-        for old in list(islice(self._shown_by, max(0, len(self._shown_by) - KEPT))):
-            del self._shown_by[old]
+        _keep_newest(self._shown_by)
 
     def _noted(self, rows: Iterable[dict[str, Any]]) -> Iterator[tuple[int, int, str]]:
         """(kind, user, item) of those that count."""
@@ -63,7 +68,8 @@ class Outcomes:
                 continue
             item = row.get("item")
             if isinstance(item, str) and consents(row.get("consent")):
-                yield kind, row.get("user_key") or self._secret.user_key(str(row.get("user"))), item
+                user = row.get("user_key") or self._secret.user_key(str(row.get("user")))
+                yield kind, self._accounts.get(user, user), item
 
     def rates(self) -> list[dict[str, Any]]:
         """Of each recommender: impressions, clicks, clicks that led to a purchase; CTR and CVR as `shopguide evaluate`
@@ -84,3 +90,8 @@ class Outcomes:
 def _signals(recommendation: dict[str, Any]) -> dict[str, str]:
     """The strongest signal of each item of a list; of a pinned one the pick."""
     return {item["item"]: strongest for item in recommendation["items"] if (strongest := strongest_of(item["why"]))}
+
+
+def _keep_newest(known: dict[Any, Any]) -> None:
+    for old in list(islice(known, max(0, len(known) - KEPT))):
+        del known[old]

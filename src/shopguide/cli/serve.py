@@ -80,6 +80,7 @@ class ServedLine:
     async def identify(self, visitor: int, account: int) -> None:
         self._line.raise_error()
         self._line.collector.control(Kind.ALIAS, visitor, account=account)
+        self.outcomes.join(visitor, account)
         await self.commit()
 
     def mint(self, user: str, ttl: float | None = None) -> str:

@@ -175,7 +175,7 @@ class ShopGuide extends HTMLElement {
     const { signal } = this.#ending;
     addEventListener("sg:visitor", ({ detail }) => this.#meet(detail), { signal });
     addEventListener("pagehide", () => this.#lists?.close(), { signal });
-    addEventListener("pageshow", ({ persisted }) => persisted && this.#lists?.open(), { signal });
+    addEventListener("pageshow", ({ persisted }) => persisted && this.#meet({}), { signal });
     document.addEventListener("visibilitychange", () => this.#receipt === undefined && this.#lists?.open(), { signal });
     this.#begin();
   }
@@ -226,6 +226,7 @@ class ShopGuide extends HTMLElement {
     if (this.#user && user !== this.#user) {
       [this.#newest, this.#list] = [[], ""];
       this.#liked.clear();
+      this.#away.clear();
       this.#draw();
     }
     this.#user = user;

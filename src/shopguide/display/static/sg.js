@@ -25,13 +25,14 @@
 
   // --- what is kept in the browser; where it lets us keep nothing, in this page
 
-  const disk = (() => {
+  const room = (name) => {
     try {
-      return window.localStorage ?? {};
+      return window[name] ?? {};
     } catch {
       return {};
     }
-  })();
+  };
+  const [disk, tab] = [room("localStorage"), room("sessionStorage")];
   const get = (name) => {
     try {
       return JSON.parse(disk[`sg:${name}`] ?? null);
@@ -115,7 +116,7 @@
   // --- sending: one request at a time from all tabs, where the browser can say so
 
   const alone = (work) => (navigator.locks ? navigator.locks.request("sg", work) : work());
-  let [busy, again, timer, failures, account] = [false, false, 0, 0, null];
+  let [busy, again, timer, failures] = [false, false, 0, 0];
   let underway = [];
   let beaconed;
 
@@ -138,7 +139,7 @@
     let answer = kept ? await post("visitor", { user: kept.user, token: kept.token }) : null;
     if (!answer || answer.status === 401) answer = await post("visitor", {});
     if (!answer.ok) throw answer;
-    const made = { ...answer.said, got: Date.now() };
+    const made = { ...answer.said, got: Date.now(), joined: answer.said.user === kept?.user ? kept.joined : undefined };
     if (consent() !== "granted") throw answer; // withdrawn meanwhile
     put("visitor", made);
     changed();
@@ -175,17 +176,58 @@
       batch.forEach(drop);
       failures = 0;
     }
-    if (account && consent() === "granted") await join(account);
+    if (consent() === "granted") await join();
   };
 
-  const userOf = (token) => token.slice(4, 20); // the same in all tokens of a user
-  const join = async (asked) => {
-    if (get("joined") !== userOf(asked)) {
-      const answer = await post("identify", { token: (await visitor()).token, account: asked });
+  // --- who has logged in. What they do is told by the visitor's token (ids of events are their user's, the queue is all tabs')
+  // and handed on to the account; what they see is asked for by the account's, which the tab keeps, and nothing else does.
+
+  const userOf = (token) => token.slice(7, 18); // the same in all tokens of a user, by whatever key
+  let [account, pending, spent] = [tab["sg:account"] ?? null, null, null];
+
+  const hold = (token) => {
+    account = token;
+    try {
+      if (token) tab["sg:account"] = token;
+      else delete tab["sg:account"];
+    } catch {} // no room: for this page only
+  };
+  /** The account's token, if it is of who sits here. */
+  const member = () => (account && userOf(account) === get("visitor")?.joined ? account : null);
+  const leftOver = () => member() || hold(null);
+  leftOver();
+
+  const expire = () => {
+    spent = account;
+    hold(null);
+    changed({ expired: true });
+  };
+  const join = async () => {
+    let tried;
+    while (pending) {
+      const [asked, { token }] = [pending, await visitor(tried)];
+      const answer = await post("identify", { token, account: asked });
       if (!answer.ok && answer.status !== 401) throw answer;
-      if (answer.ok) put("joined", userOf(asked));
+      const here = get("visitor");
+      if (pending !== asked || here?.token !== token) continue; // somebody else by now
+      if (!answer.ok && !tried) {
+        tried = token; // which of the two is refused?
+        continue;
+      }
+      pending = null;
+      if (answer.ok) {
+        put("visitor", { ...here, joined: userOf(asked) });
+        hold(asked);
+        changed();
+      } else spent = asked;
     }
-    if (account === asked) account = null;
+  };
+  const newcomer = () => {
+    const before = get("visitor")?.token;
+    for (const name of queued()) put(name, { token: before, ...get(name) });
+    ["visitor", "session"].forEach(drop);
+    hold(null);
+    changed();
   };
 
   const flush = () => {
@@ -222,20 +264,21 @@
 
   /** All that is kept here but the answer about consent goes at once; then what the collector has. */
   const forget = async () => {
-    const kept = get("visitor");
+    const tokens = [member(), get("visitor")?.token].filter(Boolean);
     names("").filter((name) => name !== "consent").forEach(drop);
-    [waiting.length, account] = [0, null];
+    [waiting.length, pending] = [0, null];
+    hold(null);
     changed({ forgetting: true });
-    const receipt = await forgotten(kept);
+    const receipt = await forgotten(tokens);
     changed({ receipt });
     return receipt;
   };
-  const forgotten = async (kept) => {
-    for (let tries = 0; kept && tries < 8; tries++) {
-      const answer = await alone(() => post("forget", { token: kept.token })).catch(() => null);
+  const forgotten = async (tokens) => {
+    for (let tries = 0; tokens.length && tries < 8; tries++) {
+      const answer = await alone(() => post("forget", { token: tokens[0] })).catch(() => null);
       if (answer?.ok) return answer.said;
-      if (answer?.status === 401) return null;
-      await new Promise((wake) => setTimeout(wake, 500 * 2 ** tries));
+      if (answer?.status === 401) tokens.shift();
+      else await new Promise((wake) => setTimeout(wake, 500 * 2 ** tries));
     }
     return null;
   };
@@ -271,12 +314,13 @@
       look();
     },
     identify(token) {
-      const joined = get("joined");
-      account = token || null;
-      if (joined && joined !== userOf(token || "")) {
-        const before = get("visitor")?.token;
-        for (const name of queued()) put(name, { token: before, ...get(name) });
-        ["visitor", "joined", "session"].forEach(drop); // somebody else sits here now
+      const asked = String(token || "");
+      const here = get("visitor")?.joined ?? (pending && userOf(pending));
+      if (here && here !== userOf(asked)) newcomer();
+      const held = member();
+      pending = held || asked === spent ? null : asked;
+      if (held && held !== asked) {
+        hold(asked);
         changed();
       }
       flush();
@@ -289,7 +333,11 @@
     },
     forgetMe: forget,
     async token(refused) {
-      return consent() === "granted" ? (await alone(() => visitor(refused))).token : null;
+      if (consent() !== "granted") return null;
+      return alone(async () => {
+        if (refused && refused === account) expire();
+        return member() ?? (await visitor(refused)).token;
+      });
     },
     watch(tile) {
       if (auto === "off") return;
@@ -390,7 +438,9 @@
   });
   addEventListener("storage", (event) => {
     if (event.key === "sg:consent") answered();
-    if (event.key === "sg:visitor") changed();
+    if (event.key !== "sg:visitor") return;
+    leftOver();
+    changed();
   });
 
   const early = window.sg;
