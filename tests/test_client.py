@@ -9,6 +9,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -387,25 +388,39 @@ class TestCommands:
         state.take()
         state.announce(push=made.server.endpoint, gap=made.server.gap_endpoint)
         self.ann = secret.user_key("ann")
+        made.send(self.ann, "abcdefg")
+        while made.server.snapshot(self.ann) is None:
+            time.sleep(0.01)
         yield made
         made.stop()
         state.release()
 
     def test_watch_prints_a_line_a_list(self, running, tmp_path):
-        running.send(self.ann, "abcdefg")
         done = CliRunner().invoke(watch_command, ["--user", "ann", "--state", str(tmp_path), "--count", "1"])
         assert done.exit_code == 0, done.output
         epoch = orjson.loads(running.server.snapshot(self.ann))["seq"][0]
-        assert done.output.startswith(f"{epoch}-1  home  ") and " ms  Title of a · Title of b" in done.output
+        assert done.output.startswith(f"{epoch}-1  home  there already, ")
+        assert " s old  Title of a · Title of b" in done.output
         assert done.output.endswith("… 7\n") and done.output.count("\n") == 1
 
     def test_watch_prints_json(self, running, tmp_path):
-        running.send(self.ann, "ab")
         token = CliRunner().invoke(token_command, ["--user", "ann", "--state", str(tmp_path)]).output.strip()
         arguments = ["--token", token, "--connect", running.server.endpoint, "--count", "1", "--json"]
         found = json.loads(CliRunner().invoke(watch_command, arguments).output)
-        assert [item["item"] for item in found["items"]] == ["a", "b"] and found["seq"][1] == 1
-        assert found["latency_ms"] > 0 and found["type"] == "snapshot"
+        assert [item["item"] for item in found["items"]] == [*"abcdefg"] and found["seq"][1] == 1
+        assert found["age_ms"] > 0 and "latency_ms" not in found and found["type"] == found["brought"] == "snapshot"
+
+    def test_watch_tells_how_long_a_new_list_took_from_how_old_one_is(self, running, tmp_path):
+        command = ["--user", "ann", "--state", str(tmp_path), "--count", "2", "--json"]
+        with ThreadPoolExecutor(1) as pool:
+            done = pool.submit(CliRunner().invoke, watch_command, command)
+            while not running.server._watchers.topics(self.ann):
+                time.sleep(0.01)
+            running.send(self.ann, "abc")
+        first, second = map(json.loads, done.result().output.splitlines())
+        assert (len(first["items"]), len(second["items"])) == (7, 3)
+        assert first["age_ms"] > 0 and "latency_ms" not in first
+        assert second["latency_ms"] > 0 and "age_ms" not in second
 
     def test_watch_says_what_is_wrong(self, running, tmp_path):
         done = CliRunner().invoke(watch_command, ["--token", "x", "--state", str(tmp_path)])

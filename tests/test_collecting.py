@@ -21,6 +21,7 @@ from shopguide.display.limits import BURST, MOST, Limit
 from shopguide.display.routes import STATIC
 from shopguide.errors import StateError
 from shopguide.settings import load
+from shopguide.tokens import KeyRing, mint
 
 SITE = "https://shop.example"
 BROWSER = {"user-agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0 Safari/537.36"}
@@ -502,6 +503,14 @@ class TestTheScript:
     def test_is_small(self):
         assert len(gzip.compress((STATIC / "sg.js").read_bytes(), 9)) <= 6 * 1024
         assert len(gzip.compress((STATIC / "sg-widget.js").read_bytes(), 9)) <= 9 * 1024
+
+    def test_knows_a_user_by_any_token(self):
+        first, last = map(int, re.search(r"token\.slice\((\d+), (\d+)\)", (STATIC / "sg.js").read_text()).groups())
+        rings = KeyRing(b"one"), KeyRing(b"another")
+        users = [1 << bit for bit in range(62)]
+        said = {user: {mint(ring, user, 60, now)[first:last] for ring in rings for now in (0, 4e9)} for user in users}
+        assert all(len(same) == 1 for same in said.values())
+        assert len(set.union(*said.values())) == len(users)
 
     def test_is_typed_whole(self):
         body = (STATIC / "sg.js").read_text().partition("  const sg = {")[2].partition("\n  };")[0]

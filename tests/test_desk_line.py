@@ -364,6 +364,18 @@ def test_live_numbers_are_those_of_what_happened(start: Callable[..., Served]) -
     assert totals == [3, 1, 1]
 
 
+def test_what_a_visitor_does_after_their_login_is_of_the_list_of_their_account() -> None:
+    why = {"pinned": False, "explored": False, "signal": bytes([SIGNALS.index("next")])}
+    lists = {user: {"items": [{"item": item, "why": why}]} for user, item in ((7, "theirs"), (8, "shown"))}
+    outcomes = Outcomes(Secret(b"0123456789abcdef"), lambda users: {u: lists[u] for u in users if u in lists})
+    shown = [{"kind": kind, "item": "shown", "user_key": 7} for kind in ("impression", "click")]
+    outcomes.note(shown)
+    assert outcomes.rates() == []
+    outcomes.join(7, 8)
+    outcomes.note(shown)
+    assert [(one["recommender"], one["shown"], one["clicks"]) for one in outcomes.rates()] == [("next", 1, 1)]
+
+
 def test_rates_by_recommender_add_up_to_those_of_evaluate() -> None:
     why = {"pinned": False, "explored": False, "signal": bytes([SIGNALS.index("next"), SIGNALS.index("items")])}
     lists = {7: {"items": [{"item": "a", "why": why}]}}

@@ -208,7 +208,7 @@ def test_tabs_share_the_visitor_and_a_login_joins_them(shop, open_page):
     sent(second)
     account = json.loads(collector.say("token", "--user", "ann", "--json"))["token"]
     second.evaluate("token => sg.identify(token)", account)
-    until(second, "() => localStorage['sg:joined']")
+    until(second, "() => sg.visitor?.joined")
     first.evaluate("() => sg.cart('p0')")
     sent(first)
     assert kinds(collector.held("ann")) == {("view", "p0"): 1, ("view", "p1"): 1, ("cart", "p0"): 1}

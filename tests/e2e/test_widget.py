@@ -77,22 +77,6 @@ def test_five_products_fill_the_widget_and_change_it_at_each_view(shop, open_pag
     assert all(row["list"].split("-")[1].isdecimal() for row in rows if row["kind"] in ("click", "impression"))
 
 
-def test_a_login_makes_the_history_the_accounts_and_its_list_follows(shop, open_page):
-    collector = shop()
-    page = open_page("p0.html")
-    before = shown(page)
-    account = json.loads(collector.say("token", "--user", "ann", "--json"))["token"]
-    page.evaluate("token => sg.identify(token)", account)
-    until(page, "() => localStorage['sg:joined']")
-    page.evaluate("() => sg.view('p11')")
-    shown(page, lambda now: now != before and bool(now))
-    sent(page)
-    accounts = ask(f"{collector.url}/v1/recommend?token={account}")[1]["items"]
-    assert {"p10", "p12"} <= {item["item"] for item in accounts}, "what goes with p11"
-    found = kinds(collector.held("ann"))
-    assert (found["view", "p0"], found["view", "p11"]) == (1, 1)
-
-
 def test_the_list_stays_in_an_outage_and_goes_on_after_it(shop, open_page):
     collector = shop()
     page = open_page("p0.html")

@@ -55,7 +55,13 @@ def watch(
     state_path: Path,
     as_json: bool,
 ) -> None:
-    """Follow a user's list: a line for each new one, until Ctrl-C."""
+    """Follow a user's list: a line for each new one, until Ctrl-C.
+
+    A line has the list's seq, its slot, how long it took from the event behind it to this line, and titles. The first
+    list may have been there already: its line says so, and how old its event is. With --json a line is the list as a
+    snapshot message with latency_ms (from the event to this line), or age_ms (of the event, where the list was there
+    already), and brought: the message's type, snapshot or diff.
+    """
     if (user is None) == (token is None):
         raise click.UsageError("give either --user or --token")
     running = StateDir(state_path).running() if connect is None else {}
@@ -69,12 +75,12 @@ def watch(
 
 
 def _follow(lists: Subscriber, user: str | None, state_path: Path, count: int | None, as_json: bool) -> None:
-    shown, renewed = 0, time.monotonic()
+    shown, renewed, began = 0, time.monotonic(), time.time()
     while count is None or shown < count:
         update = lists.receive(RENEW)
         if update is not None:
             shown += 1
-            click.echo(json.dumps(_report(update)) if as_json else _line(update))
+            click.echo(json.dumps(_report(update, began)) if as_json else _line(update, began))
         if user is not None and time.monotonic() - renewed >= RENEW:
             renewed = time.monotonic()
             lists.renew(_mint(user, state_path))
@@ -85,19 +91,28 @@ def _mint(user: str, state_path: Path) -> str:
     return mint(load_ring(secret, state_path), secret.user_key(user), TTL)
 
 
-def _report(update: Update) -> dict[str, Any]:
+def _report(update: Update, began: float) -> dict[str, Any]:
     """The update as a snapshot, and how old its event is here."""
-    return {**update.snapshot(), "latency_ms": _latency(update), "brought": update.message["type"]}
+    name = "age_ms" if _was_there(update, began) else "latency_ms"
+    return {**update.snapshot(), name: _age(update), "brought": update.message["type"]}
 
 
-def _latency(update: Update) -> float:
+def _was_there(update: Update, began: float) -> bool:
+    """Whether the list was pushed before the watch began (epoch s)."""
+    pushed: float = update.message["times"]["pushed"]
+    return pushed < began
+
+
+def _age(update: Update) -> float:
     """Milliseconds from the event to this line."""
     event: float = update.message["times"]["event"]
     return round((time.time() - event) * 1000, 1)
 
 
-def _line(update: Update) -> str:
+def _line(update: Update, began: float) -> str:
     epoch, n = update.seq
     titles = " · ".join(item["title"] for item in update.items[:TITLES])
     more = f" · … {len(update.items)}" if len(update.items) > TITLES else ""
-    return f"{epoch}-{n}  {update.message['slot']}  {_latency(update):.1f} ms  {titles or '(empty)'}{more}"
+    age = _age(update)
+    since = f"there already, {age / 1000:.1f} s old" if _was_there(update, began) else f"{age:.1f} ms"
+    return f"{epoch}-{n}  {update.message['slot']}  {since}  {titles or '(empty)'}{more}"

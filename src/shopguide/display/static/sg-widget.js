@@ -219,7 +219,7 @@ class ShopGuide extends HTMLElement {
   }
 
   /** Who sits here may have changed. `receipt`: they were forgotten; null: and nothing was held of them. */
-  #meet({ receipt, forgetting }) {
+  #meet({ receipt, forgetting, joining }) {
     const user = sg.visitor?.user;
     if (receipt !== undefined) this.#receipt = receipt;
     if (!this.section) return; // its words are on their way
@@ -230,7 +230,7 @@ class ShopGuide extends HTMLElement {
       this.#draw();
     }
     this.#user = user;
-    if (forgetting) return this.#lists.close();
+    if (forgetting || joining) return this.#lists.close();
     this.section.hidden = !sg.consented && this.#receipt === undefined;
     if (this.#receipt === undefined) this.#lists.open();
     else this.#showReceipt();

@@ -24,20 +24,24 @@ interface ShopGuide {
    * document is opened; a page that changes without being loaded calls it.
    */
   page(): void;
-  /** The visitor has logged in: a token of the account, minted by the shop. Nothing: they have logged out. */
+  /**
+   * The visitor has logged in: a token of the account, minted by the shop; their list is the account's from then on, in this
+   * tab, until the token ends. A later token of the same account goes on from there. Nothing: they have logged out.
+   */
   identify(account?: string | null): void;
   /**
    * The visitor's answer, kept for all pages and tabs. No: what waits is thrown away, all that is kept here goes, and
    * the collector forgets the visitor. Resolves to its signed receipt, null where there was nothing to forget.
    */
   consent(granted: boolean): Promise<object | null>;
-  /** "Forget me": the same, but for the answer about consent. Somebody new goes on. */
+  /** "Forget me": the same, but for the answer about consent. Somebody new goes on. Who has logged in goes with their account. */
   forgetMe(): Promise<object | null>;
   /** Try to send now, whatever failed before. */
   flush(): void;
   /**
-   * A token of the visitor, who is made where nobody is known yet; null without consent. `refused`: the token before, which
-   * the collector does not take any more. Rejects where the collector cannot be reached.
+   * The token that lists are asked for with: the account's, else the visitor's, who is made where nobody is known yet; null
+   * without consent. `refused`: the token before, which the collector does not take any more. Rejects where the collector
+   * cannot be reached.
    */
   token(refused?: string): Promise<string | null>;
   /** Impressions of an element with data-sg-item, if not data-auto="off". Made by itself, but inside of shadow roots. */
@@ -88,8 +92,11 @@ interface HTMLElementTagNameMap {
 }
 
 interface WindowEventMap {
-  /** Who the visitor is has changed. `receipt`: they were forgotten; null: and nothing was held. */
-  "sg:visitor": CustomEvent<{ receipt?: object | null; forgetting?: boolean }>;
+  /**
+   * Who the visitor is has changed. `receipt`: they were forgotten; null: and nothing was held. `joining`: they are being
+   * joined to their account. `expired`: the account's token has ended; `sg.identify` takes the next one.
+   */
+  "sg:visitor": CustomEvent<{ receipt?: object | null; forgetting?: boolean; joining?: boolean; expired?: boolean }>;
 }
 
 interface Window {

@@ -139,7 +139,7 @@
     let answer = kept ? await post("visitor", { user: kept.user, token: kept.token }) : null;
     if (!answer || answer.status === 401) answer = await post("visitor", {});
     if (!answer.ok) throw answer;
-    const made = { ...answer.said, got: Date.now(), joined: answer.said.user === kept?.user ? kept.joined : undefined };
+    const made = { ...(answer.said.user === kept?.user && kept), ...answer.said, got: Date.now() };
     if (consent() !== "granted") throw answer; // withdrawn meanwhile
     put("visitor", made);
     changed();
@@ -179,11 +179,10 @@
     if (consent() === "granted") await join();
   };
 
-  // --- who has logged in. What they do is told by the visitor's token (ids of events are their user's, the queue is all tabs')
-  // and handed on to the account; what they see is asked for by the account's, which the tab keeps, and nothing else does.
+  // --- who has logged in: what they do is said by the visitor's token, what they see is asked for by the account's
 
   const userOf = (token) => token.slice(7, 18); // the same in all tokens of a user, by whatever key
-  let [account, pending, spent] = [tab["sg:account"] ?? null, null, null];
+  let [account, pending, spent] = [tab["sg:account"] ?? null, null, null]; // tokens: in use, to be joined, refused
 
   const hold = (token) => {
     account = token;
@@ -202,25 +201,28 @@
     hold(null);
     changed({ expired: true });
   };
+  /** Meanwhile no list is wanted: the visitor's own is without what goes to the account. */
   const join = async () => {
-    let tried;
-    while (pending) {
-      const [asked, { token }] = [pending, await visitor(tried)];
-      const answer = await post("identify", { token, account: asked });
-      if (!answer.ok && answer.status !== 401) throw answer;
-      const here = get("visitor");
-      if (pending !== asked || here?.token !== token) continue; // somebody else by now
-      if (!answer.ok && !tried) {
-        tried = token; // which of the two is refused?
-        continue;
-      }
-      pending = null;
-      if (answer.ok) {
-        put("visitor", { ...here, joined: userOf(asked) });
-        hold(asked);
-        changed();
-      } else spent = asked;
+    if (!pending) return;
+    changed({ joining: true });
+    try {
+      for (let tried; pending; ) tried = await joined(tried);
+    } finally {
+      if (get("visitor")) changed(); // not forgotten meanwhile
     }
+  };
+  /** One try. Returns the visitor's token where it may be that one which is refused; one more try renews it. */
+  const joined = async (tried) => {
+    const [asked, { token }] = [pending, await visitor(tried)];
+    const answer = await post("identify", { token, account: asked });
+    if (!answer.ok && answer.status !== 401) throw answer;
+    const here = get("visitor");
+    if (pending !== asked || here?.token !== token) return; // somebody else by now
+    if (!answer.ok && !tried) return token;
+    pending = null;
+    if (answer.ok) put("visitor", { ...here, joined: userOf(asked) });
+    if (answer.ok) hold(asked);
+    else spent = asked;
   };
   const newcomer = () => {
     const before = get("visitor")?.token;
@@ -264,21 +266,21 @@
 
   /** All that is kept here but the answer about consent goes at once; then what the collector has. */
   const forget = async () => {
-    const tokens = [member(), get("visitor")?.token].filter(Boolean);
+    const kept = get("visitor");
     names("").filter((name) => name !== "consent").forEach(drop);
     [waiting.length, pending] = [0, null];
     hold(null);
     changed({ forgetting: true });
-    const receipt = await forgotten(tokens);
+    const receipt = await forgotten(kept);
     changed({ receipt });
     return receipt;
   };
-  const forgotten = async (tokens) => {
-    for (let tries = 0; tokens.length && tries < 8; tries++) {
-      const answer = await alone(() => post("forget", { token: tokens[0] })).catch(() => null);
+  const forgotten = async (kept) => {
+    for (let tries = 0; kept && tries < 8; tries++) {
+      const answer = await alone(() => post("forget", { token: kept.token })).catch(() => null);
       if (answer?.ok) return answer.said;
-      if (answer?.status === 401) tokens.shift();
-      else await new Promise((wake) => setTimeout(wake, 500 * 2 ** tries));
+      if (answer?.status === 401) return null;
+      await new Promise((wake) => setTimeout(wake, 500 * 2 ** tries));
     }
     return null;
   };
