@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import msgpack
@@ -75,6 +77,20 @@ def test_a_card_says_what_is_known_just_now(changes: list[tuple[int, dict[str, A
     c.load(Catalogue().dump())
     empty = c.cards[5]
     assert (empty.item, empty.name, empty.offered, empty.named, empty.titled) == (5, None, None, b"", b"?")
+
+
+def test_one_that_nobody_holds_goes_at_once() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        c = Catalogue()
+        c.learn(batch([(0, 5, Kind.ITEM, {"title": "a"})], {5: "five"}))
+        assert c.cards[5].name == "five"
+        held = weakref.ref(c)
+        del c
+        assert held() is None
+    finally:
+        gc.enable()
 
 
 def test_attributes_add_up_and_names_are_kept() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -12,8 +14,8 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
-from shopguide.errors import GapError
-from shopguide.featurize import LEARNED, Featurizer, intent
+from shopguide.errors import GapError, StateError
+from shopguide.featurize import LEARNED, REMEMBERED, Featurizer, intent, remembered
 from shopguide.records import SIMILAR, Batch, Events, Kind, Lessons, Names, Ragged, Update
 from shopguide.settings import load
 
@@ -377,6 +379,37 @@ def test_dump_and_load_go_on_the_same() -> None:
     more = [view(1, 3, 8), view(1, 1, 9, event=3), {"kind": Kind.FORGET, "user": 2, "time": 10.0, "arrived": 10.0}]
     assert one.featurize(batch(more, 4)) == other.featurize(batch(more, 4))
     assert one.counts == other.counts == Counter(one.counts)
+
+
+@pytest.mark.parametrize("flags", RETENTIONS)
+def test_what_a_log_has_to_remember_is_read_of_two_columns_of_a_dump(flags: dict[str, Any]) -> None:
+    one, said = retaining("session", flags), {"attributes": {"age": "30"}, "interests": ["tea"]}
+    fed(one, many(3, 2500), [256])
+    joined = {"kind": Kind.ALIAS, "user": 901, "time": 1e9, "arrived": 1e9, "data": {"account": 902}}
+    imported = [{"kind": Kind.PROFILE, "user": user, "time": 1e9, "arrived": 1e9, "data": said} for user in (903, 904)]
+    one.featurize(batch([joined, *imported], one.reached(0)))
+    columns = {name: column for name, column in one.dump(0).items() if name in REMEMBERED}
+    kept_from, visitors, profiled = remembered(columns)
+    assert kept_from == one.kept_from(0) > 0
+    assert 901 in visitors and visitors.tolist() == one.visitors(0).tolist()
+    assert profiled.tolist() == one.profiled(0).tolist() == [903, 904]
+    for name, broken in (("profiles", columns["profiles"][:-1]), ("meta", columns["meta"][:-1])):
+        with pytest.raises(StateError, match="broken"):
+            remembered({**columns, name: broken})
+
+
+def test_one_that_nobody_holds_goes_at_once() -> None:
+    gc.collect()
+    gc.disable()  # a line's collector looks at what is old once in days
+    try:
+        one, other = featurizer(), featurizer()
+        one.featurize(batch([watch(1), view(1, 1, 5), view(2, 2, 6)]))
+        other.load(0, one.dump(0))
+        held = weakref.ref(other)
+        del other
+        assert held() is None
+    finally:
+        gc.enable()
 
 
 def test_only_signs_of_interest_are_learned() -> None:

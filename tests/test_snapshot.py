@@ -43,8 +43,9 @@ def test_every_flipped_bit_and_every_cut_is_refused(small: Path) -> None:
     for at in range(len(data)):
         for bit in range(8):
             small.write_bytes(data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :])
-            with pytest.raises(StateError, match="no whole snapshot of score"):
-                snapshot.read(small, "score")
+            for wanted in (None, ("c",)):
+                with pytest.raises(StateError, match="no whole snapshot of score"):
+                    snapshot.read(small, "score", wanted)
         small.write_bytes(data[:at])
         with pytest.raises(StateError, match="no whole snapshot of score"):
             snapshot.read(small, "score")
@@ -54,6 +55,7 @@ def test_every_flipped_bit_and_every_cut_is_refused(small: Path) -> None:
             snapshot.read(small, "score")
     small.write_bytes(data)
     assert snapshot.read(small, "score")["a"].tolist() == [0, 1, 2, 3, 4]
+    assert {name: one.tolist() for name, one in snapshot.read(small, "score", ("b", "z")).items()} == {"b": [1, 1, 1]}
 
 
 @given(data=st.binary(max_size=300))

@@ -6,7 +6,8 @@ partition, so the last row by offset wins and a replay changes nothing. Picks ha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
@@ -68,11 +69,11 @@ def as_json(text: str) -> bytes:
 class _Cards(dict[int, Card]):
     """Those that were asked for."""
 
-    def __init__(self, make: Callable[[int], Card]) -> None:
-        self._make = make
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue: Catalogue = weakref.proxy(catalogue)  # else both would wait for the cyclic collector
 
     def __missing__(self, key: int) -> Card:
-        card = self[key] = self._make(key)
+        card = self[key] = self._catalogue.card(key)
         return card
 
 
@@ -85,7 +86,7 @@ class Catalogue:
         self._products: dict[int, dict[str, Any]] = {}
         self.picks = Picks()
         self.lookups = Lookups()
-        self.cards = _Cards(self._card)
+        self.cards = _Cards(self)
         """Of each item the same object as long as nothing changes, made when it is first asked for."""
         self._offsets: dict[tuple[int, int], int] = {}  # (item, kind) -> offset of its last row
 
@@ -153,7 +154,8 @@ class Catalogue:
         product = self.product(key)
         return not product.get("deleted") and product.get("stock") != 0
 
-    def _card(self, key: int) -> Card:
+    def card(self, key: int) -> Card:
+        """What a list says of the item, made anew; see ``cards``."""
         name, product = self.name(key), self.product(key)
         offered = product if name is not None and self.available(key) else None
         said = {name: product[name] for name in ATTRIBUTES[1:] if product.get(name) not in (None, "")}

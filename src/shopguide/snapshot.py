@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -56,14 +56,14 @@ def write(path: Path, kind: str, columns: Mapping[str, NDArray[Any]]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def read(path: Path, kind: str) -> Columns:
-    """The columns of a snapshot of that kind.
+def read(path: Path, kind: str, wanted: Container[str] | None = None) -> Columns:
+    """The columns of a snapshot of that kind. ``wanted``: only these are kept; all are read, a slice at a time.
 
     Raises StateError naming the file and what is wrong with it; OSError where it cannot be read.
     """
     with path.open("rb") as file:
         try:
-            return _read(file, kind)
+            return _read(file, kind, wanted)
         except _BrokenError as e:
             raise StateError(f"{path} is no whole snapshot of {kind}: {e}") from None
 
@@ -88,12 +88,12 @@ def _write(file: BinaryIO, kind: str, columns: Mapping[str, NDArray[Any]]) -> No
     file.write(END)
 
 
-def _read(file: BinaryIO, kind: str) -> Columns:
+def _read(file: BinaryIO, kind: str, wanted: Container[str] | None) -> Columns:
     described = _header(file, kind)
     columns: Columns = {}
     number = 0
     for name, dtype, length in described:
-        data = bytearray()
+        data, keep = bytearray(), wanted is None or name in wanted
         left = length * np.dtype(dtype).itemsize
         while left:
             number += 1
@@ -102,9 +102,11 @@ def _read(file: BinaryIO, kind: str) -> Columns:
                 raise _BrokenError(f"it ends within column {name}")
             if file.read(8) != _hash(piece, number):
                 raise _BrokenError(f"slice {number}, of column {name}, does not match its checksum")
-            data += piece
             left -= len(piece)
-        columns[name] = np.frombuffer(data, dtype)
+            if keep:
+                data += piece
+        if keep:
+            columns[name] = np.frombuffer(data, dtype)
     if file.read() != END:
         raise _BrokenError("it does not end where it should")
     return columns

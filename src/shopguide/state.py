@@ -270,7 +270,8 @@ def _read(path: Path, fits: str, wanted: Container[str] | None) -> dict[str, Col
         raise ValueError("made under other settings")
     parts: dict[str, Columns] = {}
     for name in manifest["parts"]:
-        columns = snapshot.read(path / name, name)
-        if wanted is None or name in wanted:
+        keep = wanted is None or name in wanted
+        columns = snapshot.read(path / name, name, None if keep else ())
+        if keep:
             parts[name] = columns
     return parts

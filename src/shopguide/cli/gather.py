@@ -13,7 +13,7 @@ from shopguide import snapshot
 from shopguide.cli.keeper import Saved, told
 from shopguide.compaction import Kept, retain
 from shopguide.errors import StateError
-from shopguide.featurize import Featurizer
+from shopguide.featurize import REMEMBERED, remembered
 from shopguide.log import Log
 from shopguide.rejects import RejectFiles
 from shopguide.settings import Settings
@@ -138,8 +138,5 @@ class Gatherer:
 
     def _kept_of(self, partition: int, path: Path) -> Kept:
         name = f"{FEATURIZE}{partition}"
-        featurizer = Featurizer(self._settings)
-        featurizer.load(partition, snapshot.read(path / name, name))
-        return Kept(
-            featurizer.kept_from(partition), featurizer.visitors(partition), profiled=featurizer.profiled(partition)
-        )
+        from_, visitors, profiled = remembered(snapshot.read(path / name, name, REMEMBERED))
+        return Kept(from_, visitors, profiled=profiled)

@@ -7,7 +7,8 @@ event ids seen. Taking back is worked out here: the lessons with sign -1 name ex
 from shopguide.featurize.featurizer import Featurizer
 from shopguide.featurize.impressions import OF_NEW
 from shopguide.featurize.looks import intent
+from shopguide.featurize.part import REMEMBERED, remembered
 from shopguide.featurize.shoppers import KEPT
 from shopguide.records import LEARNED
 
-__all__ = ["KEPT", "LEARNED", "OF_NEW", "Featurizer", "intent"]
+__all__ = ["KEPT", "LEARNED", "OF_NEW", "REMEMBERED", "Featurizer", "intent", "remembered"]

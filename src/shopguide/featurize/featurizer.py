@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from shopguide.errors import CoreError, StateError
 from shopguide.featurize.looks import Watches
-from shopguide.featurize.part import Part
-from shopguide.featurize.shoppers import Shoppers
+from shopguide.featurize.part import Part, Parts
 from shopguide.frontier import Frontier
-from shopguide.profile import NOTHING, Profile
+from shopguide.profile import Profile
 from shopguide.records import Batch, Events, Kind, Lessons, Looks, Update
 from shopguide.settings import Settings
 
@@ -24,10 +23,9 @@ class Featurizer:
     where the producer puts them, which need not be where the user's WATCH rows are."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._parts: dict[int, Part] = {}
+        self._parts = Parts(settings)
         by_session = settings.learn.unit == "session"
-        self._watches = Watches(self._of, self.profile_of, settings.rank.n, by_session)
+        self._watches = Watches(self._parts.shoppers_of, self._parts.profile_of, settings.rank.n, by_session)
         self.frontier = Frontier()
 
     @property
@@ -47,7 +45,7 @@ class Featurizer:
         Raises GapError where rows before the batch are missing.
         """
         new = self.frontier.admit(batch)
-        part = self._part(batch.partition)
+        part = self._parts[batch.partition]
         if batch.last >= new:
             part.learn(batch, new)
         held, lessons = part.lessons(batch.first, batch.last)
@@ -62,7 +60,7 @@ class Featurizer:
         Returns the rows that concern other partitions. Raises GapError where rows before the batch are missing.
         """
         new = self.frontier.admit(batch)
-        part = self._part(batch.partition)
+        part = self._parts[batch.partition]
         if batch.last >= new:
             part.learn(batch, new)
         self._watches.learn(batch, new)
@@ -75,25 +73,22 @@ class Featurizer:
 
     def events_of(self, user: int) -> dict[str, NDArray[Any]]:
         """All kept events of a user, in order."""
-        return self._of(user).events(user)
+        return self._parts.shoppers_of(user).events(user)
 
     def queries_of(self, user: int) -> dict[int, str]:
         """What a user's searches are for, by the key that stands as the item of such an event."""
-        shoppers = self._of(user)
+        shoppers = self._parts.shoppers_of(user)
         events = shoppers.events(user)
         keys: list[int] = events["item"][events["kind"] == Kind.SEARCH].tolist()
         return {key: shoppers.queries.text(key) for key in keys}
 
     def profile_of(self, user: int) -> Profile:
         """What was imported of a user."""
-        for part in self._parts.values():
-            if profile := part.shoppers.profiles.by_user.get(user):
-                return profile
-        return NOTHING
+        return self._parts.profile_of(user)
 
     def past_of(self, user: int) -> bytes:
         """What trained profiles in force need of a user, packed (:class:`shopguide.tastes.Past`); empty: none are."""
-        return self._of(user).past(user)
+        return self._parts.shoppers_of(user).past(user)
 
     def users(self) -> set[int]:
         """The keys of all of whom there are events."""
@@ -124,20 +119,20 @@ class Featurizer:
 
     def held(self, partition: int) -> int:
         """The first row of a partition whose lessons can be given, now or when it comes."""
-        held = self._part(partition).held()
+        held = self._parts[partition].held()
         return self.reached(partition) if held is None else held
 
     def kept_from(self, partition: int) -> int:
         """Rows of the partition below this offset have gone out of the model."""
-        return self._part(partition).kept_from
+        return self._parts[partition].kept_from
 
     def visitors(self, partition: int) -> NDArray[np.uint64]:
         """The users of the partition whose account is known: the log has to remember it."""
-        return self._part(partition).shoppers.accounts.visitors
+        return self._parts[partition].shoppers.accounts.visitors
 
     def profiled(self, partition: int) -> NDArray[np.uint64]:
         """The users of the partition who have a profile: the log has to remember it."""
-        return self._part(partition).shoppers.profiles.users
+        return self._parts[partition].shoppers.profiles.users
 
     def lessons(self) -> Lessons:
         """All that the model holds of the kept events, to be added: user by user, each one's in order."""
@@ -147,13 +142,13 @@ class Featurizer:
         """What is held of a partition. What rows below ``taken`` (None: all) cause in others has been taken there."""
         taken = self.reached(partition) if taken is None else taken
         meta = {"reached": self.frontier.reached.get(partition, -1), "watches": self._watches.dump(partition)}
-        return {"task": np.frombuffer(json.dumps(meta).encode(), np.uint8), **self._part(partition).dump(taken)}
+        return {"task": np.frombuffer(json.dumps(meta).encode(), np.uint8), **self._parts[partition].dump(taken)}
 
     def load(self, partition: int, state: dict[str, NDArray[Any]]) -> None:
         """Take in a partition of which nothing is held. Raises StateError for what :meth:`dump` did not give."""
         try:
             meta = json.loads(state["task"].tobytes())
-            part = self._part(partition)
+            part = self._parts[partition]
             part.load({name: column for name, column in state.items() if name != "task"})
             part.check()
             self._watches.load(partition, meta["watches"])
@@ -170,15 +165,3 @@ class Featurizer:
         """Raises CoreError where an invariant of the core does not hold."""
         for part in self._parts.values():
             part.check()
-
-    def _part(self, number: int) -> Part:
-        if number not in self._parts:
-            self._parts[number] = Part(self._settings)
-        return self._parts[number]
-
-    def _of(self, user: int) -> Shoppers:
-        """Those among whom the user is; any, where nobody knows the user."""
-        for part in self._parts.values():
-            if user in part.shoppers.kept:
-                return part.shoppers
-        return (next(iter(self._parts.values())) if self._parts else Part(self._settings)).shoppers

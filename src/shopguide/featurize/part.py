@@ -7,17 +7,23 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
+import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
+from shopguide.errors import StateError
+from shopguide.featurize.accounts import Accounts
 from shopguide.featurize.doubles import Doubles
+from shopguide.featurize.profiles import Profiles
 from shopguide.featurize.retention import Horizon, Retention, times
 from shopguide.featurize.shoppers import Shoppers
-from shopguide.records import Batch, Events, Kind, Lessons, Names, pack, unpack
+from shopguide.profile import NOTHING, Profile
+from shopguide.records import U64, Batch, Events, Kind, Lessons, Names, pack, unpack
 from shopguide.settings import Settings
 
 _NAMES = {int(kind): kind.name.lower() for kind in Kind}
 REPLAYABLE = 64  # batches whose lessons can be given again
+REMEMBERED = frozenset(("meta", "profiles"))  # the columns that say what a log has to remember
 
 
 class Given(NamedTuple):
@@ -163,3 +169,49 @@ class Part:
             self.kept_from = max(self.kept_from, self._horizon.move(bounds))
             lessons.append(self.shoppers.expire(bounds, last))
         return lessons
+
+
+class Parts(dict[int, Part]):
+    """What featurize holds, by the number of the partition: nothing yet of one that is asked for the first time."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def __missing__(self, number: int) -> Part:
+        part = self[number] = Part(self._settings)
+        return part
+
+    def shoppers_of(self, user: int) -> Shoppers:
+        """Those among whom the user is; any, where nobody knows the user."""
+        for part in self.values():
+            if user in part.shoppers.kept:
+                return part.shoppers
+        return (next(iter(self.values())) if self else Part(self._settings)).shoppers
+
+    def profile_of(self, user: int) -> Profile:
+        """What was imported of a user."""
+        for part in self.values():
+            if profile := part.shoppers.profiles.by_user.get(user):
+                return profile
+        return NOTHING
+
+
+class Remembered(NamedTuple):
+    """What the log has to remember of a partition: its rows from an offset on, and of those before it who is whose
+    visitor, of these users, and the profiles of those."""
+
+    kept_from: int
+    visitors: U64
+    profiled: U64
+
+
+def remembered(dump: dict[str, NDArray[Any]]) -> Remembered:
+    """That, of the columns REMEMBERED of a :meth:`Part.dump`; no shopper is loaded. Raises StateError."""
+    try:
+        meta = json.loads(dump["meta"].tobytes())
+        accounts = Accounts()
+        accounts.load(meta["accounts"])
+        return Remembered(int(meta["kept_from"]), accounts.visitors, Profiles.users_in(dump["profiles"]))
+    except (KeyError, ValueError, TypeError, msgpack.UnpackException) as e:
+        raise StateError(f"featurize's snapshot of a partition is broken: {e}") from None

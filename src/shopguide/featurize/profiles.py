@@ -36,6 +36,20 @@ class Profiles:
         said = [(user, one.attributes, one.interests) for user, one in self.by_user.items()]
         return np.frombuffer(msgpack.packb(said), np.uint8)
 
+    @staticmethod
+    def users_in(state: NDArray[np.uint8]) -> NDArray[np.uint64]:
+        """Who has one, as :meth:`dump` says; the profiles are passed over. Raises ValueError, TypeError or
+        msgpack.UnpackException for what is no state."""
+        said = msgpack.Unpacker(max_buffer_size=0)
+        said.feed(state)
+        users = np.empty(said.read_array_header(), np.uint64)
+        for at in range(len(users)):
+            fields = said.read_array_header()
+            users[at] = said.unpack()
+            for _ in range(fields - 1):
+                said.skip()
+        return users
+
     def load(self, state: NDArray[np.uint8]) -> None:
         """Raises ValueError or TypeError for what is no state."""
         said = msgpack.unpackb(state.tobytes(), strict_map_key=True)
