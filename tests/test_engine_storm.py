@@ -1,4 +1,5 @@
-"""``shopguide run --engine storm`` where no topology answers: it goes when it is asked to."""
+"""``shopguide run --engine storm`` where no topology answers: it goes when it is asked to, and what looks at the stages
+leaves no file open."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,22 @@ def test_it_stops_where_the_topology_has_just_gone(
     assert time.monotonic() - began > 0.5
     assert "the topology has gone" in caplog.text
     assert not StateDir(tmp_path / "state").in_use()
+
+
+def open_segments() -> int:
+    found = 0
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found += descriptor.readlink().suffix == ".seg"
+    return found
+
+
+def test_who_looks_at_the_stages_leaves_no_segment_open(tmp_path: Path) -> None:
+    line = ClusterLine(StateDir(tmp_path / "state"), load(), push=False)
+    line.start()
+    line.collector.collect([{**EVENT, "time": 1.7e9}])
+    line.collector.commit()
+    before = open_segments()
+    featurizer, _ = line.stage("featurize"), line.stage("score")
+    assert featurizer.counts == {"view": 1} and open_segments() == before > 0
+    line.stop()

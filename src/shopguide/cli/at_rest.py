@@ -45,6 +45,11 @@ class AtRest:
             for partition, position in enumerate(positions):
                 self._replay(self.log, partition, position)
 
+    def close(self) -> None:
+        """Let go of the log's files; the stages stay."""
+        if self.log is not None:
+            self.log.close()
+
     def recommend(self, user: str, slot: str, n: int) -> dict[str, Any]:
         """The list that the user would get now."""
         key = self._key(user)

@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any, TypeVar
 
 from shopguide.catalogue import Catalogue
@@ -106,8 +107,8 @@ class ClusterLine(Line):
     def stage(self, name: str) -> Any:
         if name == "reject":
             return self._rejects
-        found = AtRest(self.state.path)
-        return {"featurize": found.featurizer, "score": found.scorer, "rank": found.ranker}[name]
+        with closing(AtRest(self.state.path)) as found:
+            return {"featurize": found.featurizer, "score": found.scorer, "rank": found.ranker}[name]
 
     def numbers(self) -> dict[str, Told]:
         self._tasks.drop_silent()
