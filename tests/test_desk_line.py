@@ -249,6 +249,8 @@ def test_what_was_said_outlives_restarts_snapshots_and_retention(start: Callable
     last.watch("anna")
     last.said("pick", {"action": "boost", "item": "mug", "why": "to see a list"})
     assert last.until("anna", lambda items: True)[0] == "bowl"
+    follower.keep_up()
+    assert not follower._heard, "nothing piles up where nobody asks"
     assert next(iter(follower.catalogue().picks)).action == "boost"
 
 

@@ -72,3 +72,15 @@ def test_who_looks_at_the_stages_leaves_no_segment_open(tmp_path: Path) -> None:
     featurizer, _ = line.stage("featurize"), line.stage("score")
     assert featurizer.counts == {"view": 1} and open_segments() == before > 0
     line.stop()
+
+
+def test_a_catalogue_that_was_asked_for_once_keeps_up(tmp_path: Path) -> None:
+    line = ClusterLine(StateDir(tmp_path / "state"), load(), push=False)
+    line.start()
+    catalogue = line.catalogue()
+    line.collector.collect([{**EVENT, "time": 1.7e9}])
+    deadline = time.monotonic() + 10
+    while not catalogue.names or line._follower._heard:
+        assert time.monotonic() < deadline, "rows pile up until somebody asks again"
+        time.sleep(0.01)
+    line.stop()

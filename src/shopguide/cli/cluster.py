@@ -151,6 +151,7 @@ class ClusterLine(Line):
                 self._host.serve(TURN)
                 self._progress = self._tasks.progress() or self._progress
                 self._gatherer.step(self._reached())
+                self._follower.keep_up()
         except Exception as e:
             logger.exception("the host of the tasks ended")
             self._error = e

@@ -34,6 +34,11 @@ class Follower:
                 _learn(catalogue, self._heard.popleft())
             return catalogue
 
+    def keep_up(self) -> None:
+        """Learn what was heard since somebody first asked: it would pile up until they ask again."""
+        if self._catalogue is not None:
+            self.catalogue()
+
     def _hear(self, batch: Batch) -> None:
         if concerns(batch):
             self._heard.append(extract(batch))
