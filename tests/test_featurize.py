@@ -400,7 +400,7 @@ def test_what_a_log_has_to_remember_is_read_of_two_columns_of_a_dump(flags: dict
 
 def test_one_that_nobody_holds_goes_at_once() -> None:
     gc.collect()
-    gc.disable()  # a line's collector looks at what is old once in days
+    gc.disable()  # a line's collector hardly ever looks at what is old
     try:
         one, other = featurizer(), featurizer()
         one.featurize(batch([watch(1), view(1, 1, 5), view(2, 2, 6)]))
