@@ -348,6 +348,22 @@ def test_of_an_item_whose_stock_changes_all_day_the_first_and_the_last_row_stay(
     kept.log.close()
 
 
+def test_of_many_small_frames_few_are_at_hand_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, looked_at, joined = Kept(tmp_path, 1 << 20), list[int](), list[int]()
+    monkeypatch.setattr(compaction, "clean", lambda batch: looked_at.append(batch.first) or clean(batch))
+    whole = compaction._joined
+    monkeypatch.setattr(compaction, "_joined", lambda waiting: joined.append(len(waiting)) or whole(waiting))
+    for at in range(5 * compaction.TOGETHER):
+        kept.append(0, [{"kind": Kind.ITEM if at == 9 else Kind.VIEW, "item": 11, "data": {"title": "a"}}], [], 0)
+    kept.log.roll(0)
+    retained(kept.log, {0: 5 * compaction.TOGETHER}, {})
+    assert looked_at == [9] and joined == [compaction.TOGETHER] * 5
+    assert read(kept.log)[0].offset.tolist() == [9]
+    retained(kept.log, {0: 5 * compaction.TOGETHER}, {})
+    assert joined[5:] == [5], "what became small is put together the next time"
+    kept.log.close()
+
+
 def test_since_when_an_item_is_there_is_not_forgotten(tmp_path: Path) -> None:
     kept = Kept(tmp_path, 1 << 20)
     for hour in range(5):

@@ -30,7 +30,9 @@ from shopguide.segment import Header, frame
 
 SAYS = (*ATTRIBUTES, "stock")  # what a row of the catalogue may say of an item
 FRAME_ROWS = 8192  # that neighbouring frames may hold to become one
+TOGETHER = 64  # frames that become one at a time
 
+_LASTING = frozenset((Kind.ITEM, Kind.PICK, Kind.ACTIVATE, Kind.ALIAS, Kind.PROFILE, Kind.FORGET))
 Offsets = NDArray[np.int64]
 Left = Callable[[Batch], Batch]  # a frame's batch without what goes
 _NOTHING: Offsets = np.empty(0, np.int64)
@@ -48,15 +50,20 @@ class Found:
 @dataclass(frozen=True)
 class Kept:
     """Where a partition's retention begins, and what is to be remembered from before: the visitors' accounts, of the
-    catalogue what it knows (keys; None: all), and the profiles of these users."""
+    catalogue what it knows (keys; None: all), and the profiles of these users. All keys are put in order."""
 
     from_: int
     visitors: NDArray[np.uint64]
     known: NDArray[np.uint64] | None = None
     profiled: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
 
+    def __post_init__(self) -> None:
+        for name in ("visitors", "known", "profiled"):
+            if (keys := getattr(self, name)) is not None:
+                object.__setattr__(self, name, np.sort(keys))
+
     def knows(self, keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
-        return np.ones(len(keys), bool) if self.known is None else np.isin(keys, self.known)
+        return np.ones(len(keys), bool) if self.known is None else _among(keys, self.known)
 
 
 def find(log: Log, keys: Iterable[int], ids: Iterable[str]) -> Found:
@@ -204,7 +211,7 @@ def _remembered(log: Log, partition: int, end: int, keeps: Kept) -> Left:
 
     def left(batch: Batch) -> Batch:
         names = batch.names.take(keeps.knows(batch.names.key))
-        events = batch.events.take(np.isin(batch.events.offset, stays))
+        events = batch.events.take(_among(batch.events.offset, stays))
         return replace(batch, events=events, names=names.take(first_said(names)))
 
     return left
@@ -245,7 +252,8 @@ def _newest(log: Log, partition: int, end: int, keeps: Kept) -> Offsets:
     """The rows that stay beyond retention: picks, and which models are in force; of items, aliases and profiles each
     that no later one says all of again, and an item's first, which says since when it is there. What was said of a user
     before a FORGET row does not."""
-    rows = [clean(_lasting(batch, keeps))[0].events for _, batch in log.frames(partition, 0, end)]
+    frames = (batch for _, batch in log.frames(partition, 0, end) if not _LASTING.isdisjoint(batch.events.kinds))
+    rows = [events for batch in frames if len(events := clean(_lasting(batch, keeps))[0].events)]
     stays = list(_first_words(rows).values())
     said: dict[tuple[int, int], set[str]] = {}  # of whom and which kind: what the later rows say
     forgotten: set[int] = set()
@@ -295,16 +303,22 @@ def _lasting(batch: Batch, keeps: Kept) -> Batch:
     what ends these."""
     of_items = np.isin(batch.events.kind, (Kind.ITEM, Kind.PICK)) & keeps.knows(batch.events.item)
     learned = batch.events.take(of_items | (batch.events.kind == Kind.ACTIVATE))
-    aliases = batch.events.take((batch.events.kind == Kind.ALIAS) & np.isin(batch.events.user, keeps.visitors))
-    of_profiles = np.isin(batch.events.kind, (Kind.PROFILE, Kind.FORGET)) & np.isin(batch.events.user, keeps.profiled)
+    aliases = batch.events.take((batch.events.kind == Kind.ALIAS) & _among(batch.events.user, keeps.visitors))
+    of_profiles = np.isin(batch.events.kind, (Kind.PROFILE, Kind.FORGET)) & _among(batch.events.user, keeps.profiled)
     events = Events.join([learned, aliases, batch.events.take(of_profiles)])
     return replace(batch, events=events.take(np.argsort(events.offset)))
 
 
+def _among(some: NDArray[Any], ordered: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which are among those that are in order: these are not sorted again for each frame."""
+    return np.searchsorted(ordered, some, "right") > np.searchsorted(ordered, some)
+
+
 def _fit(waiting: list[tuple[Header, Batch]], header: Header, rows: int) -> bool:
-    """Whether a frame can become one with those waiting: few rows, and of one source at most."""
+    """Whether a frame can become one with those waiting: few frames and rows, and of one source at most."""
     sources = {h.source for h, _ in [*waiting, (header, None)] if h.row >= 0}
-    return len(sources) <= 1 and sum(len(b.events) for _, b in waiting) + rows <= FRAME_ROWS
+    few = len(waiting) < TOGETHER and len(sources) <= 1
+    return few and sum(len(b.events) for _, b in waiting) + rows <= FRAME_ROWS
 
 
 def _joined(waiting: list[tuple[Header, Batch]]) -> bytes:
