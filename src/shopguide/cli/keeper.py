@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shopguide import interpreter
 from shopguide.compaction import Kept, retain
 from shopguide.errors import StateError
 from shopguide.log import Log
@@ -97,3 +98,4 @@ class Keeper:
             self._error = e
             self.saved.failed += 1
             logger.warning("no snapshot: %s", e, exc_info=not isinstance(e, StateError))
+        interpreter.give_back()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+from shopguide import interpreter
 from shopguide.snapshot import Columns
 from shopguide.storm.deployment import Deployment
 from shopguide.tasks import Due, Offsets, Tasks
@@ -64,3 +65,4 @@ class Member:
             due.write(part.name, columns, part.learned)
         except OSError as e:  # given up meanwhile, or the disk is full: the next snapshot
             logger.warning("part %s of snapshot %s is not written: %s", part.name, due.folder.name, e)
+        interpreter.give_back()
