@@ -75,6 +75,11 @@ class Accounts:
             [(user, visitor, *row) for user, of in self._visitors.items() for visitor, row in of.items()],
         ]
 
+    @staticmethod
+    def visitors_in(state: list[Any]) -> NDArray[np.uint64]:
+        """Whose account is known, as :meth:`dump` says."""
+        return np.fromiter((user for user, *_ in state[0]), np.uint64, len(state[0]))
+
     def load(self, state: list[Any]) -> None:
         accounts, visitors = state
         self._account = {user: (account, (offset, time)) for user, account, offset, time in accounts}

@@ -210,8 +210,7 @@ def remembered(dump: dict[str, NDArray[Any]]) -> Remembered:
     """That, of the columns REMEMBERED of a :meth:`Part.dump`; no shopper is loaded. Raises StateError."""
     try:
         meta = json.loads(dump["meta"].tobytes())
-        accounts = Accounts()
-        accounts.load(meta["accounts"])
-        return Remembered(int(meta["kept_from"]), accounts.visitors, Profiles.users_in(dump["profiles"]))
+        visitors = Accounts.visitors_in(meta["accounts"])
+        return Remembered(int(meta["kept_from"]), visitors, Profiles.users_in(dump["profiles"]))
     except (KeyError, ValueError, TypeError, msgpack.UnpackException) as e:
         raise StateError(f"featurize's snapshot of a partition is broken: {e}") from None
