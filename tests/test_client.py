@@ -414,7 +414,7 @@ class TestCommands:
         command = ["--user", "ann", "--state", str(tmp_path), "--count", "2", "--json"]
         with ThreadPoolExecutor(1) as pool:
             done = pool.submit(CliRunner().invoke, watch_command, command)
-            while not running.server._watchers.topics(self.ann):
+            while not running.server._watchers.places(self.ann):
                 time.sleep(0.01)
             running.send(self.ann, "abc")
         first, second = map(json.loads, done.result().output.splitlines())

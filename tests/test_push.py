@@ -21,7 +21,7 @@ from why import POPULAR
 
 from shopguide import lists, wire
 from shopguide.errors import PackingError, SettingError, TokenError
-from shopguide.push import Guard, Intake, Outbox, PushServer, Watchers, next_epoch
+from shopguide.push import Guard, Intake, Outbox, PushServer, Watchers, doors, next_epoch
 from shopguide.settings import PushSettings
 from shopguide.tokens import LONGEST, KeyRing, Token, mint
 
@@ -231,7 +231,7 @@ class WatchersMachine(RuleBasedStateMachine):
         assert sorted(self.real.users()) == sorted(self.watched())
         for user in range(3):
             held = {t for t in self.connections if int(t) // 2 == user}
-            assert sorted(self.real.topics(user)) == sorted(held)
+            assert sorted(self.real.places(user)) == sorted(held)
         assert len(self.real) == len(set(self.connections))
         ends = [self.token(int(t))[1].expires for t in self.connections]
         assert self.now < self.real.next_end <= min(ends, default=math.inf)
@@ -292,6 +292,12 @@ class Line:
         for made in self.sockets:
             made.close()
         self.server.stop()
+
+
+@pytest.fixture
+def one_lane(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All subscriptions wait in one queue."""
+    monkeypatch.setattr(doors, "LANES", 1)
 
 
 @pytest.fixture
@@ -474,8 +480,8 @@ class TestStrangers:
         line.send(ANN, "ab")
         assert names(read(good)[1]) == "ab" and drained(raw) == [] and line.unwatched == []
 
-    def test_a_frame_that_is_no_subscription_lends_nobody_a_topic(self, line):
-        """libzmq 4.3.5 pairs subscriptions with the wrong connection after such a frame; see push/server.py."""
+    def test_a_frame_that_is_no_subscription_lends_nobody_a_topic(self, one_lane, line):
+        """libzmq 4.3.5 pairs subscriptions with the wrong connection after such a frame; see push/lane.py."""
         line.gate.clear()
         line.subscriber(mint(KEYS, BOB, 60))
         until(lambda: line.watched)  # the server stands; what follows waits in one queue, in this order

@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ from shopguide.tokens import KeyRing, mint
 
 KEY, SECRET = b"the key of the doors' tests", Secret(b"a secret of the doors' tests")
 ANN = 5
-TOKEN = mint(KeyRing(KEY), ANN, 600)
+TOKEN = mint(KeyRing(KEY), ANN, 36_000)
+_offsets = count(1)
 
 
 def made(path: Path) -> tuple[str, Keys]:
@@ -46,13 +48,18 @@ def locked(tmp_path: Path) -> Iterator[tuple[PushServer, Path]]:
     private = server_keys(SECRET)[1]
     server = PushServer(settings, Guard(KEY), None, print, print, curve_key=private, own_key=own_keys(SECRET)[0])
     server.start()
+    give(server)
+    yield server, clients
+    server.stop()
+
+
+def give(server: PushServer) -> None:
+    """A list of Ann's."""
     with zmq.Context.instance().socket(zmq.PUSH) as bolt:
         bolt.connect(server.intake)
         times = {"event": 1.0, "logged": 2.0, "scored": 3.0}
-        about = {"user": ANN, "partition": 0, "offset": 1, "slot": "home", "about": "", "intent": 0.5}
+        about = {"user": ANN, "partition": 0, "offset": next(_offsets), "slot": "home", "about": "", "intent": 0.5}
         bolt.send(lists.pack({**about, "items": [], "causes": [], "times": times}))
-        yield server, clients
-    server.stop()
 
 
 @contextmanager
@@ -150,6 +157,60 @@ def test_a_connection_that_asks_in_vain_without_end_is_ended(monkeypatch: pytest
     assert server.counts["refused"] >= 99
 
 
+@contextmanager
+def serving(unwatched: list[int]) -> Iterator[PushServer]:
+    settings = PushSettings(endpoint="tcp://127.0.0.1:*")
+    server = PushServer(settings, Guard(KEY), None, lambda *_: None, unwatched.append)
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_connections_with_one_token_all_have_the_newest_list_until_the_last_one_leaves() -> None:
+    """They are shared out among the lanes; a user is watched while one of them is there."""
+    unwatched: list[int] = []
+    with serving(unwatched) as server, ExitStack() as all_:
+        crowd = [all_.enter_context(connection(server.endpoint)) for _ in range(60)]
+        for each in crowd:
+            each.subscribe(TOKEN.encode())
+        assert all(each.poll(5000) and each.recv_multipart() for each in crowd)
+        assert len(server._watchers) > doors.LANES // 2
+        while any(each.poll(20) for each in crowd):  # those of a lane hear what the next one there is told
+            for each in crowd:
+                if each.poll(0):
+                    each.recv_multipart()
+        give(server)
+        assert [len(each.recv_multipart()) for each in crowd if each.poll(5000)] == [2] * 60
+        assert not any(each.poll(10) for each in crowd), "once each"
+        last = crowd.pop()
+        for each in crowd:
+            each.close(linger=0)
+        give(server)
+        assert last.poll(5000) and last.recv_multipart()
+        until(lambda: len(server._watchers) == 1)
+        assert not unwatched
+        last.close(linger=0)
+        until(lambda: unwatched == [ANN])
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline, "did not come about"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("above", [0, 1])
+def test_where_another_push_server_is_no_second_one_begins(above: int) -> None:
+    """Of the same user, whose sockets may share a port: the kernel would give each of them half of the subscribers."""
+    with serving([]) as server:
+        host, _, port = server.endpoint.rpartition(":")
+        second = PushServer(PushSettings(endpoint=f"{host}:{int(port) + above}"), Guard(KEY), None, print, print)
+        with pytest.raises(SettingError, match=r"cannot bind it and the port above: Address already in use"):
+            second.start()
+        second.stop()
+
+
 @pytest.mark.parametrize(("text", "curve", "why"), [("x", True, "is no key"), ("", False, "push.curve")])
 def test_a_list_of_no_use_is_one_line(tmp_path: Path, text: str, curve: bool, why: str) -> None:
     clients = tmp_path / "clients"
@@ -184,6 +245,7 @@ from shopguide.settings import PushSettings
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
 settings = PushSettings(endpoint="tcp://127.0.0.1:*", heartbeat=0.2)
 resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
+doors.LANES = 2
 server = PushServer(settings, Guard(sys.argv[1].encode()), None, lambda *_: None, lambda *_: None)
 server.start()
 print(server.endpoint, flush=True)

@@ -1,11 +1,10 @@
-"""The two sockets that subscribers come to, and who may."""
+"""The sockets that subscribers come to, and who may."""
 
 from __future__ import annotations
 
 import logging
 import os
 import socket
-import struct
 from collections import Counter
 from collections.abc import Container
 from contextlib import suppress
@@ -17,6 +16,7 @@ from shopguide import wire
 from shopguide.errors import SettingError
 from shopguide.push.bind import bind_pair
 from shopguide.push.curve import Clients
+from shopguide.push.lane import Lane, monitor
 from shopguide.push.room import Room
 from shopguide.settings import PushSettings
 
@@ -26,12 +26,12 @@ TURN = 256  # most of what libzmq says that is dealt with before others have the
 ZAP = "inproc://zeromq.zap.01"  # where libzmq asks who may connect
 DOMAIN = b"subscribers"
 WHO = "User-Id"  # what libzmq calls the key that a frame's connection has, as the answer to ZAP said
-EVENT = struct.Struct("=Hi")  # of a monitor: what happened, to which descriptor
+LANES = 16  # behind a TCP address: a poll takes 20 us longer than with one
 REFUSALS = 10_000  # subscriptions of a connection, each of which libzmq keeps till it ends
 
 
 class Doors:
-    """``xpub`` for messages, ``router`` for who missed one. ``curve_key`` is the secret key (Z85) of a server that
+    """``lanes`` for messages, ``router`` for who missed one. ``curve_key`` is the secret key (Z85) of a server that
     encrypts. Of one thread."""
 
     def __init__(self, settings: PushSettings, curve_key: bytes | None, own_key: bytes | None) -> None:
@@ -40,7 +40,6 @@ class Doors:
         self._clients: Clients | None = None
         self._room = Room()
         # of connections for messages, by their descriptors:
-        self._ended: set[int] = set()  # since no subscription waited
         self._refused: Counter[int] = Counter()
         self._keys: dict[int, bytes] = {}  # where there is a list of clients
         self._version = 0  # of that list, which those inside were held against
@@ -48,31 +47,32 @@ class Doors:
     def bind(self) -> None:
         """Raises SettingError where the endpoint or the list of clients is of no use."""
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
-        self.xpub, self.router = context.socket(zmq.XPUB), context.socket(zmq.ROUTER)
-        for public in (self.xpub, self.router):
+        over_tcp = self._settings.endpoint.startswith("tcp://")
+        self.lanes = [Lane(self._settings.high_water_mark) for _ in range(LANES if over_tcp else 1)]
+        self.router = context.socket(zmq.ROUTER)
+        self.router.set(zmq.SNDHWM, TURN)
+        xpubs = [lane.xpub for lane in self.lanes]
+        self._public = [*xpubs, self.router]
+        for public in self._public:
             public.set(zmq.LINGER, 0)
             public.set(zmq.MAXMSGSIZE, wire.MAX_FRAME)
-            public.set(zmq.BACKLOG, self._room.backlog)
-        self.xpub.set(zmq.XPUB_MANUAL, 1)
-        self.xpub.set(zmq.SNDHWM, self._settings.high_water_mark)
-        self.router.set(zmq.SNDHWM, TURN)
-        self._events = _monitor(self.xpub, zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
-        self._arrivals = _monitor(self.router, zmq.EVENT_ACCEPTED)
+        self._arrivals = monitor(self.router, zmq.EVENT_ACCEPTED)
         self._asked = context.socket(zmq.REP)
         if self._settings.clients:
             self._admit(self._settings.clients)
-        self.endpoints = bind_pair(self.xpub, self.router, self._settings.endpoint, self._curve_key)
-        if self._settings.endpoint.startswith("tcp://"):
-            self._room.guard(*(int(endpoint.rpartition(":")[2]) for endpoint in self.endpoints))
+        bound = bind_pair(xpubs, self.router, self._settings.endpoint, self._curve_key, self._room.backlog)
+        self.endpoints = bound.endpoint, bound.gap_endpoint
+        self._room.guard(bound.listening)
 
     def sources(self) -> list[zmq.Socket[bytes]]:
         """What :meth:`look_after` is to be called for when it can be read."""
-        return [self._events, self._arrivals, *([self._asked] if self._clients else [])]
+        return [*(lane.events for lane in self.lanes), self._arrivals, *([self._asked] if self._clients else [])]
 
     def look_after(self, ready: Container[object]) -> None:
         """Say who may come in, and see that there is room. ``ready``: which sources can be read."""
-        if self._events in ready:
-            self._hear()
+        for lane in self.lanes:
+            if lane.events in ready:
+                self._hear(lane)
         if self._arrivals in ready:
             with suppress(zmq.Again):
                 for _ in range(TURN):
@@ -86,20 +86,21 @@ class Doors:
 
     def close(self) -> None:
         self._room.close()
-        for public in (self.xpub, self.router):
-            public.disable_monitor()
-        for each in (self._events, self._arrivals, self._asked, self.xpub, self.router):
+        for lane in self.lanes:
+            lane.close()
+        self.router.disable_monitor()
+        for each in (self._arrivals, self._asked, self.router):
             each.close(linger=0)
 
-    def has_ended(self, came: zmq.Frame) -> bool:
-        """Whether the connection that a subscription came by may be gone, and another in its place in memory: of a peer
-        that speaks a version of ZMTP before 3 nobody knows."""
-        self._hear()
+    def in_doubt(self, lane: Lane, came: zmq.Frame) -> bool:
+        """Whether a subscription may be granted to another connection than the one that it came by: of a peer that
+        speaks a version of ZMTP before 3 nobody knows."""
+        self._hear(lane)
         try:
             descriptor = int(came.get(zmq.SRCFD))
             if self._clients is not None:
                 self._keys[descriptor] = _who(came)
-            return descriptor in self._ended
+            return lane.doubt or lane.has_ended(descriptor)
         except zmq.ZMQError:
             return True
 
@@ -116,29 +117,18 @@ class Doors:
         """Whether a connection to the gap socket may be there, going by what came by it."""
         return self._clients is None or self._clients.lists(_who(came))
 
-    def unsettled(self) -> bool:
-        """Whether any has ended."""
-        return bool(self._ended)
-
-    def settle(self) -> None:
-        """No subscription waits, so none of those that were heard of until now."""
-        self._ended.clear()
-
-    def _hear(self) -> None:
-        with suppress(zmq.Again):
-            while True:
-                event, descriptor = EVENT.unpack(self._events.recv_multipart(zmq.DONTWAIT)[0])
-                if event == zmq.EVENT_DISCONNECTED:
-                    self._ended.add(descriptor)
-                    self._refused.pop(descriptor, None)
-                    self._keys.pop(descriptor, None)
+    def _hear(self, lane: Lane) -> None:
+        for descriptor in lane.hear():
+            self._refused.pop(descriptor, None)
+            self._keys.pop(descriptor, None)
 
     def _put_out(self) -> None:
         """Who is not in the list any more."""
         if self._clients is None or self._clients.version == self._version:
             return
         self._version = self._clients.version
-        self._hear()
+        for lane in self.lanes:
+            self._hear(lane)
         for descriptor, key in list(self._keys.items()):
             if not self._clients.lists(key):
                 self._end(descriptor, f"its key {key.decode()} is not in push.clients any more")
@@ -153,7 +143,7 @@ class Doors:
         if self._curve_key is None:
             raise SettingError(f"push.clients = {clients!r}: only a connection that is encrypted has a key: push.curve")
         self._clients = Clients(clients, self._own_key)
-        for public in (self.xpub, self.router):
+        for public in self._public:
             public.set(zmq.ZAP_DOMAIN, DOMAIN)
         self._asked.bind(ZAP)
 
@@ -172,13 +162,3 @@ def _who(came: zmq.Frame) -> bytes:
         return str(came.get(WHO)).encode()
     except zmq.ZMQError:
         return b""
-
-
-def _monitor(public: zmq.Socket[bytes], events: int) -> zmq.Socket[bytes]:
-    """A socket that hears of them. However many wait, libzmq is not held up."""
-    address = f"inproc://shopguide-monitor-{public.underlying}"
-    public.monitor(address, events)
-    heard: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PAIR)
-    heard.set(zmq.RCVHWM, 0)
-    heard.connect(address)
-    return heard

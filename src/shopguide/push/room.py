@@ -13,8 +13,6 @@ import resource
 import socket
 import struct
 import time
-from contextlib import suppress
-from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
@@ -42,18 +40,11 @@ class Room:
         self._shut = False
         self._warn_at = 0.0
 
-    def guard(self, *ports: int) -> None:
-        """These are the doors (listening TCP sockets of this process)."""
-        self.close()
-        self._allow(self._limit)
-        for own in list(Path("/proc/self/fd").iterdir()):
-            with suppress(OSError):
-                descriptor = os.dup(int(own.name))
-                door = _listening(descriptor, {*ports} - {door.getsockname()[1] for door in self._doors})
-                if door is not None:
-                    self._doors.append(door)
-                else:
-                    os.close(descriptor)
+    def guard(self, doors: list[socket.socket]) -> None:
+        """These are the doors, listening TCP sockets, closed in the end; without any nothing is guarded."""
+        self._doors = doors
+        if doors:
+            self._allow(self._limit)
 
     def look_after(self) -> None:
         """Shut the doors where there is no room, and open them again. Costs two system calls."""
@@ -86,20 +77,6 @@ class Room:
     def close(self) -> None:
         for door in self._doors:
             door.close()
-        self._doors.clear()
 
 
 _PROGRAM = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in NO_SYN))
-
-
-def _listening(descriptor: int, ports: set[int]) -> socket.socket | None:
-    """The descriptor as a socket, where it listens at one of these ports."""
-    try:
-        found = socket.socket(fileno=descriptor)
-    except OSError:
-        return None
-    tcp = found.family in (socket.AF_INET, socket.AF_INET6)
-    if tcp and found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) and found.getsockname()[1] in ports:
-        return found
-    found.detach()
-    return None

@@ -1,15 +1,8 @@
 """The push server: one thread that owns the sockets (docs/protocol.md), in a process of its own where a line has it.
 
-    PULL    intake     recommendations from the push bolts
-    XPUB    endpoint   messages to subscribers; the token is the topic
-    ROUTER  gap        a snapshot for who missed a message
-
-The XPUB is in manual mode: libzmq passes on every subscription with the connection that sent it as the "last pipe", and
-delivers nothing that we did not subscribe that pipe to. Under 4.3.5 that pairing slips when a peer sends a frame that
-is no subscription (raw XSUB): until the queue is drained, the last pipe is that of a *later* frame, and a stranger
-could be given a victim's topic. So after such a frame nothing is granted until the queue has been seen empty; who was
-passed over hears no heartbeat and subscribes again. It slips also where a connection ends while its subscription waits:
-a new one in its place in memory would get what was the other's. So nothing is granted to one that has ended since.
+PULL    intake     recommendations from the push bolts
+XPUBs   endpoint   messages to subscribers; the token is the topic (shopguide.push.lane)
+ROUTER  gap        a snapshot for who missed a message
 """
 
 from __future__ import annotations
@@ -35,6 +28,7 @@ from shopguide.push.bind import bind_intake
 from shopguide.push.doors import Doors
 from shopguide.push.gaps import answer
 from shopguide.push.guard import Guard
+from shopguide.push.lane import Lane
 from shopguide.push.outbox import Outbox, next_epoch
 from shopguide.push.watchers import Watchers
 from shopguide.records import SIMILAR, TRENDING
@@ -47,7 +41,7 @@ TURN = 256  # most frames taken from one socket before the others have their tur
 LISTS = 16  # most of them that are lists
 DELAYS = 4096  # newest lists whose delay is kept
 WANTED = 10_000  # users whose next list somebody waits for
-NOW, MORE, READABLE = int(zmq.DONTWAIT), int(zmq.DONTWAIT | zmq.SNDMORE), int(zmq.POLLIN)  # as flags they cost 1 us
+NOW, READABLE = int(zmq.DONTWAIT), int(zmq.POLLIN)  # as flags they cost 1 us
 USERLESS = (SIMILAR.decode(), TRENDING.decode())  # answers to a question; no user's list
 _numbers = itertools.count()
 
@@ -55,6 +49,7 @@ Watched = Callable[[int, float], None]
 Unwatched = Callable[[int], None]
 Wanted = Callable[[int, bytes], None]
 Attend = Callable[[], None]
+Place = tuple[Lane, bytes]  # a token, where connections came with it
 
 
 class PushServer:
@@ -93,7 +88,7 @@ class PushServer:
         self._outbox = Outbox(next_epoch(state))
         self.counts = self._outbox.counts
         self.delays: deque[tuple[float, float]] = deque(maxlen=DELAYS)
-        self._watchers = Watchers()
+        self._watchers = Watchers[Place]()
         self._beats = Beats(settings.heartbeat)
         self._wanted: OrderedDict[int, None] = OrderedDict()
         self._todo: deque[Callable[[], None]] = deque()
@@ -116,7 +111,7 @@ class PushServer:
         except SettingError:
             self._close()
             raise
-        self._xpub, self._router = self._doors.xpub, self._doors.router
+        self._lanes, self._router = self._doors.lanes, self._doors.router
         self.endpoint, self.gap_endpoint = self._doors.endpoints
 
     def stop(self) -> None:
@@ -163,10 +158,10 @@ class PushServer:
     def run(self, also: int | None = None, attend: Attend = lambda: None) -> None:
         """Push until stopped. ``attend`` has its turn when the descriptor ``also`` can be read, and before a
         recommendation that has come is dealt with: what was said before it is heard before."""
-        self._doubt = False  # whether the last pipe may not be the one of the frame just read
         self._attend = attend
         poller = zmq.Poller()
-        for source in (self._woken, self._pull, self._xpub, self._router, *self._doors.sources()):
+        xpubs = [lane.xpub for lane in self._lanes]
+        for source in (self._woken, self._pull, *xpubs, self._router, *self._doors.sources()):
             poller.register(source, zmq.POLLIN)
         if also is not None:
             poller.register(also, zmq.POLLIN)
@@ -179,8 +174,9 @@ class PushServer:
                     self._todo.popleft()()
                 self._end_tokens()
                 self._doors.look_after(ready)
-                if self._xpub in ready or self._doubt or self._doors.unsettled():
-                    self._take_subscriptions()
+                for lane in self._lanes:
+                    if lane.xpub in ready or lane.unsettled():
+                        self._take_subscriptions(lane)
                 self._take_recommendations(self._pull in ready)
                 if self._router in ready:
                     self.counts["gaps"] += answer(self._router, self._answer, self._doors.knows, TURN)
@@ -201,42 +197,39 @@ class PushServer:
         """Milliseconds until something is due."""
         until_beat = self._beats.next() - time.monotonic()
         until_end = self._watchers.next_end - time.time()
-        return 0 if self._doubt else int(max(0.0, min(until_beat, until_end, IDLE)) * 1000) + 1
+        in_doubt = any(lane.doubt for lane in self._lanes)
+        return 0 if in_doubt else int(max(0.0, min(until_beat, until_end, IDLE)) * 1000) + 1
 
     def _close(self) -> None:
         self._pull.close(linger=0)
         self._doors.close()
 
-    def _take_subscriptions(self) -> None:
+    def _take_subscriptions(self, lane: Lane) -> None:
         for _ in range(TURN):
-            try:
-                received = self._xpub.recv(zmq.DONTWAIT, copy=False)
-            except zmq.Again:
-                self._doubt = False
-                self._doors.settle()
+            received = lane.take()
+            if received is None:
                 return
             frame = received.bytes
             if frame[:1] == b"\1":
-                self._subscribe(frame[1:], received)
+                self._subscribe(lane, frame[1:], received)
             elif frame[:1] == b"\0":
-                self._unsubscribe(frame[1:])
+                self._unsubscribe(lane, frame[1:])
             else:
-                self._doubt = True
                 self.counts["refused"] += 1
 
-    def _subscribe(self, topic: bytes, came: zmq.Frame) -> None:
+    def _subscribe(self, lane: Lane, topic: bytes, came: zmq.Frame) -> None:
         try:
             token = self._guard.verify(topic)
-            if self._doubt or self._doors.has_ended(came):
+            if self._doors.in_doubt(lane, came):
                 raise TokenError("the connection is in doubt")
         except TokenError as e:
             self.counts["refused"] += 1
             self._doors.refuse(came, str(e))
             return
-        self._xpub.set(zmq.SUBSCRIBE, topic)
-        longer = self._watchers.subscribe(topic, token)
+        lane.grant(topic)
+        longer = self._watchers.subscribe((lane, topic), token)
         self._beats.begin(token.user, time.monotonic())
-        self._send(topic, self._known(token.user))
+        self._send((lane, topic), self._known(token.user))
         if longer:
             tell(self._on_watch, token.user, token.expires)
 
@@ -250,10 +243,9 @@ class PushServer:
         except TokenError as e:
             return wire.dumps(wire.error(str(e)))
 
-    def _unsubscribe(self, topic: bytes) -> None:
-        if not self._doubt:
-            self._xpub.set(zmq.UNSUBSCRIBE, topic)
-        user = self._watchers.unsubscribe(topic)
+    def _unsubscribe(self, lane: Lane, topic: bytes) -> None:
+        lane.withdraw(topic)
+        user = self._watchers.unsubscribe((lane, topic))
         if user is not None:
             tell(self._on_unwatch, user)
 
@@ -287,30 +279,28 @@ class PushServer:
             tell(self._on_wanted, user, packed)
 
     def _push(self, user: int, body: bytes, logged: float) -> None:
-        topics = self._watchers.topics(user)
-        for topic in topics:
-            self._send(topic, body)
-        if topics:
+        places = self._watchers.places(user)
+        for place in places:
+            self._send(place, body)
+        if places:
             now = time.time()
             self.delays.append((now, now - logged))
 
-    def _send(self, topic: bytes, body: bytes) -> None:
-        """To every connection that was given the topic; for one that is full libzmq drops it."""
-        self._xpub.get(zmq.EVENTS)  # else libzmq learns once a millisecond what has left, and drops till then
-        self._xpub.send(topic, MORE)
-        self._xpub.send(body, NOW)
+    def _send(self, place: Place, body: bytes) -> None:
+        lane, topic = place
+        lane.send(topic, body)
         self.counts["pushed"] += 1
 
     def _send_heartbeats(self) -> None:
         """To those whose time it is; few a turn, since on a connection with many tokens a burst would be dropped."""
         now = time.monotonic()
         for user in self._beats.take(now, max(1, self._settings.high_water_mark // 2)):
-            topics = self._watchers.topics(user)
-            if topics:
+            places = self._watchers.places(user)
+            if places:
                 self._beats.begin(user, now)
                 body = wire.dumps(wire.heartbeat(self._outbox.seq(user), time.time()))
-                for topic in topics:
-                    self._send(topic, body)
+                for place in places:
+                    self._send(place, body)
 
     def _forget(self, user: int) -> None:
         self._outbox.forget(user)

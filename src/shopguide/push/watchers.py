@@ -1,12 +1,18 @@
-"""Whose tokens are live, and on how many connections. No sockets, no clock."""
+"""Whose tokens are live, and on how many connections. No sockets, no clock.
+
+A place is a token, and where connections came with it.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Hashable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from shopguide.tokens import Token
+
+PlaceT = TypeVar("PlaceT", bound=Hashable)
 
 
 @dataclass(slots=True)
@@ -19,7 +25,7 @@ class Live:
     connections: int = 1
 
 
-class Watchers:
+class Watchers(Generic[PlaceT]):
     """Invariants: a token is live from its first subscription until its last connection leaves, it expires, or its
     user is revoked; a user is watched while one of their tokens is live.
 
@@ -28,32 +34,32 @@ class Watchers:
     """
 
     def __init__(self) -> None:
-        self._live: dict[bytes, Live] = {}
-        self._tokens: dict[int, set[bytes]] = {}
+        self._live: dict[PlaceT, Live] = {}
+        self._tokens: dict[int, set[PlaceT]] = {}
         self._watched_until: dict[int, float] = {}
         self.next_end = math.inf  # epoch s; no token expires before it
 
-    def subscribe(self, topic: bytes, token: Token) -> bool:
+    def subscribe(self, place: PlaceT, token: Token) -> bool:
         """A connection subscribed. Whether the user is watched anew, or longer than before."""
-        live = self._live.get(topic)
+        live = self._live.get(place)
         if live is not None:
             live.connections += 1
             return False
-        self._live[topic] = Live(token.user, token.expires, token.key_id)
-        self._tokens.setdefault(token.user, set()).add(topic)
+        self._live[place] = Live(token.user, token.expires, token.key_id)
+        self._tokens.setdefault(token.user, set()).add(place)
         self.next_end = min(self.next_end, token.expires)
         longer = token.expires > self._watched_until.get(token.user, 0.0)
         if longer:
             self._watched_until[token.user] = token.expires
         return longer
 
-    def unsubscribe(self, topic: bytes) -> int | None:
+    def unsubscribe(self, place: PlaceT) -> int | None:
         """A connection left. The user, if nobody watches them any more."""
-        live = self._live.get(topic)
+        live = self._live.get(place)
         if live is None:
             return None
         live.connections -= 1
-        return self._end(topic) if live.connections == 0 else None
+        return self._end(place) if live.connections == 0 else None
 
     def expire(self, now: float) -> list[int]:
         """Drop the tokens whose end (epoch s) has come. The users whom nobody watches any more."""
@@ -69,12 +75,12 @@ class Watchers:
 
     def revoke(self, user: int) -> bool:
         """Drop all tokens of a user. Whether there was one."""
-        topics = list(self._tokens.get(user, ()))
-        for topic in topics:
-            self._end(topic)
-        return bool(topics)
+        places = list(self._tokens.get(user, ()))
+        for place in places:
+            self._end(place)
+        return bool(places)
 
-    def topics(self, user: int) -> list[bytes]:
+    def places(self, user: int) -> list[PlaceT]:
         """The live tokens of a user."""
         return list(self._tokens.get(user, ()))
 
@@ -86,14 +92,14 @@ class Watchers:
         return len(self._live)
 
     def _end_where(self, over: Callable[[Live], bool]) -> list[int]:
-        ended = [topic for topic, live in self._live.items() if over(live)]
-        return [user for topic in ended if (user := self._end(topic)) is not None]
+        ended = [place for place, live in self._live.items() if over(live)]
+        return [user for place in ended if (user := self._end(place)) is not None]
 
-    def _end(self, topic: bytes) -> int | None:
-        user = self._live.pop(topic).user
-        topics = self._tokens[user]
-        topics.discard(topic)
-        if topics:
+    def _end(self, place: PlaceT) -> int | None:
+        user = self._live.pop(place).user
+        places = self._tokens[user]
+        places.discard(place)
+        if places:
             return None
         del self._tokens[user], self._watched_until[user]
         return user
