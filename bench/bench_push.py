@@ -1,12 +1,13 @@
-"""10,000 subscribers on this machine: what a list takes to them, and what those who never read take from the others.
+"""10,000 subscribers on this machine: what a list takes to them, and what others take from them: those who never read,
+those who come and go.
 
-    python bench/bench_push.py [--clients N] [--rate N] [--seconds S] [--rounds N] [--json FILE]
+    python bench/bench_push.py [--clients N] [--rate N] [--seconds S] [--rounds N] [--stuck N] [--churn N] [--json FILE]
 
 The push server is a process of its own; the clients are SUB sockets in other processes, one connection each, that keep
 their lists with shopguide.client.Inbox and ask for what they missed. Lists are sent to the server's intake in an open
-loop: a list's time begins when it was due, however long the others take. Rounds with and without 100 more connections
-that never read take turns; those hold second tokens of the same users, so that each list is theirs too, and their pipes
-are full before the round begins.
+loop: a list's time begins when it was due, however long the others take. Rounds take turns: without others; with
+100 more connections that never read (they hold second tokens of the same users, so that each list is theirs too, and
+their pipes are full before the round begins); and while more connections come, are told, and go.
 """
 
 from __future__ import annotations
@@ -20,11 +21,14 @@ import resource
 import select
 import statistics
 import sys
+import threading
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
+from functools import partial
 from multiprocessing.connection import Connection
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -255,16 +259,39 @@ def never_reading(child: Child, load: Load, users: int, how_many: int) -> Iterat
             made.append(connected(child.push, b"SUB", receive_buffer=2048))
             theirs = [*range(number, users, how_many), STUFFED]
             made[-1].sendall(b"".join(frame(b"\1" + mint(KEYS, user, 3599).encode()) for user in theirs))
-        until_watched(child, users + (how_many > 0))
-        for _ in range(STUFFING if how_many else 0):
+        until_watched(child, users + 1)
+        for _ in range(STUFFING):
             load.send(STUFFED, time.time())
         time.sleep(2)
         yield
     finally:
         for each in made:
             each.close()
-        while child.figures()["watched"] > users:  # a hang-up costs the server its time, see hang_up()
-            time.sleep(0.1)
+        until_left(child, users)
+
+
+@contextmanager
+def coming_and_going(child: Child, users: int, rate: float) -> Iterator[None]:
+    """So many connections a second, each of which leaves when it was told its list, or that there is none."""
+    ended = threading.Event()
+
+    def visit() -> None:
+        while not ended.wait(1 / rate):
+            with closing(connected(child.push, b"SUB")) as visitor:
+                visitor.sendall(frame(b"\1" + mint(KEYS, STUFFED, 3600).encode()))
+                visitor.recv(1)
+
+    visiting = threading.Thread(target=visit)
+    visiting.start()
+    yield
+    ended.set()
+    visiting.join()
+    until_left(child, users)
+
+
+def until_left(child: Child, users: int) -> None:
+    while child.figures()["watched"] > users:
+        time.sleep(0.1)
 
 
 def hang_up(child: Child, users: int) -> float:
@@ -298,8 +325,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--clients", type=int, default=10_000)
     parser.add_argument("--rate", type=float, default=500.0, help="lists a second")
     parser.add_argument("--seconds", type=float, default=15.0, help="of a round")
-    parser.add_argument("--rounds", type=int, default=3, help="with and without those who never read, each")
+    parser.add_argument("--rounds", type=int, default=3, help="of each kind")
     parser.add_argument("--stuck", type=int, default=100, help="connections that never read")
+    parser.add_argument("--churn", type=float, default=20.0, help="connections a second that come and go")
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
 
@@ -315,30 +343,35 @@ def measure(child: Child, given: argparse.Namespace, table: Table) -> int:
         table.line(name, "connected, and with their first list, after", [time.monotonic() - begin], "s")
         idle, busy = child.figures(), 0.0
         table.line(name, "one leaves: nobody else is answered for", [hang_up(child, users) for _ in range(5)], "ms")
-        found: dict[int, list[np.ndarray]] = {0: [], given.stuck: []}
-        for stuck in list(found) * given.rounds:
-            with never_reading(child, load, users, stuck):
+        beside: dict[str, Callable[[], AbstractContextManager[None]]] = {
+            "": nullcontext,
+            f", {given.stuck} never read": partial(never_reading, child, load, users, given.stuck),
+            f", {given.churn:g} a second come and go": partial(coming_and_going, child, users, given.churn),
+        }
+        found: dict[str, list[np.ndarray]] = {who: [] for who in beside}
+        worst = idle
+        for who in list(beside) * given.rounds:
+            with beside[who]():
                 cpu, begin = child.figures()["cpu"], time.monotonic()
                 offsets = load.run(given.rate, given.seconds)
                 busy = (child.figures()["cpu"] - cpu) / (time.monotonic() - begin)
                 behind += settle(pipes, load)
-                found[stuck].append(delays(pipes, offsets))
-                worst = child.figures()
+                found[who].append(delays(pipes, offsets))
+                worst = max(worst, child.figures(), key=itemgetter("resident"))
         report(table, name, found, given)
         table.line(name, "server: resident before anybody came, then with all", [idle["resident"]], "MB")
         table.line(name, "  a subscriber", [1e3 * (idle["resident"] - bare["resident"]) / users], "kB")
-        table.line(name, "  with those who never read", [worst["resident"]], "MB")
+        table.line(name, "  at most", [worst["resident"]], "MB")
         table.line(name, "  descriptors", [worst["descriptors"]], "")
         table.line(name, "  of a core, in the last round", [busy], "")
         table.line(name, "clients that did not end with their newest list", [behind], "", at_most=0)
     return behind
 
 
-def report(table: Table, name: str, found: dict[int, list[np.ndarray]], given: argparse.Namespace) -> None:
+def report(table: Table, name: str, found: dict[str, list[np.ndarray]], given: argparse.Namespace) -> None:
     rate = f"{given.rate:.0f} lists/s"
     p99: Base | None = None
-    for stuck, rounds in found.items():
-        who = f", {stuck} never read" if stuck else ""
+    for who, rounds in found.items():
         for p in (50, 99, 99.9):
             samples = [float(np.percentile(each, p)) for each in rounds]
             if p == 99:
