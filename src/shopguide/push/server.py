@@ -37,7 +37,7 @@ from shopguide.settings import PushSettings
 logger = logging.getLogger(__name__)
 
 IDLE = 60.0  # seconds that the thread waits where nothing is due
-TURN = 256  # most frames taken from one socket before the others have their turn
+TURN = 256  # most frames taken from all lanes, or from another socket, before the others have their turn
 LISTS = 16  # most of them that are lists
 DELAYS = 4096  # newest lists whose delay is kept
 WANTED = 10_000  # users whose next list somebody waits for
@@ -205,7 +205,7 @@ class PushServer:
         self._doors.close()
 
     def _take_subscriptions(self, lane: Lane) -> None:
-        for _ in range(TURN):
+        for _ in range(TURN // len(self._lanes)):
             received = lane.take()
             if received is None:
                 return
