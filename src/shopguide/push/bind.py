@@ -72,8 +72,9 @@ def _listening(host: str, port: int, sharing: int, backlog: int) -> list[socket.
 
 
 def _listening_at(host: str, port: int, sharing: int, backlog: int) -> list[socket.socket]:
-    name = host.strip("[]").replace("*", "")
-    listen = partial(socket.create_server, family=socket.AF_INET6 if host.startswith("[") else socket.AF_INET)
+    name, six = host.strip("[]").replace("*", ""), host.startswith("[")
+    family = socket.AF_INET6 if six else socket.AF_INET
+    listen = partial(socket.create_server, family=family, dualstack_ipv6=six and socket.has_dualstack_ipv6())
     with ExitStack() as opened:
         with listen((name, port)) as alone:  # nobody else is there
             port = alone.getsockname()[1]
