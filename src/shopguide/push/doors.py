@@ -39,9 +39,9 @@ class Doors:
         self.endpoints: tuple[str, str] = settings.endpoint, ""
         self._clients: Clients | None = None
         self._room = Room()
-        # of connections for messages, by their descriptors:
-        self._refused: Counter[int] = Counter()
-        self._keys: dict[int, bytes] = {}  # where there is a list of clients
+        # of connections for messages, by lane and descriptor, which another lane may have given out again:
+        self._refused: Counter[tuple[Lane, int]] = Counter()
+        self._keys: dict[tuple[Lane, int], bytes] = {}  # where there is a list of clients
         self._version = 0  # of that list, which those inside were held against
 
     def bind(self) -> None:
@@ -99,18 +99,18 @@ class Doors:
         try:
             descriptor = int(came.get(zmq.SRCFD))
             if self._clients is not None:
-                self._keys[descriptor] = _who(came)
+                self._keys[lane, descriptor] = _who(came)
             return lane.doubt or lane.has_ended(descriptor)
         except zmq.ZMQError:
             return True
 
-    def refuse(self, came: zmq.Frame, why: str) -> None:
+    def refuse(self, lane: Lane, came: zmq.Frame, why: str) -> None:
         """This subscription is. Whose are, time and again, has to connect anew."""
         logger.debug("subscription refused: %s", why)
         with suppress(zmq.ZMQError):
             descriptor = int(came.get(zmq.SRCFD))
-            self._refused[descriptor] += 1
-            if self._refused[descriptor] == REFUSALS:
+            self._refused[lane, descriptor] += 1
+            if self._refused[lane, descriptor] == REFUSALS:
                 self._end(descriptor, f"{REFUSALS:,} of its subscriptions were refused")
 
     def knows(self, came: zmq.Frame) -> bool:
@@ -119,8 +119,8 @@ class Doors:
 
     def _hear(self, lane: Lane) -> None:
         for descriptor in lane.hear():
-            self._refused.pop(descriptor, None)
-            self._keys.pop(descriptor, None)
+            self._refused.pop((lane, descriptor), None)
+            self._keys.pop((lane, descriptor), None)
 
     def _put_out(self) -> None:
         """Who is not in the list any more."""
@@ -129,7 +129,7 @@ class Doors:
         self._version = self._clients.version
         for lane in self.lanes:
             self._hear(lane)
-        for descriptor, key in list(self._keys.items()):
+        for (_, descriptor), key in list(self._keys.items()):
             if not self._clients.lists(key):
                 self._end(descriptor, f"its key {key.decode()} is not in push.clients any more")
 

@@ -224,7 +224,7 @@ class PushServer:
                 raise TokenError("the connection is in doubt")
         except TokenError as e:
             self.counts["refused"] += 1
-            self._doors.refuse(came, str(e))
+            self._doors.refuse(lane, came, str(e))
             return
         lane.grant(topic)
         longer = self._watchers.subscribe((lane, topic), token)
