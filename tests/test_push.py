@@ -20,8 +20,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from why import POPULAR
 
 from shopguide import lists, wire
+from shopguide.client import Subscriber
 from shopguide.errors import PackingError, SettingError, TokenError
+from shopguide.keys import Secret
 from shopguide.push import Guard, Intake, Outbox, PushServer, Watchers, doors, next_epoch
+from shopguide.push.curve import server_keys
 from shopguide.settings import PushSettings
 from shopguide.tokens import LONGEST, KeyRing, Token, mint
 
@@ -672,6 +675,21 @@ class TestBinding:
             endpoint = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
             with pytest.raises(SettingError, match="cannot bind"):
                 self.start(endpoint)
+
+
+def test_all_addresses_of_version_6_are_those_of_version_4_too() -> None:
+    public, private = server_keys(Secret(bytes(32)))
+    settings = PushSettings(endpoint="tcp://[::]:*", curve=True)
+    server = PushServer(settings, GUARD, None, lambda *_: None, print, curve_key=private)
+    server.start()
+    endpoint = server.endpoint.replace("[::]", "127.0.0.1")
+    with Subscriber(mint(KEYS, ANN, 60), endpoint, server_key=public.decode()) as subscriber:
+        with zmq.Context.instance().socket(zmq.PUSH) as bolt:
+            bolt.connect(server.intake)
+            bolt.send(lists.pack(recommendation(ANN, 1, "ab")))
+        update = subscriber.receive(5)
+        assert update is not None and len(update.items) == 2
+    server.stop()
 
 
 def test_the_intake_never_waits_and_counts_what_it_drops() -> None:

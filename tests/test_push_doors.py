@@ -138,18 +138,6 @@ def test_a_gap_request_over_a_connection_that_was_in_the_list_is_not_answered(
         assert not asks.poll(500)
 
 
-def test_all_addresses_of_version_6_are_those_of_version_4_too() -> None:
-    public, private = server_keys(SECRET)
-    settings = PushSettings(endpoint="tcp://[::]:*", curve=True)
-    server = PushServer(settings, Guard(KEY), None, lambda *_: None, print, curve_key=private)
-    server.start()
-    endpoint = server.endpoint.replace("[::]", "127.0.0.1")
-    with Subscriber(TOKEN, endpoint, server_key=public.decode()) as subscriber:
-        give(server)
-        assert subscriber.receive(5) is not None
-    server.stop()
-
-
 def test_a_connection_that_asks_in_vain_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doors, "REFUSALS", 50)
     server = PushServer(PushSettings(endpoint="tcp://127.0.0.1:*"), Guard(KEY), None, print, print)
