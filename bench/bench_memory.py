@@ -113,18 +113,19 @@ def sample(line: Line, done: int, seconds: float) -> dict[str, Any]:
 def held(line: Line) -> dict[str, Any]:
     scorer, featurizer, catalogue = (line.stage(name) for name in ("score", "featurize", "rank"))
     catalogue = catalogue.catalogue
-    users = [part.shoppers._users for part in featurizer._parts.values()]
+    parts = featurizer.parts().values()
+    users, kept, of_users = np.sum([part.shoppers.sizes() for part in parts], axis=0).tolist()
     stats = scorer.items.model.stats()
     return {
-        "kept": sum(one.total for one in users),
-        "users": sum(map(len, users)),
+        "kept": kept,
+        "users": users,
         "pairs": stats["pairs"],
         "items": stats["items"],
         "named": len(catalogue.names),
         "products": len(catalogue._products),
         "nbytes": {
-            "users": sum(one.nbytes for one in users),
-            "doubles": sum(t.nbytes for part in featurizer._parts.values() for _, t in part._doubles._tables),
+            "users": of_users,
+            "doubles": sum(part.doubles.nbytes for part in parts),
             **{f"items.{name}": n for name, n in scorer.items.model.nbytes.items()},
             "popular": scorer.popular.model.nbytes,
             "audience": scorer.audience.nbytes,
@@ -180,7 +181,8 @@ def restart(directory: Path) -> dict[str, float]:
     began = time.perf_counter()
     line = RunningLine(StateDir(directory), StateDir(directory).settings(), push=False)
     line.start()
-    line.call(lambda: first_list(line))
+    if not line.call(lambda: first_list(line)):
+        raise SystemExit("the line has no list after the kill; has there been a snapshot?")
     first = time.perf_counter() - began
     line.learn_all()
     learned = time.perf_counter() - began
@@ -188,11 +190,11 @@ def restart(directory: Path) -> dict[str, float]:
     return {"recommend": asked, "first": first, "learned": learned}
 
 
-def first_list(line: RunningLine) -> None:
+def first_list(line: RunningLine) -> bool:
+    """Whether there is anything in it."""
     featurizer, user = line.stage("featurize"), line.secret.user_key(REGULARS[0])
     looks = featurizer.look(user, "home", 20, featurizer.newest)
-    if not line.stage("rank").rank(line.stage("score").answer(looks))[0]["items"]:
-        raise SystemExit("the line has no list after the kill")
+    return bool(line.stage("rank").rank(line.stage("score").answer(looks))[0]["items"])
 
 
 def warm(samples: list[dict[str, Any]], given: argparse.Namespace) -> list[dict[str, Any]]:
