@@ -79,7 +79,7 @@ def _listening_at(host: str, port: int, sharing: int, backlog: int) -> list[sock
         with listen((name, port)) as alone:  # nobody else is there
             port = alone.getsockname()[1]
         above = opened.enter_context(listen((name, port + 1), backlog=backlog))  # nobody else will be: it is not shared
-        each = backlog // sharing - 1  # the kernel takes one more
+        each = max(backlog // sharing - 1, 1)  # the kernel takes one more
         shared = [listen((name, port), backlog=each, reuse_port=True) for _ in range(sharing)]
         opened.pop_all()
     for one in (*shared, above):

@@ -16,7 +16,7 @@ import time
 
 logger = logging.getLogger(__name__)
 
-SPARE = 32  # descriptors for files, and for two that the kernel lets wait beyond its backlogs
+SPARE = 32  # descriptors for files
 WARN = 60.0  # seconds between warnings
 ATTACH, DETACH = 26, 27  # SO_ATTACH_FILTER, SO_DETACH_FILTER
 NO_SYN = [  # BPF: of a TCP segment's flags, SYN without ACK is dropped
@@ -30,12 +30,12 @@ NO_SYN = [  # BPF: of a TCP segment's flags, SYN without ACK is dropped
 
 class Room:
     """``backlog``: connections that may wait in the kernel for each of the two doors. This process's limit of open
-    files is kept so far below what it may be that there is room for all of them once the doors are shut."""
+    files is kept so far below what it may be that there is room for those who come in once the doors are shut."""
 
     def __init__(self) -> None:
         _, self._most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self.backlog = min(10_000, self._most // 8)
-        self._limit = self._most - 2 * self.backlog - SPARE
+        self.backlog = min(10_000, self._most // 32)
+        self._limit = self._most - 8 * self.backlog - SPARE  # in a burst more are let in than can wait
         self._doors: list[socket.socket] = []
         self._shut = False
         self._warn_at = 0.0
