@@ -4,27 +4,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sg_crowd.h"
 #include "sg_table.h"
 
-#define SMALLEST 2 /* bits of the smallest row: 4 slots */
-#define LARGEST 31
-#define NOT_COUNTED UINT32_MAX /* more users than a row can have */
-#define MARKED 16              /* bits of a mark */
-#define FAR 3                  /* a row of 2^FAR times the capacity is probed, not marked or walked */
-
-typedef struct {
-    uint32_t *slots; /* user + 1, 0: free; behind them, as many, the counts */
-    uint32_t live;
-    uint32_t bits; /* of the capacity; meaningless without slots */
-} row;
+#define NOT_COUNTED UINT32_MAX /* more users than a crowd can have */
+#define MARKED 16              /* causes that are marked at once */
+#define FAR 3                  /* a crowd of 2^FAR times the capacity is probed, not marked or walked */
 
 struct sg_audience {
     sg_table *items;
     sg_table *users;
-    row *rows;       /* by item id */
-    uint32_t *uses;  /* by user id: the rows that hold it */
-    uint16_t *marks; /* by slot: bit c, the row of the c-th marked cause holds it; a free one has none */
-    size_t row_cap, use_cap, pairs;
+    sg_crowd *crowds; /* by item id */
+    uint32_t *uses;   /* by user id: the crowds that hold it */
+    uint64_t *marks;  /* MARKED bitmaps of all users; a user's bit is its id + 1, as in a crowd's */
+    size_t crowd_room, room, pairs;
 };
 
 sg_audience *sg_audience_new(void) {
@@ -41,8 +34,8 @@ sg_audience *sg_audience_new(void) {
 
 void sg_audience_free(sg_audience *a) {
     if (a == NULL) return;
-    for (size_t id = 0; id < sg_table_used(a->items); id++) free(a->rows[id].slots);
-    free(a->rows);
+    for (size_t id = 0; id < sg_table_used(a->items); id++) sg_crowd_free(&a->crowds[id]);
+    free(a->crowds);
     free(a->uses);
     free(a->marks);
     sg_table_free(a->items);
@@ -50,91 +43,42 @@ void sg_audience_free(sg_audience *a) {
     free(a);
 }
 
-/* ---- rows ----------------------------------------------------------------------------------------------------- */
-
-static size_t capacity(const row *r) { return r->slots ? (size_t)1 << r->bits : 0; }
-
-static uint32_t mask(const row *r) { return (uint32_t)capacity(r) - 1; }
-
-static uint32_t home(const row *r, uint32_t user) { return user * 0x9E3779B1u >> (32 - r->bits); }
-
-static uint32_t *counts(const row *r) { return r->slots + capacity(r); }
-
-/* The slot that holds the user, or the free one where it belongs. The row has slots. */
-static uint32_t locate(const row *r, uint32_t user) {
-    uint32_t at = home(r, user);
-    while (r->slots[at] && r->slots[at] != user + 1) at = (at + 1) & mask(r);
-    return at;
-}
-
-static bool holds(const row *r, uint32_t user) { return r->slots[locate(r, user)]; }
-
-static int resize(row *r, uint32_t bits) {
-    if (bits > LARGEST) return SG_ERR_RANGE;
-    row to = {calloc((size_t)2 << bits, sizeof *to.slots), r->live, bits};
-    if (to.slots == NULL) return SG_ERR_NOMEM;
-    for (size_t at = 0; at < capacity(r); at++) {
-        if (!r->slots[at]) continue;
-        uint32_t moved = locate(&to, r->slots[at] - 1);
-        to.slots[moved] = r->slots[at];
-        counts(&to)[moved] = counts(r)[at];
-    }
-    free(r->slots);
-    *r = to;
-    return SG_OK;
-}
-
-/* Frees a slot and closes its probe run: every later entry of the run that may stand nearer its home moves back. */
-static void clear(row *r, uint32_t hole) {
-    for (uint32_t at = (hole + 1) & mask(r); r->slots[at]; at = (at + 1) & mask(r)) {
-        if (((at - home(r, r->slots[at] - 1)) & mask(r)) < ((at - hole) & mask(r))) continue;
-        r->slots[hole] = r->slots[at];
-        counts(r)[hole] = counts(r)[at];
-        hole = at;
-    }
-    r->slots[hole] = counts(r)[hole] = 0;
-    if (--r->live == 0) {
-        free(r->slots);
-        *r = (row){0};
-    } else if (r->bits > SMALLEST && 8 * (size_t)r->live <= capacity(r)) {
-        resize(r, r->bits - 1); /* where memory has run out it stays as large as it is */
-    }
-}
-
 /* ---- changes -------------------------------------------------------------------------------------------------- */
 
-/* A new id is below `used`, or `used` where it is `live`: what is kept by id suffices while live < its capacity. */
-static int find_or_add_row(sg_audience *a, uint64_t item, row **found) {
+/* A new id is below `used`, or `used` where it is `live`: what is kept by id suffices while live < its room. */
+static int find_or_add_crowd(sg_audience *a, uint64_t item, sg_crowd **found) {
     size_t n = sg_table_live(a->items);
-    if (n == a->row_cap) {
-        size_t cap = n ? 2 * n : 64;
-        row *rows = realloc(a->rows, cap * sizeof *rows);
-        if (rows == NULL) return SG_ERR_NOMEM;
-        a->rows = rows;
-        a->row_cap = cap;
+    if (n == a->crowd_room) {
+        size_t room = n ? 2 * n : 64;
+        sg_crowd *crowds = realloc(a->crowds, room * sizeof *crowds);
+        if (crowds == NULL) return SG_ERR_NOMEM;
+        a->crowds = crowds;
+        a->crowd_room = room;
     }
     uint32_t id;
     int fresh, rc = sg_table_index(a->items, item, &id, &fresh);
     if (rc != SG_OK) return rc;
-    if (fresh) a->rows[id] = (row){0};
-    *found = &a->rows[id];
+    if (fresh) a->crowds[id] = (sg_crowd){0};
+    *found = &a->crowds[id];
+    return SG_OK;
+}
+
+static int make_room_for_users(sg_audience *a, size_t room) {
+    uint32_t *uses = realloc(a->uses, room * sizeof *uses);
+    if (uses == NULL) return SG_ERR_NOMEM;
+    a->uses = uses;
+    uint64_t *marks = calloc(MARKED * sg_crowd_words(room), sizeof *marks);
+    if (marks == NULL) return SG_ERR_NOMEM;
+    free(a->marks);
+    a->marks = marks;
+    a->room = room;
     return SG_OK;
 }
 
 static int find_or_add_user(sg_audience *a, uint64_t key, uint32_t *id) {
     size_t n = sg_table_live(a->users);
-    if (n == a->use_cap) {
-        size_t cap = n ? 2 * n : 64;
-        uint32_t *uses = realloc(a->uses, cap * sizeof *uses);
-        if (uses == NULL) return SG_ERR_NOMEM;
-        a->uses = uses;
-        uint16_t *marks = realloc(a->marks, (cap + 1) * sizeof *marks);
-        if (marks == NULL) return SG_ERR_NOMEM;
-        memset(marks + a->use_cap, 0, (cap + 1 - a->use_cap) * sizeof *marks);
-        a->marks = marks;
-        a->use_cap = cap;
-    }
-    int fresh, rc = sg_table_index(a->users, key, id, &fresh);
+    int fresh, rc = n == a->room ? make_room_for_users(a, n ? 2 * n : 64) : SG_OK;
+    if (rc == SG_OK) rc = sg_table_index(a->users, key, id, &fresh);
     if (rc == SG_OK && fresh) a->uses[*id] = 0;
     return rc;
 }
@@ -142,38 +86,25 @@ static int find_or_add_user(sg_audience *a, uint64_t key, uint32_t *id) {
 /* The ids of the two where they are in no pair. */
 static void give_back(sg_audience *a, uint64_t item_key, uint64_t user_key) {
     uint32_t item = sg_table_find(a->items, item_key), user = sg_table_find(a->users, user_key);
-    if (item != SG_TABLE_NONE && a->rows[item].live == 0) sg_table_remove(a->items, item_key);
+    if (item != SG_TABLE_NONE && a->crowds[item].live == 0) sg_table_remove(a->items, item_key);
     if (user != SG_TABLE_NONE && a->uses[user] == 0) sg_table_remove(a->users, user_key);
 }
 
-static int touch(sg_audience *a, row *r, uint32_t user, uint32_t count) {
-    if (r->slots != NULL && holds(r, user)) {
-        uint32_t *had = &counts(r)[locate(r, user)];
-        if (*had > UINT32_MAX - count) return SG_ERR_RANGE;
-        *had += count;
-        return SG_OK;
-    }
-    int rc = SG_OK;
-    if (4 * ((size_t)r->live + 1) > 3 * capacity(r)) rc = resize(r, r->slots ? r->bits + 1 : SMALLEST);
-    if (rc != SG_OK) return rc;
-    uint32_t at = locate(r, user);
-    r->slots[at] = user + 1;
-    counts(r)[at] = count;
-    r->live++;
-    a->uses[user]++;
-    a->pairs++;
-    return SG_OK;
-}
-
 static int add(sg_audience *a, uint64_t item, uint64_t user_key, uint32_t count) {
-    row *r;
+    sg_crowd *crowd;
     uint32_t user;
-    int rc = find_or_add_row(a, item, &r);
+    bool fresh = false;
+    int rc = find_or_add_crowd(a, item, &crowd);
     if (rc != SG_OK) return rc;
     rc = find_or_add_user(a, user_key, &user);
-    if (rc == SG_OK) rc = touch(a, r, user, count);
-    if (rc != SG_OK) give_back(a, item, user_key);
-    return rc;
+    if (rc == SG_OK) rc = sg_crowd_touch(crowd, user, count, a->room, &fresh);
+    if (rc != SG_OK) {
+        give_back(a, item, user_key);
+        return rc;
+    }
+    a->uses[user] += fresh;
+    a->pairs += fresh;
+    return SG_OK;
 }
 
 int sg_audience_add(sg_audience *a, const uint64_t *items, const uint64_t *users, const uint32_t *touches, size_t n) {
@@ -184,19 +115,18 @@ int sg_audience_add(sg_audience *a, const uint64_t *items, const uint64_t *users
     return rc;
 }
 
-/* An item's row; NULL where nobody has touched it. */
-static row *row_of(const sg_audience *a, uint64_t item) {
+/* An item's crowd; NULL where nobody has touched it. */
+static sg_crowd *crowd_of(const sg_audience *a, uint64_t item) {
     uint32_t id = sg_table_find(a->items, item);
-    return id == SG_TABLE_NONE ? NULL : &a->rows[id];
+    return id == SG_TABLE_NONE ? NULL : &a->crowds[id];
 }
 
 static bool sub(sg_audience *a, uint64_t item, uint64_t user_key) {
-    row *r = row_of(a, item);
+    sg_crowd *crowd = crowd_of(a, item);
     uint32_t user = sg_table_find(a->users, user_key);
-    if (r == NULL || user == SG_TABLE_NONE || !holds(r, user)) return false;
-    uint32_t at = locate(r, user);
-    if (--counts(r)[at] > 0) return true;
-    clear(r, at);
+    bool gone;
+    if (crowd == NULL || user == SG_TABLE_NONE || !sg_crowd_leave(crowd, user, a->room, &gone)) return false;
+    if (!gone) return true;
     a->uses[user]--;
     a->pairs--;
     give_back(a, item, user_key);
@@ -213,100 +143,72 @@ size_t sg_audience_sub(sg_audience *a, const uint64_t *items, const uint64_t *us
 
 void sg_audience_count(const sg_audience *a, const uint64_t *items, size_t n, uint32_t *users) {
     for (size_t i = 0; i < n; i++) {
-        const row *r = row_of(a, items[i]);
-        users[i] = r ? r->live : 0;
+        const sg_crowd *crowd = crowd_of(a, items[i]);
+        users[i] = crowd ? crowd->live : 0;
     }
-}
-
-static uint32_t shared_by(const row *small, const row *large, uint32_t limit) {
-    uint32_t shared = 0;
-    for (size_t at = 0; at < capacity(small); at++) {
-        if (!small->slots[at] || !holds(large, small->slots[at] - 1)) continue;
-        if (++shared == limit) break;
-    }
-    return shared;
 }
 
 void sg_audience_shared(const sg_audience *a, uint64_t item, const uint64_t *others, size_t n, uint32_t limit,
                         uint32_t *shared) {
-    const row *r = row_of(a, item);
+    const sg_crowd *crowd = crowd_of(a, item);
     for (size_t i = 0; i < n; i++) {
-        const row *other = row_of(a, others[i]);
-        if (r == NULL || other == NULL) shared[i] = 0;
-        else shared[i] = r->bits <= other->bits ? shared_by(r, other, limit) : shared_by(other, r, limit);
+        const sg_crowd *other = crowd_of(a, others[i]);
+        shared[i] = crowd == NULL || other == NULL ? 0 : sg_crowd_both(crowd, other, limit);
     }
 }
 
 /* Causes whose users are marked. */
 typedef struct {
     uint64_t causes[MARKED];
-    const row *rows[MARKED];
+    const sg_crowd *crowds[MARKED];
     unsigned len;
 } marked;
 
-static void turn(const sg_audience *a, const row *r, unsigned bit) {
-    for (size_t at = 0; at < capacity(r); at++)
-        if (r->slots[at]) a->marks[r->slots[at]] ^= (uint16_t)(1u << bit);
-}
+static uint64_t *marks_of(const sg_audience *a, unsigned number) { return a->marks + number * sg_crowd_words(a->room); }
 
 static void unmark(const sg_audience *a, marked *m) {
     while (m->len > 0) {
-        m->len--;
-        turn(a, m->rows[m->len], m->len);
+        const sg_crowd *crowd = m->crowds[--m->len];
+        uint64_t *marks = marks_of(a, m->len);
+        memset(marks, 0, crowd->words * sizeof *marks);
+        for (size_t at = 0; !crowd->words && at < sg_crowd_capacity(crowd); at++) marks[crowd->slots[at] / 64] = 0;
     }
 }
 
-/* The bit of a cause. There has to be room. */
-static unsigned mark(const sg_audience *a, marked *m, uint64_t cause, const row *r) {
-    for (unsigned bit = 0; bit < m->len; bit++)
-        if (m->causes[bit] == cause) return bit;
+/* The marks of a cause. There has to be room for one more. */
+static const uint64_t *mark(const sg_audience *a, marked *m, uint64_t cause, const sg_crowd *crowd) {
+    for (unsigned number = 0; number < m->len; number++)
+        if (m->causes[number] == cause) return marks_of(a, number);
+    uint64_t *marks = marks_of(a, m->len);
+    if (crowd->words) memcpy(marks, sg_crowd_bitmap(crowd), crowd->words * sizeof *marks);
+    for (size_t at = 0; !crowd->words && at < sg_crowd_capacity(crowd); at++)
+        marks[crowd->slots[at] / 64] |= (uint64_t)(crowd->slots[at] > 0) << crowd->slots[at] % 64;
     m->causes[m->len] = cause;
-    m->rows[m->len] = r;
-    turn(a, r, m->len);
-    return m->len++;
+    m->crowds[m->len++] = crowd;
+    return marks;
 }
 
-static bool far(const row *r, const row *other) { return abs((int)r->bits - (int)other->bits) > FAR; }
+static bool far(const sg_crowd *c, const sg_crowd *other) { return abs((int)c->bits - (int)other->bits) > FAR; }
 
-/* held[k] += users of the row whose mark has bits[k]. A free slot is no branch: it has no mark. */
-static inline __attribute__((always_inline)) void add_marked(const uint16_t *marks, const row *r, const unsigned *bits,
-                                                             unsigned n, uint32_t *held) {
-    for (const uint32_t *slot = r->slots, *end = slot + capacity(r); slot < end; slot++)
-        for (unsigned k = 0; k < n; k++) held[k] += marks[*slot] >> bits[k] & 1u;
+/* A free slot is no branch: nobody's bit is never marked. */
+static uint32_t count_marked(const sg_crowd *c, const uint64_t *marks) {
+    if (c->words) return sg_crowd_common(sg_crowd_bitmap(c), marks, c->words);
+    uint32_t held = 0;
+    for (const uint32_t *slot = c->slots, *end = slot + sg_crowd_capacity(c); slot < end; slot++)
+        held += marks[*slot / 64] >> *slot % 64 & 1;
+    return held;
 }
 
-/* Three are what is asked for, a row or two may be far: then the loops are without loops in them. */
-static void count_marked(const uint16_t *marks, const row *r, const unsigned *bits, unsigned n, uint32_t *held) {
-    uint32_t sums[SG_AUDIENCE_MOST] = {0};
-    switch (n) {
-    case 0: break;
-    case 1: add_marked(marks, r, bits, 1, sums); break;
-    case 2: add_marked(marks, r, bits, 2, sums); break;
-    case 3: add_marked(marks, r, bits, 3, sums); break;
-    default: add_marked(marks, r, bits, n, sums);
-    }
-    memcpy(held, sums, n * sizeof *held);
-}
-
-/* both[k] = distinct users of the row and of causes[k]. */
-static void count_both(const sg_audience *a, marked *m, const row *r, const uint64_t *causes, unsigned n,
+/* both[k] = distinct users of the crowd and of causes[k]. */
+static void count_both(const sg_audience *a, marked *m, const sg_crowd *crowd, const uint64_t *causes, unsigned n,
                        uint32_t *both) {
-    unsigned bits[SG_AUDIENCE_MOST], near[SG_AUDIENCE_MOST], len = 0;
-    uint32_t held[SG_AUDIENCE_MOST];
     if (m->len + n > MARKED) unmark(a, m);
     for (unsigned k = 0; k < n; k++) {
-        const row *other = row_of(a, causes[k]);
-        both[k] = 0;
-        if (other == NULL) continue;
-        if (far(r, other)) {
-            both[k] = r->bits <= other->bits ? shared_by(r, other, 0) : shared_by(other, r, 0);
-            continue;
-        }
-        near[len] = k;
-        bits[len++] = mark(a, m, causes[k], other);
+        const sg_crowd *other = crowd_of(a, causes[k]);
+        if (other == NULL) both[k] = 0;
+        else if (far(crowd, other)) both[k] = sg_crowd_both(crowd, other, 0);
+        else both[k] = count_marked(crowd, mark(a, m, causes[k], other));
     }
-    count_marked(a->marks, r, bits, len, held);
-    for (unsigned k = 0; k < len; k++) both[near[k]] = held[k];
 }
 
 /* The part of the largest amount, of those whose cause is another item and not counted yet; len: there is none. */
@@ -334,11 +236,11 @@ static unsigned find_strongest(uint64_t item, const uint64_t *causes, const doub
     return n;
 }
 
-/* An item's row, on its way into the cache. */
-static const row *row_to_walk(const sg_audience *a, uint64_t item) {
-    const row *r = row_of(a, item);
-    if (r != NULL) __builtin_prefetch(r->slots);
-    return r;
+/* An item's crowd, on its way into the cache. */
+static const sg_crowd *crowd_to_walk(const sg_audience *a, uint64_t item) {
+    const sg_crowd *crowd = crowd_of(a, item);
+    if (crowd != NULL) __builtin_prefetch(crowd->slots);
+    return crowd;
 }
 
 void sg_audience_behind(const sg_audience *a, const uint64_t *items, size_t n, const uint32_t *starts,
@@ -346,16 +248,16 @@ void sg_audience_behind(const sg_audience *a, const uint64_t *items, size_t n, c
     marked m = {.len = 0};
     uint64_t found[SG_AUDIENCE_MOST];
     uint32_t both[SG_AUDIENCE_MOST];
-    const row *r, *next = n ? row_to_walk(a, items[0]) : NULL;
+    const sg_crowd *crowd, *next = n ? crowd_to_walk(a, items[0]) : NULL;
     if (most > SG_AUDIENCE_MOST) most = SG_AUDIENCE_MOST;
     for (size_t i = 0; i < n; i++) {
         uint32_t at = starts[i], len = starts[i + 1] - at;
-        r = next;
-        if (i + 1 < n) next = row_to_walk(a, items[i + 1]);
+        crowd = next;
+        if (i + 1 < n) next = crowd_to_walk(a, items[i + 1]);
         unsigned kept = find_strongest(items[i], causes + at, amounts + at, len, most, found, shared + at);
-        if (r != NULL) count_both(a, &m, r, found, kept, both);
+        if (crowd != NULL) count_both(a, &m, crowd, found, kept, both);
         for (uint32_t part = at; part < at + len; part++)
-            shared[part] = r == NULL || shared[part] == NOT_COUNTED ? 0 : both[shared[part]];
+            shared[part] = crowd == NULL || shared[part] == NOT_COUNTED ? 0 : both[shared[part]];
     }
     unmark(a, &m);
 }
@@ -366,20 +268,21 @@ void sg_audience_dump(const sg_audience *a, uint64_t *items, uint64_t *users, ui
     const uint64_t *item_key = sg_table_keys(a->items), *user_key = sg_table_keys(a->users);
     size_t n = 0;
     for (size_t id = 0; id < sg_table_used(a->items); id++) {
-        const row *r = &a->rows[id];
-        for (size_t at = 0; at < capacity(r); at++) {
-            if (!r->slots[at]) continue;
+        const sg_crowd *crowd = &a->crowds[id];
+        for (size_t at = 0; at < sg_crowd_capacity(crowd); at++) {
+            if (!crowd->slots[at]) continue;
             items[n] = item_key[id];
-            users[n] = user_key[r->slots[at] - 1];
-            touches[n++] = counts(r)[at];
+            users[n] = user_key[crowd->slots[at] - 1];
+            touches[n++] = sg_crowd_counts(crowd)[at];
         }
     }
 }
 
 size_t sg_audience_nbytes(const sg_audience *a) {
     size_t bytes = sizeof *a + sg_table_nbytes(a->items) + sg_table_nbytes(a->users);
-    bytes += a->row_cap * sizeof *a->rows + a->use_cap * (sizeof *a->uses + sizeof *a->marks);
-    for (size_t id = 0; id < sg_table_used(a->items); id++) bytes += capacity(&a->rows[id]) * 2 * sizeof(uint32_t);
+    bytes += a->crowd_room * sizeof *a->crowds + a->room * sizeof *a->uses;
+    bytes += a->room ? MARKED * sg_crowd_words(a->room) * sizeof *a->marks : 0;
+    for (size_t id = 0; id < sg_table_used(a->items); id++) bytes += sg_crowd_nbytes(&a->crowds[id]);
     return bytes;
 }
 
@@ -399,18 +302,18 @@ static bool is_key(const sg_table *t, uint32_t id) {
 static const char *wrong_key(const sg_audience *a, uint32_t *uses) {
     size_t items = 0, users = 0;
     for (uint32_t id = 0; id < sg_table_used(a->items); id++) {
-        const row *r = &a->rows[id];
-        items += r->live > 0;
-        if (r->live > 0 && !is_key(a->items, id)) return "sg_audience I1: a row's item has no key";
-        for (size_t at = 0; at < capacity(r); at++) {
-            if (!r->slots[at]) continue;
-            if (!is_key(a->users, r->slots[at] - 1)) return "sg_audience I1: a slot's user has no key";
-            uses[r->slots[at] - 1]++;
+        const sg_crowd *crowd = &a->crowds[id];
+        items += crowd->live > 0;
+        if (crowd->live > 0 && !is_key(a->items, id)) return "sg_audience I1: a crowd's item has no key";
+        for (size_t at = 0; at < sg_crowd_capacity(crowd); at++) {
+            if (!crowd->slots[at]) continue;
+            if (!is_key(a->users, crowd->slots[at] - 1)) return "sg_audience I1: a crowd's user has no key";
+            uses[crowd->slots[at] - 1]++;
         }
     }
     for (size_t id = 0; id < sg_table_used(a->users); id++) {
         users += uses[id] > 0;
-        if (uses[id] != a->uses[id]) return "sg_audience I1: a user's count is not that of the rows that hold it";
+        if (uses[id] != a->uses[id]) return "sg_audience I1: a user's count is not that of the crowds that hold it";
     }
     if (items == sg_table_live(a->items) && users == sg_table_live(a->users)) return NULL;
     return "sg_audience I1: a key of an item or user that is in no pair";
@@ -421,37 +324,23 @@ static int check_keys(const sg_audience *a, const char **why) {
     if (rc == SG_OK) rc = sg_table_check(a->users, why);
     if (rc != SG_OK) return rc;
     size_t users = sg_table_used(a->users);
-    HOLDS(sg_table_used(a->items) <= a->row_cap && users <= a->use_cap, "sg_audience I1: an id without a place");
+    HOLDS(sg_table_used(a->items) <= a->crowd_room && users <= a->room, "sg_audience I1: an id without a place");
     uint32_t *uses = calloc(users + 1, sizeof *uses);
     *why = uses ? wrong_key(a, uses) : "sg_audience I1: no memory to count in";
     free(uses);
     return *why ? SG_ERR_VALUE : SG_OK;
 }
 
-static int check_row(const row *r, const char **why) {
-    size_t live = 0;
-    for (size_t at = 0; at < capacity(r); at++) {
-        live += r->slots[at] > 0;
-        HOLDS(!r->slots[at] == !counts(r)[at],
-              "sg_audience I2: a slot is free, and has a count, or the other way round");
-    }
-    HOLDS(live == r->live && 4 * live <= 3 * capacity(r) && (live > 0 || r->slots == NULL),
-          "sg_audience I2: a row's live slots are miscounted, or too many or too few for its capacity");
-    for (size_t at = 0; at < capacity(r); at++)
-        HOLDS(!r->slots[at] || locate(r, r->slots[at] - 1) == at, "sg_audience I3: a user is not found from its home");
-    return SG_OK;
-}
-
 int sg_audience_check(const sg_audience *a, const char **why) {
     size_t pairs = 0;
     int rc = check_keys(a, why);
     for (size_t id = 0; rc == SG_OK && id < sg_table_used(a->items); id++) {
-        rc = check_row(&a->rows[id], why);
-        pairs += a->rows[id].live;
+        rc = sg_crowd_check(&a->crowds[id], why);
+        pairs += a->crowds[id].live;
     }
     if (rc != SG_OK) return rc;
-    HOLDS(pairs == a->pairs, "sg_audience I4: pairs is not the sum of the rows' live slots");
-    for (size_t id = 0; a->use_cap && id <= a->use_cap; id++)
-        HOLDS(a->marks[id] == 0, "sg_audience I5: a user is still marked");
+    HOLDS(pairs == a->pairs, "sg_audience I2: pairs is not the sum of the crowds' users");
+    for (size_t at = 0; a->room && at < MARKED * sg_crowd_words(a->room); at++)
+        HOLDS(a->marks[at] == 0, "sg_audience I3: a user is still marked");
     return SG_OK;
 }

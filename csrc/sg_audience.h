@@ -1,30 +1,24 @@
 /* sg_audience -- who touched an item: item -> {user: count}. Answers "how many shoppers are behind both".
  *
- * A hash row an item over dense user ids (open addressing, linear probing, Fibonacci hashing of the id, capacity a
- * power of two, at most 3/4 full); a slot is a user id + 1, 0 where it is free, and the counts stand behind all slots:
- * most reads ask only who. Item X, touched once by user 5 and three times by user 9, capacity 4:
- *
- *     row X   [ 10 ] [ - ] [ 6 ] [ - ]   3 0 1 0      live 2
- *
- * A slot that becomes free is closed by shifting the probe run back, so there are no dead slots, and a row that has
- * become 1/8 full halves. The distinct users of two items are counted by walking the smaller row and probing the
- * larger. For the causes of a list's items the users of each cause are marked once, a bit a cause in `marks` by slot,
- * and an item's row is walked once for all of its causes; where one of two rows is much the larger, it is probed.
+ * A crowd an item (sg_crowd.h), of dense user ids. The distinct users of two items are those that their crowds have in
+ * common. For the causes of a list's items the users of each cause are marked once, in a bitmap of its own, and each
+ * item's crowd is held against those of its causes; where one of two is much the larger, it is probed instead.
  *
  * Invariants, checked by sg_audience_check() in this order:
- *   I1  an item has a key exactly if its row has users, a user exactly if they are in a row; their count of rows is
- *       right.
- *   I2  live = number of slots with a user, at most 3/4 of the capacity; these and no others have a count; a row
- * without users has no slots. I3  every user of a slot is found by probing from its home: no free slot lies between. I4
- * pairs = sum of the rows' live slots. I5  between calls nobody is marked.
+ *   I1  an item has a key exactly if its crowd has users, a user exactly if they are in a crowd; their count of crowds
+ *       is right.
+ *   (each crowd's own)
+ *   I2  pairs = sum of the crowds' users.
+ *   I3  between calls nobody is marked.
  *
  * Owns everything; arrays are borrowed until return. Not thread-safe. The id of an item or user that is in no pair any
  * more goes to the next new one: memory is that of the most there were at once.
- * Cost: add and sub O(1) expected; shared O(slots of the smaller row); behind O(slots of each item's row, and of each
- *   cause's).
- *   11-22 bytes a pair of item and user while it grows, plus 16 an item, 6 a user and the two tables.
+ * Cost: add and sub O(1) expected; shared as sg_crowd_both(); behind O(slots, or words of its bitmap, of each item's
+ *   crowd times its causes, and of each cause's once).
+ *   11-22 bytes a pair of item and user while it grows, up to a quarter more in bitmaps, plus 24 an item, 6 a user and
+ *   the two tables.
  * Fails: SG_ERR_NOMEM, SG_ERR_RANGE (2^32 - 1 of a pair) leave the earlier rows of the call applied, the failing one
- * not. Instead of bitmaps of users: counts are needed to take one of several touches back, and most rows are short. */
+ * not. */
 #ifndef SG_AUDIENCE_H
 #define SG_AUDIENCE_H
 
