@@ -301,3 +301,11 @@ def test_what_a_full_disk_left_of_a_frame_is_no_part_of_the_log(tmp_path: Path, 
     log.close()
     assert everything(Log(tmp_path, 1, readonly=True)) == everything(reader) == [1, 2, 3]
     reader.close()
+
+
+def test_a_frame_that_is_read_in_pieces_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, unpacked, batch = Log(tmp_path, 1, 1 << 20), [], Segment.batch
+    monkeypatch.setattr(Segment, "batch", lambda *given: unpacked.append(given[1]) or batch(*given))
+    fill(log, [list(range(1000)), list(range(1000, 2000))])
+    assert everything(log, limit=30) == list(range(2000))
+    assert unpacked == sorted(set(unpacked)) and len(unpacked) == 2

@@ -43,7 +43,7 @@ class Partition:
         self._files: dict[int, Segment] = {}
         self._writer = -1
         self._lock = threading.RLock()  # what is read against what is replaced
-        self._cursor: Place | None = None  # the frame that the last read ended in
+        self._cursor: tuple[Place, Batch] | None = None  # the frame that the last read ended in, mostly in its midst
         self._following = 0  # the offset after the last read
         self._fresh: dict[int, Batch] = {}  # the newest frames as they were written, by their first offsets
         self._seen: tuple[int, int, int, int] | None = None  # what was on disk when it was scanned last
@@ -118,9 +118,10 @@ class Partition:
         for place, header in self._frames(self._seek(offset)):
             if header.end <= offset:
                 continue
-            batches.append(self._opened(place.segment).batch(place.position, header))
-            rows += int((batches[-1].events.offset >= offset).sum())
-            self._cursor, last = place, header.end - 1
+            if self._cursor is None or self._cursor[0] != place:
+                self._cursor = place, self._opened(place.segment).batch(place.position, header)
+            batches.append(self._cursor[1])
+            rows, last = rows + int((batches[-1].events.offset >= offset).sum()), header.end - 1
             if rows >= limit or header.end == self.end:
                 break
         return batches, last
@@ -285,10 +286,9 @@ class Partition:
             self.rows[header.source] = max(header.row, self.rows.get(header.source, -1))
 
     def _seek(self, offset: int) -> Place:
-        at = bisect.bisect_right(self._index, offset, key=lambda place: place.first) - 1
-        indexed = self._index[max(at, 0)]
-        if self._cursor is not None and indexed.first <= self._cursor.first <= offset:
-            return self._cursor
+        indexed = self._index[max(bisect.bisect_right(self._index, offset, key=lambda place: place.first) - 1, 0)]
+        if self._cursor is not None and indexed.first <= self._cursor[0].first <= offset:
+            return self._cursor[0]
         return indexed
 
     def _frames(self, place: Place) -> Iterator[tuple[Place, Header]]:
