@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import msgpack
@@ -16,7 +17,7 @@ from shopguide.keys import category_key
 from shopguide.records import SIGNALS, SIMILAR, TRENDING, Batch, Events, Kind, Lessons, Looks, Names, Ragged, Update
 from shopguide.score import Scorer
 from shopguide.settings import load
-from shopguide.weights import Weights
+from shopguide.weights import BLENDED, Weights
 
 
 def lessons(*rows: tuple[int, int, int], sign: int = 1, first: int = 0) -> Lessons:
@@ -109,6 +110,22 @@ def test_trees_do_not_order_lists_that_they_were_not_trained_on() -> None:
     scorer.blender = scorer.blender.under(Weights(scorer.blender.weights.linear, stump()))
     assert [scorer.answer(slot).candidates for slot in slots] == linear
     assert {SIGNALS[s] for s in scorer.answer(look([10])).candidates.signal.values} >= {"base"}
+
+
+def test_who_weighs_nothing_is_not_asked() -> None:
+    scorer = taught(*TOGETHER, **dict.fromkeys(BLENDED, 0.0) | {"items": 0.5, "profile": 0.1})
+    asked: list[str] = []
+    for name, one in scorer._recommenders.items():
+        one.score = partial(lambda name, score, *given: asked.append(name) or score(*given), name, one.score)
+    found = scorer.answer(look([10])).candidates
+    assert asked == ["items", "profile"] and {SIGNALS[signal] for signal in found.signal.values} == {"items"}
+    scorer.gather(look([10]), 0)
+    items, scores = scorer.blender.order(len(found))
+    assert asked[2:] == list(scorer._recommenders) and items.tolist() == found.item.tolist()
+    assert scores.tolist() == found.score.tolist()
+    scorer._blend(scorer.blender.under(Weights({"items": 0.5}, stump())))
+    scorer.answer(look([10]))
+    assert asked[-len(scorer._recommenders) :] == list(scorer._recommenders)
 
 
 def test_what_is_taken_back_leaves_no_trace() -> None:

@@ -10,7 +10,7 @@ linear score; they are shared out among the signal's rows by their amounts. The 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -76,6 +76,10 @@ class Blender:
         other = Blender(weights, self.rows)
         other._faded, other._intent = self._faded, self._intent
         return other
+
+    def weighs(self, signals: Iterable[str]) -> bool:
+        """Whether any of these signals can make a difference: trees see all."""
+        return self._trees is not None or any(self._linear[_PLACE[name]] for name in signals)
 
     def begin(self, trained: bool = True, faded: Mapping[str, float] = UNFADED, intent: float = 0.0) -> None:
         """``trained``: the look is of the kind that trees were trained on; others stay in the order of the blend.

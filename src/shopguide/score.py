@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import copy
 from itertools import pairwise
 from pathlib import Path
@@ -92,7 +92,7 @@ class Scorer:
         }
         self._learning, self._forgetting = self._that_do("observe"), self._that_do("retract")
         self._own = Weights.of(score)
-        self.blender = Blender(self._own)
+        self._blend(Blender(self._own))
         self.frontier = Frontier()
 
     def use(self, networks: Mapping[str, Served]) -> None:
@@ -152,7 +152,7 @@ class Scorer:
         found = Collected()
         for row in range(len(mine)):
             hidden = len(mine.bought[row]) + len(mine.dismissed[row])
-            self.gather(mine, row)
+            self.gather(mine, row, self._weighed)
             self.blender.best(int(mine.n[row]) + SPARE + hidden, found)
         if "explore" in self._recommenders:
             explored = [self._explore.choose(mine, row, self._near) for row in range(len(mine))]
@@ -168,8 +168,8 @@ class Scorer:
         probably = np.where(shown.any(axis=1), self.intent.of(shown), looks.intent)
         return looks.of({**looks.columns(), "intent": probably})
 
-    def gather(self, looks: Looks, row: int) -> None:
-        """Put the signals of a look into the blender's rows."""
+    def gather(self, looks: Looks, row: int, asked: Iterable[Recommender] | None = None) -> None:
+        """Put the signals of a look into the blender's rows, those of all recommenders or of these."""
         slot, now, rows = looks.slot.bytes_at(row), float(looks.event_time[row]), self.blender.rows
         recent, of, since = looks.recent[row], self.segments.asked(looks, row), int(looks.since_query[row])
         faded = {"search": 0.5 ** (since / SEARCHED_FOR)} if since else {}
@@ -199,7 +199,7 @@ class Scorer:
                 of,
                 looks.past.bytes_at(row) if self.profile.tastes else b"",
             )
-            for recommender in self._recommenders.values():
+            for recommender in self._recommenders.values() if asked is None else asked:
                 recommender.score(context, self._limit, rows)
 
     def _visit(self, looks: Looks, row: int) -> NDArray[np.uint64]:
@@ -264,13 +264,18 @@ class Scorer:
         """None: what there is without training."""
         found = served(artefact, model) if artefact else None
         if model == "blend":
-            self.blender = self.blender.under(found or self._own)
+            self._blend(self.blender.under(found or self._own))
         elif model == "dbn":
             self.intent = found
         elif model == "profiles":
             self.profile.tastes = found
         elif model in self._networks:
             self._networks[model].network = found
+
+    def _blend(self, blender: Blender) -> None:
+        """Answer by it from now on, and ask who counts there."""
+        self.blender = blender
+        self._weighed = [one for one in self._recommenders.values() if blender.weighs(one.signals)]
 
     def _that_do(self, verb: str) -> list[Recommender]:
         """The recommenders that do more than any."""
