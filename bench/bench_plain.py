@@ -9,7 +9,8 @@ preset switches on, whose lists are exact whenever they are read: all are read a
 *Advise*: the last events of the stream, of users who all watch. Plain Python learns each, adds up the top 20 for its
 user from the rows of their ten newest items, and sends it as JSON over ZeroMQ. Ours learns all, and makes and pushes
 lists with titles and reasons by the linear blend of all recommenders, to a subscriber in another process: after each
-event as well (one event a batch), and as it comes (a user with several events in a batch gets one list).
+event as well (one event a batch; and once with `items` alone on, as plain Python has it), and as it comes (a user with
+several events in a batch gets one list).
 
 Seconds are of processor time, of all of a contender's threads and processes but the subscriber.
 """
@@ -26,10 +27,11 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count, islice
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import zmq
@@ -42,10 +44,12 @@ from shopguide.recommenders import Items
 from shopguide.settings import load
 from shopguide.state import StateDir
 from shopguide.tokens import mint
+from shopguide.weights import BLENDED
 
 OTHERS: set[int] = set()  # children that are not ours to count
 EVERY = 25  # of plain Python's events to learn, the one whose list is really made, and counted as so many
 BEGINS = 1_700_000_000.0
+ALONE = {f"score.{signal}": float(signal == "items") for signal in BLENDED}
 SUBSCRIBER = """
 import sys, zmq
 socket = zmq.Context().socket(zmq.SUB)
@@ -139,8 +143,8 @@ def one_by_one(columns: Columns) -> float:
 class Ours:
     """A line on a state directory, for events under names."""
 
-    def __init__(self, folder: Path, push: bool) -> None:
-        flags = {"state.every": 86400.0, "push.endpoint": "tcp://127.0.0.1:*"}
+    def __init__(self, folder: Path, push: bool, flags: Mapping[str, float] = MappingProxyType({})) -> None:
+        flags = {"state.every": 86400.0, "push.endpoint": "tcp://127.0.0.1:*", **flags}
         self.line = RunningLine(StateDir(folder), load("shop", None, flags), push)
         self._seconds = count()
 
@@ -193,9 +197,11 @@ def learned(folder: Path, columns: Columns) -> float:
     return spent / len(columns[0])
 
 
-def advised(folder: Path, history: Columns, columns: Columns, batch: int) -> tuple[float, float]:
+def advised(
+    folder: Path, history: Columns, columns: Columns, batch: int, flags: Mapping[str, float]
+) -> tuple[float, float]:
     """Seconds an event to learn it and to push its user a list; lists an event."""
-    ours = Ours(folder, push=True)
+    ours = Ours(folder, True, flags)
     ours.catalogue(np.unique(np.concatenate([history[1], columns[1]])))
     ours.put(history)
     ours.line.start()
@@ -266,8 +272,12 @@ def main() -> None:
         history, last = part(columns, 0, -given.pushed), part(columns, -given.pushed, len(columns[0]))
         plain = plainly_advised(model, last)
         base = Base("plain Python", table.line(name, "advise: plain Python", [plain * 1e6], "us/event"))
-        for what, batch in (("one event a batch", 1), ("as it comes", 1024)):
-            spent, lists = advised(Path(folder) / what, history, last, batch)
+        for what, batch, flags in (
+            ("one event a batch", 1, {}),
+            ("… items alone", 1, ALONE),
+            ("as it comes", 1024, {}),
+        ):
+            spent, lists = advised(Path(folder) / what, history, last, batch, flags)
             table.line(name, f"advise: the line, {what}", [spent * 1e6], "us/event", base, ratio_at_most=1 / 20)
             table.line(name, f"advise: the line, {what}: lists pushed", [lists], "an event")
     print(f"\n{machine()}, load {os.getloadavg()[0]:.1f}\n{table.summary()}")
