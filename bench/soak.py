@@ -150,6 +150,13 @@ class Watcher(threading.Thread):
         return [item["item"] for item in message["items"]] == self.items
 
 
+def is_ready() -> bool:
+    """Whether the line has learned what it holds and answers for it."""
+    connection = http.client.HTTPConnection(HTTP, timeout=10)
+    connection.request("GET", "/readyz")
+    return connection.getresponse().status == http.client.OK
+
+
 def said(*arguments: str) -> str:
     return subprocess.run(
         [*SHOPGUIDE, *arguments], check=True, capture_output=True, text=True, env={**os.environ, **SETTINGS}
@@ -189,6 +196,8 @@ def soak(table: Table, state: Path, given: argparse.Namespace) -> bool:
         line.start()
     shop.ended.set()
     shop.join()
+    while not is_ready():
+        time.sleep(1)
     time.sleep(5)
     newest = sum(watcher.is_newest() for watcher in watchers)
     line.stop()
