@@ -25,6 +25,7 @@ from shopguide.errors import PackingError, SettingError, TokenError
 from shopguide.keys import Secret
 from shopguide.push import Guard, Intake, Outbox, PushServer, Watchers, doors, next_epoch
 from shopguide.push.curve import server_keys
+from shopguide.push.lane import Lane
 from shopguide.settings import PushSettings
 from shopguide.tokens import LONGEST, KeyRing, Token, mint
 
@@ -503,6 +504,27 @@ class TestStrangers:
         victim.unsubscribe(token)
         victim.subscribe(token)
         assert names(read(victim)[1]) == "ab" and drained(thief) == []
+
+    def test_a_subscription_that_comes_while_a_list_leaves_is_taken_at_once(self, one_lane, line, monkeypatch):
+        """Sending looks at what has come to the socket, and nothing tells of it any more."""
+        line.subscriber(mint(KEYS, ANN, 60))
+        late = line.subscriber("a stranger's")
+        until(lambda: line.watched and line.server.counts["refused"] == 1)
+        leaving, gate, send = threading.Event(), threading.Event(), Lane.send
+
+        def slowly(lane: Lane, topic: bytes, body: bytes) -> None:
+            send(lane, topic, body)
+            leaving.set()
+            gate.wait(5)
+            lane.xpub.get(zmq.EVENTS)  # as libzmq does, once a millisecond
+
+        monkeypatch.setattr(Lane, "send", slowly)
+        line.send(ANN, "ab")
+        assert leaving.wait(5)
+        late.subscribe(mint(KEYS, BOB, 60))
+        time.sleep(0.2)
+        gate.set()
+        until(lambda: BOB in dict(line.watched))
 
 
 class TestEnding:

@@ -2,8 +2,8 @@
 
 Its files: `intake` how bolts reach the server, `outbox` what each user was last sent, `guard` which tokens are good,
 `watchers` whose are live, `beats` whose heartbeat is due, `doors` who comes in (`bind` where, `curve` by which key,
-`room` if there is any), `gaps` who missed a message, `server` the loop over the sockets. A line has it as a `process`,
-of which `child` is the inside and `channel` the way in; `waiters` are who pulls.
+`room` if there is any), `gaps` who missed a message, `poll` which sockets can be read, `server` the loop over them. A
+line has it as a `process`, of which `child` is the inside and `channel` the way in; `waiters` are who pulls.
 """
 
 from shopguide.push.guard import Guard

@@ -5,6 +5,7 @@ Whoever ends closes its end, killed or not, and the other one finds no more to r
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ class Channel:
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, PATIENCE)
         self._unpacker = msgpack.Unpacker(strict_map_key=False)
         self._lock = Lock()
+        self._poll = select.poll()
+        self._poll.register(end, select.POLLIN)
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -42,9 +45,10 @@ class Channel:
                 raise
 
     def heard(self, wait: bool = True) -> Iterator[list[Any]]:
-        """What has come. Raises EOFError where the other side has gone, BlockingIOError where nothing has come and it
-        is not to be waited for."""
-        data = self._socket.recv(ROOM, 0 if wait else socket.MSG_DONTWAIT)
+        """What has come; nothing where it is not to be waited for. Raises EOFError where the other side has gone."""
+        if not wait and not self._poll.poll(0):
+            return
+        data = self._socket.recv(ROOM)
         if not data:
             raise EOFError
         self._unpacker.feed(data)

@@ -66,8 +66,6 @@ class Child:
         try:
             for verb, *words in self._channel.heard(wait=False):
                 getattr(self, f"_{verb}")(*words)
-        except BlockingIOError:
-            return
         except EOFError:
             self._server.stop()
 

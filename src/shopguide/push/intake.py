@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 
 import zmq
 
+NOW = int(zmq.DONTWAIT)  # as a flag it costs 1 us
+
 
 class Intake:
     """Hands packed recommendations to the server at an endpoint; None: nobody subscribes, nothing is sent. ``lock``
@@ -34,7 +36,7 @@ class Intake:
         dropped = 0
         for one in packed if self._socket is not None else ():
             try:
-                self._socket.send(one, zmq.DONTWAIT)  # type: ignore[union-attr]
+                self._socket.send(one, NOW)  # type: ignore[union-attr]
             except zmq.Again:
                 dropped += 1
         return dropped

@@ -19,7 +19,7 @@ from contextlib import suppress
 import zmq
 
 EVENT = struct.Struct("=Hi")  # of a monitor: what happened, to which descriptor
-NOW, MORE = int(zmq.DONTWAIT), int(zmq.DONTWAIT | zmq.SNDMORE)  # as flags they cost 1 us
+NOW, MORE, EVENTS = int(zmq.DONTWAIT), int(zmq.DONTWAIT | zmq.SNDMORE), int(zmq.EVENTS)  # as flags they cost 1 us
 
 
 class Lane:
@@ -75,7 +75,7 @@ class Lane:
 
     def send(self, topic: bytes, body: bytes) -> None:
         """To every connection that was granted the topic; for one that is full libzmq drops it."""
-        self.xpub.get(zmq.EVENTS)  # else libzmq learns once a millisecond what has left, and drops till then
+        self.xpub.get(EVENTS)  # else libzmq learns once a millisecond what has left, and drops till then
         self.xpub.send(topic, MORE)
         self.xpub.send(body, NOW)
 

@@ -46,8 +46,10 @@ class Room:
         if doors:
             self._allow(self._limit)
 
-    def look_after(self) -> None:
-        """Shut the doors where there is no room, and open them again. Costs two system calls."""
+    def look_after(self, came: bool) -> None:
+        """Shut the doors where there is no room, and open them again. ``came``: somebody may have."""
+        if not came and not self._shut:
+            return
         try:
             free = os.dup(0)  # the lowest that is not in use
             os.close(free)

@@ -30,6 +30,7 @@ from shopguide.push.gaps import answer
 from shopguide.push.guard import Guard
 from shopguide.push.lane import Lane
 from shopguide.push.outbox import Outbox, next_epoch
+from shopguide.push.poll import Poll
 from shopguide.push.watchers import Watchers
 from shopguide.records import SIMILAR, TRENDING
 from shopguide.settings import PushSettings
@@ -41,7 +42,7 @@ TURN = 256  # most frames taken from all lanes, or from another socket, before t
 LISTS = 16  # most of them that are lists
 DELAYS = 4096  # newest lists whose delay is kept
 WANTED = 10_000  # users whose next list somebody waits for
-NOW, READABLE = int(zmq.DONTWAIT), int(zmq.POLLIN)  # as flags they cost 1 us
+NOW = int(zmq.DONTWAIT)  # as a flag it costs 1 us
 USERLESS = (SIMILAR.decode(), TRENDING.decode())  # answers to a question; no user's list
 _numbers = itertools.count()
 
@@ -158,30 +159,27 @@ class PushServer:
     def run(self, also: int | None = None, attend: Attend = lambda: None) -> None:
         """Push until stopped. ``attend`` has its turn when the descriptor ``also`` can be read, and before a
         recommendation that has come is dealt with: what was said before it is heard before."""
-        self._attend = attend
-        poller = zmq.Poller()
+        self._attend, woken = attend, self._woken.fileno()
         xpubs = [lane.xpub for lane in self._lanes]
-        for source in (self._woken, self._pull, *xpubs, self._router, *self._doors.sources()):
-            poller.register(source, zmq.POLLIN)
-        if also is not None:
-            poller.register(also, zmq.POLLIN)
+        sockets = (self._pull, *xpubs, self._router, *self._doors.sources())
+        self._poll = Poll(sockets, (woken,) if also is None else (woken, also))
         try:
             while self._running:
-                ready = dict(poller.poll(self._wait()))
-                if self._woken.fileno() in ready:
+                ready = self._poll.wait(self._wait())
+                if woken in ready:
                     self._woken.recv(4096)
                 while self._todo:
                     self._todo.popleft()()
                 self._end_tokens()
                 self._doors.look_after(ready)
-                for lane in self._lanes:
-                    if lane.xpub in ready or lane.unsettled():
-                        self._take_subscriptions(lane)
+                for lane in self._doors.open:
+                    self._take_subscriptions(lane)
                 self._take_recommendations(self._pull in ready)
                 if self._router in ready:
                     self.counts["gaps"] += answer(self._router, self._answer, self._doors.knows, TURN)
                 self._send_heartbeats()
         finally:
+            self._poll.close()
             self._close()
 
     def _end_tokens(self) -> None:
@@ -193,12 +191,12 @@ class PushServer:
         for user in unwatched:
             tell(self._on_unwatch, user)
 
-    def _wait(self) -> int:
-        """Milliseconds until something is due."""
+    def _wait(self) -> float:
+        """Seconds until something is due."""
         until_beat = self._beats.next() - time.monotonic()
         until_end = self._watchers.next_end - time.time()
-        in_doubt = any(lane.doubt for lane in self._lanes)
-        return 0 if in_doubt else int(max(0.0, min(until_beat, until_end, IDLE)) * 1000) + 1
+        in_doubt = any(lane.doubt for lane in self._doors.open)
+        return 0.0 if in_doubt else max(0.0, min(until_beat, until_end, IDLE))
 
     def _close(self) -> None:
         self._pull.close(linger=0)
@@ -216,6 +214,7 @@ class PushServer:
                 self._unsubscribe(lane, frame[1:])
             else:
                 self.counts["refused"] += 1
+        self._poll.touched(lane.xpub)
 
     def _subscribe(self, lane: Lane, topic: bytes, came: zmq.Frame) -> None:
         try:
@@ -254,7 +253,7 @@ class PushServer:
         with suppress(zmq.Again):
             while there_are and len(came) < LISTS:
                 came.append(self._pull.recv(NOW))
-                there_are = bool(int(self._pull.get(zmq.EVENTS)) & READABLE)  # an exception would cost more
+                there_are = self._poll.readable(self._pull)  # an exception would cost more
         self._attend()
         for packed in came:
             try:
@@ -289,6 +288,7 @@ class PushServer:
     def _send(self, place: Place, body: bytes) -> None:
         lane, topic = place
         lane.send(topic, body)
+        self._poll.touched(lane.xpub)
         self.counts["pushed"] += 1
 
     def _send_heartbeats(self) -> None:
