@@ -179,7 +179,7 @@ class TestRoom:
         assert (await client.post("/v1/events", json=of(line))).status_code == 202
 
     async def test_a_disk_that_hangs_is_503_in_time_and_what_waited_is_written_once(self, client, line, monkeypatch):
-        monkeypatch.setattr("shopguide.display.collecting.PATIENCE", 0.05)
+        monkeypatch.setattr("shopguide.display.group_commit.PATIENCE", 0.05)
         line.writes.clear()
         rows = [{"item": f"i{n}", "id": f"e{n}"} for n in range(3)]
         for row in rows:
@@ -249,9 +249,9 @@ class TestGroups:
         group, row = GroupCommit(line), {"user_key": 5, "id": "e1"}
         line.writes.clear()
         line.broken = StateError("the broker is away")
-        first = asyncio.create_task(group.collect([row]))
+        first = group.collect([row])
         await asyncio.sleep(0.02)
-        second = asyncio.create_task(group.collect([row]))
+        second = group.collect([row])
         await asyncio.sleep(0)
         line.writes.set()
         with pytest.raises(StateError):
@@ -263,9 +263,9 @@ class TestGroups:
     async def test_who_goes_away_loses_and_doubles_nothing(self, line):
         group, rows = GroupCommit(line), [{"user_key": 5, "id": f"e{n}"} for n in range(3)]
         line.writes.clear()
-        under_way = asyncio.create_task(group.collect(rows[:1]))
+        under_way = group.collect(rows[:1])
         await asyncio.sleep(0.02)
-        waiting, other = (asyncio.create_task(group.collect([row])) for row in rows[1:])
+        waiting, other = (group.collect([row]) for row in rows[1:])
         await asyncio.sleep(0)
         under_way.cancel()
         waiting.cancel()
@@ -273,6 +273,27 @@ class TestGroups:
         assert (await other).accepted == 1
         assert (await group.collect(rows)).accepted == 0
         assert line.rows == rows
+
+    async def test_each_is_told_when_it_is_late_itself(self, line, monkeypatch):
+        monkeypatch.setattr("shopguide.display.group_commit.PATIENCE", 0.1)
+        group, loop = GroupCommit(line), asyncio.get_running_loop()
+        await group.collect([])  # is in time, and what is watched first
+        line.writes.clear()
+        told: list[float] = []
+
+        async def bring(pause: float) -> None:
+            await asyncio.sleep(pause)
+            came = loop.time()
+            with pytest.raises(TimeoutError):
+                await group.collect([{"user": "u", "item": "i"}])
+            told.append(loop.time() - came)
+
+        async with asyncio.timeout(5):
+            await asyncio.gather(*map(bring, (0.03, 0.03, 0.08)))
+        line.writes.set()
+        await group.close()
+        assert len(told) == 3 and min(told) > 0.099
+        assert sum(map(sum, line.groups)) == 3
 
     async def test_what_waits_is_written_before_the_server_ends(self, line):
         line.writes.clear()
@@ -311,7 +332,8 @@ class TestTheShortWay:
         headers = [(b"origin", b"http://a"), (b"x-odd", b"\xe4"), (b"origin", b"http://b"), (b"content-length", b"3")]
         for query in (b"", b"key=a&token=b%20c&key=d&empty="):
             scope = {"type": "http", "headers": headers, "query_string": query}
-            asked, plain = Asked(scope), Request(scope)
+            plain = Request(scope)
+            asked = Asked(scope, plain.receive)
             assert dict(asked.headers) == {name: plain.headers[name] for name in plain.headers}
             assert asked.query_params == plain.query_params and asked.query_params.get("no") is None
 

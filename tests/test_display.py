@@ -386,4 +386,12 @@ class TestPages:
         transport = httpx.ASGITransport(create_app(line, settings), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://display") as client:
             answer = await client.request(method, path)
+            numbers = (await client.get("/metrics")).text
         assert (answer.status_code, answer.json()) == (500, {"error": "internal error"})
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert f'shopguide_http_requests_total{{method="{method}",route="{path}",status="500"}} 1.0' in numbers
+
+    async def test_a_bug_on_the_short_way_is_told_to_who_runs_it(self, client, line, caplog):
+        line.busy = None  # type: ignore[assignment,method-assign]
+        assert (await client.post("/v1/events", json=[])).status_code == 500
+        assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [TypeError]

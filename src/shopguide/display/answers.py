@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -10,13 +11,24 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 GIF = b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
+OF_JSON = ((b"cache-control", b"no-store"), (b"content-type", b"application/json"))
 ANYWHERE = {"cross-origin-resource-policy": "cross-origin", "access-control-allow-origin": "*"}
 
 
-def answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """A person's JSON: no cache keeps it."""
-    headers = {"cache-control": "no-store", **(headers or {})}
-    return Response(orjson.dumps(content), status, headers, "application/json")
+class Json(Response):
+    """Content that no cache keeps."""
+
+    def render(self, content: Any) -> bytes:
+        return orjson.dumps(content)
+
+    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
+        given = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in (headers or {}).items()]
+        self.raw_headers = [*OF_JSON, (b"content-length", b"%d" % len(self.body)), *given]
+
+
+def answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A person's JSON."""
+    return Json(content, status, headers)
 
 
 def pixel(why: str = "") -> Response:

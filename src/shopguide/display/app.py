@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Awaitable, Callable
 
@@ -9,22 +10,24 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Match, Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.routing import Match, Route
+from starlette.types import Message, Receive, Scope, Send
 
 from shopguide.display.answers import answer
 from shopguide.display.body import Asked
 from shopguide.display.line import Line
 from shopguide.display.origins import Origins
 from shopguide.display.routes import Api
-from shopguide.display.vitals import Answered, method_of, route_of
+from shopguide.display.vitals import method_of, route_of
 from shopguide.errors import RefusedError, SettingError, ShopguideError, TokenError
 from shopguide.settings import Settings
 
+logger = logging.getLogger(__name__)
+
 Handler = Callable[[Request], Awaitable[Response]]
+RawHeaders = list[tuple[bytes, bytes]]
 
 DEFAULTS = Headers(
     {
@@ -38,26 +41,10 @@ DEFAULTS = Headers(
 ).raw
 
 
-def create_app(line: Line, settings: Settings) -> Starlette:
-    """The app over a running line. ``app.state.streams.close()`` ends its open streams, ``app.state.group.close()`` has
-    what came in written."""
-    api = Api(line, settings)
-    routes = api.routes()
-    app = Starlette(
-        routes=routes,
-        middleware=[
-            Middleware(
-                Doorman,
-                routes=routes,
-                origins=Origins(settings.http.origins),
-                direct={("POST", "/v1/events"): api.collecting.events},
-                answered=api.vitals.answered,
-            )
-        ],
-        exception_handlers={**SAID, Exception: _broken},
-    )
-    app.state.streams, app.state.group = api.streams, api.collecting.group
-    return app
+def create_app(line: Line, settings: Settings) -> Doorman:
+    """The app over a running line. ``streams.close()`` ends its open streams, ``group.close()`` has what came in
+    written."""
+    return Doorman(Api(line, settings), Origins(settings.http.origins))
 
 
 class Server(uvicorn.Server):
@@ -66,8 +53,8 @@ class Server(uvicorn.Server):
     Listens from the start, so ``port`` is the real one. Raises SettingError where the address cannot be had.
     """
 
-    def __init__(self, app: Starlette, settings: Settings) -> None:
-        self._streams, self._group = app.state.streams, app.state.group
+    def __init__(self, app: Doorman, settings: Settings) -> None:
+        self._streams, self._group = app.streams, app.group
         self._socket = _listen(settings.http.host, settings.http.port)
         self.port: int = self._socket.getsockname()[1]
         super().__init__(
@@ -104,56 +91,52 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 class Doorman:
-    """Adds the default headers to every response and counts it in ``answered``; below /v1/ turns pages of sites that
-    are not on the list away and tells the others (CORS); answers OPTIONS. ``direct``: the handlers, by method and path,
-    of what comes so often that Starlette's layers and routes would be most of its cost."""
+    """The outermost of the app: adds the default headers to every response and counts it; below /v1/ turns pages of
+    sites that are not on the list away and tells the others (CORS); answers OPTIONS. What comes so often that
+    Starlette's layers and routes would be most of its cost goes to its handler from here."""
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        routes: list[BaseRoute],
-        origins: Origins,
-        direct: dict[tuple[str, str], Handler],
-        answered: Answered,
-    ) -> None:
-        self.app = app
-        self.routes = routes
-        self.origins = origins
-        self.direct = direct
-        self.answered = answered
-        self.paths = frozenset(route.path for route in routes if isinstance(route, Route))
+    def __init__(self, api: Api, origins: Origins) -> None:
+        self.streams, self.group = api.streams, api.collecting.group
+        self.routes = api.routes()
+        self._starlette = Starlette(routes=self.routes, exception_handlers={**SAID, Exception: _broken})
+        self._origins = origins
+        self._direct = {("POST", "/v1/events"): api.collecting.events}
+        self._answered = api.vitals.answered
+        self._paths = frozenset(route.path for route in self.routes if isinstance(route, Route))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self.app(scope, receive, send)
+            await self._starlette(scope, receive, send)
             return
         request = Asked(scope, receive)
         public = scope["path"].startswith("/v1/")
-        told = self.origins.told(request.headers) if public else {}
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                route = route_of(scope["path"], self.paths)
-                self.answered[method_of(scope["method"]), route, message["status"]] += 1
-                given = {name for name, _ in message["headers"]}
-                message["headers"] = [*message["headers"], *(pair for pair in DEFAULTS if pair[0] not in given)]
-                if told:
-                    MutableHeaders(scope=message).update(told)
-            await send(message)
-
-        allowed = self._allowed(scope) if scope["method"] == "OPTIONS" else set()
-        if public and self.origins.refuses(request.headers):
-            await answer({"error": "this site's pages may not call: http.origins does not name it"}, 403)(
-                scope, receive, send_with_headers
-            )
-        elif allowed:
-            await Response(status_code=204, headers={"allow": ", ".join(sorted(allowed))})(
-                scope, receive, send_with_headers
-            )
-        elif direct := self.direct.get((scope["method"], scope["path"])):
-            await (await _answered(direct, request))(scope, receive, send_with_headers)
+        told = self._origins.told(request.headers) if public else {}
+        if public and self._origins.refuses(request.headers):
+            response = answer({"error": "this site's pages may not call: http.origins does not name it"}, 403)
+        elif scope["method"] == "OPTIONS" and (allowed := self._allowed(scope)):
+            response = Response(status_code=204, headers={"allow": ", ".join(sorted(allowed))})
+        elif handler := self._direct.get((scope["method"], scope["path"])):
+            response = await _answered(handler, request)
         else:
-            await self.app(scope, receive, send_with_headers)
+
+            async def send_with_headers(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    message["headers"] = self._noted(scope, message["status"], message["headers"], told)
+                await send(message)
+
+            await self._starlette(scope, receive, send_with_headers)
+            return
+        response.raw_headers = self._noted(scope, response.status_code, response.raw_headers, told)
+        await response(scope, receive, send)
+
+    def _noted(self, scope: Scope, status: int, headers: RawHeaders, told: dict[str, str]) -> RawHeaders:
+        """A response is counted; its headers with those that all have."""
+        self._answered[method_of(scope["method"]), route_of(scope["path"], self._paths), status] += 1
+        given = [name for name, _ in headers]
+        headers = [*headers, *[pair for pair in DEFAULTS if pair[0] not in given]]
+        if told:
+            MutableHeaders(raw=headers).update(told)
+        return headers
 
     def _allowed(self, scope: Scope) -> set[str]:
         for route in self.routes:
@@ -203,3 +186,6 @@ async def _answered(handler: Handler, request: Request) -> Response:
     except tuple(SAID) as error:
         say = next(SAID[cls] for cls in type(error).__mro__ if cls in SAID)
         return await say(request, error)
+    except Exception as error:
+        logger.exception("a request failed")
+        return await _broken(request, error)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import zlib
-from functools import cached_property
 from typing import Any
 
 import orjson
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive, Scope
 
 from shopguide.context import FIELDS, canonical
 from shopguide.errors import TokenError
@@ -23,16 +23,17 @@ NOTHING = QueryParams()
 
 
 class Asked(Request):
-    """A request that is read fast: most headers are looked for in vain, most addresses ask nothing."""
+    """A request that is read fast: most headers are looked for in vain, most addresses ask nothing. ``headers``: by
+    name in lower case; the first where one comes twice."""
 
-    @cached_property
-    def headers(self) -> dict[str, str]:  # type: ignore[override]
-        """By name in lower case; the first where one comes twice."""
-        return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(self.scope["headers"])}
+    headers: dict[str, str] = {}  # type: ignore[assignment]
+    query_params = NOTHING
 
-    @cached_property
-    def query_params(self) -> QueryParams:
-        return QueryParams(self.scope["query_string"]) if self.scope["query_string"] else NOTHING
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        super().__init__(scope, receive)
+        self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
+        if scope["query_string"]:
+            self.query_params = QueryParams(scope["query_string"])
 
 
 async def read_json(request: Request, limit: int, empty: Any = None) -> Any:
@@ -54,7 +55,7 @@ async def read_json(request: Request, limit: int, empty: Any = None) -> Any:
         raise HTTPException(400, f"malformed JSON: {e}") from None
 
 
-async def _read(request: Request, limit: int) -> bytes:
+async def _read(request: Request, limit: int) -> bytes | bytearray:
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit:
         raise _too_large(limit)
@@ -67,10 +68,10 @@ async def _read(request: Request, limit: int) -> bytes:
         goes_on = message.get("more_body", False)
         if len(body) > limit:
             raise _too_large(limit)
-    return bytes(body)
+    return body
 
 
-def _gunzip(body: bytes, limit: int) -> bytes:
+def _gunzip(body: bytes | bytearray, limit: int) -> bytes:
     """One gzip member; stops at ``limit``, so that a small bomb costs no memory."""
     unpacker = zlib.decompressobj(wbits=31)
     try:

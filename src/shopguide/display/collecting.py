@@ -17,14 +17,13 @@ from starlette.routing import BaseRoute, Route
 from shopguide.display.answers import answer, pixel
 from shopguide.display.body import id_of, need_token, read_json, token_of
 from shopguide.display.entrance import NO_CONSENT, Entrance
-from shopguide.display.group_commit import GroupCommit
+from shopguide.display.group_commit import PATIENCE, GroupCommit
 from shopguide.display.line import Line
 from shopguide.display.origins import elsewhere
 from shopguide.display.said import of_pixel, of_shop, of_visitor
 from shopguide.errors import TokenError
 from shopguide.settings import Settings
 
-PATIENCE = 10.0  # seconds that an answer waits for the disk
 GUEST = "guest-"
 GUEST_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 NOT_A_VISITORS = "kind is not a visitor's"
@@ -144,7 +143,7 @@ class Collecting:
         """Have them written. A row that is None is of a kind that is not its sender's to send."""
         given = [row for row in rows if row is not None]
         try:
-            receipt = await self.group.collect(given, PATIENCE)
+            receipt = await self.group.collect(given)
         except TimeoutError:
             raise _too_slow() from None
         reasons = {NO_CONSENT: receipt.refused, NOT_A_VISITORS: len(rows) - len(given)}
@@ -154,9 +153,10 @@ class Collecting:
         return self._said(0, {why: n} if n else {})
 
     def _said(self, accepted: int, reasons: dict[str, int]) -> dict[str, Any]:
+        if not reasons:
+            return {"accepted": accepted, "refused": 0}
         self.entrance.refused.update(reasons)
-        said = {"accepted": accepted, "refused": sum(reasons.values())}
-        return {**said, "reasons": reasons} if reasons else said
+        return {"accepted": accepted, "refused": sum(reasons.values()), "reasons": reasons}
 
 
 @asynccontextmanager

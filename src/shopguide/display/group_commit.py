@@ -7,15 +7,23 @@ many commits, each of twice as much, cost less.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from shopguide.display.doubles import Doubles
 from shopguide.display.line import Line, Receipt
 
 MOMENT = 0.004  # seconds that a group waits at most for those of the last one
+PATIENCE = 10.0  # seconds that an answer waits for the disk
 
 Rows = list[dict[str, Any]]
+
+
+class Batch(NamedTuple):
+    """Rows that came together, the answer to who brought them, and when that is too late (the loop's time)."""
+
+    rows: Rows
+    answer: asyncio.Future[Receipt]
+    late: float
 
 
 class GroupCommit:
@@ -25,31 +33,30 @@ class GroupCommit:
     def __init__(self, line: Line) -> None:
         self._line = line
         self._doubles = Doubles()
-        self._waiting: list[tuple[Rows, asyncio.Future[Receipt]]] = []
+        self._waiting: list[Batch] = []
+        self._under_way: list[Batch] = []
         self._writing: asyncio.Task[None] | None = None
+        self._watch: asyncio.TimerHandle | None = None  # for the answer that is the first to be late
         self._expected = 0  # batches
         self._complete = asyncio.Event()
 
-    async def collect(self, rows: Rows, patience: float | None = None) -> Receipt:
-        """Have the log take what is new among the rows; returns when that is durable, and all that came before.
+    def collect(self, rows: Rows) -> asyncio.Future[Receipt]:
+        """Have the log take what is new among the rows; done when that is durable, and all that came before.
 
-        Raises what the line raises: then nothing of the group counts as having come, and it may be sent again. Raises
-        TimeoutError after ``patience`` seconds. Who hears that, or is cancelled, does not hear of the rows: they are
+        Fails with what the line raises: then nothing of the group counts as having come, and it may be sent again.
+        Fails with TimeoutError after PATIENCE. Who hears that, or is cancelled, does not hear of the rows: they are
         written.
         """
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Receipt] = loop.create_future()
-        late = loop.call_later(patience, _give_up, answer) if patience is not None else None
-        self._waiting.append((rows, answer))
+        batch = Batch(rows, loop.create_future(), loop.time() + PATIENCE)
+        self._waiting.append(batch)
+        if self._watch is None:
+            self._watch = loop.call_at(batch.late, self._give_up)
         if self._writing is None:
             self._writing = asyncio.create_task(self._write())
         if len(self._waiting) >= self._expected:
             self._complete.set()
-        try:
-            return await answer
-        finally:
-            if late is not None:
-                late.cancel()
+        return batch.answer
 
     async def close(self) -> None:
         """Return when nothing waits any more."""
@@ -58,21 +65,21 @@ class GroupCommit:
 
     async def _write(self) -> None:
         while self._waiting:
-            group, self._waiting = self._waiting, []
+            self._under_way, self._waiting = self._waiting, []
             try:
-                new = self._doubles.without([rows for rows, _ in group])
+                new = self._doubles.without([batch.rows for batch in self._under_way])
                 receipts = await self._line.append(new)
                 await self._line.commit()
             except Exception as error:
-                for _, answer in group:
-                    if not answer.done():
-                        answer.set_exception(error)
+                for batch in self._under_way:
+                    if not batch.answer.done():
+                        batch.answer.set_exception(error)
                 continue
             self._doubles.remember(new)
-            for (_, answer), receipt in zip(group, receipts, strict=True):
-                if not answer.done():
-                    answer.set_result(receipt)
-            await self._wait_for(len(group) + len(self._waiting))
+            for batch, receipt in zip(self._under_way, receipts, strict=True):
+                if not batch.answer.done():
+                    batch.answer.set_result(receipt)
+            await self._wait_for(len(self._under_way) + len(self._waiting))
         self._writing = None
 
     async def _wait_for(self, batches: int) -> None:
@@ -80,11 +87,18 @@ class GroupCommit:
         if batches > 1:
             self._expected = batches
             self._complete.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(MOMENT):
-                    await self._complete.wait()
+            moment = asyncio.get_running_loop().call_later(MOMENT, self._complete.set)
+            await self._complete.wait()
+            moment.cancel()
 
-
-def _give_up(answer: asyncio.Future[Receipt]) -> None:
-    if not answer.done():
-        answer.set_exception(TimeoutError())
+    def _give_up(self) -> None:
+        """Answer those that are late, and look again when the next one would be."""
+        loop = asyncio.get_running_loop()
+        self._watch = None
+        for batch in [*self._under_way, *self._waiting]:
+            if batch.answer.done():
+                continue
+            if batch.late > loop.time():
+                self._watch = loop.call_at(batch.late, self._give_up)
+                return
+            batch.answer.set_exception(TimeoutError())
