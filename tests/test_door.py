@@ -131,10 +131,10 @@ async def test_requests_that_come_during_a_commit_share_an_append(tmp_path: Path
         raise_error=lambda: None,
     )
     group = GroupCommit(ServedLine(line))  # type: ignore[arg-type]
-    first = asyncio.create_task(group.collect([{"user": "u", "item": "i0"}]))
+    first = group.collect([{"user": "u", "item": "i0"}])
     while not log.end(0):
         await asyncio.sleep(0.001)
-    rest = [asyncio.create_task(group.collect([{"user": "u", "item": f"i{n}"}] * n)) for n in range(1, 5)]
+    rest = [group.collect([{"user": "u", "item": f"i{n}"}] * n) for n in range(1, 5)]
     await asyncio.sleep(0.05)
     assert log.end(0) == 1 and not first.done()
     log.done.set()

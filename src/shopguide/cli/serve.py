@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from shopguide import wire
+from shopguide.cli.aside import Aside
 from shopguide.cli.desk import Desk
 from shopguide.cli.door import Line
 from shopguide.cli.feed import Feed
@@ -41,6 +42,7 @@ class ServedLine:
     def __init__(self, line: Line) -> None:
         assert line.push is not None
         self._line, self._push = line, line.push
+        self._aside = Aside()
         self._feed: Feed | None = None
         self._operator = Operator(line)
         self.outcomes = Outcomes(line.secret, self._push.latest_of)
@@ -65,7 +67,7 @@ class ServedLine:
         return self._line.collector.collect_all(batches)
 
     async def commit(self) -> None:
-        await asyncio.to_thread(self._line.collector.commit)
+        await self._aside.do(self._line.collector.commit)
 
     def busy(self) -> str | None:
         """Looked at now and then only: to ask a cluster, or the disk, is not free."""
@@ -145,7 +147,8 @@ class ServedLine:
                 yield number, text
 
     async def close(self) -> None:
-        """Let go of the subscription behind the streams."""
+        """Let go of the subscription behind the streams, and of the thread."""
+        self._aside.close()
         if self._feed is not None:
             await self._feed.close()
 

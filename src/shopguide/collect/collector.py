@@ -148,6 +148,8 @@ class Collector:
         return len(order) - int(np.count_nonzero(encoded.derived[order]))
 
     def _partitions_of(self, events: Events) -> U16:
+        if self._log.partitions == 1:
+            return np.zeros(len(events), np.uint16)
         owner = events.user
         if not OF_ITEMS.isdisjoint(events.kinds):
             owner = np.where(np.isin(events.kind, list(OF_ITEMS)), events.item, owner)

@@ -119,9 +119,11 @@ class Passage:
         first.pop(0, None)
         items, categories = sorted(first), sorted(filter(id_text, self.attributes.categories))
         words = [first[item] for item in items]
-        return Names(
-            key=np.array([*items, *map(category_key, categories)], np.uint64),
-            text=Ragged.of_bytes(bytes_of([*words, *categories], lambda text: id_text(text).encode())),
+        return Names.of(
+            {
+                "key": np.array([*items, *map(category_key, categories)], np.uint64),
+                "text": Ragged.of_bytes(bytes_of([*words, *categories], lambda text: id_text(text).encode())),
+            }
         )
 
     def _column(self, name: str) -> Column | None:

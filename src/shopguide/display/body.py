@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -19,7 +20,6 @@ from shopguide.settings import RankSettings
 MAX_N = 100
 MAX_ID = 512  # characters of an item id or a category
 SLOT = re.compile(r"[a-z0-9_-]{1,32}")
-NOTHING = QueryParams()
 
 
 class Asked(Request):
@@ -27,7 +27,7 @@ class Asked(Request):
     name in lower case; the first where one comes twice."""
 
     headers: dict[str, str] = {}  # type: ignore[assignment]
-    query_params = NOTHING
+    query_params: Mapping[str, str] = {}  # type: ignore[assignment]
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         super().__init__(scope, receive)
