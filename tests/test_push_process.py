@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,6 +22,8 @@ from shopguide import lists, wire
 from shopguide.client import Subscriber
 from shopguide.errors import SettingError, TokenError
 from shopguide.push import Guard, Intake, PushProcess, process
+from shopguide.push.channel import Channel
+from shopguide.push.process import COMMAND
 from shopguide.settings import PushSettings
 from shopguide.signing import KeyFile
 from shopguide.tokens import mint
@@ -165,6 +168,22 @@ def test_an_endpoint_of_no_use_is_the_same_one_line(tmp_path: Path, endpoint: st
         push.start()
     push.stop()
     assert push._process.poll() is not None
+
+
+def test_a_line_that_dies_with_words_unread_leaves_no_traceback(line: Line) -> None:
+    ours, its = socket.socketpair()
+    hello = {**line.push._hello(), "intake": f"ipc://{line.state}/another"}
+    hello["settings"] |= {"endpoint": "tcp://127.0.0.1:*"}
+    child = subprocess.Popen([*COMMAND, str(its.fileno())], pass_fds=(its.fileno(),), stderr=subprocess.PIPE)
+    its.close()
+    channel = Channel(ours)
+    channel.say(hello)
+    assert next(channel.heard())[0] == "bound"
+    child.send_signal(signal.SIGSTOP)
+    channel.say("count")
+    ours.close()
+    child.send_signal(signal.SIGCONT)
+    assert child.communicate(timeout=20)[1] == b"" and child.returncode == 0
 
 
 def test_killed_time_and_again_subscribers_end_with_the_newest_list(line: Line) -> None:

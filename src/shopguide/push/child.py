@@ -66,7 +66,7 @@ class Child:
         try:
             for verb, *words in self._channel.heard(wait=False):
                 getattr(self, f"_{verb}")(*words)
-        except EOFError:
+        except (EOFError, ConnectionError):  # the line is gone, perhaps with an answer under way
             self._server.stop()
 
     def _latest(self, request: int, users: list[int]) -> None:
