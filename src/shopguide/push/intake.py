@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 import zmq
+
+LATE = 10_000  # lists that wait at most for the server: as many as it keeps itself
 
 
 class Intake:
@@ -15,6 +19,7 @@ class Intake:
         self._lock = lock
         self._endpoint: str | None = None
         self._socket: zmq.Socket[bytes] | None = None
+        self._late: deque[bytes] = deque()
         self.connect(endpoint)
 
     def connect(self, endpoint: str | None) -> None:
@@ -29,14 +34,19 @@ class Intake:
             self._lock(self._socket)
             self._socket.connect(endpoint)
 
-    def send(self, packed: Iterable[bytes]) -> int:
-        """Never waits; returns how many the server could not take, of which newer ones are on their way."""
-        dropped = 0
-        for one in packed if self._socket is not None else ():
-            try:
-                self._socket.send(one, zmq.DONTWAIT)  # type: ignore[union-attr]
-            except zmq.Again:
-                dropped += 1
+    def send(self, packed: Iterable[bytes] = ()) -> int:
+        """Never waits: what the server has no room for goes before what is sent next, be that nothing. Returns how many
+        were dropped, the oldest, since more than LATE wait."""
+        if self._socket is None:
+            return 0
+        self._late.extend(packed)
+        with suppress(zmq.Again):
+            while self._late:
+                self._socket.send(self._late[0], zmq.DONTWAIT)
+                self._late.popleft()
+        dropped = max(0, len(self._late) - LATE)
+        for _ in range(dropped):
+            self._late.popleft()
         return dropped
 
     def close(self) -> None:
