@@ -8,6 +8,7 @@ import random
 import signal
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -97,6 +98,8 @@ def test_lists_come_from_there_and_it_ends_with_its_line(tmp_path: Path, monkeyp
         running.post("/v1/events", [{"kind": "purchase", "user": "bob", "item": item} for item in ("tea", "honey")])
         running.post("/v1/events", [{"kind": "view", "user": "ann", "item": "tea"}])
         assert similar(running, "tea") == ["honey"]
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            similar(running, "coffee")
         first = worker_of(running.process.pid)
         running.process.send_signal(signal.SIGKILL)
         running.process.wait()

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shopguide.catalogue import Catalogue
 from shopguide.collect import files as files_module
 from shopguide.collect.collector import Collector, Receipt
 from shopguide.collect.files import open_source
@@ -52,6 +53,27 @@ def log(tmp_path: Path) -> Iterator[Log]:
 @pytest.fixture
 def collector(log: Log) -> Collector:
     return Collector(log, SECRET, lambda: NOW)
+
+
+@pytest.mark.parametrize("again", [True, False], ids=["another process", "the same"])
+def test_what_was_deleted_comes_back_by_the_catalogue_not_by_a_late_event(log: Log, again: bool) -> None:
+    def says(**row: Any) -> bool:
+        nonlocal collector
+        collector = Collector(log, SECRET, lambda: NOW) if again else collector
+        collector.collect([{"item": "stream", **row}])
+        catalogue = Catalogue()
+        for batch in everything(log):
+            catalogue.learn(batch)
+        assert catalogue.title(item_key("stream")) == row.get("title", "Evening show")
+        return catalogue.available(item_key("stream"))
+
+    collector = Collector(log, SECRET, lambda: NOW)
+    assert says(kind="item", title="Evening show")
+    assert not says(kind="item", op="delete")
+    assert not says(user="u", title="Evening show")
+    assert not says(user="u", title="Evening show, repeated")
+    assert not says(kind="item", op="stock", stock=3, title="Evening show")
+    assert says(kind="item", title="Evening show")
 
 
 def row(user: str, item: str = "i1", **more: Any) -> dict[str, Any]:

@@ -268,11 +268,11 @@ ITEM_ROW = st.one_of(
             "data": st.fixed_dictionaries(
                 {},
                 optional={
-                    "op": st.sampled_from(["upsert", "delete", "stock", "stock", "rubbish"]),
+                    "op": st.sampled_from(["upsert", "mention", "delete", "stock", "stock", "rubbish"]),
                     "title": st.one_of(SOME, st.none()),
                     "category": st.one_of(SOME, st.just(5)),
                     "price": st.sampled_from([0, 1.5]),
-                    "stock": st.sampled_from([0, 3]),
+                    "stock": st.sampled_from([0, 3, -1]),
                     "other": SOME,
                 },
             ),
@@ -395,6 +395,17 @@ def test_a_later_row_hides_only_what_it_says_again(tmp_path: Path, later: dict[s
     before = learned(tmp_path, 0)
     retained(kept.log, {0: 2}, {})
     assert learned(tmp_path, 0) == before
+    kept.log.close()
+
+
+@pytest.mark.parametrize("op", ["mention", "stock"])
+def test_what_was_deleted_stays_so_whatever_is_said_of_it_later(tmp_path: Path, op: str) -> None:
+    kept, said = Kept(tmp_path, 1 << 20), {"title": "a", "stock": 3}
+    for data in (said, {"op": "delete"}, {"op": op, **said}):
+        kept.append(0, [{"kind": Kind.ITEM, "item": 11, "data": data}], [], 0)
+    kept.log.roll(0)
+    retained(kept.log, {0: 3}, {})
+    assert learned(tmp_path, 0)[0][11]["deleted"]
     kept.log.close()
 
 

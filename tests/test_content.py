@@ -43,6 +43,7 @@ DETAILS = st.one_of(
     ),
     st.just({"op": "delete"}),
     st.just({"op": "stock", "stock": 0}),
+    st.fixed_dictionaries({"op": st.just("mention"), "title": TITLES}),
 )
 ROWS = st.lists(st.tuples(st.integers(1, 6), DETAILS), max_size=25)
 
@@ -87,12 +88,13 @@ def described(rows: Rows) -> dict[int, set[str]]:
     said: dict[int, dict[str, Any]] = {}
     gone: set[int] = set()
     for item, details in rows:
-        before = said.setdefault(item, {})
-        if details.get("op") == "delete":
+        before, op = said.setdefault(item, {}), details.get("op", "upsert")
+        if op == "delete":
             gone.add(item)
         else:
-            gone.discard(item)
             before.update(details)
+        if op == "upsert":
+            gone.discard(item)
     return {item: set(found) for item, details in said.items() if item not in gone and (found := terms(details))}
 
 

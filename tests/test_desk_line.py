@@ -378,6 +378,38 @@ def test_what_a_visitor_does_after_their_login_is_of_the_list_of_their_account()
     assert [(one["recommender"], one["shown"], one["clicks"]) for one in outcomes.rates()] == [("next", 1, 1)]
 
 
+def test_what_came_of_a_list_counts_as_the_line_takes_it() -> None:
+    secret = Secret(b"0123456789abcdef")
+    why = {"pinned": False, "explored": False, "signal": bytes([SIGNALS.index("next")])}
+    lists = {secret.user_key("7"): {"items": [{"item": "1000", "why": why}]}}
+    outcomes = Outcomes(secret, lambda users: {u: lists[u] for u in users if u in lists})
+
+    def counted(*rows: dict[str, Any]) -> list[int]:
+        outcomes.note(list(rows))
+        return [
+            sum(n for (of, _), n in outcomes.counts.items() if of == kind) for kind in (Kind.IMPRESSION, Kind.CLICK)
+        ]
+
+    shown = {"user": "7", "item": "1000", "kind": "impression"}
+    assert counted({**shown, "id": "a"}, {**shown, "id": "b"}, {**shown, "id": "a"}) == [2, 0]
+    assert counted({**shown, "id": "b"}, {**shown, "user": "8", "id": "b"}) == [3, 0], "an id is its user's own"
+    assert counted({"user_id": 7, "product_id": " 1000 ", "event_type": "Clicked", "event_id": "c"}) == [3, 1]
+    assert counted({**shown, "user": 7, "item": 1000, "kind": "click"}, {**shown, "kind": "click", "id": "c"}) == [3, 2]
+    senseless = {"time": time.time() + 1e6}, {"time": "soon"}, {"user": None}, {"item": ""}, {"consent": "no"}
+    assert counted(*({**shown, **wrong} for wrong in senseless)) == [3, 2]
+    rates = [(one["recommender"], one["shown"], one["clicks"]) for one in outcomes.rates()]
+    assert rates == [("next", 2, 2)]
+
+
+def test_rates_are_of_all_since_the_start() -> None:
+    why = {"pinned": False, "explored": False, "signal": bytes([SIGNALS.index("next")])}
+    outcomes = Outcomes(Secret(b"0123456789abcdef"), lambda users: {7: {"items": [{"item": "a", "why": why}]}})
+    first = [{"kind": kind, "item": "a", "user_key": 7} for kind in ("click", "purchase")]
+    outcomes.note([*first, *({"kind": "impression", "item": "a", "user_key": 7} for _ in range(25_000))])
+    found = {"recommender": "next", "shown": 25_000, "clicks": 1, "bought": 1, "ctr": 1 / 25_000, "cvr": 1.0}
+    assert outcomes.rates() == [found]
+
+
 def test_rates_by_recommender_add_up_to_those_of_evaluate() -> None:
     why = {"pinned": False, "explored": False, "signal": bytes([SIGNALS.index("next"), SIGNALS.index("items")])}
     lists = {7: {"items": [{"item": "a", "why": why}]}}

@@ -230,7 +230,7 @@ def test_new_attributes_become_an_item_row_before_their_event() -> None:
     rows = [first, first, {**first, "price": "8"}, first, {"user": "u", "item": "i", "time": 1, "title": ""}]
     found = encode(rows)
     assert found.events.kind.tolist() == [Kind.ITEM, 1, 1, Kind.ITEM, 1, Kind.ITEM, 1, 1]
-    assert found.events.details(0) == {"op": "upsert", "title": "Lamp", "category": "Lights", "price": 9.5}
+    assert found.events.details(0) == {"op": "mention", "title": "Lamp", "category": "Lights", "price": 9.5}
     assert [found.events.details(r)["price"] for r in (3, 5)] == [8.0, 9.5]
     names = dict(zip(found.names.key.tolist(), map(bytes, found.names.text), strict=True))
     assert names == {item_key("i"): b"i", category_key("Lights"): b"Lights"}

@@ -57,7 +57,8 @@ def explorer(**more: float) -> Explore:
 DETAILS = st.one_of(
     st.fixed_dictionaries({}, optional={"category": st.sampled_from(["a", "b"]), "stock": st.integers(0, 2)}),
     st.just({"op": "delete"}),
-    st.just({"op": "stock", "stock": 0}),
+    st.just({"op": "mention", "category": "b"}),
+    st.fixed_dictionaries({"op": st.just("stock"), "stock": st.integers(-1, 1)}),
 )
 SAID = st.lists(
     st.tuples(st.integers(1, 6), st.sampled_from([NOW - AGE, NOW - 50, NOW, NOW + 1]), DETAILS), max_size=20
@@ -83,11 +84,11 @@ def test_new_is_what_is_young_there_and_known_to_few(
     stock: dict[int, int] = {}
     for item, time, details in said:
         since.setdefault(item, time)
-        there[item] = details.get("op") != "delete"
+        there[item] = {"upsert": True, "delete": False}.get(details.get("op", "upsert"), there.get(item, True))
         stock[item] = details.get("stock", stock.get(item, 1))
     known = {item for item, shoppers in chosen if shoppers >= KNOWN}
     had = {*recent, *bought, *dismissed, *tried, *known}
-    new = {i for i in since if NOW - AGE < since[i] <= NOW and there[i] and stock[i] and i not in had}
+    new = {i for i in since if NOW - AGE < since[i] <= NOW and there[i] and stock[i] > 0 and i not in had}
     asked = look(recent=recent, bought=bought, dismissed=dismissed, tried=tried)
     found = one.choose(asked, 0, near).tolist()
     assert set(found) == new and len(found) == len(new)

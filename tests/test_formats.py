@@ -119,9 +119,9 @@ C536379,85123A,WHITE HEART,-1,2010-12-01 09:41:00,2.55,17850.0,United Kingdom
     assert own.value.tolist() == pytest.approx([15.3, 5.9, 3.75, 4.25]) and own.time[0] == 1291191960
     assert int(events.user[events.kind == Kind.REMOVE][0]) == user("17850")
     items = [events.details(r) for r in np.flatnonzero(events.kind == Kind.ITEM).tolist()]
-    assert items[0] == {"op": "upsert", "title": 'WHITE "HEART", HOLDER', "price": 2.55}
-    assert items[1] == {"op": "upsert", "title": "WHITE HEART", "price": 2.55}
-    assert items[-1] == {"op": "upsert", "title": "CLOCK", "price": 4.25}  # not that of the rows that make no sense
+    assert items[0] == {"op": "mention", "title": 'WHITE "HEART", HOLDER', "price": 2.55}
+    assert items[1] == {"op": "mention", "title": "WHITE HEART", "price": 2.55}
+    assert items[-1] == {"op": "mention", "title": "CLOCK", "price": 4.25}  # not that of the rows that make no sense
 
 
 def test_rees46_with_its_end_cut_off(tmp_path: Path) -> None:
@@ -132,13 +132,13 @@ def test_rees46_with_its_end_cut_off(tmp_path: Path) -> None:
     events, _, kinds, reasons = read(write(tmp_path, text))
     assert kinds == {"VIEW": 1, "REMOVE": 1, "MALFORMED": 1} and reasons == {"wrong number of fields": 1}
     assert raws(events) == [b"2019-10-01 00:00:02 UTC,view,446"]
-    assert events.details(0) == {"op": "upsert", "category": "electronics.phone", "brand": "shiseido", "price": 35.79}
+    assert events.details(0) == {"op": "mention", "category": "electronics.phone", "brand": "shiseido", "price": 35.79}
 
 
 def test_taobao_has_no_header(tmp_path: Path) -> None:
     events, _, kinds, _ = read(write(tmp_path, "1,2,3,pv,1511658000\n1,2,3,buy,1511658001\n"))
     assert kinds == {"VIEW": 1, "PURCHASE": 1} and int(events.item[0]) == item_key("2")
-    assert events.details(0) == {"op": "upsert", "category": "3"}
+    assert events.details(0) == {"op": "mention", "category": "3"}
 
 
 def test_otto(tmp_path: Path) -> None:

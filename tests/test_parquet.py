@@ -96,7 +96,7 @@ def test_ids_numbers_and_what_is_missing(tmp_path: Path) -> None:
     assert [s["reason"] for s in said if "reason" in s] == [
         "item is no id", "no item", "value is not a finite number", "no time",
     ]  # fmt: skip
-    assert found.value[found.kind == Kind.VIEW].tolist() == [1.5, 0.0] and {"op": "upsert", "price": 1.0} in said
+    assert found.value[found.kind == Kind.VIEW].tolist() == [1.5, 0.0] and {"op": "mention", "price": 1.0} in said
     (raw,) = (s["raw"] for s in said if s.get("reason") == "no time")
     assert b'"timestamp":null,"price":2.0' in raw and b'"tags":["a"]' in raw
 

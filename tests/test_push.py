@@ -24,6 +24,7 @@ from shopguide.client import Subscriber
 from shopguide.errors import PackingError, SettingError, TokenError
 from shopguide.keys import Secret
 from shopguide.push import Guard, Intake, Outbox, PushServer, Watchers, doors, next_epoch
+from shopguide.push import intake as intake_module
 from shopguide.push.curve import server_keys
 from shopguide.push.lane import Lane
 from shopguide.settings import PushSettings
@@ -714,7 +715,8 @@ def test_all_addresses_of_version_6_are_those_of_version_4_too() -> None:
     server.stop()
 
 
-def test_the_intake_never_waits_and_counts_what_it_drops() -> None:
+def test_the_intake_waits_a_moment_at_most_and_what_a_burst_is_too_much_for_comes_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake_module, "LATE", 6000)
     nobody = Intake(None)
     assert nobody.send([b"one"]) == 0
     nobody.close()
@@ -725,5 +727,14 @@ def test_the_intake_never_waits_and_counts_what_it_drops() -> None:
         intake = Intake("inproc://an-intake")
         assert intake.send([b"one", b"another"]) == 0
         assert (server.recv(), server.recv()) == (b"one", b"another")
-        assert intake.send(b"%d" % n for n in range(5000)) > 0
+        assert intake.send(b"%d" % n for n in range(5000)) == 0
+        came: list[bytes] = []
+        while len(came) < 5000:
+            intake.send()
+            with suppress(zmq.Again):
+                while True:
+                    came.append(server.recv(zmq.DONTWAIT))
+        assert came == [b"%d" % n for n in range(5000)]
+        dropped = intake.send(b"%d" % n for n in range(9000))
+        assert 0 < dropped < 3000, "the oldest of those that had to wait"
         intake.close()

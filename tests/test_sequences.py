@@ -90,7 +90,7 @@ def test_jd(tmp_path: Path) -> None:
     good = events.take((events.kind >= Kind.VIEW) & (events.kind < Kind.ITEM))
     assert good.time.tolist() == [CLOCK + t for t in (0, 14, 14, 44, 49, BETWEEN)]
     assert len(set(good.session.tolist())) == 2
-    assert events.details(0) == {"op": "upsert", "category": "753"}
+    assert events.details(0) == {"op": "mention", "category": "753"}
 
 
 def test_sessions_of_two_jd_files_are_not_one(tmp_path: Path) -> None:

@@ -52,13 +52,19 @@ def items(events: Events) -> Iterator[tuple[int, int, dict[str, Any]]]:
 
 def categories(events: Events) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """The items of ITEM rows that name a category, and the category keys."""
-    rows = [(item, d["category"]) for item, _, d in items(events) if _is_upsert(d) and d.get("category")]
+    rows = [(item, d["category"]) for item, _, d in items(events) if _is_told(d) and d.get("category")]
     keys = [category_key(str(category)) for _, category in rows]
     return np.array([item for item, _ in rows], np.uint64), np.array(keys, np.uint64)
 
 
-def _is_upsert(details: dict[str, Any]) -> bool:
-    return bool(details.get("op", "upsert") == "upsert")
+def _is_told(details: dict[str, Any]) -> bool:
+    return details.get("op", "upsert") in ("upsert", "mention")
+
+
+def is_there(details: dict[str, Any], before: bool) -> bool:
+    """Whether an item is there after an ITEM row, not deleted. How many there are, and what an event mentions, leave it
+    as it was ``before``."""
+    return {"upsert": True, "delete": False}.get(details.get("op", "upsert"), before)
 
 
 def as_json(text: str) -> bytes:
@@ -152,7 +158,7 @@ class Catalogue:
     def available(self, key: int) -> bool:
         """Whether the item can be offered: not deleted, not out of stock."""
         product = self.product(key)
-        return not product.get("deleted") and product.get("stock") != 0
+        return not product.get("deleted") and product.get("stock", 1) > 0
 
     def card(self, key: int) -> Card:
         """What a list says of the item, made anew; see ``cards``."""
@@ -230,10 +236,11 @@ class Catalogue:
     def _change(self, item: int, details: dict[str, Any], time: float) -> None:
         self.cards.pop(item, None)
         product = self._products.setdefault(item, {})
-        op = details.get("op", "upsert")
-        if op == "delete":
+        if is_there(details, not product.get("deleted")):
+            product.pop("deleted", None)
+        else:
             product["deleted"] = True
+        if details.get("op") == "delete":
             return
-        product.pop("deleted", None)
         product.setdefault("since", time)
         product.update({a: details[a] for a in (*ATTRIBUTES, "stock") if details.get(a) is not None})

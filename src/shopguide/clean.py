@@ -96,7 +96,7 @@ REQUIRED: dict[int, dict[str, Check]] = {
     Kind.PROFILE: {"attributes": are_attributes, "interests": are_interests},
 }
 OPTIONAL: dict[int, dict[str, Check]] = {
-    Kind.ITEM: {"op": _one_of("upsert", "delete", "stock"), **_ATTRIBUTES},
+    Kind.ITEM: {"op": _one_of("upsert", "mention", "delete", "stock"), **_ATTRIBUTES},
     Kind.WATCH: {"expires": _is_number, "slot": _is_text, "n": _is_count, "category": lambda v: v == 0 or _is_key(v)},
     Kind.PICK: {
         **dict.fromkeys(("slot", "category", "by", "why"), _is_text),

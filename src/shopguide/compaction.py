@@ -292,10 +292,10 @@ def _says(kind: int, details: dict[str, Any]) -> tuple[set[str], set[str]]:
         says |= {"interests"} if details["interests"] else set()
         return says, set() if details.get("beneath") else says
     op = details.get("op", "upsert") if kind == Kind.ITEM else ""
-    changes = SAYS if op in ("upsert", "stock") else ()
-    says = {name for name in changes if details.get(name) is not None}
-    # categories are learned from upserts that name one
-    return says, says if op == "upsert" and details.get("category") else says - {"category"}
+    says = {name for name in SAYS if op not in ("", "delete") and details.get(name) is not None}
+    says |= {"there"} if op in ("upsert", "delete") else set()
+    # categories are learned from upserts and mentions that name one
+    return says, says if op in ("upsert", "mention") and details.get("category") else says - {"category"}
 
 
 def _lasting(batch: Batch, keeps: Kept) -> Batch:

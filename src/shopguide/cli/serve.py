@@ -108,7 +108,8 @@ class ServedLine:
         if not self._line.knows(key):
             return None
         user = self._line.secret.user_key(f"similar:{n}:{item}")
-        return _public(await self._ask(user, ASK, key, slot=SIMILAR.decode(), n=n))
+        found = await self._ask(user, ASK, key, slot=SIMILAR.decode(), n=n)
+        return _public(found) if found and found["about"] else None  # who did not know it here, knows it there
 
     async def trending(self, category: str | None, n: int) -> dict[str, Any] | None:
         key = category_key(category) if category else 0

@@ -103,13 +103,13 @@ class Passage:
         return rows[~catalogue]
 
     def items(self, rows: I64) -> Events:
-        """An ITEM row for each of these rows."""
+        """An ITEM row for each of these rows: a mention, which brings back nothing that was deleted."""
         return Events(
             arrived=self.arrived[rows],
             kind=np.full(len(rows), ITEM),
             item=self.item[rows],
             time=self.time[rows],
-            data=Ragged.of_bytes([_pack({"op": "upsert", **self.attributes.of(row)}) for row in rows.tolist()]),
+            data=Ragged.of_bytes([_pack({"op": "mention", **self.attributes.of(row)}) for row in rows.tolist()]),
         )
 
     def names(self) -> Names:

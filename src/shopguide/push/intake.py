@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 
 import zmq
 
 NOW = int(zmq.DONTWAIT)  # as a flag it costs 1 us
+LATE = 10_000  # lists that wait at most for the server: as many as it keeps itself
+PATIENCE = 50  # ms for it to make room
 
 
 class Intake:
@@ -17,6 +20,8 @@ class Intake:
         self._lock = lock
         self._endpoint: str | None = None
         self._socket: zmq.Socket[bytes] | None = None
+        self._late: deque[bytes] = deque()
+        self._stuck = False  # no room was made when it was waited for
         self.connect(endpoint)
 
     def connect(self, endpoint: str | None) -> None:
@@ -31,14 +36,26 @@ class Intake:
             self._lock(self._socket)
             self._socket.connect(endpoint)
 
-    def send(self, packed: Iterable[bytes]) -> int:
-        """Never waits; returns how many the server could not take, of which newer ones are on their way."""
-        dropped = 0
-        for one in packed if self._socket is not None else ():
+    def send(self, packed: Iterable[bytes] = ()) -> int:
+        """What the server has no room for waits a moment, and then for what is sent next, be that nothing; where it made
+        none in that moment, it is not waited for again until it has. Returns how many were dropped, the oldest, since
+        more than LATE wait."""
+        if self._socket is None:
+            return 0
+        self._late.extend(packed)
+        while self._late:
             try:
-                self._socket.send(one, NOW)  # type: ignore[union-attr]
+                self._socket.send(self._late[0], NOW)
             except zmq.Again:
-                dropped += 1
+                self._stuck = self._stuck or not self._socket.poll(PATIENCE, zmq.POLLOUT)
+                if self._stuck:
+                    break
+            else:
+                self._stuck = False
+                self._late.popleft()
+        dropped = max(0, len(self._late) - LATE)
+        for _ in range(dropped):
+            self._late.popleft()
         return dropped
 
     def close(self) -> None:

@@ -60,9 +60,9 @@ class Content(Recommender):
             before = self._items.get(item)
             if before is not None and offset <= before.offset:
                 continue
-            there = details.get("op") != "delete"
+            there = catalogue.is_there(details, before is None or before.there)
             said = dict(before.said) if before else {}
-            if there:
+            if details.get("op") != "delete":
                 said |= {name: details[name] for name in DESCRIBED if details.get(name) is not None}
             self._items[item] = Described(offset, there, said)
             self._describe(item, terms(said) if there else ())

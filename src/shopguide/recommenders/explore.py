@@ -135,7 +135,9 @@ class Explore(Recommender):
 
     def _young(self, item: int, begin: float, now: float) -> bool:
         said = self._items.get(item)
-        return said is not None and begin < said.since <= now and not said.deleted and said.stock != 0
+        if said is None or not begin < said.since <= now:
+            return False
+        return not said.deleted and (said.stock is None or said.stock > 0)
 
     def _drawn(self, fits: dict[int, tuple[int, float]], seed: int) -> NDArray[np.uint64]:
         """Those that too few know: the nearest first, of these the largest by what they draw times how they fit."""
@@ -169,10 +171,10 @@ class Explore(Recommender):
 def _after(before: Item | None, offset: int, time: float, details: dict[str, Any]) -> Item:
     """What is known after one more row."""
     had = before or Item(-1, time, "", False, None)
-    if details.get("op") == "delete":
-        return had._replace(offset=offset, deleted=True)
-    said = {name: details[name] for name in ("category", "stock") if details.get(name) is not None}
-    return had._replace(offset=offset, deleted=False, **said)
+    deleted = not catalogue.is_there(details, not had.deleted)
+    names = () if details.get("op") == "delete" else ("category", "stock")
+    said = {name: details[name] for name in names if details.get(name) is not None}
+    return had._replace(offset=offset, deleted=deleted, **said)
 
 
 def _time(batch: Batch, offset: int) -> float:

@@ -146,6 +146,7 @@ class PushBolt(MeasuredBolt):
     def process_tick(self, tup: Any) -> None:
         super().process_tick(tup)
         self.deployment.follow(self.stage)
+        self.stage.send()
 
     def close(self) -> None:
         self.stage.close()
