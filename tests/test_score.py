@@ -92,9 +92,8 @@ def test_causes_count_distinct_shoppers() -> None:
 
 def test_there_are_candidates_enough_for_what_rank_hides_and_weighs() -> None:
     """Readers of an article all read the same sixty others; what others read is another one."""
-    rows = [(user, user, item) for user in range(1, 5) for item in range(10, 70)] + [
-        (user, user, 99) for user in range(5, 15)
-    ]
+    rows = [(user, user, item) for user in range(1, 5) for item in range(10, 70)]
+    rows += [(user, user, 99) for user in range(5, 15)]
     read = list(range(10, 30))
 
     def candidates(preset: str, slot: bytes = b"home", **flags: Any) -> list[int]:

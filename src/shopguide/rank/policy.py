@@ -129,7 +129,7 @@ class Policy:
         for card, row, _, tag in sorted(places, key=itemgetter(1)):
             action = self._word_on(card.item, picks) if picked else ""
             if action not in ("pin", "block"):
-                factor = PICK_FACTOR.get(action, 1.0) * _youth(rules, card.offered or NO_PRODUCT, now)
+                factor = PICK_FACTOR.get(action, 1.0) * self._youth(rules, card, now)
                 found.append((card, row, factor, tag))
         return sorted(found, key=lambda place: scores[place[1]] * place[2], reverse=True)
 
@@ -140,19 +140,18 @@ class Policy:
             if card.offered is not None and self._word_on(item, picks) != "block":
                 yield card, row_of.get(item, -1), 1.0, EXPLORED
 
+    def _youth(self, rules: PolicySettings, card: Card, now: float) -> float:
+        """What an item's age leaves of its score. One that the catalogue never had is as old as its oldest."""
+        if rules.age_half_life is None:
+            return 1.0
+        since = (card.offered or NO_PRODUCT).get("since", self._catalogue.oldest)
+        return float(2 ** (-max(0.0, now - since) / rules.age_half_life))
+
     def _word_on(self, item: int, picks: InForce) -> str:
         """The action that experts want for an item; empty: none."""
         category = self._catalogue.product(item).get("category", "")
         pick = picks.items.get(item) or picks.categories.get(category)
         return pick.action if pick else ""
-
-
-def _youth(rules: PolicySettings, product: dict[str, Any], now: float) -> float:
-    """What an item's age leaves of its score."""
-    since = product.get("since")
-    if rules.age_half_life is None or since is None:
-        return 1.0
-    return float(2 ** (-max(0.0, now - since) / rules.age_half_life))
 
 
 def _placed(pins: dict[int, Place], others: Iterator[Place], n: int) -> Iterator[Place]:
