@@ -156,6 +156,7 @@ def test_dump_and_load() -> None:
     d.load(c.dump())
     d.learn(batch([(0, 5, Kind.ITEM, {"title": "older"})]))
     assert d.product(5) == {"since": 0.0, "title": "Lamp"} and d.name(5) == "L1"
+    assert (c.oldest, d.oldest) == (0.0, 0.0)
     assert words(d, "x", 0) == {6: "bury"}
 
 

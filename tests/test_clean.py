@@ -88,6 +88,14 @@ def test_times(time: float, why: str) -> None:
     assert reason(time=time) == why
 
 
+def test_what_is_ahead_of_its_arrival_is_of_then() -> None:
+    times = [NOW + 60, NOW - 60, NOW + AHEAD, NOW + 2 * AHEAD]
+    kept, rejects = clean(batch(*({"time": time} for time in times)))
+    assert kept.events.time.tolist() == [NOW, NOW - 60, NOW]
+    assert orjson.loads(rejects.raw[0])["time"] == NOW + 2 * AHEAD
+    assert clean(batch({"time": NOW + 1}))[0].events.time.tolist() == [NOW]
+
+
 def test_kinds_need_what_they_need() -> None:
     for kind in Kind:
         data = {"query": "q", "action": "pin", "target": 1, "account": 2, "path": [3], "events": pack_table(Moved())}

@@ -186,6 +186,7 @@ def test_a_thousand_random_strings(tmp_path: Path) -> None:
         (["run"], "nothing to run"),
         (["run", "--source", "file:none.csv"], "cannot read none.csv: No such file"),
         (["run", "--source", "ftp:x"], "should be file:PATH"),
+        (["run", "--source", "folow:x"], "follow:PATH, http:, sim: or kafka:"),
         (["run", "--source", "http:", "--http", "here"], "--http 'here': should be HOST:PORT"),
         (["config", "explain", "push.zoo"], "'push.zoo' is no setting"),
         (["token", "--user", "u", "--state", "none"], "no secret"),

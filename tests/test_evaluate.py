@@ -358,6 +358,20 @@ def test_a_picture(tmp_path: Path) -> None:
     Path("p.png").unlink()
 
 
+def test_access_logs_are_read_under_the_rules_given(tmp_path: Path) -> None:
+    log, config = tmp_path / "access.log", tmp_path / "news.toml"
+    line = '9.9.9.9 - - [10/Oct/2020:13:%02d:36 +0000] "GET /news/a-%d.html HTTP/2.0" 200 1 "-" "Firefox/9"\n'
+    log.write_text("".join(line % (minute, minute % 7) for minute in range(50)))
+    config.write_text('[[collect.rules]]\nkind = "view"\npath = "/news/a-(?P<item>[0-9]+)[.]html"\n')
+    given = ["--config", str(config), "--json"]
+    done = CliRunner().invoke(cli, ["evaluate", str(log), "--untrained", *given], catch_exceptions=False)
+    assert json.loads(done.output)["runs"][0]["results"][0]["n"] > 0
+    trained = CliRunner().invoke(cli, ["train", str(log), "--out", str(tmp_path / "m"), *given], catch_exceptions=False)
+    assert json.loads(trained.output)["version"]
+    with pytest.raises(SourceError, match="none of its 0 rows"):
+        CliRunner().invoke(cli, ["evaluate", str(log)], catch_exceptions=False, standalone_mode=False)
+
+
 def test_a_users_mistakes(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "e.csv", "user,thing,time")
     with pytest.raises(SourceError, match="lacks item"):

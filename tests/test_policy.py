@@ -163,7 +163,8 @@ def defined(w: World) -> list[int]:
 
     def factor(item: int) -> float:
         half_life = rules.get("age_half_life")
-        youth = 0.5 ** ((NOW - since(item)) / half_life) if half_life and item in w.products else 1.0
+        began = since(item) if item in w.products else min(map(since, w.products), default=NOW)
+        youth = 0.5 ** ((NOW - began) / half_life) if half_life else 1.0
         return {"boost": 1.5, "bury": 0.5}.get(word(item), 1.0) * youth
 
     others: list[int] = []
@@ -292,6 +293,13 @@ def test_the_newer_of_two_that_score_alike_stands_first() -> None:
     w = replace(PLAIN, rules={"age_half_life": 50.0}, products=products, candidates=[(1, 1.0), (2, 1.0)])
     assert chosen(w) == [2, 1]
     assert chosen(replace(w, candidates=[(1, 1.2), (2, 1.0)])) == [1, 2], "age is a factor, no order of its own"
+
+
+def test_what_the_catalogue_never_had_is_as_old_as_its_oldest() -> None:
+    products = {2: {"title": "old"}, 3: {"title": "new"}}
+    w = replace(PLAIN, rules={"age_half_life": 1.0}, products=products, candidates=[(1, 1.0), (2, 1.1), (3, 1.0)])
+    assert chosen(w) == [3, 2, 1]
+    assert chosen(replace(w, products={})) == [2, 1, 3], "where there is no catalogue nothing ages"
 
 
 def test_an_item_without_a_price_passes_every_range() -> None:

@@ -90,6 +90,25 @@ def test_causes_count_distinct_shoppers() -> None:
     assert set(found.shared[row][named].tolist()) == {2}
 
 
+def test_there_are_candidates_enough_for_what_rank_hides_and_weighs() -> None:
+    """Readers of an article all read the same sixty others; what others read is another one."""
+    rows = [(user, user, item) for user in range(1, 5) for item in range(10, 70)]
+    rows += [(user, user, 99) for user in range(5, 15)]
+    read = list(range(10, 30))
+
+    def candidates(preset: str, slot: bytes = b"home", **flags: Any) -> list[int]:
+        scorer = Scorer(load(preset, flags=flags))
+        scorer.learn(Update(0, 0, len(rows) - 1, 0, lessons(*rows), -1, Events(), Looks()))
+        items: list[int] = scorer.answer(look(read, slot)).candidates.item.tolist()
+        return items
+
+    assert 99 not in candidates("shop") and len(set(candidates("shop")) - set(read)) < 15
+    assert 99 in candidates("news")
+    assert len(set(candidates("shop", **{"rank.seen": "drop"})) - set(read)) == 15
+    aged = {"rank.slots": {"paper": {"age_half_life": 60}}}
+    assert 99 in candidates("shop", b"paper", **aged) and 99 not in candidates("shop", **aged)
+
+
 def test_similar_and_trending() -> None:
     scorer = taught(*TOGETHER)
     similar = scorer.answer(look(slot=SIMILAR, about=np.array([10], np.uint64))).candidates

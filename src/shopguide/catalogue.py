@@ -6,6 +6,7 @@ partition, so the last row by offset wins and a replay changes nothing. Picks ha
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Iterator
 from itertools import islice
@@ -94,6 +95,8 @@ class Catalogue:
         self.lookups = Lookups()
         self.cards = _Cards(self)
         """Of each item the same object as long as nothing changes, made when it is first asked for."""
+        self.oldest = math.inf
+        """Since when (epoch s) the catalogue has that of its items that it has had longest."""
         self._offsets: dict[tuple[int, int], int] = {}  # (item, kind) -> offset of its last row
 
     def learn(self, batch: Batch) -> list[int]:
@@ -132,6 +135,7 @@ class Catalogue:
         for item in gone:
             del self._products[item]
             del self._offsets[item, Kind.ITEM]
+        self._find_oldest()
         if any(kept_from):
             stay = living | self._products.keys() | picked | self._categories()
             self.names = {key: name for key, name in self.names.items() if key in stay}
@@ -203,6 +207,7 @@ class Catalogue:
             self.names = dict(loaded["names"])
             self.collisions = set(loaded["collisions"])
             self._products = dict(loaded["products"])
+            self._find_oldest()
             self.cards.clear()
             self.picks.load(loaded["picks"])
             self.lookups.load(loaded.get("lookups", []))
@@ -212,6 +217,9 @@ class Catalogue:
 
     def _categories(self) -> set[int]:
         return {category_key(category) for category in self.categories()}
+
+    def _find_oldest(self) -> None:
+        self.oldest = min((product.get("since", math.inf) for product in self._products.values()), default=math.inf)
 
     def _learn_names(self, names: Names) -> None:
         known = self.names
@@ -242,5 +250,5 @@ class Catalogue:
             product["deleted"] = True
         if details.get("op") == "delete":
             return
-        product.setdefault("since", time)
+        self.oldest = min(self.oldest, product.setdefault("since", time))
         product.update({a: details[a] for a in (*ATTRIBUTES, "stock") if details.get(a) is not None})

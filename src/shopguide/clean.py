@@ -174,16 +174,27 @@ def _judged(batch: Batch) -> tuple[Batch, Rejects]:
     for row in looked_into:
         if row not in bad and (why := _judge(events, row)):
             bad[row] = why
-    if not bad:
-        return batch, _no_rejects(batch)
     rows = sorted(bad)
     explained = [_explain(batch, row, bad[row]) for row in rows]
+    ahead = events.time > events.arrived
+    if np.count_nonzero(ahead):
+        batch = _of_arrival(batch, ahead)
+    if not bad:
+        return batch, _no_rejects(batch)
     stay = np.ones(len(events), bool)
     stay[rows] = False
     rejects = Rejects(
         batch.partition, events.offset[rows], [why for why, _ in explained], [raw for _, raw in explained]
     )
-    return Batch(batch.partition, batch.first, batch.last, events.take(stay), batch.names), rejects
+    return Batch(batch.partition, batch.first, batch.last, batch.events.take(stay), batch.names), rejects
+
+
+def _of_arrival(batch: Batch, ahead: Bools) -> Batch:
+    """Rows ahead of their arrival, by a clock that is fast, are of then: else they would weigh more than all that has
+    been, and under a retention let it go."""
+    events = batch.events
+    of_then = events.of({**events.columns(), "time": np.where(ahead, events.arrived, events.time)})
+    return Batch(batch.partition, batch.first, batch.last, of_then, batch.names)
 
 
 def _no_rejects(batch: Batch) -> Rejects:

@@ -10,6 +10,7 @@ A msgpack map of the list's ``user``, ``partition``, ``offset``, ``slot``, ``abo
                           uint32 shared
 
 The push server sends the bytes as they are, and takes no list apart. :func:`unpack` does that for who reads one.
+:func:`wanted` says how many candidates rank has score send for it.
 """
 
 from __future__ import annotations
@@ -22,10 +23,22 @@ import numpy as np
 import orjson
 
 from shopguide.errors import PackingError
+from shopguide.records import Looks
+from shopguide.settings import PolicySettings, RankSettings
 
+SPARE = 10  # candidates beyond the list's length, for what rank may not show
+AGED = 200  # the same where an item's age is a factor on its score, and what is new is found far down
 PINNED, EXPLORED = 1, 2  # by an expert; as a new item that is tried
 PARTS = {"signal": 1, "because": 8, "amount": 8, "shared": 4}  # columns of a sum, and the bytes of a part in each
 _HEAD = ("user", "partition", "offset", "slot", "about", "intent", "items", "causes", "times")
+
+
+def wanted(settings: RankSettings, looks: Looks, row: int) -> int:
+    """How many candidates the list of a look is chosen from, by the rules of its slot."""
+    rules: PolicySettings = settings.slots.get(looks.slot.bytes_at(row).decode(), settings)
+    seen = len(looks.recent[row]) if rules.seen == "drop" else 0
+    hidden = seen + len(looks.bought[row]) + len(looks.dismissed[row])
+    return int(looks.n[row]) + hidden + (SPARE if rules.age_half_life is None else AGED)
 
 
 def unpack(packed: bytes) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from shopguide.blend import Blender
 from shopguide.errors import CoreError, LostError, ShopguideError, StateError
 from shopguide.frontier import Frontier
 from shopguide.intent import features_of
+from shopguide.lists import wanted
 from shopguide.models import served
 from shopguide.networks.serving import SEQUENTIAL, Intent, Served
 from shopguide.recommenders.base import NO_ITEMS, PLACE, Context, Recommender
@@ -46,7 +47,6 @@ from shopguide.weights import Weights
 
 logger = logging.getLogger(__name__)
 
-SPARE = 10  # candidates beyond the list's length, for what rank may not show
 SEARCHED_FOR = 5  # looks after which a search counts half
 _LEARNED = np.isin(np.arange(256), LEARNED)
 EXPLAINED = 3  # strongest causes of a candidate, whose shoppers are counted
@@ -61,9 +61,8 @@ class Scorer:
         self._models, self.in_force = models, InForce()
         self.intent: Intent | None = None  # None: as featurize says
         self.unloadable: dict[str, str] = {}  # model: why the version in force is not served
-        self._gap = settings.learn.session_gap
-        learn, score = settings.learn, settings.score
-        self._limit = score.neighbours
+        learn, score, self._rank = settings.learn, settings.score, settings.rank
+        self._gap, self._limit = learn.session_gap, score.neighbours
         self._decay = np.power(score.decay, np.arange(score.recent), dtype=np.float64)
         self.items = ItemBased(learn, score)
         self.popular = Popular(learn)
@@ -145,15 +144,13 @@ class Scorer:
 
     def answer(self, looks: Looks, partition: int = 0, first: int = 0, last: int = -1) -> Slate:
         """Candidates for the looks that are this replica's."""
-        mine = looks
         if self._replicas > 1:
-            mine = looks.take((looks.user & 0xFFFFFFFF) % self._replicas == self._replica)
-        mine = self.expecting(mine)
+            looks = looks.take((looks.user & 0xFFFFFFFF) % self._replicas == self._replica)
+        mine = self.expecting(looks)
         found = Collected()
         for row in range(len(mine)):
-            hidden = len(mine.bought[row]) + len(mine.dismissed[row])
             self.gather(mine, row, self._weighed)
-            self.blender.best(int(mine.n[row]) + SPARE + hidden, found)
+            self.blender.best(wanted(self._rank, mine, row), found)
         if "explore" in self._recommenders:
             explored = [self._explore.choose(mine, row, self._near) for row in range(len(mine))]
             mine = copy(mine)
@@ -176,7 +173,7 @@ class Scorer:
         if of or self.welcome.rules:
             faded |= self.welcome.faded(of, now, len(recent))
         self.blender.begin(slot not in (SIMILAR, TRENDING), faded, float(looks.intent[row]))
-        n = int(looks.n[row]) + SPARE
+        n = wanted(self._rank, looks, row)
         if slot == SIMILAR:
             about = looks.about[row : row + 1]
             _, items, cosines, _ = self.items.model.neighbours(about, n)

@@ -21,7 +21,7 @@ from shopguide.evaluate.training import HeldOut
 from shopguide.networks.learning import Learner
 from shopguide.networks.loading import NETWORKS
 from shopguide.report import figures
-from shopguide.settings import Settings
+from shopguide.settings import Settings, load
 from shopguide.weights import BLENDED, Weights
 
 
@@ -92,7 +92,8 @@ def _run(
 ) -> dict[str, Any]:
     with progress() as bar:
         reading = bar.add_task(f"reading {path.name}", total=None, rows=0)
-        dataset = open_dataset(path, format_, protocol, lambda rows: bar.update(reading, rows=rows))
+        collect = load(preset, config_path).collect
+        dataset = open_dataset(path, format_, protocol, lambda rows: bar.update(reading, rows=rows), collect)
         bar.update(reading, visible=False)
         settings = dataset.settings(preset, config_path)
         by_user = dataset.protocol == LEAVE_ONE_OUT

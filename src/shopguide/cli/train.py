@@ -21,7 +21,7 @@ from shopguide.evaluate.data import Dataset, is_shoppers, open_dataset, open_log
 from shopguide.evaluate.models import MODELS, Trained
 from shopguide.evaluate.models import train as train_models
 from shopguide.log import Log
-from shopguide.settings import Settings
+from shopguide.settings import CollectSettings, Settings, load
 from shopguide.state import StateDir
 
 
@@ -68,8 +68,10 @@ def train(
     began = artefacts.begin()
     with progress() as bar:
         task = bar.add_task("reading", total=None, rows=0)
-        found = _read(path, state_path, format_, lambda rows: bar.update(task, rows=rows))
-        settings = _settings(found, state_path, preset, config_path)
+        kept = _kept(state_path)
+        collect = (kept or load(preset, config_path)).collect
+        found = _read(path, state_path, format_, lambda rows: bar.update(task, rows=rows), collect)
+        settings = kept or found.settings(preset, config_path)
         models = MODELS if model == "all" else (model,)
         profiles = partial(profiles_of, _log(log_of), settings) if log_of else None
         trained = train_models(
@@ -123,17 +125,15 @@ def activate(version: str | None, models: tuple[str, ...], state_path: Path, as_
         click.echo("no models yet: `shopguide train --state DIR` makes some")
 
 
-def _settings(found: Dataset, state: Path | None, preset: str, config: Path | None) -> Settings:
-    """Those of a directory that something was run on, else those that are given."""
-    if state is not None and (state / "settings.json").exists():
-        return StateDir(state).settings()
-    return found.settings(preset, config)
+def _kept(state: Path | None) -> Settings | None:
+    """The settings of a directory that something was run on, which go before those that are given."""
+    return StateDir(state).settings() if state is not None and (state / "settings.json").exists() else None
 
 
-def _read(path: Path | None, state: Path | None, format_: str | None, told: Any) -> Dataset:
+def _read(path: Path | None, state: Path | None, format_: str | None, told: Any, collect: CollectSettings) -> Dataset:
     """What to learn from: a data set's training part alone, or a log."""
     if path is not None:
-        return open_dataset(path, format_, told=told).without_test()
+        return open_dataset(path, format_, told=told, collect=collect).without_test()
     found = open_log(state or Path(), told)
     if not is_shoppers(found.train).any():
         raise SettingError(f"{state}: its log holds no shopper's event to learn from")

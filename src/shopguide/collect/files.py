@@ -153,7 +153,10 @@ def open_source(spec: str, settings: CollectSettings | None = None) -> Files:
     scheme, _, rest = spec.partition(":")
     location, _, query = rest.partition("?")
     if scheme != "file" or not location:
-        raise SourceError(f"source {spec!r}: should be file:PATH[?format=F&speed=1|60|max] or log:DIR")
+        raise SourceError(
+            f"source {spec!r}: should be file:PATH[?format=F&speed=1|60|max] or log:DIR; with `shopguide run` also"
+            " follow:PATH, http:, sim: or kafka://HOST:PORT/TOPIC"
+        )
     options = dict(parse_qsl(query, keep_blank_values=True))
     forced, speed = options.pop("format", None), options.pop("speed", "max")
     item = options.pop("item", None)

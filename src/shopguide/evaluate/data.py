@@ -16,7 +16,7 @@ from shopguide.errors import SourceError
 from shopguide.keys import Secret
 from shopguide.log import Log
 from shopguide.records import Batch, Events, Kind, Names
-from shopguide.settings import Settings, load
+from shopguide.settings import CollectSettings, Settings, load
 from shopguide.state import StateDir
 
 NEXT_ITEM, LEAVE_ONE_OUT = "next-item", "leave-one-out"
@@ -58,11 +58,15 @@ class Dataset:
 
 
 def open_dataset(
-    path: Path, format_: str | None, protocol: str | None = None, told: Callable[[int], object] = lambda rows: None
+    path: Path,
+    format_: str | None,
+    protocol: str | None = None,
+    told: Callable[[int], object] = lambda rows: None,
+    collect: CollectSettings | None = None,
 ) -> Dataset:
-    """``protocol`` None: what fits the data. ``told`` hears how many rows were read. Raises SourceError, in one line,
-    where it cannot be read."""
-    reader = _Reader(told)
+    """``protocol`` None: what fits the data. ``told`` hears how many rows were read. ``collect``: what access logs are
+    read under; None: the defaults. Raises SourceError, in one line, where it cannot be read."""
+    reader = _Reader(told, collect)
     name = path.name.removesuffix(".gz")
     if path.is_dir() and format_ is None:
         for train, test in _DIVIDED:
@@ -112,14 +116,14 @@ def _find(folder: Path, pattern: str, format_: str) -> str | None:
 class _Reader:
     """Reads one part after another."""
 
-    def __init__(self, told: Callable[[int], object]) -> None:
-        self._told, self._rows = told, 0
+    def __init__(self, told: Callable[[int], object], collect: CollectSettings | None) -> None:
+        self._told, self._rows, self._collect = told, 0, collect
         self.rejected = 0
 
     def read(self, spec: str) -> Events:
         kept: list[Events] = []
         encoder = Encoder(_SECRET)
-        for chunk in open_source(spec).chunks():
+        for chunk in open_source(spec, self._collect).chunks():
             events = encoder.encode(chunk).events
             batch, rejects = clean(Batch(0, 0, len(events) - 1, events, Names()))
             kept.append(batch.events)

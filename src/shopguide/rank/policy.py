@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, islice
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 from shopguide._core import Card, rows_of
@@ -125,10 +125,11 @@ class Policy:
     ) -> list[Place]:
         """Those that are neither pinned nor blocked, with their factors, best first."""
         found: list[Place] = []
-        for card, row, _, tag in sorted(places, key=lambda place: place[1]):
-            action = self._word_on(card.item, picks)
+        picked = any(picks)
+        for card, row, _, tag in sorted(places, key=itemgetter(1)):
+            action = self._word_on(card.item, picks) if picked else ""
             if action not in ("pin", "block"):
-                factor = PICK_FACTOR.get(action, 1.0) * self._youth(rules, card.item, now)
+                factor = PICK_FACTOR.get(action, 1.0) * self._youth(rules, card, now)
                 found.append((card, row, factor, tag))
         return sorted(found, key=lambda place: scores[place[1]] * place[2], reverse=True)
 
@@ -139,11 +140,11 @@ class Policy:
             if card.offered is not None and self._word_on(item, picks) != "block":
                 yield card, row_of.get(item, -1), 1.0, EXPLORED
 
-    def _youth(self, rules: PolicySettings, item: int, now: float) -> float:
-        """What an item's age leaves of its score."""
-        since = self._catalogue.product(item).get("since")
-        if rules.age_half_life is None or since is None:
+    def _youth(self, rules: PolicySettings, card: Card, now: float) -> float:
+        """What an item's age leaves of its score. One that the catalogue never had is as old as its oldest."""
+        if rules.age_half_life is None:
             return 1.0
+        since = (card.offered or NO_PRODUCT).get("since", self._catalogue.oldest)
         return float(2 ** (-max(0.0, now - since) / rules.age_half_life))
 
     def _word_on(self, item: int, picks: InForce) -> str:
