@@ -7,12 +7,14 @@ import gzip
 import re
 import time
 from collections.abc import AsyncIterator
+from typing import ClassVar
 
 import httpx
 import pytest
 from memory_line import MemoryLine, serving
 from starlette.requests import Request
 
+from shopguide.display.app import create_app
 from shopguide.display.body import Asked
 from shopguide.display.doubles import Doubles
 from shopguide.display.entrance import address_of
@@ -40,6 +42,36 @@ async def client(line: MemoryLine) -> AsyncIterator[httpx.AsyncClient]:
 
 def of(line: MemoryLine, *events: dict, **more: object) -> dict:
     return {"token": line.mint("ann"), "events": list(events or [{"item": "i1"}]), **more}
+
+
+class TestTheShop:
+    OWN: ClassVar = ({"user": "anybody", "item": "i"}, {"kind": "item", "op": "delete", "item": "i"})
+    PROXY: ClassVar = ({"x-forwarded-for": "10.0.0.7"}, {"forwarded": "for=10.0.0.7"}, {"via": "1.1 edge"})
+
+    @pytest.mark.parametrize(
+        ("shop", "direct", "proxy"), [("local", 202, 403), ("direct", 202, 403), ("all", 202, 202)]
+    )
+    async def test_is_who_the_setting_says(self, line, shop, direct, proxy):
+        async with serving(line, shop=shop) as (_, client):
+            for row in self.OWN:
+                assert (await client.post("/v1/events", json=row)).status_code == direct
+                for headers in self.PROXY:
+                    assert (await client.post("/v1/events", json=row, headers=headers)).status_code == proxy
+            assert len(line.rows) == (8 if proxy == 202 else 2)
+            refused = (await client.get("/healthz")).json()["refused"]
+            assert refused == ({} if proxy == 202 else {"not the shop": 6})
+
+    async def test_may_be_elsewhere_where_local_is_not_asked_for(self, line):
+        for shop, status in (("direct", 202), ("local", 403)):
+            app = create_app(line, load("shop", flags={"http.shop": shop}))
+            transport = httpx.ASGITransport(app=app, client=("10.0.0.7", 1))
+            async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+                answer = await client.post("/v1/events", json=self.OWN[0])
+                assert answer.status_code == status and (status == 202 or shop in answer.json()["error"])
+
+    async def test_does_not_concern_who_has_a_token(self, line):
+        async with serving(line, shop="local") as (_, client):
+            assert (await client.post("/v1/events", json=of(line), headers=self.PROXY[0])).status_code == 202
 
 
 class TestOrigins:

@@ -715,7 +715,9 @@ def test_all_addresses_of_version_6_are_those_of_version_4_too() -> None:
     server.stop()
 
 
-def test_the_intake_waits_a_moment_at_most_and_what_a_burst_is_too_much_for_comes_later(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_intake_waits_a_moment_at_most_and_what_a_burst_is_too_much_for_comes_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(intake_module, "LATE", 6000)
     nobody = Intake(None)
     assert nobody.send([b"one"]) == 0

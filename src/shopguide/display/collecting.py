@@ -19,7 +19,6 @@ from shopguide.display.body import id_of, need_token, read_json, token_of
 from shopguide.display.entrance import NO_CONSENT, Entrance
 from shopguide.display.group_commit import PATIENCE, GroupCommit
 from shopguide.display.line import Line
-from shopguide.display.origins import elsewhere
 from shopguide.display.said import of_pixel, of_shop, of_visitor
 from shopguide.errors import TokenError
 from shopguide.settings import Settings
@@ -61,8 +60,7 @@ class Collecting:
         if not isinstance(rows, list):
             raise HTTPException(400, "the body should be an event (object) or an array of events")
         if not enveloped and token_of(request) is None:
-            if elsewhere(request.headers):
-                raise HTTPException(403, "a browser of another site needs a token")
+            self.entrance.need_shop(request)
             return answer(await self._collect(of_shop(rows)), 202)
         user_key = self.line.verify(need_token(request, body))
         self.entrance.slow_down(request, key, len(rows))

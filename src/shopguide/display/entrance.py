@@ -15,6 +15,7 @@ from starlette.requests import Request
 from shopguide.agents import is_crawler
 from shopguide.display.limits import Limit
 from shopguide.display.line import Line
+from shopguide.display.origins import direct, elsewhere, local
 from shopguide.settings import HttpSettings
 
 NO_CONSENT = "no consent"
@@ -51,6 +52,13 @@ class Entrance:
 
     def _knows(self, key: str) -> bool:
         return any([hmac.compare_digest(key.encode(errors="replace"), one) for one in self._keys])  # all, in one time
+
+    def need_shop(self, request: Request) -> None:
+        """Raises HTTPException 403 for who is not one of the shop's own systems, which are believed without a token."""
+        who = self._settings.shop
+        if elsewhere(request.headers) or not (who == "all" or (direct if who == "direct" else local)(request)):
+            self.refused["not the shop"] += 1
+            raise HTTPException(403, f'events without a token are the shop\'s own, and http.shop is "{who}": bring one')
 
     def slow_down(self, request: Request, key: str, n: int) -> None:
         """Count ``n`` events (at least one) against the address and the key. Raises HTTPException 429 where that is too

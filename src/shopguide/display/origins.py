@@ -1,10 +1,15 @@
-"""Which sites' pages may call: the allow-list, and what browsers are told of it (CORS)."""
+"""Where a request comes from: of which sites' pages it may (the allow-list, and what browsers are told of it, CORS), and
+whether somebody passed it on."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from starlette.requests import Request
+
+FORWARDED = ("x-forwarded-for", "forwarded", "x-real-ip", "via")  # by a proxy
 TOLD = {
     "access-control-allow-headers": "authorization, content-type, content-encoding, last-event-id",
     "access-control-allow-methods": "GET, HEAD, POST, OPTIONS",
@@ -44,3 +49,16 @@ def elsewhere(headers: Mapping[str, str]) -> bool:
         return urlsplit(origin).netloc != headers.get("host")
     except ValueError:
         return True
+
+
+def direct(request: Request) -> bool:
+    """Whether it came through no proxy."""
+    return not any(name in request.headers for name in FORWARDED)
+
+
+def local(request: Request) -> bool:
+    """Whether who sends it is on this machine, and no proxy."""
+    try:
+        return request.client is not None and ip_address(request.client.host).is_loopback and direct(request)
+    except ValueError:
+        return False

@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
-from ipaddress import ip_address
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -16,11 +15,11 @@ from starlette.routing import BaseRoute, Route
 
 from shopguide.display.answers import answer
 from shopguide.display.line import Line
+from shopguide.display.origins import local
 from shopguide.metrics import Sample
 from shopguide.metrics.exposition import Exposition
 from shopguide.settings import HttpSettings
 
-FORWARDED = ("x-forwarded-for", "forwarded", "x-real-ip", "via")  # a proxy passed the request on
 METHODS = frozenset(("GET", "HEAD", "POST", "OPTIONS"))
 STATIC = "/static"
 
@@ -75,14 +74,8 @@ class Vitals:
 
 
 def allowed(request: Request, who: str) -> bool:
-    """Whether this client may read the numbers: ``local`` is who asks from this machine, through no proxy."""
-    if who != "local":
-        return who == "all"
-    try:
-        inside = request.client is not None and ip_address(request.client.host).is_loopback
-    except ValueError:
-        inside = False
-    return inside and not any(name in request.headers for name in FORWARDED)
+    """Whether this client may read the numbers."""
+    return who == "all" or (who == "local" and local(request))
 
 
 def route_of(path: str, known: frozenset[str]) -> str:

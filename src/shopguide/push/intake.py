@@ -37,8 +37,8 @@ class Intake:
             self._socket.connect(endpoint)
 
     def send(self, packed: Iterable[bytes] = ()) -> int:
-        """What the server has no room for waits a moment, and then for what is sent next, be that nothing; where it made
-        none in that moment, it is not waited for again until it has. Returns how many were dropped, the oldest, since
+        """What the server has no room for waits a moment, and then for what is sent next, be that nothing. A server
+        that made none in that moment is not waited for again until it has. Returns how many were dropped, the oldest, since
         more than LATE wait."""
         if self._socket is None:
             return 0

@@ -282,6 +282,9 @@ class HttpSettings(Section):
     metrics: Literal["local", "all", "off"] = Field(
         "local", description="who may read /metrics: who asks from this machine and through no proxy, all, or nobody"
     )
+    shop: Literal["local", "direct", "all"] = Field(
+        "direct", description="who is the shop without a token: this machine, who comes through no proxy, or all"
+    )
     bots: Literal["refuse", "keep"] = Field("refuse", description="events from browsers that say they are programs")
 
     _lists = field_validator("origins", "write_keys", mode="before")(_words)

@@ -146,7 +146,6 @@ class PushBolt(MeasuredBolt):
     def process_tick(self, tup: Any) -> None:
         super().process_tick(tup)
         self.deployment.follow(self.stage)
-        self.stage.send()
 
     def close(self) -> None:
         self.stage.close()

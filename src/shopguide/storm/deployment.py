@@ -102,9 +102,10 @@ class Deployment:
         return intake
 
     def follow(self, intake: Intake) -> None:
-        """The push server may have begun anew, at another endpoint."""
+        """The push server may have begun anew, at another endpoint, and have room for what waits."""
         if not self.local:
             intake.connect(self.state.announced().get("lists"))
+        intake.send()
 
     def relay(self) -> Relay | Holder:
         """Where rows for other partitions go."""
