@@ -38,8 +38,8 @@ class Intake:
 
     def send(self, packed: Iterable[bytes] = ()) -> int:
         """What the server has no room for waits a moment, and then for what is sent next, be that nothing. A server
-        that made none in that moment is not waited for again until it has. Returns how many were dropped, the oldest, since
-        more than LATE wait."""
+        that made none in that moment is not waited for again until it has. Returns how many were dropped, the oldest,
+        since more than LATE wait."""
         if self._socket is None:
             return 0
         self._late.extend(packed)
