@@ -1,5 +1,5 @@
-"""Where a request comes from: of which sites' pages it may (the allow-list, and what browsers are told of it, CORS), and
-whether somebody passed it on."""
+"""Where a request comes from: which sites' pages may call (the allow-list, and what browsers are told of it, CORS), and
+who came through a proxy."""
 
 from __future__ import annotations
 
