@@ -84,10 +84,14 @@ class MemoryLine:
         return None if self.silent else {**LIST, "slot": slot, "items": [{"item": f"i{k}"} for k in range(n)]}
 
     async def similar(self, item: str, n: int) -> dict | None:
+        if self.silent:
+            raise TimeoutError
         return {"items": [{"item": "i2"}][:n]} if item == "i1" else None
 
-    async def trending(self, category: str | None, n: int) -> dict | None:
-        return {"category": category, "items": [{"item": "i1"}][:n]} if category in (None, "shoes") else None
+    async def trending(self, category: str | None, n: int) -> dict:
+        if self.silent:
+            raise TimeoutError
+        return {"category": category, "items": [{"item": "i1"}][:n] if category in (None, "shoes") else []}
 
     async def why(self, token: str, item: str) -> dict | None:
         return {"item": item, "title": "One", "score": 1.0, "parts": []} if item == "i1" else None

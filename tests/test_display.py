@@ -292,8 +292,14 @@ class TestQuestions:
         assert (await client.get("/v1/similar")).status_code == 400
         assert (await client.get("/v1/trending")).json()["category"] is None
         assert (await client.get("/v1/trending?category=shoes")).json()["category"] == "shoes"
-        assert (await client.get("/v1/trending?category=x")).status_code == 404
+        assert (await client.get("/v1/trending?category=x")).json()["items"] == []
         assert (await client.get("/v1/trending?category=")).status_code == 400
+
+    async def test_a_question_that_is_not_answered_in_time_may_be_asked_again(self, client, line):
+        line.silent = True
+        for path in ("/v1/similar?item=i1", "/v1/trending", "/v1/trending?category=shoes"):
+            answer = await client.get(path)
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
 
 
 class TestPages:

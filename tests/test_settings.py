@@ -106,3 +106,18 @@ def test_every_setting_says_what_it_means() -> None:
     for name, section in Settings.model_fields.items():
         for key, field in section.annotation.model_fields.items():  # type: ignore[union-attr]
             assert field.description, f"{name}.{key}"
+
+
+def test_a_mistyped_name_in_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_SERVICE_HOST", "PUSH_PORT", "PUSH_PORT_7201_TCP_ADDR", "SECRET", "DATA", "STORM_PORT"):
+        monkeypatch.setenv(f"SHOPGUIDE_{name}", "tcp://10.0.0.1:80")
+    load()
+    monkeypatch.setenv("SHOPGUIDE_RANK_AGE_HALFLIFE", "3")
+    with pytest.raises(
+        SettingError, match=r"SHOPGUIDE_RANK_AGE_HALFLIFE = '3': no such setting; is SHOPGUIDE_RANK_AGE_HALF_LIFE meant"
+    ):
+        load()
+    monkeypatch.delenv("SHOPGUIDE_RANK_AGE_HALFLIFE")
+    monkeypatch.setenv("SHOPGUIDE_PUSH_XYZZY", "3")
+    with pytest.raises(SettingError, match=r"SHOPGUIDE_PUSH_XYZZY = '3': no such setting"):
+        load()

@@ -108,13 +108,13 @@ class ServedLine:
         if not self._line.knows(key):
             return None
         user = self._line.secret.user_key(f"similar:{n}:{item}")
-        found = await self._ask(user, ASK, key, slot=SIMILAR.decode(), n=n)
-        return _public(found) if found and found["about"] else None  # who did not know it here, knows it there
+        found = _in_time(await self._ask(user, ASK, key, slot=SIMILAR.decode(), n=n))
+        return _public(found) if found["about"] else None  # who did not know it here, knows it there
 
-    async def trending(self, category: str | None, n: int) -> dict[str, Any] | None:
+    async def trending(self, category: str | None, n: int) -> dict[str, Any]:
         key = category_key(category) if category else 0
         user = self._line.secret.user_key(f"trending:{n}:{category}")
-        return _public(await self._ask(user, ASK, slot=TRENDING.decode(), n=n, category=key))
+        return _public(_in_time(await self._ask(user, ASK, slot=TRENDING.decode(), n=n, category=key)))
 
     async def why(self, token: str, item: str) -> dict[str, Any] | None:
         newest = await asyncio.to_thread(self._push.latest, self.verify(token))
@@ -198,9 +198,14 @@ class ServedLine:
         return await answer
 
 
-def _public(recommendation: dict[str, Any] | None) -> dict[str, Any] | None:
+def _in_time(answer: dict[str, Any] | None) -> dict[str, Any]:
+    """Raises TimeoutError where there is none."""
+    if answer is None:
+        raise TimeoutError
+    return answer
+
+
+def _public(recommendation: dict[str, Any]) -> dict[str, Any]:
     """The answer to a question as it goes out: what a snapshot says, without a seq."""
-    if recommendation is None:
-        return None
     message = wire.snapshot((0, 0), recommendation, time.time())
     return {name: message[name] for name in ("slot", "about", "items", "at", "times")}

@@ -100,11 +100,11 @@ class Line(Protocol):
         ...
 
     async def similar(self, item: str, n: int) -> dict[str, Any] | None:
-        """Items near this one; None where the item is unknown."""
+        """Items near this one; None where the item is unknown. Raises TimeoutError where no answer comes in time."""
         ...
 
-    async def trending(self, category: str | None, n: int) -> dict[str, Any] | None:
-        """What is popular now; None where the category is unknown."""
+    async def trending(self, category: str | None, n: int) -> dict[str, Any]:
+        """What is popular now, nothing in a category that is unknown. Raises TimeoutError as :meth:`similar`."""
         ...
 
     async def why(self, token: str, item: str) -> dict[str, Any] | None:

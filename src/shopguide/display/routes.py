@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Awaitable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from starlette.exceptions import HTTPException
@@ -26,6 +27,7 @@ STATIC = Path(__file__).with_name("static")
 PULL_TIMEOUT = 2.0  # seconds that a pull waits for a list
 SCRIPTS = ("sg.js", "sg-widget.js", "sg-zh.js")  # for other sites' pages
 KEPT = 3600  # seconds that browsers keep them
+T = TypeVar("T")
 
 
 class Api:
@@ -90,14 +92,14 @@ class Api:
 
     async def similar(self, request: Request) -> Response:
         """Items near one item; needs no user."""
-        return found(await self.line.similar(_item(request), count_of(request)), "the item is not known")
+        return found(await _in_time(self.line.similar(_item(request), count_of(request))), "the item is not known")
 
     async def trending(self, request: Request) -> Response:
         """What is popular now, everywhere or in a category."""
         category = request.query_params.get("category")
         if category is not None:
             category = id_of(category, "category")
-        return found(await self.line.trending(category, count_of(request)), "the category is not known")
+        return answer(await _in_time(self.line.trending(category, count_of(request))))
 
     async def products(self, request: Request) -> Response:
         """The demo shop's catalogue."""
@@ -131,6 +133,14 @@ class Api:
 
     def _door(self) -> dict[str, Any]:
         return {"streams": len(self.streams), "refused": dict(self.collecting.entrance.refused)}
+
+
+async def _in_time(asked: Awaitable[T]) -> T:
+    """The answer of a line. Raises HTTPException 503 where none comes in time."""
+    try:
+        return await asked
+    except TimeoutError:
+        raise HTTPException(503, "no answer in time", {"retry-after": "1"}) from None
 
 
 def _item(request: Request) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
+from collections.abc import Iterator
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,8 @@ from shopguide.settings.welcome import WelcomeSettings
 
 PRESETS = ("shop", "news", "live")
 ENVIRONMENT = "SHOPGUIDE_"
+SECTION = re.compile(f"{ENVIRONMENT}({'|'.join(Settings.model_fields)})_".upper())
+KUBERNETES = re.compile(r"_(SERVICE_(HOST|PORT)|PORT$|PORT_\d)")  # says so of a service named shopguide-http
 WITHIN: dict[tuple[str, ...], tuple[str, type[BaseModel]]] = {  # tables in sections: what one is called, and has
     ("rank", "slots"): ("a slot", PolicySettings),
     ("collect", "rules"): ("a rule", RuleSettings),
@@ -34,11 +39,8 @@ def load(preset: str = "shop", path: Path | None = None, flags: dict[str, Any] |
     merged = tomllib.loads(files("shopguide.presets").joinpath(f"{preset}.toml").read_text())
     if path is not None:
         _merge(merged, _read_toml(path))
-    for name, section in Settings.model_fields.items():
-        for key in section.annotation.model_fields:  # type: ignore[union-attr]
-            value = os.environ.get(f"{ENVIRONMENT}{name}_{key}".upper())
-            if value is not None:
-                merged.setdefault(name, {})[key] = value
+    for section, key, value in _said_by_the_environment():
+        merged.setdefault(section, {})[key] = value
     for dotted, value in (flags or {}).items():
         if value is not None:
             section_name, key = dotted.split(".")
@@ -47,6 +49,19 @@ def load(preset: str = "shop", path: Path | None = None, flags: dict[str, Any] |
         return Settings.model_validate(merged)
     except ValidationError as e:
         raise SettingError("; ".join(_line(error) for error in e.errors())) from None
+
+
+def _said_by_the_environment() -> Iterator[tuple[str, str, str]]:
+    """(section, key, value). Raises SettingError for a name that is no setting's, though its section is one."""
+    sections = {name: field.annotation.model_fields for name, field in Settings.model_fields.items()}  # type: ignore[union-attr]
+    known = {f"{ENVIRONMENT}{name}_{key}".upper(): (name, key) for name, keys in sections.items() for key in keys}
+    for name, value in os.environ.items():
+        if name in known:
+            yield *known[name], value
+        elif SECTION.match(name) and not KUBERNETES.search(name):
+            near = get_close_matches(name, known, 1)
+            hint = f"; is {near[0]} meant?" if near else "; `shopguide config show` lists all"
+            raise SettingError(f"{name} = {value!r}: no such setting{hint}")
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
