@@ -65,7 +65,7 @@ def post(url: str, body: Any, **headers: str) -> dict[str, Any]:
 
 
 def test_no_address_is_in_any_file(run: Callable[..., str], tmp_path: Path) -> None:
-    url = run(address_rate=1000)
+    url = run(address_rate=1000, shop="all")
     token = post(f"{url}/v1/visitor", {})["token"]
     for address in ADDRESSES:
         headers = {"x-forwarded-for": address}  # believed, since it comes from a proxy on this machine
@@ -99,7 +99,7 @@ def test_a_line_that_is_behind_says_so_and_is_asked_now_and_then(tmp_path: Path)
     behind = [11]
     line = SimpleNamespace(
         push=SimpleNamespace(latest_of=None),
-        secret=None,
+        secret=Secret(b"0123456789abcdef"),
         settings=Settings.model_validate({"http": {"max_behind": 10, "min_free": 0}}),
         state=SimpleNamespace(path=tmp_path),
         behind=lambda: behind[0],

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -61,7 +62,7 @@ class Line:
         told = PushSettings(endpoint="tcp://127.0.0.1:*", heartbeat=0.2, **settings)
         self.push = PushProcess(told, self.guard, state, self._watch, self.unwatched.append)
         self.push.start()
-        self.intake = Intake(self.push.intake)
+        self.intake, self._sending = Intake(self.push.intake), threading.Lock()
 
     def _watch(self, user: int, expires: float) -> None:
         self.watched.append((user, expires))
@@ -70,9 +71,10 @@ class Line:
     def send(self, user: int, names: str | None = None, slot: str = "home") -> None:
         if names is not None and slot == "home":
             self.lists[user] = names
-        self.offset += 1
         shown = self.lists[user] if slot == "home" else names or ""
-        self.intake.send([lists.pack(recommendation(user, self.offset, shown, slot))])
+        with self._sending:
+            self.offset += 1
+            self.intake.send([lists.pack(recommendation(user, self.offset, shown, slot))])
 
     def subscriber(self, user: int, ttl: float = 60.0) -> Subscriber:
         return Subscriber(mint(self.guard.keys, user, ttl), self.push.endpoint, self.push.gap_endpoint, timeout=10)

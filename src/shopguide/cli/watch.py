@@ -69,13 +69,16 @@ def watch(
     given = token or _mint(str(user), state_path)
     keys = read_keys(client_keys) if client_keys else None
     server_key = server_key or running.get("server_key")
+    began = time.time()
     subscriber = Subscriber(given, endpoint, running.get("gap"), server_key=server_key, client_keys=keys)
     with suppress(KeyboardInterrupt), subscriber as lists:
-        _follow(lists, user, state_path, count, as_json)
+        _follow(lists, user, state_path, count, as_json, began)
 
 
-def _follow(lists: Subscriber, user: str | None, state_path: Path, count: int | None, as_json: bool) -> None:
-    shown, renewed, began = 0, time.monotonic(), time.time()
+def _follow(
+    lists: Subscriber, user: str | None, state_path: Path, count: int | None, as_json: bool, began: float
+) -> None:
+    shown, renewed = 0, time.monotonic()
     while count is None or shown < count:
         update = lists.receive(RENEW)
         if update is not None:
