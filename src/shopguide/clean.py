@@ -21,6 +21,7 @@ from shopguide.profile import are_attributes, are_interests
 from shopguide.records import AHEAD, EARLIEST, I64, SIMILAR, TRENDING, Batch, Events, Kind
 
 MOST = 100  # items in a list
+NAME, ADDRESS = 10_000, 100_000  # most characters of what an item is called; of a URL, which may hold a picture
 
 Bools = NDArray[np.bool_]
 Check = Callable[[Any], bool]
@@ -80,8 +81,13 @@ def _one_of(*words: str) -> Check:
     return lambda value: isinstance(value, str) and value in words
 
 
+def _text_of(most: int) -> Check:
+    return lambda value: isinstance(value, str) and len(value) <= most
+
+
 _ATTRIBUTES: dict[str, Check] = {
-    **dict.fromkeys(("title", "category", "brand", "image", "url"), _is_text),
+    **dict.fromkeys(("title", "category", "brand"), _text_of(NAME)),
+    **dict.fromkeys(("image", "url"), _text_of(ADDRESS)),
     **dict.fromkeys(("price", "stock"), _is_number),
 }
 # What the data of a kind must have, and what it may have; fields that are not named here are let through.
