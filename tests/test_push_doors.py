@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ from shopguide.client import Keys, Subscriber, read_keys
 from shopguide.errors import SettingError
 from shopguide.keys import Secret
 from shopguide.push import Guard, PushServer, doors
-from shopguide.push.beats import Beats
+from shopguide.push.beats import PAUSE, Beats
 from shopguide.push.curve import own_keys, server_keys
 from shopguide.settings import PushSettings
 from shopguide.tokens import KeyRing, mint
@@ -302,12 +303,17 @@ def cpu(process: subprocess.Popen[str]) -> float:
 
 
 def test_each_user_has_their_turn_and_few_at_a_time() -> None:
-    beats = Beats(every=5.0)
+    beats = Beats(every=5.0, at_once=8)
     for user in range(100):
         beats.begin(user, now=user / 100)
         beats.begin(user, now=50.0)  # they have begun
-    assert beats.next() == 5.0 and list(beats.take(4.99, 8)) == []
-    taken = list(beats.take(5.5, 8))
-    assert taken == list(range(8)) and list(beats.take(5.5, 100)) == list(range(8, 51))
+    assert beats.next() == 5.0 and list(beats.take(4.99)) == []
+    assert list(beats.take(5.5)) == list(range(8))
+    assert beats.next() == 5.5 + PAUSE and list(beats.take(5.5)) == [], "a connection has room again after a moment"
     beats.begin(3, now=5.5)
-    assert list(beats.take(99.0, 100)) == [*range(51, 100), 3]
+    now, taken = 99.0, list[int]()
+    while beats.next() < math.inf:
+        assert beats.next() <= now
+        taken += beats.take(now)
+        now += PAUSE
+    assert taken == [*range(8, 100), 3]

@@ -80,7 +80,7 @@ class PushServer:
         own_key: bytes | None = None,
         on_wanted: Wanted = lambda user, packed: None,
     ) -> None:
-        self._settings, self._guard = settings, guard
+        self._guard = guard
         self._on_watch, self._on_unwatch, self._on_wanted = on_watch, on_unwatch, on_wanted
         self.intake = intake or f"inproc://shopguide-push-{next(_numbers)}"
         self._intake_key = intake_key
@@ -90,7 +90,7 @@ class PushServer:
         self.counts = self._outbox.counts
         self.delays: deque[tuple[float, float]] = deque(maxlen=DELAYS)
         self._watchers = Watchers[Place]()
-        self._beats = Beats(settings.heartbeat)
+        self._beats = Beats(settings.heartbeat, max(1, settings.high_water_mark // 2))
         self._wanted: OrderedDict[int, None] = OrderedDict()
         self._todo: deque[Callable[[], None]] = deque()
         self._wake, self._woken = socket.socketpair()
@@ -292,9 +292,9 @@ class PushServer:
         self.counts["pushed"] += 1
 
     def _send_heartbeats(self) -> None:
-        """To those whose time it is; few a turn, since on a connection with many tokens a burst would be dropped."""
+        """To those whose time it is."""
         now = time.monotonic()
-        for user in self._beats.take(now, max(1, self._settings.high_water_mark // 2)):
+        for user in self._beats.take(now):
             places = self._watchers.places(user)
             if places:
                 self._beats.begin(user, now)
