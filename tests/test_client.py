@@ -345,6 +345,25 @@ class TestAsyncSubscriber:
                     if newest == {t: f"e{'xyz'[u % 3]}" for t, u in tokens.items()}:
                         break
 
+    async def test_what_a_burst_was_too_much_for_comes_soon(self):
+        line, users = Line(heartbeat=60.0), range(1, 301)
+        tokens = {mint(KEYS, user, 60): user for user in users}
+        long = "".join(map(chr, range(0x4E00, 0x4E00 + 500)))
+        async with AsyncSubscriber(line.server.endpoint, line.server.gap_endpoint, high_water_mark=1) as lists:
+            for token in tokens:
+                lists.subscribe(token)
+            while len(line.server._watchers.users()) < len(users):
+                await asyncio.sleep(0.01)
+            for user in users:  # 17 MB, of which nobody reads
+                await asyncio.to_thread(line.send, user, long)
+            newest = set[str]()
+            async with asyncio.timeout(20):
+                while newest != tokens.keys():
+                    token, update = await anext(lists)
+                    newest.add(token)
+                    assert names(update) == long
+        line.stop()
+
     async def test_leaves_and_is_refused_one_by_one(self, line):
         ann, bob, nobody = mint(KEYS, ANN, 60), mint(KEYS, BOB, 60), mint(KEYS, BOB, 60)[:-1]
         async with AsyncSubscriber(line.server.endpoint, line.server.gap_endpoint) as lists:

@@ -513,11 +513,12 @@ class TestStrangers:
         until(lambda: line.watched and line.server.counts["refused"] == 1)
         leaving, gate, send = threading.Event(), threading.Event(), Lane.send
 
-        def slowly(lane: Lane, topic: bytes, body: bytes) -> None:
-            send(lane, topic, body)
+        def slowly(lane: Lane, topic: bytes, body: bytes) -> bool:
+            sent = send(lane, topic, body)
             leaving.set()
             gate.wait(5)
             lane.xpub.get(zmq.EVENTS)  # as libzmq does, once a millisecond
+            return sent
 
         monkeypatch.setattr(Lane, "send", slowly)
         line.send(ANN, "ab")

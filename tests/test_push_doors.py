@@ -22,7 +22,7 @@ from shopguide.client import Keys, Subscriber, read_keys
 from shopguide.errors import SettingError
 from shopguide.keys import Secret
 from shopguide.push import Guard, PushServer, doors
-from shopguide.push.beats import PAUSE, Beats
+from shopguide.push.beats import PAUSE, SOON, Beats
 from shopguide.push.curve import own_keys, server_keys
 from shopguide.settings import PushSettings
 from shopguide.tokens import KeyRing, mint
@@ -317,3 +317,22 @@ def test_each_user_has_their_turn_and_few_at_a_time() -> None:
         taken += beats.take(now)
         now += PAUSE
     assert taken == [*range(8, 100), 3]
+
+
+def test_who_has_missed_something_hears_of_it_soon_and_who_never_reads_ever_later() -> None:
+    beats = Beats(every=5.0, at_once=8)
+    beats.begin(7, now=0.0)
+    beats.begin(8, now=1.0)
+    assert beats.hasten(7, now=0.0) and beats.next() == SOON
+    assert beats.hasten(7, now=0.0) and beats.next() == SOON, "no later than it was"
+    now, waits = 0.0, list[float]()
+    while beats.hasten(7, now):
+        waits.append(beats.next() - now)
+        now = beats.next()
+        assert list(beats.take(now)) == [7]
+        now += PAUSE
+        beats.begin(7, now)
+    assert waits == pytest.approx([SOON, *(SOON * 2**n for n in range(3, 8))], abs=PAUSE)
+    assert sorted(beats.take(99.0)) == [7, 8]
+    beats.arrived(7)
+    assert beats.hasten(7, now=99.0) and beats.next() == 99.0 + SOON

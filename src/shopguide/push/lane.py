@@ -29,6 +29,7 @@ class Lane:
         self.xpub: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.XPUB)
         self.xpub.set(zmq.XPUB_MANUAL, 1)
         self.xpub.set(zmq.SNDHWM, high_water_mark)
+        self.xpub.set(zmq.XPUB_NODROP, 1)
         self.events = monitor(self.xpub, zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
         self.doubt = False  # whether the last pipe may not be the one of the frame just read
         self._ended: set[int] = set()  # descriptors of connections, since no subscription waited
@@ -73,11 +74,21 @@ class Lane:
         if not self.doubt:
             self.xpub.set(zmq.UNSUBSCRIBE, topic)
 
-    def send(self, topic: bytes, body: bytes) -> None:
-        """To every connection that was granted the topic; for one that is full libzmq drops it."""
-        self.xpub.get(EVENTS)  # else libzmq learns once a millisecond what has left, and drops till then
-        self.xpub.send(topic, MORE)
+    def send(self, topic: bytes, body: bytes) -> bool:
+        """To every connection that was granted the topic; False, and to none, where one of them is full."""
+        self.xpub.get(EVENTS)  # else libzmq learns once a millisecond what has left
+        try:
+            self.xpub.send(topic, MORE)
+        except zmq.Again:
+            return False
         self.xpub.send(body, NOW)
+        return True
+
+    def send_past(self, topic: bytes, body: bytes) -> None:
+        """The same to those that are not full: a full one is passed over until it has read."""
+        self.xpub.set(zmq.XPUB_NODROP, 0)
+        self.send(topic, body)
+        self.xpub.set(zmq.XPUB_NODROP, 1)
 
     def close(self) -> None:
         self.xpub.disable_monitor()

@@ -228,7 +228,7 @@ class PushServer:
         lane.grant(topic)
         longer = self._watchers.subscribe((lane, topic), token)
         self._beats.begin(token.user, time.monotonic())
-        self._send((lane, topic), self._known(token.user))
+        self._send(token.user, (lane, topic), self._known(token.user))
         if longer:
             tell(self._on_watch, token.user, token.expires)
 
@@ -280,27 +280,31 @@ class PushServer:
     def _push(self, user: int, body: bytes, logged: float) -> None:
         places = self._watchers.places(user)
         for place in places:
-            self._send(place, body)
+            self._send(user, place, body)
         if places:
             now = time.time()
             self.delays.append((now, now - logged))
 
-    def _send(self, place: Place, body: bytes) -> None:
+    def _send(self, user: int, place: Place, body: bytes) -> bool:
+        """Whether there was room; else a heartbeat tells them soon that they have missed something. A connection that
+        never has any does not stand in the way of another one with the same token for longer than a heartbeat."""
         lane, topic = place
-        lane.send(topic, body)
+        sent = lane.send(topic, body)
+        if not sent and not self._beats.hasten(user, time.monotonic()):
+            lane.send_past(topic, body)
         self._poll.touched(lane.xpub)
-        self.counts["pushed"] += 1
+        self.counts["pushed"] += sent
+        return sent
 
     def _send_heartbeats(self) -> None:
         """To those whose time it is."""
         now = time.monotonic()
         for user in self._beats.take(now):
-            places = self._watchers.places(user)
+            places, body = self._watchers.places(user), wire.dumps(wire.heartbeat(self._outbox.seq(user), time.time()))
             if places:
                 self._beats.begin(user, now)
-                body = wire.dumps(wire.heartbeat(self._outbox.seq(user), time.time()))
-                for place in places:
-                    self._send(place, body)
+            if all([self._send(user, place, body) for place in places]):
+                self._beats.arrived(user)
 
     def _forget(self, user: int) -> None:
         self._outbox.forget(user)
