@@ -109,7 +109,15 @@ def test_every_setting_says_what_it_means() -> None:
 
 
 def test_a_mistyped_name_in_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTP_SERVICE_HOST", "PUSH_PORT", "PUSH_PORT_7201_TCP_ADDR", "SECRET", "DATA", "STORM_PORT"):
+    for name in (
+        "HTTP_SERVICE_HOST",
+        "PUSH_PORT",
+        "PUSH_PORT_7201_TCP_ADDR",
+        "SECRET",
+        "DATA",
+        "STORM_PORT",
+        "STORM_JARS",
+    ):
         monkeypatch.setenv(f"SHOPGUIDE_{name}", "tcp://10.0.0.1:80")
     load()
     monkeypatch.setenv("SHOPGUIDE_RANK_AGE_HALFLIFE", "3")

@@ -20,7 +20,9 @@ from shopguide.settings.welcome import WelcomeSettings
 PRESETS = ("shop", "news", "live")
 ENVIRONMENT = "SHOPGUIDE_"
 SECTION = re.compile(f"{ENVIRONMENT}({'|'.join(Settings.model_fields)})_".upper())
-KUBERNETES = re.compile(r"_(SERVICE_(HOST|PORT)|PORT$|PORT_\d)")  # says so of a service named shopguide-http
+OTHERS = re.compile(
+    r"_STORM_JARS?$|_(SERVICE_(HOST|PORT)|PORT$|PORT_\d)"
+)  # deploy/'s, and what Kubernetes says of services
 WITHIN: dict[tuple[str, ...], tuple[str, type[BaseModel]]] = {  # tables in sections: what one is called, and has
     ("rank", "slots"): ("a slot", PolicySettings),
     ("collect", "rules"): ("a rule", RuleSettings),
@@ -58,7 +60,7 @@ def _said_by_the_environment() -> Iterator[tuple[str, str, str]]:
     for name, value in os.environ.items():
         if name in known:
             yield *known[name], value
-        elif SECTION.match(name) and not KUBERNETES.search(name):
+        elif SECTION.match(name) and not OTHERS.search(name):
             near = get_close_matches(name, known, 1)
             hint = f"; is {near[0]} meant?" if near else "; `shopguide config show` lists all"
             raise SettingError(f"{name} = {value!r}: no such setting{hint}")
