@@ -94,9 +94,10 @@ class Outcomes:
         kept = clean(Batch(0, 0, len(said) - 1, said, encoded.names))[0].events
         ids = own_event_key(kept.event, kept.user) * (kept.event != 0)
         for kind, user, item, event in zip(*(c.tolist() for c in (kept.kind, kept.user, kept.item, ids)), strict=True):
-            if event and event in self._came:
+            if event in self._came:
                 continue
-            self._came[event] = None
+            if event:
+                self._came[event] = None
             yield kind, self._accounts.get(user, user), item
 
     def _count(self, kind: int, key: tuple[int, int], signal: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from itertools import chain
 from typing import Any
 
@@ -99,7 +99,8 @@ class ServedLine:
         newest = await asyncio.to_thread(self._push.snapshot, user)
         if context or newest is None or newest["slot"] != slot or len(newest["items"]) < n:
             wanted: dict[str, Any] = {"expires": time.time() + PULLED_FOR, "slot": slot, "n": n, **context}
-            await self._ask(user, timeout, **wanted)
+            with suppress(TimeoutError):
+                await self._ask(user, timeout, **wanted)
             newest = await asyncio.to_thread(self._push.snapshot, user)
         return {**newest, "items": newest["items"][:n]} if newest else None
 
@@ -108,13 +109,13 @@ class ServedLine:
         if not self._line.knows(key):
             return None
         user = self._line.secret.user_key(f"similar:{n}:{item}")
-        found = _in_time(await self._ask(user, ASK, key, slot=SIMILAR.decode(), n=n))
+        found = await self._ask(user, ASK, key, slot=SIMILAR.decode(), n=n)
         return _public(found) if found["about"] else None  # who did not know it here, knows it there
 
     async def trending(self, category: str | None, n: int) -> dict[str, Any]:
         key = category_key(category) if category else 0
         user = self._line.secret.user_key(f"trending:{n}:{category}")
-        return _public(_in_time(await self._ask(user, ASK, slot=TRENDING.decode(), n=n, category=key)))
+        return _public(await self._ask(user, ASK, slot=TRENDING.decode(), n=n, category=key))
 
     async def why(self, token: str, item: str) -> dict[str, Any] | None:
         newest = await asyncio.to_thread(self._push.latest, self.verify(token))
@@ -191,18 +192,14 @@ class ServedLine:
             self._counted = rows, now
         return self._pace
 
-    async def _ask(self, user: int, timeout: float, item: int = 0, **details: Any) -> dict[str, Any] | None:
-        """Write a WATCH row and wait for the answer; None where it does not come in time."""
+    async def _ask(self, user: int, timeout: float, item: int = 0, **details: Any) -> dict[str, Any]:
+        """Write a WATCH row and wait for the answer. Raises TimeoutError where it does not come in time."""
         answer = self._push.next(user, timeout)
         self._line.collector.control(Kind.WATCH, user, item, **{"expires": 0.0, **details})
-        return await answer
-
-
-def _in_time(answer: dict[str, Any] | None) -> dict[str, Any]:
-    """Raises TimeoutError where there is none."""
-    if answer is None:
-        raise TimeoutError
-    return answer
+        found = await answer
+        if found is None:
+            raise TimeoutError
+        return found
 
 
 def _public(recommendation: dict[str, Any]) -> dict[str, Any]:
