@@ -1,22 +1,37 @@
-"""What all tests share: where the public data sets are, and that nothing skips where everything is there."""
+"""What all tests share: where the public data sets are, ports of their own, and that nothing skips where everything
+is there."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 ROOT = Path(__file__).parent.parent
+OURS = (7201, 7202, 8080)  # what settings.sections has for the push server and for HTTP
 DATA = Path(os.environ.get("SHOPGUIDE_DATA", ROOT / ".." / "shared" / "data"))
 
 os.environ["SHOPGUIDE_SECRET"] = "a secret for the tests only"  # of every process that a test starts
 
 settings.register_profile("default", deadline=None)
 settings.load_profile("default")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Our own ports are taken: a test that does not ask for a free one fails always, not when it meets another."""
+    if hasattr(config, "workerinput"):
+        return
+    for port in OURS:
+        taken = socket.socket()
+        config.add_cleanup(taken.close)
+        with suppress(OSError):  # somebody's shop runs here
+            taken.bind(("127.0.0.1", port))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -58,7 +58,11 @@ def toml(word: str) -> str:
 
 @pytest.fixture(scope="module")
 def environment() -> dict[str, str]:
-    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    return {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "SHOPGUIDE_PUSH_ENDPOINT": "tcp://127.0.0.1:*",
+    }
 
 
 @pytest.fixture(scope="module")

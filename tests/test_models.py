@@ -20,6 +20,7 @@ from shopguide.client import Subscriber
 from shopguide.errors import ShopguideError
 from shopguide.keys import Secret
 from shopguide.networks import titles, training, visits
+from shopguide.settings import load
 from shopguide.state import StateDir
 from shopguide.tokens import mint
 
@@ -150,7 +151,7 @@ def test_versions_change_while_events_come(state: Path, tmp_path: Path) -> None:
     (made,) = [one["version"] for one in versions(directory) if "rnn" in one["models"]]
     shop = [json.loads(line) for line in events_of(state)]
     held = StateDir(directory)
-    line = RunningLine(held, held.settings())
+    line = RunningLine(held, load(flags={"push.endpoint": "tcp://127.0.0.1:*"}))
     with operated(line) as operator:
         before = sum(map(line.log.end, range(line.log.partitions)))
         who = shop[0]["user"]

@@ -67,7 +67,7 @@ def test_what_is_trained_and_what_comes_is_what_would_be_trained_of_all(state: P
     secret, who = Secret.load(state), users(state)
     bought = next(row for row in rows(state) if row.get("kind") == "purchase")
     directory = StateDir(state)
-    with operated(line := RunningLine(directory, directory.settings())):
+    with operated(line := RunningLine(directory, directory.settings(), push=False)):
         line.collector.collect([{"user": user, "item": bought["item"], "kind": "cart"} for user in who[:9]])
         line.collector.collect([{"user": bought["user"], "item": bought["item"], "kind": "remove"}])
         line.collector.collect([{"user": who[0], "account": who[1], "kind": "alias"}])
@@ -106,7 +106,7 @@ def test_who_is_forgotten_is_in_no_file_and_has_no_say_at_once(state: Path) -> N
     traces = {key.to_bytes(8, "little"), key.to_bytes(8, "big"), b"%016x" % key, user.encode()}
     before, running = versions(state), StateDir(state)
     assert taste(AtRest(state), key)["events"]
-    with operated(line := RunningLine(running, running.settings())) as operator:
+    with operated(line := RunningLine(running, running.settings(), push=False)) as operator:
         assert operator.forget(user)["learned_models"] == [before[0]["version"]]
         scorer, featurizer = line.stage("score"), line.stage("featurize")
         assert not line.call(lambda: scorer.profile.said(key, featurizer.past_of(key)))["events"]
@@ -123,7 +123,7 @@ def test_who_is_forgotten_while_profiles_are_trained_is_not_put_in_force(state: 
     (made,) = Artefacts(running.models).all()
     tastes = Tastes.load(made.files[FILE])
     user = users(state)[7]
-    with operated(RunningLine(running, running.settings())) as operator:
+    with operated(RunningLine(running, running.settings(), push=False)) as operator:
         operator.forget(user)
         late = Artefacts(running.models).write({FILE: tastes.packed()}, {"profiles": {}}, {}, {})
         operator.activate(late.version, [])

@@ -687,7 +687,7 @@ class TestBinding:
             self.start(endpoint)
 
     def test_an_intake_of_no_use_is_refused(self):
-        server = PushServer(PushSettings(), GUARD, None, print, print, "nowhere")
+        server = PushServer(PushSettings(endpoint="tcp://127.0.0.1:*"), GUARD, None, print, print, "nowhere")
         with pytest.raises(SettingError, match="intake 'nowhere'"):
             server.start()
         server.stop()
