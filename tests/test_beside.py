@@ -145,6 +145,17 @@ def test_where_no_worker_comes_up_the_run_ends(tmp_path: Path, monkeypatch: pyte
     assert not StateDir(tmp_path).in_use()
 
 
+def test_a_run_whose_directory_has_gone_ends_when_told_to(tmp_path: Path) -> None:
+    with Running(tmp_path / "s", "--engine", "beside") as run:
+        run.post("/v1/events", [{"user": "ann", "item": "pot", "kind": "view"}])
+        (tmp_path / "s").rename(tmp_path / "gone")
+        run.process.terminate()
+        err = run.process.communicate(timeout=30)[1]
+        assert run.process.returncode == 2 and err.splitlines()[-1].startswith(
+            f"shopguide: {tmp_path / 's'} is no state"
+        ), err
+
+
 def ended(line: BesideLine) -> bool:
     """By itself, with one line for its user."""
     line.start()

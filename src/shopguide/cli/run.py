@@ -132,7 +132,7 @@ def run(
             shoppers.join()
         line.log.finish()
         if topic is None:
-            line.catch_up(stopped=stopped if engine == "storm" else None)  # there may be no topology
+            line.catch_up(stopped=stopped)
     counts, rejected = (after - earlier for after, earlier in zip(_counts(line), before, strict=True))
     report = summary(counts, rejected, time.monotonic() - began, line.stage("score").checksum())
     click.echo(json.dumps(report) if as_json else in_words(report))
