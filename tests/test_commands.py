@@ -25,6 +25,7 @@ PROGRAMS = {
     "journalctl",
     "useradd",
     "install",
+    "echo",
     "head",
     "base64",
     "shopguide",

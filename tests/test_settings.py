@@ -102,6 +102,20 @@ def test_missing_file_and_unknown_preset(tmp_path: Path) -> None:
         load("zoo")
 
 
+def test_a_file_may_name_its_preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "a.toml"
+    file.write_text("preset = 'news'\n[rank]\nn = 7\n")
+    named = load("news", flags={"rank.n": 7})
+    assert load(path=file) == named != load("shop", file) == load("shop", flags={"rank.n": 7})
+    monkeypatch.setenv("SHOPGUIDE_PRESET", "live")
+    assert load(path=file) == load("live", flags={"rank.n": 7}) and load("news", file) == named
+    monkeypatch.delenv("SHOPGUIDE_PRESET")
+    for value in ("'zoo'", "3", "['news']"):
+        file.write_text(f"preset = {value}")
+        with pytest.raises(SettingError, match=r"^preset = .*: allowed are shop, news, live$"):
+            load(path=file)
+
+
 def test_every_setting_says_what_it_means() -> None:
     for name, section in Settings.model_fields.items():
         for key, field in section.annotation.model_fields.items():  # type: ignore[union-attr]

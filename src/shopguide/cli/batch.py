@@ -51,7 +51,7 @@ from shopguide.state import StateDir, fits
 def batch(
     specs: tuple[str, ...],
     until: str | None,
-    preset: str,
+    preset: str | None,
     config_path: Path | None,
     state_path: Path,
     as_json: bool,

@@ -37,7 +37,7 @@ def config() -> None:
 @config.command()
 @settings_options
 @json_option
-def show(preset: str, config_path: Path | None, as_json: bool) -> None:
+def show(preset: str | None, config_path: Path | None, as_json: bool) -> None:
     """Every setting in force, as TOML (or JSON)."""
     settings = load(preset, config_path)
     if as_json:
@@ -49,7 +49,7 @@ def show(preset: str, config_path: Path | None, as_json: bool) -> None:
 
 @config.command()
 @settings_options
-def check(preset: str, config_path: Path | None) -> None:
+def check(preset: str | None, config_path: Path | None) -> None:
     """Say whether the settings are right; exit 2 and one line where they are not."""
     load(preset, config_path)
     click.echo("the settings are right")

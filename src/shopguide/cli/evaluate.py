@@ -87,7 +87,7 @@ def _run(
     seen: str | None,
     freshness: str | None,
     warm_up: float,
-    preset: str,
+    preset: str | None,
     config_path: Path | None,
 ) -> dict[str, Any]:
     with progress() as bar:

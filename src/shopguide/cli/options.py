@@ -36,7 +36,7 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--config", "config_path", type=click.Path(path_type=Path, dir_okay=False), help="Settings (TOML)."
         ),
-        click.option("--preset", type=click.Choice(PRESETS), default="shop", show_default=True, help="Defaults for."),
+        click.option("--preset", type=click.Choice(PRESETS), help="Defaults for. [default: as --config says, or shop]"),
     ):
         command = option(command)
     return command

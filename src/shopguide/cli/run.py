@@ -78,7 +78,7 @@ logger = logging.getLogger(__name__)
 @json_option
 def run(
     specs: tuple[str, ...],
-    preset: str,
+    preset: str | None,
     config_path: Path | None,
     state_path: Path,
     http: str | None,

@@ -52,7 +52,7 @@ def train(
     format_: str | None,
     out: Path | None,
     activates: bool,
-    preset: str,
+    preset: str | None,
     config_path: Path | None,
     as_json: bool,
 ) -> None:

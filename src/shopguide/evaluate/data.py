@@ -52,7 +52,7 @@ class Dataset:
         """Its training part alone."""
         return replace(self, test=None)
 
-    def settings(self, preset: str, path: Path | None) -> Settings:
+    def settings(self, preset: str | None, path: Path | None) -> Settings:
         """Those to ask it under: where each user's last item is asked for, units are users."""
         return load(preset, path, {"learn.unit": "user" if self.protocol == LEAVE_ONE_OUT else None})
 

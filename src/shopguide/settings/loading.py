@@ -30,17 +30,20 @@ WITHIN: dict[tuple[str, ...], tuple[str, type[BaseModel]]] = {  # tables in sect
 }
 
 
-def load(preset: str = "shop", path: Path | None = None, flags: dict[str, Any] | None = None) -> Settings:
+def load(preset: str | None = None, path: Path | None = None, flags: dict[str, Any] | None = None) -> Settings:
     """The settings in force.
 
-    ``flags`` are dotted keys (``"push.endpoint"``); a None value is one not given. The environment's are
-    ``SHOPGUIDE_<SECTION>_<KEY>``. Raises SettingError naming the key, the value and what is allowed.
+    ``preset`` None is that of SHOPGUIDE_PRESET, or the file's ``preset``, or the shop's. ``flags`` are dotted keys
+    (``"push.endpoint"``); a None value is one not given. The environment's are ``SHOPGUIDE_<SECTION>_<KEY>``. Raises
+    SettingError naming the key, the value and what is allowed.
     """
+    file = _read_toml(path) if path is not None else {}
+    own = file.pop("preset", "shop")
+    preset = preset or os.environ.get(f"{ENVIRONMENT}PRESET") or own
     if preset not in PRESETS:
         raise SettingError(f"preset = {preset!r}: allowed are {', '.join(PRESETS)}")
     merged = tomllib.loads(files("shopguide.presets").joinpath(f"{preset}.toml").read_text())
-    if path is not None:
-        _merge(merged, _read_toml(path))
+    _merge(merged, file)
     for section, key, value in _said_by_the_environment():
         merged.setdefault(section, {})[key] = value
     for dotted, value in (flags or {}).items():
