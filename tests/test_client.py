@@ -114,6 +114,7 @@ class Delivery(RuleBasedStateMachine):
         self.now += client.ASK_AGAIN
         if self.inbox.asks(self.now):
             assert self.inbox.behind
+            self.inbox.asked = self.now
             self.transmit(self.newest())
             assert not self.inbox.asks(self.now), "asked twice at once"
 
@@ -142,6 +143,27 @@ class Delivery(RuleBasedStateMachine):
 
 TestDelivery = Delivery.TestCase
 TestDelivery.settings = settings(stateful_step_count=30, deadline=None)
+
+
+def test_who_was_answered_asks_at_once_when_there_is_another_gap_and_who_was_not_a_second_later() -> None:
+    inbox, outbox = Inbox(0.0), Outbox(epoch=1)
+
+    def missed(offset: int) -> bytes | None:
+        packed = lists.pack(recommendation(ANN, offset, "ab"))
+        outbox.recommend(msgpack.unpackb(packed), 0.0, packed)
+        inbox.receive(wire.heartbeat(outbox.seq(ANN), 0.0), 0.0)
+        return outbox.snapshot(ANN)
+
+    first = missed(1)
+    assert inbox.asks(0.0)
+    inbox.asked = 0.0
+    assert not inbox.asks(0.9)
+    inbox.receive(orjson.loads(first or b""), 0.01)
+    assert not inbox.behind
+    missed(2)
+    assert inbox.asks(0.02)
+    inbox.asked = 0.02
+    assert not inbox.asks(0.9) and inbox.asks(0.03 + client.ASK_AGAIN)
 
 
 class Line:
@@ -349,7 +371,7 @@ class TestAsyncSubscriber:
         line, users = Line(heartbeat=60.0), range(1, 301)
         tokens = {mint(KEYS, user, 60): user for user in users}
         long = "".join(map(chr, range(0x4E00, 0x4E00 + 500)))
-        async with AsyncSubscriber(line.server.endpoint, line.server.gap_endpoint, high_water_mark=1) as lists:
+        async with AsyncSubscriber(line.server.endpoint, line.server.gap_endpoint, high_water_mark=16) as lists:
             for token in tokens:
                 lists.subscribe(token)
             while len(line.server._watchers.users()) < len(users):
@@ -362,6 +384,7 @@ class TestAsyncSubscriber:
                     token, update = await anext(lists)
                     newest.add(token)
                     assert names(update) == long
+            assert line.server.counts["gaps"], "there was room for all"
         line.stop()
 
     async def test_leaves_and_is_refused_one_by_one(self, line):

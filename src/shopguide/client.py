@@ -73,7 +73,8 @@ class Inbox:
         self.items: list[wire.Item] = []
         self._newest: wire.Seq = (0, 0)
         self._heard = now
-        self._asked = -ASK_AGAIN
+        self.asked = -math.inf
+        """When a snapshot was last asked for; long ago where none is awaited."""
 
     def receive(self, message: wire.Message, now: float) -> Update | None:
         """The update that a message brings, if it does. ``now`` is any clock's seconds that never fall. Raises
@@ -81,6 +82,8 @@ class Inbox:
         self._heard = now
         if message["type"] == "error":
             raise TokenError(message["error"])
+        if message["type"] == "snapshot":
+            self.asked = -math.inf
         seq = wire.seq_of(message)
         no_list = seq[1] == 0 and seq[0] >= self._newest[0]  # of what was heard of before nothing is to be had
         self._newest = seq if no_list else max(self._newest, seq)
@@ -99,11 +102,8 @@ class Inbox:
         return self._newest[1] > 0 and self._newest > (self.seq or (0, 0))
 
     def asks(self, now: float) -> bool:
-        """Whether to ask for a snapshot now; then it counts as asked."""
-        if not self.behind or now - self._asked < ASK_AGAIN:
-            return False
-        self._asked = now
-        return True
+        """Whether to ask for a snapshot now."""
+        return self.behind and now - self.asked >= ASK_AGAIN
 
     def silent(self, now: float) -> bool:
         """Whether nothing came for so long that the subscription may have been lost; then it is to be sent again."""
@@ -165,13 +165,15 @@ class Connection:
         if silent:
             self.sub.unsubscribe(topic)
             self.sub.subscribe(topic)
-        if silent or inbox.asks(now):
-            self.ask(topic)
+        if (silent or inbox.asks(now)) and self.ask(topic):
+            inbox.asked = now
 
-    def ask(self, topic: bytes) -> None:
-        """Request the newest list; it comes twice at most, and one is passed over."""
+    def ask(self, topic: bytes) -> bool:
+        """Request the newest list, if there is room; it comes twice at most, and one is passed over."""
         with suppress(zmq.Again):
             self.dealer.send(topic, zmq.DONTWAIT)
+            return True
+        return False
 
     def close(self) -> None:
         self.sub.close(linger=0)
