@@ -10,6 +10,8 @@ import random
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import msgpack
 import numpy as np
@@ -18,10 +20,10 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shopguide.blend import FEATURES, SIGHT
+from shopguide.blend import FEATURES, SIGHT, Blender
 from shopguide.cli import cli
 from shopguide.errors import SettingError, SourceError
-from shopguide.evaluate.arms import Arm, Contest, alone, seconds
+from shopguide.evaluate.arms import Arm, Contest, alone, best, seconds
 from shopguide.evaluate.data import LEAVE_ONE_OUT, NEXT_ITEM, PREQUENTIAL, STATIC, Dataset, open_dataset
 from shopguide.evaluate.metrics import Bootstrap, Ranks, beyond, measures, rank_of
 from shopguide.evaluate.protocols import by_session, follows, learned, reveal
@@ -72,6 +74,28 @@ def test_a_rank_is_the_expected_one_among_equals(scores: list[float], target: in
     places = [place for place, score in enumerate(scores, 1) if score == scores[target]]
     expected = sum(places) / len(places)
     assert found == (expected if expected <= k else math.inf)
+
+
+@given(st.tuples(*[st.integers(0, 80)] * 3), st.integers(0, 240), st.integers(1, 25), st.sets(st.integers(0, 30)))
+def test_a_rank_among_equals_does_not_depend_on_where_the_list_was_cut(
+    sizes: tuple[int, int, int], target: int, k: int, without: set[int]
+) -> None:
+    scores = np.repeat([2.0, 1.0, 0.0], sizes)
+    items, left_out = np.arange(len(scores), dtype=np.uint64), np.array(sorted(without), np.uint64)
+    cut = SimpleNamespace(order=lambda n: (items[:n], scores[:n]))
+    stay = ~np.isin(items, left_out)
+    found, of_found, _ = best(cast("Blender", cut), k, left_out)
+    assert rank_of(target, found, of_found, k) == rank_of(target, items[stay], scores[stay], k)
+
+
+def test_a_signal_that_says_nothing_hits_nothing() -> None:
+    """Nobody searches here, so all of some sixty candidates have score 0."""
+    sessions = events([(session, 100 + (session * 7 + at) % 60) for session in range(1, 200) for at in range(3)])
+    contest = Contest(
+        Dataset("d", NEXT_ITEM, sessions, None, 0), SETTINGS, STATIC, 20, "keep", [Arm("search", "", alone("search"))]
+    )
+    contest.run()
+    assert len(contest.arms[0].ranks.rank) > 50 and contest.arms[0].ranks.hits().sum() == 0
 
 
 @given(st.lists(st.sampled_from([1.0, 2.0, 2.5, 7.0, math.inf]), min_size=1, max_size=20))
