@@ -20,6 +20,7 @@ from shopguide.errors import SettingError
 from shopguide.evaluate.data import Dataset, is_shoppers, open_dataset, open_log
 from shopguide.evaluate.models import MODELS, Trained
 from shopguide.evaluate.models import train as train_models
+from shopguide.evaluate.report import left_out
 from shopguide.log import Log
 from shopguide.settings import CollectSettings, Settings, load
 from shopguide.state import StateDir
@@ -162,6 +163,8 @@ def _say(made: Artefact, trained: Trained, in_force: bool, as_json: bool) -> Non
         return
     run = trained.run
     click.echo(f"{made.path}: {run['events']:,} events, {run['first'][:10]} to {run['last'][:10]}")
+    if lacking := left_out(run):
+        click.echo(f"left out: {lacking}")
     for model, one in trained.models.items():
         k = one.get("k")
         measures = {

@@ -19,6 +19,7 @@ from shopguide.evaluate.protocols import (
     WARM_UP,
     Question,
     by_session,
+    by_user,
     divided,
     follows,
     last_of_each,
@@ -136,7 +137,7 @@ class Contest:
         return store.scorer
 
     def _leave_one_out(self) -> Scorer:
-        users = [events for events in by_session(self._dataset.train) if len(events) > 2]
+        users = [events for events in by_user(self._dataset.train) if len(events) > 2]
         store = Store(self._settings)
         store.bulk(Events.join([self._dataset.catalogue, without_newest(users, 2)]))
         self._train(store, [store.scorer])

@@ -193,6 +193,9 @@ def _run(dataset: Dataset, spent: dict[str, float]) -> dict[str, Any]:
     first, last = (datetime.fromtimestamp(float(at), UTC).isoformat() for at in (times.min(), times.max()))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"on": dataset.name, "events": len(times), "first": first, "last": last} | {
+        "rejected": sum(dataset.rejected.values()),
+        "reasons": dict(dataset.rejected),
+        "doubles": dataset.doubles,
         "seconds": round(sum(spent.values()), 1),
         "spent": spent,
         "memory_mb": round(memory),

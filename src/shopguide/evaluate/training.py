@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from shopguide.blend import DEPTH, FEATURES, sight
 from shopguide.errors import SettingError
 from shopguide.evaluate.data import LEAVE_ONE_OUT, Dataset, in_time
-from shopguide.evaluate.protocols import Question, by_session, last_of_each, reveal, without_newest
+from shopguide.evaluate.protocols import Question, by_session, by_user, last_of_each, reveal, without_newest
 from shopguide.evaluate.store import Store
 from shopguide.networks.learning import Learner
 from shopguide.networks.serving import Intent
@@ -227,7 +227,7 @@ def _slices(
 ) -> Iterator[Queries]:
     store, catalogue = Store(settings), dataset.catalogue
     if dataset.protocol == LEAVE_ONE_OUT:
-        users = [events for events in by_session(dataset.train) if len(events) > 3]
+        users = [events for events in by_user(dataset.train) if len(events) > 3]
         store.bulk(Events.join([catalogue, without_newest(users, 2)]))
         store.rehearse(networks, profiles)
         told("questions")
