@@ -41,7 +41,7 @@ from shopguide.evaluate.store import Store
 from shopguide.evaluate.training import HeldOut, Queries, ascend, hits_and_mrr
 from shopguide.records import Events, Kind, Ragged
 from shopguide.settings import load
-from shopguide.weights import Weights
+from shopguide.weights import BLENDED, Weights
 
 SETTINGS = load("shop")
 
@@ -323,7 +323,7 @@ def test_an_event_that_was_sent_twice_counts_once(tmp_path: Path) -> None:
     )
     assert twice["rejected"] == sum(twice["reasons"].values()) == 1
     done = CliRunner().invoke(cli, ["evaluate", str(tmp_path / "twice.jsonl"), "--untrained"], catch_exceptions=False)
-    assert "left out: 1 rows (" in done.output and "300 doubles" in done.output
+    assert "left out: 1 row (" in done.output and "300 doubles" in done.output
 
 
 def test_what_was_retracted_is_not_learned_from() -> None:
@@ -391,7 +391,29 @@ def test_training_on_a_shop_beats_its_start_and_trees_can_be_served(tmp_path: Pa
     start, linear, trees = (measures(arm.ranks)["mrr"] for arm in contest.arms)
     assert linear > start + 0.05 and trees > start + 0.05
     with pytest.raises(SettingError, match="too little"):
-        HeldOut.of(Dataset("d", NEXT_ITEM, shop(1), None), bad, "keep")
+        HeldOut.of(Dataset("d", NEXT_ITEM, shop(8), None), bad, "keep")
+
+
+@pytest.mark.parametrize("protocol", [NEXT_ITEM, LEAVE_ONE_OUT])
+def test_a_training_is_judged_on_questions_that_it_did_not_learn(protocol: str) -> None:
+    held = HeldOut.of(Dataset("d", protocol, shop(300), None), SETTINGS, "keep")
+    older, newest = HeldOut("d", held.slices[:-1], held.start).train("linear").linear, held.slices[-1]
+    weights = np.array([older[name] for name in BLENDED])
+    said = held.train("linear", judge=True).trained
+    assert said["judged"] == len(newest.right) < said["questions"]
+    assert (said["hr"], said["mrr"]) == hits_and_mrr(newest.ranks(newest.features[:, : len(BLENDED)] @ weights))
+    trees = held.train("trees", judge=True).trained
+    assert trees["judged"] == said["judged"] and trees["mrr"] != said["mrr"]
+    assert "hr" not in held.train("linear").trained
+
+
+def test_weights_that_have_seen_what_is_asked_are_told_of(tmp_path: Path) -> None:
+    path, newer = write_csv(tmp_path / "e.csv"), write_csv(tmp_path / "newer.csv")
+    trained = CliRunner().invoke(cli, ["train", str(path), "--out", str(tmp_path), "--json"], catch_exceptions=False)
+    weights = str(Path(json.loads(trained.stdout)["path"]) / "blend.json")
+    for asked, seen in ((path, True), (newer, False)):
+        done = CliRunner().invoke(cli, ["evaluate", str(asked), "--weights", weights], catch_exceptions=False)
+        assert ("trained on e.csv, on what is asked here too" in done.output) is seen
 
 
 def test_an_ablation_trains_without_each_signal(tmp_path: Path) -> None:
@@ -434,6 +456,9 @@ def test_a_bare_csv_needs_no_option(tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, ["evaluate", str(tmp_path / "e.csv"), "--freshness", "0,never", "--json"])
     (run,) = json.loads(done.stdout)["runs"]
     assert [r["freshness"] for r in run["results"]] == ["each event", "never"] and run["k"] == 20
+    late = ["--freshness", "0,10m,never"]
+    done = CliRunner().invoke(cli, ["evaluate", str(tmp_path / "e.csv"), *late], env={"COLUMNS": "80"})
+    assert "…" not in "".join(line for line in done.output.splitlines() if " less " not in line)
     for found in run["results"]:
         assert 0 < found["hr"] <= 1 and found["ci95"]["hr"][0] <= found["hr"] <= found["ci95"]["hr"][1]
         assert found["us_per_recommendation"]["p50"] > 0 and found["events_per_s"] > 0

@@ -24,6 +24,8 @@ from shopguide.report import figures
 from shopguide.settings import Settings, load
 from shopguide.weights import BLENDED, Weights
 
+SEEN = "these weights were trained on {}, on what is asked here too: on newer events they are worse"
+
 
 @click.command(
     epilog=examples(
@@ -60,7 +62,12 @@ from shopguide.weights import BLENDED, Weights
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Picture to write.")
 @json_option
 def evaluate(paths: tuple[Path, ...], plot: Path | None, as_json: bool, **asked: Any) -> None:
-    """Measure recommenders on data. Of sessions each next item is asked for; rank, coverage and speed are told."""
+    """Measure recommenders on data. Of sessions each next item is asked for; rank, coverage and speed are told.
+
+    HR: lists that have it (the recall, for there is one right item). MRR: 1 / its place, in the mean. NDCG: 1 / log2(1
+    + its place). Coverage: of the items, those recommended at all. Popularity: events of a recommended item, of the
+    most popular one's. Novelty: bits that it tells. µs: of a list. --json also has precision, F1, MAP, rejected rows.
+    """
     runs = [_run(path, **asked) for path in paths]
     if as_json:
         click.echo(json.dumps({"runs": runs}))
@@ -121,7 +128,8 @@ def _run(
     if not contest.arms[0].ranks.rank:
         raise SettingError(f"{path}: there is no question to ask: no session or user goes on after the learned part")
     run = report.result(dataset, mode, k, contest)
-    return {**run, **({"rates": found} if (found := rates(dataset)) else {})}
+    run |= {"rates": found} if (found := rates(dataset)) else {}
+    return run | ({"caution": SEEN.format(dataset.name)} if weights and _has_seen(arms[0].weights, dataset) else {})
 
 
 def _blends(
@@ -155,6 +163,11 @@ def _blends(
         arms.append(Arm(f"without {', '.join(names)}", learner, held.without(*names).train(learner)))
     bar.update(task, visible=False)
     return arms
+
+
+def _has_seen(weights: Weights, dataset: Dataset) -> bool:
+    """Whether weights were learned from what is asked: from all of a single stream."""
+    return weights.trained.get("on") == dataset.name and dataset.test is None and dataset.protocol == NEXT_ITEM
 
 
 def _left_out(signals: list[str], ablate: bool, networks: Learner | None, profiles: bool) -> list[tuple[str, ...]]:

@@ -57,8 +57,8 @@ def train(
     config_path: Path | None,
     as_json: bool,
 ) -> None:
-    """Learn how much each signal counts, and networks, from history: PATH, or the log of --state. Its newest sessions
-    are held out to judge by.
+    """Learn how much each signal counts, and networks, from history: PATH, or the log of --state. The blend learns from
+    its newest sessions, and is judged on the newest of them by weights of those before.
 
     Interrupted, it has changed nothing, and begun again it goes on after the last whole epoch.
     """
@@ -174,8 +174,9 @@ def _say(made: Artefact, trained: Trained, in_force: bool, as_json: bool) -> Non
             "log-loss": one.get("log_loss"),
         }
         judged = "  ".join(f"{name} {value:.4f}" for name, value in measures.items() if value is not None)
-        counted = ", ".join(f"{one[name]:,} {name}" for name in ("users", "items", "terms") if name in one)
-        click.echo(f"  {model:6} {judged or counted}")
+        counted = ", ".join(f"{one[name]:,} {name}" for name in ("users", "items", "terms", "questions") if name in one)
+        on = f"  (on {one['judged']:,} newest questions, by weights of those before)" if "judged" in one else ""
+        click.echo(f"  {model:6} {judged or counted}{on}")
         for item in one.get("most_popular", ()):
             click.echo(f"           {_item(item)}")
     for model, why in run.get("left_out", {}).items():

@@ -98,7 +98,7 @@ class _Training:
         seen = "drop" if dataset.protocol == LEAVE_ONE_OUT else settings.rank.seen
         expected = self._expected if "dbn" in self._models else None
         held_out = HeldOut.of(dataset, settings, seen, told, self.networks, MODEL in self._models, expected)
-        weights = held_out.train(kind, told)
+        weights = held_out.train(kind, told, judge=True)
         self.files["blend.json"] = weights.packed()
         self.said["blend"] = {**weights.trained, "linear": weights.linear}
 

@@ -16,7 +16,7 @@ from shopguide.report.figures import label
 
 INTERVALS = ("hr", "mrr", "ndcg")
 SIGNIFICANT = 0.05
-WIDTH = 120  # of the table; what is narrower wraps it
+WIDTH = 250  # of the table: no number may be cut; what is narrower wraps it
 
 
 def result(dataset: Dataset, mode: str, k: int, contest: Contest) -> dict[str, Any]:
@@ -69,14 +69,20 @@ def print_run(run: dict[str, Any]) -> None:
         if pair["significant"]:
             changes = f"HR {_change(pair['hr'])}, MRR {_change(pair['mrr'])}"
             console.print(f"{pair['one']} less {pair['other']}: {changes}", highlight=False)
+    if "caution" in run:
+        console.print(run["caution"], highlight=False)
     for name, rate in run.get("rates", {}).items():
         console.print(f"{name.upper()} {rate['rate']:.4f} ({rate['ci95'][0]:.4f}–{rate['ci95'][1]:.4f})")
 
 
 def left_out(run: Mapping[str, Any]) -> str:
     """What of a file's rows was not looked at, and why; empty where all were."""
-    said = [f"{run['rejected']:,} rows ({in_words(run['reasons'])})"] if run["rejected"] else []
-    return " and ".join(said + ([f"{run['doubles']:,} doubles"] if run["doubles"] else []))
+    said = [f"{_counted(run['rejected'], 'row')} ({in_words(run['reasons'])})"] if run["rejected"] else []
+    return " and ".join(said + ([_counted(run["doubles"], "double")] if run["doubles"] else []))
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}" + "s" * (n != 1)
 
 
 def _result(arm: Arm, bootstrap: Bootstrap, contest: Contest) -> dict[str, Any]:
