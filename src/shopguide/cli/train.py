@@ -65,6 +65,8 @@ def train(
     if path is None and state_path is None:
         raise SettingError("give PATH or --state: what to learn from")
     log_of = state_path if path is None else None  # whose log is learned from
+    if log_of is not None:
+        _log(log_of)  # what is no state directory is told of before anything is made in it
     artefacts = Artefacts(out or (StateDir(state_path).models if state_path else Path("models")))
     began = artefacts.begin()
     with progress() as bar:
@@ -190,4 +192,4 @@ def _item(said: dict[str, Any]) -> str:
     """A line of the item-feature library."""
     words = " ".join(term for term in said["terms"] if ":" not in term) or "?"
     counts = ", ".join(f"{said[name]:,} {name}" for name in ("views", "carts", "purchases") if said[name])
-    return f"{words[:48]:48} {counts}; {said['conversion']:.1%} of {said['visits']:,} visits bought it"
+    return f"{words[:48]:48} {counts}; {said['buyers']:,} of {said['visits']:,} visits bought it"

@@ -140,7 +140,7 @@ def _said(tastes: Tastes) -> dict[str, Any]:
     """How much there is, and the item-feature library's most popular items."""
     library = tastes.library
     top = np.argsort(-library.popularity, kind="stable")[:TOLD].tolist()
-    names = ("price", "popularity", "views", "carts", "purchases", "visits", "conversion")
+    names = ("price", "popularity", "views", "carts", "purchases", "visits", "buyers")
     return {
         "users": len(tastes.users),
         "items": len(library.items),

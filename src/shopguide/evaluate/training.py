@@ -311,7 +311,7 @@ def _trees(slices: list[Queries], linear: F64, told: Told) -> tuple[dict[str, li
     first = data(Queries.join(slices[:-1])) if len(slices) > 1 else data(slices[0])
     stopping = lightgbm.early_stopping(PATIENCE, verbose=False)
     tried = lightgbm.train(parameters, first, MOST_TREES, valid_sets=[data(slices[-1], first)], callbacks=[stopping])
-    ranks = slices[-1].ranks(tried.predict(_seen(slices[-1], linear))) if len(slices) > 1 else None
+    ranks = slices[-1].ranks(np.asarray(tried.predict(_seen(slices[-1], linear)))) if len(slices) > 1 else None
     told("trees")
     model = lightgbm.train(parameters, data(Queries.join(slices)), tried.best_iteration)
     return {name: np.asarray(a).tolist() for name, a in from_lightgbm(model.dump_model())._asdict().items()}, ranks
