@@ -226,8 +226,8 @@ def test_rows_without_consent_are_counted_and_gone(consent: Any) -> None:
 
 
 def test_new_attributes_become_an_item_row_before_their_event() -> None:
-    first = {"user": "u", "item": "i", "time": 1, "title": " Lamp ", "category": "Lights", "price": "9.5"}
-    rows = [first, first, {**first, "price": "8"}, first, {"user": "u", "item": "i", "time": 1, "title": ""}]
+    first = {"user": "u", "item": "i", "time": NOW, "title": " Lamp ", "category": "Lights", "price": "9.5"}
+    rows = [first, first, {**first, "price": "8"}, first, {"user": "u", "item": "i", "time": NOW, "title": ""}]
     found = encode(rows)
     assert found.events.kind.tolist() == [Kind.ITEM, 1, 1, Kind.ITEM, 1, Kind.ITEM, 1, 1]
     assert found.events.details(0) == {"op": "mention", "title": "Lamp", "category": "Lights", "price": 9.5}
@@ -238,7 +238,14 @@ def test_new_attributes_become_an_item_row_before_their_event() -> None:
 
 def test_attributes_of_a_malformed_row_are_not_taken() -> None:
     row = {"user": "u", "item": "i", "time": "never", "title": "Lamp"}
-    assert encode([row, {**row, "time": 1}]).events.kind.tolist() == [Kind.MALFORMED, Kind.ITEM, Kind.VIEW]
+    assert encode([row, {**row, "time": NOW}]).events.kind.tolist() == [Kind.MALFORMED, Kind.ITEM, Kind.VIEW]
+
+
+@pytest.mark.parametrize("time", [10.0, NOW + 1e6])
+def test_nor_are_those_of_a_row_whose_time_makes_no_sense(time: float) -> None:
+    title = {"user": "u", "item": "i", "title": "A lamp"}
+    found = encode([{**title, "time": time}, {**title, "time": NOW}])
+    assert found.events.kind.tolist() == [Kind.VIEW, Kind.ITEM, Kind.VIEW] and found.events.time[1] == NOW
 
 
 def test_catalogue_rows_need_no_user_and_no_time() -> None:
@@ -273,7 +280,7 @@ def test_any_event_carries_the_context_of_its_visit() -> None:
 
 
 def test_row_numbers_and_problems_of_a_chunk() -> None:
-    columns = columns_of([{"user": "u", "item": "i", "time": 1, "title": "t"}] * 3)
+    columns = columns_of([{"user": "u", "item": "i", "time": NOW, "title": "t"}] * 3)
     raw = [b"a", b"b\xff", b"c"]
     found = Encoder(SECRET).encode(Chunk(3, columns, raw.__getitem__, {1: "torn"}, source=9, first=40))
     assert found.row.tolist() == [40, 40, 41, 42] and found.derived.tolist() == [True, False, False, False]
