@@ -489,12 +489,15 @@ def test_a_users_mistakes(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "e.csv", "user,thing,time")
     with pytest.raises(SourceError, match="lacks item"):
         open_dataset(path, None)
+    with pytest.raises(SourceError, match=r"none of its 1 files .*e\.csv: the header lacks item"):
+        open_dataset(tmp_path, None)
     write_csv(path)
     for wrong, why in (
         (["--recommender", "luck"], "should be blend, all"),
         (["--freshness", "0,1h", "--mode", "static"], "no model learns"),
         (["--weights", str(tmp_path / "none.json")], "cannot be read"),
         (["--ablate", "--untrained"], "neither --weights nor --untrained"),
+        (["--warm-up", "nan"], "should be 0 or more"),
     ):
         with pytest.raises(SettingError, match=why):
             CliRunner().invoke(cli, ["evaluate", str(path), *wrong], catch_exceptions=False, standalone_mode=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,8 @@ def evaluate(paths: tuple[Path, ...], plot: Path | None, as_json: bool, **asked:
     + its place). Coverage: of the items, those recommended at all. Popularity: events of a recommended item, of the
     most popular one's. Novelty: bits that it tells. µs: of a list. --json also has precision, F1, MAP, rejected rows.
     """
+    if math.isnan(asked["warm_up"]):
+        raise SettingError("--warm-up nan: should be 0 or more, and below 1")
     runs = [_run(path, **asked) for path in paths]
     if as_json:
         click.echo(json.dumps({"runs": runs}))

@@ -195,14 +195,16 @@ def _folder(folder: Path, forced: str | None, candidates: list[type[Format]]) ->
     except OSError as e:
         raise SourceError(f"cannot read {folder}: {e.strerror}") from None
     found: list[Found] = []
+    first = ""  # reason
     for path in paths:
         try:
             found.append(_recognise(path, forced, candidates))
-        except SourceError:
+        except SourceError as e:
             if forced is not None:
                 raise
+            first = first or f": {e}"
     if not found:
-        raise SourceError(f"{folder}: none of its {len(paths)} files is in a format we know")
+        raise SourceError(f"{folder}: none of its {len(paths)} files is in a format we know{first}")
     found = _train_and_test(found)
     if len(formats := {f.format for f in found}) > 1:
         raise SourceError(f"{folder}: its files are in several formats ({', '.join(sorted(formats))}); name one file")
