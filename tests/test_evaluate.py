@@ -407,6 +407,16 @@ def test_a_training_is_judged_on_questions_that_it_did_not_learn(protocol: str) 
     assert "hr" not in held.train("linear").trained
 
 
+def test_weights_whose_networks_are_not_asked_are_told_of(tmp_path: Path) -> None:
+    path, weights = write_csv(tmp_path / "e.csv"), tmp_path / "blend.json"
+    Weights({"next": 1.0, "rnn": 1.0}, trained={"on": "log", "signals": ["next", "profile", "rnn"]}).save(weights)
+    for asked, absent in (([], "trained with profile, rnn too"), (["--profiles"], "trained with rnn too")):
+        line = ["evaluate", str(path), "--weights", str(weights), *asked]
+        done = CliRunner().invoke(cli, line, catch_exceptions=False)
+        assert absent in done.output
+    assert HeldOut.of(Dataset("d", NEXT_ITEM, shop(60), None), SETTINGS, "keep").train("linear").trained["signals"]
+
+
 def test_weights_that_have_seen_what_is_asked_are_told_of(tmp_path: Path) -> None:
     path, newer = write_csv(tmp_path / "e.csv"), write_csv(tmp_path / "newer.csv")
     trained = CliRunner().invoke(cli, ["train", str(path), "--out", str(tmp_path), "--json"], catch_exceptions=False)

@@ -26,6 +26,7 @@ from shopguide.settings import Settings, load
 from shopguide.weights import BLENDED, Weights
 
 SEEN = "these weights were trained on {}, on what is asked here too: on newer events they are worse"
+ABSENT = "they were trained with {} too, which is not asked here: --networks and --profiles ask it"
 
 
 @click.command(
@@ -132,7 +133,8 @@ def _run(
         raise SettingError(f"{path}: there is no question to ask: no session or user goes on after the learned part")
     run = report.result(dataset, mode, k, contest)
     run |= {"rates": found} if (found := rates(dataset)) else {}
-    return run | ({"caution": SEEN.format(dataset.name)} if weights and _has_seen(arms[0].weights, dataset) else {})
+    caution = _caution(arms[0].weights, dataset, asked, profiles) if weights is not None else ""
+    return run | ({"caution": caution} if caution else {})
 
 
 def _blends(
@@ -168,9 +170,14 @@ def _blends(
     return arms
 
 
-def _has_seen(weights: Weights, dataset: Dataset) -> bool:
-    """Whether weights were learned from what is asked: from all of a single stream."""
-    return weights.trained.get("on") == dataset.name and dataset.test is None and dataset.protocol == NEXT_ITEM
+def _caution(weights: Weights, dataset: Dataset, networks: Learner | None, profiles: bool) -> str:
+    """What the numbers of trained weights do not say: that they know what is asked, all of a single stream; and which
+    signals that they were trained with are not asked. Empty: nothing."""
+    there = {*(networks.kinds if networks else ()), *(("profile",) if profiles else ())}
+    absent = ({*NETWORKS, "profile"} & {*weights.trained.get("signals", ())}) - there
+    whole = dataset.test is None and dataset.protocol == NEXT_ITEM
+    seen = [SEEN.format(dataset.name)] if whole and weights.trained.get("on") == dataset.name else []
+    return "; ".join(seen + ([ABSENT.format(", ".join(sorted(absent)))] if absent else []))
 
 
 def _left_out(signals: list[str], ablate: bool, networks: Learner | None, profiles: bool) -> list[tuple[str, ...]]:

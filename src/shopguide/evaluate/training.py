@@ -191,6 +191,7 @@ class HeldOut:
         told("weights")
         linear = ascend(queries, self.start)
         said: dict[str, Any] = {"on": self.name, "questions": len(queries.right), "kind": kind, "k": K}
+        said["signals"] = self.signals
         trees, ranks = None, None
         if kind == "trees":
             trees, ranks = _trees(self.slices, _row(linear), told)
