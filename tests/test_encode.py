@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -14,8 +16,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from shopguide.collect.chunk import Chunk, columns_of
+from shopguide.collect.chunk import SYNONYMS, Chunk, columns_of
 from shopguide.collect.encode import Encoded, Encoder
+from shopguide.collect.values import KINDS
 from shopguide.keys import Secret, category_key, event_key, item_key
 from shopguide.records import Kind
 
@@ -301,3 +304,11 @@ def test_synonyms_name_the_same_columns() -> None:
     events = encode([row]).events
     assert Counter(events.kind.tolist()) == {Kind.PURCHASE: 1} and int(events.event[0]) == event_key("e")
     assert events.time[0] == 1_700_000_000
+
+
+def test_the_names_that_are_known_are_in_the_documents() -> None:
+    said = (Path(__file__).parent.parent / "docs" / "operations.md").read_text()
+    section = said.partition("### Columns\n")[2].partition("\n### ")[0]
+    ours = {"account", "target", "op", "user_key"}  # of rows that control, and of tokens
+    names = {name for column, names in SYNONYMS.items() if column not in ours for name in names}
+    assert {*names, *KINDS} <= {*re.findall(r"`([^`]+)`", section)}
