@@ -25,8 +25,7 @@ import msgpack
 import numpy as np
 from table import machine
 
-from shopguide.blend import DEPTH
-from shopguide.evaluate.arms import TIES, alone
+from shopguide.evaluate.arms import NOTHING, alone, best
 from shopguide.evaluate.data import in_time, is_shoppers, open_dataset
 from shopguide.evaluate.metrics import Bootstrap, rank_of
 from shopguide.evaluate.protocols import by_session, last_of_each, without_newest
@@ -58,13 +57,11 @@ class Contest:
 
     def ask(self, what: str, looks: Looks, target: int) -> None:
         self._scorer.gather(looks, 0)
-        recent = looks.recent[0]
-        n = max(K + TIES + len(recent), DEPTH) if self._drop else K + TIES
+        left_out = looks.recent[0] if self._drop else NOTHING
         self.users.setdefault(what, []).append(int(looks.user[0]))
         for name, blender in self._blenders.items():
-            items, scores = blender.order(n)
-            stay = ~np.isin(items, recent) if self._drop else slice(None)
-            rank = rank_of(target, items[stay], scores[stay], K)
+            items, scores, _ = best(blender, K, left_out)
+            rank = rank_of(target, items, scores, K)
             self.ranks.setdefault(what, {}).setdefault(name, []).append(rank)
 
 

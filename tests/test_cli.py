@@ -37,6 +37,41 @@ def shopguide(*arguments: object, timeout: float = 120) -> subprocess.CompletedP
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full: /dev/full")
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    events = tmp_path / "e.csv"
+    events.write_text("user,item,time\n" + "".join(f"u{n % 9},p{n % 7},{10**9 + n}\n" for n in range(300)))
+    for command in (["simulate", "--out", "/dev/full"], ["evaluate", events, "--untrained", "--json"]):
+        line = [sys.executable, "-m", "shopguide", *map(str, command)]
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+        assert (done.returncode, done.stderr) == (2, "shopguide: cannot write: No space left on device\n")
+
+
+def test_an_interruption_is_one_line(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "shopguide",
+        "simulate",
+        "--events",
+        str(10**8),
+        "--out",
+        str(tmp_path / "shop.jsonl"),
+    ]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not (tmp_path / "shop.jsonl").exists() or not (tmp_path / "shop.jsonl").stat().st_size:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=60)[1].split("\n") == ["", "shopguide: interrupted", ""]
+    assert process.returncode == 130
+
+
+def test_a_training_makes_nothing_where_there_is_no_state_directory(tmp_path: Path) -> None:
+    done = shopguide("train", "--state", tmp_path / "typo")
+    assert done.returncode == 2 and "is no state directory" in done.stderr and not (tmp_path / "typo").exists()
+
+
 def said(*arguments: object) -> str:
     """What a command that must succeed prints."""
     done = shopguide(*arguments)

@@ -424,7 +424,7 @@ def test_rates_by_recommender_add_up_to_those_of_evaluate() -> None:
     log = Events(
         kind=[Kind[kind.upper()] for kind in (*kinds, "click")], user=[7] * 9, item=[item_key("a")] * 9, time=range(9)
     )
-    defined = rates(Dataset("d", NEXT_ITEM, log, None, 0))
+    defined = rates(Dataset("d", NEXT_ITEM, log, None))
     assert found["next"]["ctr"] == defined["ctr"]["rate"] and found["next"]["cvr"] == defined["cvr"]["rate"]
     assert (found["pick"]["shown"], found["pick"]["clicks"], found["pick"]["ctr"], found["pick"]["cvr"]) == (
         1,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -14,8 +16,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from shopguide.collect.chunk import Chunk, columns_of
+from shopguide.collect.chunk import SYNONYMS, Chunk, columns_of
 from shopguide.collect.encode import Encoded, Encoder
+from shopguide.collect.values import KINDS
 from shopguide.keys import Secret, category_key, event_key, item_key
 from shopguide.records import Kind
 
@@ -226,8 +229,8 @@ def test_rows_without_consent_are_counted_and_gone(consent: Any) -> None:
 
 
 def test_new_attributes_become_an_item_row_before_their_event() -> None:
-    first = {"user": "u", "item": "i", "time": 1, "title": " Lamp ", "category": "Lights", "price": "9.5"}
-    rows = [first, first, {**first, "price": "8"}, first, {"user": "u", "item": "i", "time": 1, "title": ""}]
+    first = {"user": "u", "item": "i", "time": NOW, "title": " Lamp ", "category": "Lights", "price": "9.5"}
+    rows = [first, first, {**first, "price": "8"}, first, {"user": "u", "item": "i", "time": NOW, "title": ""}]
     found = encode(rows)
     assert found.events.kind.tolist() == [Kind.ITEM, 1, 1, Kind.ITEM, 1, Kind.ITEM, 1, 1]
     assert found.events.details(0) == {"op": "mention", "title": "Lamp", "category": "Lights", "price": 9.5}
@@ -238,7 +241,14 @@ def test_new_attributes_become_an_item_row_before_their_event() -> None:
 
 def test_attributes_of_a_malformed_row_are_not_taken() -> None:
     row = {"user": "u", "item": "i", "time": "never", "title": "Lamp"}
-    assert encode([row, {**row, "time": 1}]).events.kind.tolist() == [Kind.MALFORMED, Kind.ITEM, Kind.VIEW]
+    assert encode([row, {**row, "time": NOW}]).events.kind.tolist() == [Kind.MALFORMED, Kind.ITEM, Kind.VIEW]
+
+
+@pytest.mark.parametrize("time", [10.0, NOW + 1e6])
+def test_nor_are_those_of_a_row_whose_time_makes_no_sense(time: float) -> None:
+    title = {"user": "u", "item": "i", "title": "A lamp"}
+    found = encode([{**title, "time": time}, {**title, "time": NOW}])
+    assert found.events.kind.tolist() == [Kind.VIEW, Kind.ITEM, Kind.VIEW] and found.events.time[1] == NOW
 
 
 def test_catalogue_rows_need_no_user_and_no_time() -> None:
@@ -273,7 +283,7 @@ def test_any_event_carries_the_context_of_its_visit() -> None:
 
 
 def test_row_numbers_and_problems_of_a_chunk() -> None:
-    columns = columns_of([{"user": "u", "item": "i", "time": 1, "title": "t"}] * 3)
+    columns = columns_of([{"user": "u", "item": "i", "time": NOW, "title": "t"}] * 3)
     raw = [b"a", b"b\xff", b"c"]
     found = Encoder(SECRET).encode(Chunk(3, columns, raw.__getitem__, {1: "torn"}, source=9, first=40))
     assert found.row.tolist() == [40, 40, 41, 42] and found.derived.tolist() == [True, False, False, False]
@@ -294,3 +304,11 @@ def test_synonyms_name_the_same_columns() -> None:
     events = encode([row]).events
     assert Counter(events.kind.tolist()) == {Kind.PURCHASE: 1} and int(events.event[0]) == event_key("e")
     assert events.time[0] == 1_700_000_000
+
+
+def test_the_names_that_are_known_are_in_the_documents() -> None:
+    said = (Path(__file__).parent.parent / "docs" / "operations.md").read_text()
+    section = said.partition("### Columns\n")[2].partition("\n### ")[0]
+    ours = {"account", "target", "op", "user_key"}  # of rows that control, and of tokens
+    names = {name for column, names in SYNONYMS.items() if column not in ours for name in names}
+    assert {*names, *KINDS} <= {*re.findall(r"`([^`]+)`", section)}

@@ -8,8 +8,11 @@ import json
 import math
 import random
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import msgpack
 import numpy as np
@@ -18,19 +21,27 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shopguide.blend import FEATURES, SIGHT
+from shopguide.blend import FEATURES, SIGHT, Blender
 from shopguide.cli import cli
 from shopguide.errors import SettingError, SourceError
-from shopguide.evaluate.arms import Arm, Contest, alone, seconds
-from shopguide.evaluate.data import LEAVE_ONE_OUT, NEXT_ITEM, PREQUENTIAL, STATIC, Dataset, open_dataset
+from shopguide.evaluate.arms import Arm, Contest, alone, best, seconds
+from shopguide.evaluate.data import (
+    LEAVE_ONE_OUT,
+    NEXT_ITEM,
+    PREQUENTIAL,
+    STATIC,
+    Dataset,
+    open_dataset,
+    without_retracted,
+)
 from shopguide.evaluate.metrics import Bootstrap, Ranks, beyond, measures, rank_of
-from shopguide.evaluate.protocols import by_session, follows, learned, reveal
+from shopguide.evaluate.protocols import by_session, by_user, divided, follows, learned, reveal
 from shopguide.evaluate.rates import rates
 from shopguide.evaluate.store import Store
 from shopguide.evaluate.training import HeldOut, Queries, ascend, hits_and_mrr
 from shopguide.records import Events, Kind, Ragged
 from shopguide.settings import load
-from shopguide.weights import Weights
+from shopguide.weights import BLENDED, Weights
 
 SETTINGS = load("shop")
 
@@ -72,6 +83,28 @@ def test_a_rank_is_the_expected_one_among_equals(scores: list[float], target: in
     places = [place for place, score in enumerate(scores, 1) if score == scores[target]]
     expected = sum(places) / len(places)
     assert found == (expected if expected <= k else math.inf)
+
+
+@given(st.tuples(*[st.integers(0, 80)] * 3), st.integers(0, 240), st.integers(1, 25), st.sets(st.integers(0, 30)))
+def test_a_rank_among_equals_does_not_depend_on_where_the_list_was_cut(
+    sizes: tuple[int, int, int], target: int, k: int, without: set[int]
+) -> None:
+    scores = np.repeat([2.0, 1.0, 0.0], sizes)
+    items, left_out = np.arange(len(scores), dtype=np.uint64), np.array(sorted(without), np.uint64)
+    cut = SimpleNamespace(order=lambda n: (items[:n], scores[:n]))
+    stay = ~np.isin(items, left_out)
+    found, of_found, _ = best(cast("Blender", cut), k, left_out)
+    assert rank_of(target, found, of_found, k) == rank_of(target, items[stay], scores[stay], k)
+
+
+def test_a_signal_that_says_nothing_hits_nothing() -> None:
+    """Nobody searches here, so all of some sixty candidates have score 0."""
+    sessions = events([(session, 100 + (session * 7 + at) % 60) for session in range(1, 200) for at in range(3)])
+    contest = Contest(
+        Dataset("d", NEXT_ITEM, sessions, None), SETTINGS, STATIC, 20, "keep", [Arm("search", "", alone("search"))]
+    )
+    contest.run()
+    assert len(contest.arms[0].ranks.rank) > 50 and contest.arms[0].ranks.hits().sum() == 0
 
 
 @given(st.lists(st.sampled_from([1.0, 2.0, 2.5, 7.0, math.inf]), min_size=1, max_size=20))
@@ -148,7 +181,7 @@ def test_questions_are_each_next_item() -> None:
 @pytest.mark.parametrize("mode", [STATIC, PREQUENTIAL])
 def test_what_a_question_must_not_see_does_not_change_it(mode: str) -> None:
     """The leak test: all that comes after a question is another, and its lists are the same."""
-    assert_unseen(Dataset("d", NEXT_ITEM, shop(80), shop(20, seed=2, first=500), 0), mode, 30)
+    assert_unseen(Dataset("d", NEXT_ITEM, shop(80), shop(20, seed=2, first=500)), mode, 30)
 
 
 @pytest.mark.parametrize("name", ["yoochoose_100k", "diginetica_gcegnn", "serenade_example"])
@@ -157,7 +190,7 @@ def test_nor_does_it_in_public_data(data: Path, name: str) -> None:
     assert found.test is not None
     test = Events.join(by_session(found.test)[:100])
     test.offset[:] = np.arange(len(test))
-    assert_unseen(Dataset(name, NEXT_ITEM, found.train, test, 0), STATIC, len(test) // 2)
+    assert_unseen(Dataset(name, NEXT_ITEM, found.train, test), STATIC, len(test) // 2)
 
 
 def assert_unseen(dataset: Dataset, mode: str, known: int) -> None:
@@ -187,13 +220,13 @@ def test_of_a_single_stream_weights_see_the_warm_up_only() -> None:
     other = stream.take(np.arange(len(stream)))
     cut = int(len(stream) * 0.8)
     other.item[cut:] = 999
-    one, two = (learned(Dataset("d", NEXT_ITEM, part, None, 0), 0.8) for part in (stream, other))
+    one, two = (learned(Dataset("d", NEXT_ITEM, part, None), 0.8) for part in (stream, other))
     assert one.train == two.train and len(one.train) == cut
     assert (
         HeldOut.of(one, SETTINGS, "keep").train("linear").version
         == HeldOut.of(two, SETTINGS, "keep").train("linear").version
     )
-    whole = Dataset("d", NEXT_ITEM, stream, other, 0)
+    whole = Dataset("d", NEXT_ITEM, stream, other)
     assert learned(whole, 0.8) is whole
 
 
@@ -214,7 +247,7 @@ def test_features_of_a_question_do_not_know_its_answer() -> None:
 
 
 def test_a_model_that_never_learns_again_is_that_of_static() -> None:
-    data = Dataset("d", NEXT_ITEM, shop(10), shop(60, seed=5, first=500), 0)
+    data = Dataset("d", NEXT_ITEM, shop(10), shop(60, seed=5, first=500))
     weights = Weights.of(SETTINGS.score)
     arms = [Arm("blend", "", weights, late) for late in (0.0, 600.0, math.inf)]
     live = Contest(data, SETTINGS, PREQUENTIAL, 20, "keep", arms)
@@ -229,7 +262,7 @@ def test_every_arm_hears_of_the_catalogue_whatever_its_freshness() -> None:
     named = events([(0, 500), (0, 501)], 2e9, Kind.ITEM)
     named.data = Ragged.of_bytes([msgpack.packb({"title": "teapot"})] * 2)
     stream = Events.join([named, events([(900, 500), (900, 501)], 2e9 + 300)])
-    dataset = Dataset("shop", NEXT_ITEM, shop(20), stream, 0)
+    dataset = Dataset("shop", NEXT_ITEM, shop(20), stream)
     arms = [Arm("content", "", alone("content"), freshness) for freshness in (0.0, seconds("never"))]
     contest = Contest(dataset, SETTINGS, PREQUENTIAL, 20, "keep", arms)
     contest.run()
@@ -238,12 +271,67 @@ def test_every_arm_hears_of_the_catalogue_whatever_its_freshness() -> None:
 
 def test_leave_one_out_asks_for_the_last_and_drops_what_was_seen() -> None:
     rows = [(user, 100 + (user + step) % 12) for user in range(1, 40) for step in range(5)]
-    data = Dataset("d", LEAVE_ONE_OUT, events(rows), None, 0)
+    data = Dataset("d", LEAVE_ONE_OUT, events(rows), None)
     by_user = load("shop", flags={"learn.unit": "user"})
     contest = Contest(data, by_user, STATIC, 5, "drop", [Arm("i", "", alone("items"))])
     contest.run()
     ranks = contest.arms[0].ranks
     assert len(ranks.rank) == 39 and measures(ranks)["hr"] > 0.9
+
+
+@pytest.mark.parametrize("parts", [by_session, by_user])
+def test_the_order_is_that_of_time_not_of_the_file(parts: Callable[[Events], list[Events]]) -> None:
+    stream = shop(40)
+    mixed = stream.take(np.random.default_rng(3).permutation(len(stream)))
+    told = [{int(part.user[0]): part.item.tolist() for part in parts(events)} for events in (stream, mixed)]
+    assert told[0] == told[1]
+
+
+def test_leave_one_out_asks_each_user_once_however_many_visits_there_were() -> None:
+    stream = shop(40)
+    stream.user[:] = stream.session % 10 + 1
+    contest = Contest(
+        Dataset("d", LEAVE_ONE_OUT, stream, None), SETTINGS, STATIC, 10, "drop", [Arm("popular", "", alone("popular"))]
+    )
+    contest.run()
+    assert len(contest.arms[0].ranks.rank) == 10
+
+
+def test_the_warm_up_is_a_share_of_what_shoppers_did() -> None:
+    catalogue, stream = events([(0, item) for item in range(500)], kind=Kind.ITEM), shop(60, first=1)
+    stream.time[:] += 1e6
+    learned_first, asked = divided(Events.join([catalogue, stream]), 0.8)
+    assert len(learned_first) == 500 + int(len(stream) * 0.8) and len(asked) == len(stream) - int(len(stream) * 0.8)
+
+
+def test_an_event_that_was_sent_twice_counts_once(tmp_path: Path) -> None:
+    kinds = {0: "impression", 1: "click", 2: "purchase"}
+    rows = [
+        {"user": f"u{n % 7}", "item": f"p{n // 3 % 9}", "kind": kinds[n % 3], "time": 1e9 + n, "id": f"e{n}"}
+        for n in range(300)
+    ]
+    runs = []
+    for name, times in (("once", 1), ("twice", 2)):
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text("".join((json.dumps(row) + "\n") * times for row in rows) + '{"user": "u1", "time": "soon"}\n')
+        done = CliRunner().invoke(cli, ["evaluate", str(path), "--untrained", "--json"], catch_exceptions=False)
+        runs.append(json.loads(done.stdout)["runs"][0])
+    once, twice = runs
+    assert [once["doubles"], twice["doubles"]] == [0, 300] and once["rates"] == twice["rates"]
+    assert (
+        once["results"][0]["n"] == twice["results"][0]["n"] and once["results"][0]["mrr"] == twice["results"][0]["mrr"]
+    )
+    assert twice["rejected"] == sum(twice["reasons"].values()) == 1
+    done = CliRunner().invoke(cli, ["evaluate", str(tmp_path / "twice.jsonl"), "--untrained"], catch_exceptions=False)
+    assert "left out: 1 row (" in done.output and "300 doubles" in done.output
+
+
+def test_what_was_retracted_is_not_learned_from() -> None:
+    stream = shop(3)
+    stream.event[:] = np.arange(1, len(stream) + 1)
+    back = Events(offset=[99], kind=[Kind.RETRACT], time=[2e9], data=Ragged.of_bytes([msgpack.packb({"target": 2})]))
+    left = without_retracted(Events.join([stream, back]))
+    assert left.event[left.kind == Kind.VIEW].tolist() == [1, *range(3, len(stream) + 1)]
 
 
 def test_which_events_go_on() -> None:
@@ -257,9 +345,9 @@ def test_rates_of_what_was_shown() -> None:
     kinds = [Kind.IMPRESSION] * 4 + [Kind.CLICK, Kind.CLICK, Kind.PURCHASE, Kind.PURCHASE]
     log = events([(1, 10), (1, 11), (2, 10), (2, 11), (1, 10), (2, 11), (1, 10), (2, 10)])
     log.kind[:] = kinds
-    found = rates(Dataset("d", NEXT_ITEM, log, None, 0))
+    found = rates(Dataset("d", NEXT_ITEM, log, None))
     assert found["ctr"]["rate"] == 0.5 and found["cvr"]["rate"] == 0.5
-    assert rates(Dataset("d", NEXT_ITEM, shop(5), None, 0)) == {}
+    assert rates(Dataset("d", NEXT_ITEM, shop(5), None)) == {}
 
 
 def test_worth_along_a_weight_is_that_of_the_ranks() -> None:
@@ -291,11 +379,11 @@ def test_ascent_finds_the_signal_that_tells() -> None:
 
 
 def test_training_on_a_shop_beats_its_start_and_trees_can_be_served(tmp_path: Path) -> None:
-    data = Dataset("d", NEXT_ITEM, shop(500), shop(150, seed=9, first=9000), 0)
+    data = Dataset("d", NEXT_ITEM, shop(500), shop(150, seed=9, first=9000))
     bad = load("shop", flags={"score.steps": 3, "score.next": 0.0, "score.popular": 2})
     arms = [Arm("blend", "untrained", Weights.of(bad.score))]
     for kind in ("linear", "trees"):
-        weights = HeldOut.of(Dataset("d", NEXT_ITEM, data.train, None, 0), bad, "keep").train(kind)
+        weights = HeldOut.of(Dataset("d", NEXT_ITEM, data.train, None), bad, "keep").train(kind)
         weights.save(tmp_path / f"{kind}.json")
         arms.append(Arm("blend", kind, Weights.load(tmp_path / f"{kind}.json")))
     contest = Contest(data, bad, STATIC, 5, "keep", arms)
@@ -303,11 +391,43 @@ def test_training_on_a_shop_beats_its_start_and_trees_can_be_served(tmp_path: Pa
     start, linear, trees = (measures(arm.ranks)["mrr"] for arm in contest.arms)
     assert linear > start + 0.05 and trees > start + 0.05
     with pytest.raises(SettingError, match="too little"):
-        HeldOut.of(Dataset("d", NEXT_ITEM, shop(1), None, 0), bad, "keep")
+        HeldOut.of(Dataset("d", NEXT_ITEM, shop(8), None), bad, "keep")
+
+
+@pytest.mark.parametrize("protocol", [NEXT_ITEM, LEAVE_ONE_OUT])
+def test_a_training_is_judged_on_questions_that_it_did_not_learn(protocol: str) -> None:
+    held = HeldOut.of(Dataset("d", protocol, shop(300), None), SETTINGS, "keep")
+    older, newest = HeldOut("d", held.slices[:-1], held.start).train("linear").linear, held.slices[-1]
+    weights = np.array([older[name] for name in BLENDED])
+    said = held.train("linear", judge=True).trained
+    assert said["judged"] == len(newest.right) < said["questions"]
+    assert (said["hr"], said["mrr"]) == hits_and_mrr(newest.ranks(newest.features[:, : len(BLENDED)] @ weights))
+    trees = held.train("trees", judge=True).trained
+    assert trees["judged"] == said["judged"] and trees["mrr"] != said["mrr"]
+    assert "hr" not in held.train("linear").trained
+
+
+def test_weights_whose_networks_are_not_asked_are_told_of(tmp_path: Path) -> None:
+    path, weights = write_csv(tmp_path / "e.csv"), tmp_path / "blend.json"
+    Weights({"next": 1.0, "rnn": 1.0}, trained={"on": "log", "signals": ["next", "profile", "rnn"]}).save(weights)
+    for asked, absent in (([], "trained with profile, rnn too"), (["--profiles"], "trained with rnn too")):
+        line = ["evaluate", str(path), "--weights", str(weights), *asked]
+        done = CliRunner().invoke(cli, line, catch_exceptions=False)
+        assert absent in done.output
+    assert HeldOut.of(Dataset("d", NEXT_ITEM, shop(60), None), SETTINGS, "keep").train("linear").trained["signals"]
+
+
+def test_weights_that_have_seen_what_is_asked_are_told_of(tmp_path: Path) -> None:
+    path, newer = write_csv(tmp_path / "e.csv"), write_csv(tmp_path / "newer.csv")
+    trained = CliRunner().invoke(cli, ["train", str(path), "--out", str(tmp_path), "--json"], catch_exceptions=False)
+    weights = str(Path(json.loads(trained.stdout)["path"]) / "blend.json")
+    for asked, seen in ((path, True), (newer, False)):
+        done = CliRunner().invoke(cli, ["evaluate", str(asked), "--weights", weights], catch_exceptions=False)
+        assert ("trained on e.csv, on what is asked here too" in done.output) is seen
 
 
 def test_an_ablation_trains_without_each_signal(tmp_path: Path) -> None:
-    held = HeldOut.of(Dataset("d", NEXT_ITEM, shop(200), None, 0), SETTINGS, "keep")
+    held = HeldOut.of(Dataset("d", NEXT_ITEM, shop(200), None), SETTINGS, "keep")
     assert {"items", "next", "steps"} <= set(held.signals) and "users" not in held.signals
     for kind in ("linear", "trees"):
         weights = held.without("steps").train(kind)
@@ -346,6 +466,9 @@ def test_a_bare_csv_needs_no_option(tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, ["evaluate", str(tmp_path / "e.csv"), "--freshness", "0,never", "--json"])
     (run,) = json.loads(done.stdout)["runs"]
     assert [r["freshness"] for r in run["results"]] == ["each event", "never"] and run["k"] == 20
+    late = ["--freshness", "0,10m,never"]
+    done = CliRunner().invoke(cli, ["evaluate", str(tmp_path / "e.csv"), *late], env={"COLUMNS": "80"})
+    assert "…" not in "".join(line for line in done.output.splitlines() if " less " not in line)
     for found in run["results"]:
         assert 0 < found["hr"] <= 1 and found["ci95"]["hr"][0] <= found["hr"] <= found["ci95"]["hr"][1]
         assert found["us_per_recommendation"]["p50"] > 0 and found["events_per_s"] > 0
@@ -376,12 +499,15 @@ def test_a_users_mistakes(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "e.csv", "user,thing,time")
     with pytest.raises(SourceError, match="lacks item"):
         open_dataset(path, None)
+    with pytest.raises(SourceError, match=r"none of its 1 files .*e\.csv: the header lacks item"):
+        open_dataset(tmp_path, None)
     write_csv(path)
     for wrong, why in (
         (["--recommender", "luck"], "should be blend, all"),
         (["--freshness", "0,1h", "--mode", "static"], "no model learns"),
         (["--weights", str(tmp_path / "none.json")], "cannot be read"),
         (["--ablate", "--untrained"], "neither --weights nor --untrained"),
+        (["--warm-up", "nan"], "should be 0 or more"),
     ):
         with pytest.raises(SettingError, match=why):
             CliRunner().invoke(cli, ["evaluate", str(path), *wrong], catch_exceptions=False, standalone_mode=False)
@@ -396,6 +522,6 @@ def test_a_users_mistakes(tmp_path: Path) -> None:
 def test_data_sets_are_recognised(data: Path) -> None:
     found = open_dataset(data / "serenade_example", None)
     assert found.protocol == NEXT_ITEM and found.test is not None
-    assert (len(found.train), len(found.test), found.rejected) == (113_601, 1_233, 0)
+    assert (len(found.train), len(found.test), found.rejected) == (113_601, 1_233, {})
     beauty = open_dataset(data / "amazon_beauty", None)
     assert beauty.protocol == LEAVE_ONE_OUT and beauty.test is None and len(beauty.train) == 198_502

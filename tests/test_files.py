@@ -61,6 +61,16 @@ def test_a_folder_is_read_in_the_order_of_names(tmp_path: Path) -> None:
     assert source.position == source.total == sum(f.stat().st_size for f in tmp_path.glob("?.csv"))
 
 
+def test_what_is_passed_over_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "a.csv").write_text("user,item,time,product_name,Price\nu,i,1000000000,Lamp,5\n")
+    (tmp_path / "notes.txt").write_text("words about the data\n")
+    list(open_source(f"file:{tmp_path}").chunks())
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path}: files passed over: notes.txt",
+        "a.csv: columns that nothing is made of: product_name",
+    ]
+
+
 def test_a_folder_without_files_we_know_or_with_several_formats(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="none of its 0 files"):
         open_source(f"file:{tmp_path}")

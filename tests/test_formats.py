@@ -238,7 +238,7 @@ def test_a_line_over_a_mebibyte_is_one_malformed_row(tmp_path: Path) -> None:
 
 
 def test_quoted_fields_may_span_lines(tmp_path: Path) -> None:
-    text = 'user,item,time,title\nu,i,5,"two\nlines, ""quoted"""\nu,j,5,"open\nu,k,5,x\nu,l,5,"a\nb"\n'
+    text = 'user,item,time,title\nu,i,1e9,"two\nlines, ""quoted"""\nu,j,5,"open\nu,k,5,x\nu,l,5,"a\nb"\n'
     events, _, kinds, _ = read(write(tmp_path, text))
     assert kinds == {"VIEW": 3, "MALFORMED": 1} and raws(events) == [b'u,j,5,"open']
     assert events.details(0)["title"] == 'two\nlines, "quoted"'

@@ -151,6 +151,7 @@ def test_the_library_counts_what_shoppers_made_of_an_item(said: list[tuple[int, 
         )
         assert library.visits[at] == len(visits[item]) and library.price[at] == SAID.get(item, {}).get("price", 0)
         assert library.conversion[at] == pytest.approx((len(buyers[item]) + PRIOR * mean) / (len(visits[item]) + PRIOR))
+        assert library.buyers[at] == len(buyers[item])
         found = library.terms_of(np.array([at]))[0].tolist()
         assert [library.terms[t] for t in found] == list(terms(SAID.get(item, {})))
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
+from contextlib import suppress
 
 import click
 
@@ -37,6 +39,7 @@ def cli() -> None:
     """A real-time shopping guide: every event changes the model at once, and the lists follow."""
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # why a disk takes no more
 QUESTIONS = (watch, recommend, similar, trending, why)
 MODEL = (batch, train, activate, evaluate, report, simulate)
 REST = (token, keypair, import_, forget, retract, export, state, storm, config, doctor)
@@ -50,16 +53,28 @@ def main() -> None:
     try:
         sys.exit(cli(standalone_mode=False) or 0)
     except click.exceptions.Abort:
+        _told("interrupted")
         sys.exit(130)
     except click.ClickException as e:
         e.show()
         sys.exit(e.exit_code)
     except ShopguideError as e:
-        if journal.in_json():
-            logging.getLogger(__name__).error("%s", e)
-        else:
-            click.echo(f"shopguide: {e}", err=True)
+        _told(str(e))
         sys.exit(2)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except OSError as e:
+        if e.errno not in FULL:
+            raise
+        _told(f"cannot write{f' {e.filename}' if e.filename else ''}: {e.strerror}")
+        with suppress(OSError):
+            sys.stdout.close()  # what it still holds would be tried again at the exit
+        sys.exit(2)
+
+
+def _told(why: str) -> None:
+    if journal.in_json():
+        logging.getLogger(__name__).error("%s", why)
+    else:
+        click.echo(f"shopguide: {why}", err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ from shopguide.networks.loading import NETWORKS
 from shopguide.report import figures
 from shopguide.settings import Settings, load
 from shopguide.weights import BLENDED, Weights
+
+SEEN = "these weights were trained on {}, on what is asked here too: on newer events they are worse"
+ABSENT = "they were trained with {} too, which is not asked here: --networks and --profiles ask it"
 
 
 @click.command(
@@ -60,7 +64,14 @@ from shopguide.weights import BLENDED, Weights
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Picture to write.")
 @json_option
 def evaluate(paths: tuple[Path, ...], plot: Path | None, as_json: bool, **asked: Any) -> None:
-    """Measure recommenders on data. Of sessions each next item is asked for; rank, coverage and speed are told."""
+    """Measure recommenders on data. Of sessions each next item is asked for; rank, coverage and speed are told.
+
+    HR: lists that have it (the recall, for there is one right item). MRR: 1 / its place, in the mean. NDCG: 1 / log2(1
+    + its place). Coverage: of the items, those recommended at all. Popularity: events of a recommended item, of the
+    most popular one's. Novelty: bits that it tells. µs: of a list. --json also has precision, F1, MAP, rejected rows.
+    """
+    if math.isnan(asked["warm_up"]):
+        raise SettingError("--warm-up nan: should be 0 or more, and below 1")
     runs = [_run(path, **asked) for path in paths]
     if as_json:
         click.echo(json.dumps({"runs": runs}))
@@ -121,7 +132,9 @@ def _run(
     if not contest.arms[0].ranks.rank:
         raise SettingError(f"{path}: there is no question to ask: no session or user goes on after the learned part")
     run = report.result(dataset, mode, k, contest)
-    return {**run, **({"rates": found} if (found := rates(dataset)) else {})}
+    run |= {"rates": found} if (found := rates(dataset)) else {}
+    caution = _caution(arms[0].weights, dataset, asked, profiles) if weights is not None else ""
+    return run | ({"caution": caution} if caution else {})
 
 
 def _blends(
@@ -155,6 +168,16 @@ def _blends(
         arms.append(Arm(f"without {', '.join(names)}", learner, held.without(*names).train(learner)))
     bar.update(task, visible=False)
     return arms
+
+
+def _caution(weights: Weights, dataset: Dataset, networks: Learner | None, profiles: bool) -> str:
+    """What the numbers of trained weights do not say: that they know what is asked, all of a single stream; and which
+    signals that they were trained with are not asked. Empty: nothing."""
+    there = {*(networks.kinds if networks else ()), *(("profile",) if profiles else ())}
+    absent = ({*NETWORKS, "profile"} & {*weights.trained.get("signals", ())}) - there
+    whole = dataset.test is None and dataset.protocol == NEXT_ITEM
+    seen = [SEEN.format(dataset.name)] if whole and weights.trained.get("on") == dataset.name else []
+    return "; ".join(seen + ([ABSENT.format(", ".join(sorted(absent)))] if absent else []))
 
 
 def _left_out(signals: list[str], ablate: bool, networks: Learner | None, profiles: bool) -> list[tuple[str, ...]]:

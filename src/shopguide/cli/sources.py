@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from shopguide.collect.collector import Collector
 from shopguide.collect.sources import Source
@@ -17,13 +18,21 @@ if TYPE_CHECKING:
     from shopguide.kafka.log import KafkaLog
 
 
+class Share(ProgressColumn):
+    """How much is done, where it is known of how much."""
+
+    def render(self, task: Task) -> Text:
+        share = "" if task.total is None else f"{task.percentage:>3.0f}%"
+        return Text(f"{share:4}  {task.fields['rows']:>9,} rows")
+
+
 def progress() -> Progress:
     """A bar on stderr; its tasks have a description and a field ``rows``."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%  {task.fields[rows]:>9,} rows"),
+        Share(),
         TimeRemainingColumn(),
     )
     return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)

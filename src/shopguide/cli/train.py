@@ -20,6 +20,7 @@ from shopguide.errors import SettingError
 from shopguide.evaluate.data import Dataset, is_shoppers, open_dataset, open_log
 from shopguide.evaluate.models import MODELS, Trained
 from shopguide.evaluate.models import train as train_models
+from shopguide.evaluate.report import left_out
 from shopguide.log import Log
 from shopguide.settings import CollectSettings, Settings, load
 from shopguide.state import StateDir
@@ -56,14 +57,16 @@ def train(
     config_path: Path | None,
     as_json: bool,
 ) -> None:
-    """Learn how much each signal counts, and networks, from history: PATH, or the log of --state. Its newest sessions
-    are held out to judge by.
+    """Learn how much each signal counts, and networks, from history: PATH, or the log of --state. The blend learns from
+    its newest sessions, and is judged on the newest of them by weights of those before.
 
     Interrupted, it has changed nothing, and begun again it goes on after the last whole epoch.
     """
     if path is None and state_path is None:
         raise SettingError("give PATH or --state: what to learn from")
     log_of = state_path if path is None else None  # whose log is learned from
+    if log_of is not None:
+        _log(log_of)  # what is no state directory is told of before anything is made in it
     artefacts = Artefacts(out or (StateDir(state_path).models if state_path else Path("models")))
     began = artefacts.begin()
     with progress() as bar:
@@ -162,6 +165,8 @@ def _say(made: Artefact, trained: Trained, in_force: bool, as_json: bool) -> Non
         return
     run = trained.run
     click.echo(f"{made.path}: {run['events']:,} events, {run['first'][:10]} to {run['last'][:10]}")
+    if lacking := left_out(run):
+        click.echo(f"left out: {lacking}")
     for model, one in trained.models.items():
         k = one.get("k")
         measures = {
@@ -171,8 +176,9 @@ def _say(made: Artefact, trained: Trained, in_force: bool, as_json: bool) -> Non
             "log-loss": one.get("log_loss"),
         }
         judged = "  ".join(f"{name} {value:.4f}" for name, value in measures.items() if value is not None)
-        counted = ", ".join(f"{one[name]:,} {name}" for name in ("users", "items", "terms") if name in one)
-        click.echo(f"  {model:6} {judged or counted}")
+        counted = ", ".join(f"{one[name]:,} {name}" for name in ("users", "items", "terms", "questions") if name in one)
+        on = f"  (on {one['judged']:,} newest questions, by weights of those before)" if "judged" in one else ""
+        click.echo(f"  {model:6} {judged or counted}{on}")
         for item in one.get("most_popular", ()):
             click.echo(f"           {_item(item)}")
     for model, why in run.get("left_out", {}).items():
@@ -186,4 +192,4 @@ def _item(said: dict[str, Any]) -> str:
     """A line of the item-feature library."""
     words = " ".join(term for term in said["terms"] if ":" not in term) or "?"
     counts = ", ".join(f"{said[name]:,} {name}" for name in ("views", "carts", "purchases") if said[name])
-    return f"{words[:48]:48} {counts}; {said['conversion']:.1%} of {said['visits']:,} visits bought it"
+    return f"{words[:48]:48} {counts}; {said['buyers']:,} of {said['visits']:,} visits bought it"

@@ -6,6 +6,7 @@ A row is identified by its file's path and its number in it, so that what the lo
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,12 +21,14 @@ from shopguide.collect import parquet
 from shopguide.collect.access_log import AccessLog
 from shopguide.collect.chunk import Chunk
 from shopguide.collect.format import Format
-from shopguide.collect.formats import FORMATS, formats
+from shopguide.collect.formats import FORMATS, formats, shown
 from shopguide.collect.lines import Lines
 from shopguide.collect.values import Cache, epoch, times
 from shopguide.errors import SourceError
 from shopguide.records import AHEAD, EARLIEST, F64
 from shopguide.settings import CollectSettings, Settings
+
+logger = logging.getLogger(__name__)
 
 CHUNK = 8192  # most rows of a chunk
 NAP = 0.5  # seconds that a paced source sleeps at most before it looks whether to stop
@@ -171,6 +174,8 @@ def open_source(spec: str, settings: CollectSettings | None = None) -> Files:
     path = Path(location)
     if path.is_dir():
         files, passed_over = _folder(path, forced, candidates)
+        if passed_over:
+            logger.warning("%s: files passed over: %s", path, shown([file.name for file in passed_over]))
     else:
         files, passed_over = [_recognise(path, forced, candidates)], []
     return Files(files, _speed_of(spec, speed), passed_over)
@@ -195,14 +200,16 @@ def _folder(folder: Path, forced: str | None, candidates: list[type[Format]]) ->
     except OSError as e:
         raise SourceError(f"cannot read {folder}: {e.strerror}") from None
     found: list[Found] = []
+    first = ""  # reason
     for path in paths:
         try:
             found.append(_recognise(path, forced, candidates))
-        except SourceError:
+        except SourceError as e:
             if forced is not None:
                 raise
+            first = first or f": {e}"
     if not found:
-        raise SourceError(f"{folder}: none of its {len(paths)} files is in a format we know")
+        raise SourceError(f"{folder}: none of its {len(paths)} files is in a format we know{first}")
     found = _train_and_test(found)
     if len(formats := {f.format for f in found}) > 1:
         raise SourceError(f"{folder}: its files are in several formats ({', '.join(sorted(formats))}); name one file")
@@ -258,6 +265,8 @@ class Text:
         self._lines = Lines(path)
         self._parser = format_(first)
         self.total = self._lines.total
+        if self._parser.unread:
+            logger.warning("%s: columns that nothing is made of: %s", path.name, shown(self._parser.unread))
 
     @property
     def position(self) -> int:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 from shopguide.collect.chunk import Chunk
 
 
 class Format(ABC):
-    """One file of a format. ``first`` is its first line; ``skip`` lines of it are its header."""
+    """One file of a format. ``first`` is its first line; ``skip`` lines of it are its header; ``unread``: the columns
+    that this names and nothing is made of."""
 
     name: ClassVar[str]
     skip: int = 0
+    unread: Sequence[str] = ()
 
     @classmethod
     @abstractmethod

@@ -67,6 +67,7 @@ class EventsTable(Table):
     def __init__(self, first: str) -> None:
         self.delimiter, self.header = header_of(first)
         self._theirs = event_columns(self.header)
+        self.unread = [name for name in self.header if name not in self._theirs.values()]
         self._fields = Fields(self.delimiter, len(self.header))
 
     def columns(self, fields: Mapping[str, Sequence[str]], problems: dict[int, str]) -> dict[str, Column]:

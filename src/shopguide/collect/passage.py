@@ -18,7 +18,7 @@ from shopguide.collect.memory import Memory, event_key_of, item_key_of
 from shopguide.collect.values import NO_ID, UNKNOWN, consents, floats, id_text, is_blank, texts, times
 from shopguide.context import FIELDS, canonical
 from shopguide.keys import SEED_OF_EVENTS, SEED_OF_ITEMS, category_key
-from shopguide.records import F64, I64, U8, U64, Events, Kind, Names, Ragged
+from shopguide.records import AHEAD, EARLIEST, F64, I64, U8, U64, Events, Kind, Names, Ragged
 
 OPS = ("upsert", "delete", "stock")
 NEED_ITEM = frozenset(k for k in Kind if Kind.VIEW <= k <= Kind.ITEM and k != Kind.SEARCH)
@@ -95,10 +95,12 @@ class Passage:
         self.time, self.value = np.where(good, self.time, self.arrived), np.where(good, self.value, 0.0)
 
     def news(self) -> I64:
-        """The rows that bring new attributes of their item, but for the catalogue's own."""
+        """The rows that bring new attributes of their item, but for the catalogue's own, and for those of a time at
+        which nothing can be: what they say would be rejected with them, and known all the same."""
         if not self.attributes:
             return NONE
-        rows: I64 = np.array(self.attributes.news(self._texts("item"), self.good & (self.item > 0)), np.int64)
+        told = self.good & (self.item > 0) & (self.time >= EARLIEST) & (self.time <= self.arrived + AHEAD)
+        rows: I64 = np.array(self.attributes.news(self._texts("item"), told), np.int64)
         catalogue: Bools = self.kind[rows] == ITEM
         return rows[~catalogue]
 

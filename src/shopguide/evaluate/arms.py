@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from shopguide.blend import DEPTH
+from shopguide.blend import DEPTH, Blender
 from shopguide.errors import SettingError
 from shopguide.evaluate.data import LEAVE_ONE_OUT, STATIC, Dataset, in_time
 from shopguide.evaluate.metrics import Ranks, rank_of
@@ -18,6 +19,7 @@ from shopguide.evaluate.protocols import (
     WARM_UP,
     Question,
     by_session,
+    by_user,
     divided,
     follows,
     last_of_each,
@@ -34,7 +36,8 @@ from shopguide.weights import BLENDED, Weights
 
 NEVER = math.inf
 UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-TIES = 10  # items beyond k that are looked at, for those whose score equals the k-th
+TIES = 10  # items beyond k that are looked at first, for those whose score equals the k-th
+NOTHING = np.zeros(0, np.uint64)
 
 
 @dataclass
@@ -63,6 +66,24 @@ def seconds(text: str) -> float:
     if found is None or (found[2] or "s") not in UNITS:
         raise SettingError(f"--freshness {text!r}: should be 0, never, or a time as 10m, 1h, 1d")
     return float(found[1]) * UNITS[found[2] or "s"]
+
+
+def best(
+    blender: Blender, k: int, left_out: NDArray[np.uint64]
+) -> tuple[NDArray[np.uint64], NDArray[np.float64], float]:
+    """Without the items that are ``left_out`` the k best and all whose score equals the k-th, maybe more; their scores;
+    and the seconds that a list takes."""
+    n = max(k + TIES + len(left_out), DEPTH) if len(left_out) else k + TIES
+    begin = time.perf_counter()
+    found, of_found = blender.order(n)
+    spent = time.perf_counter() - begin
+    while True:
+        stay = ~np.isin(found, left_out)
+        items, scores = found[stay], of_found[stay]
+        if len(found) < n or (len(items) > k and scores[-1] < scores[k - 1]):
+            return items, scores, spent
+        n *= 4
+        found, of_found = blender.order(n)
 
 
 class Contest:
@@ -116,7 +137,7 @@ class Contest:
         return store.scorer
 
     def _leave_one_out(self) -> Scorer:
-        users = [events for events in by_session(self._dataset.train) if len(events) > 2]
+        users = [events for events in by_user(self._dataset.train) if len(events) > 2]
         store = Store(self._settings)
         store.bulk(Events.join([self._dataset.catalogue, without_newest(users, 2)]))
         self._train(store, [store.scorer])
@@ -171,17 +192,11 @@ class Contest:
             begin = time.perf_counter()
             scorer.gather(question.looks, 0)
             gathered = time.perf_counter() - begin
-            recent = question.looks.recent[0]
-            n = max(self._k + TIES + len(recent), DEPTH) if self._drop else self._k + TIES
+            left_out = question.looks.recent[0] if self._drop else NOTHING
             for arm, blender in zip(arms, blenders, strict=True):
-                begin = time.perf_counter()
-                items, scores = blender.order(n)
-                spent = gathered + time.perf_counter() - begin
-                if self._drop:
-                    stay = ~np.isin(items, recent)
-                    items, scores = items[stay], scores[stay]
+                items, scores, spent = best(blender, self._k, left_out)
                 rank = rank_of(question.target, items, scores, self._k)
-                arm.ranks.add(question.session, rank, items[: self._k], spent)
+                arm.ranks.add(question.session, rank, items[: self._k], gathered + spent)
             self._told(len(arms[0].ranks.rank))
 
         return ask

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from shopguide.clean import clean
 from shopguide.collect.encode import Encoder
 from shopguide.collect.files import open_source
 from shopguide.errors import SourceError
+from shopguide.featurize.doubles import Doubles
 from shopguide.keys import Secret
 from shopguide.log import Log
 from shopguide.records import Batch, Events, Kind, Names
@@ -35,13 +37,15 @@ _SEQUENCES = ("Beauty.txt*", "s3rec")
 
 @dataclass(frozen=True)
 class Dataset:
-    """Clean events. ``test`` None: one stream in order of time. ``rejected``: rows that make no sense."""
+    """Clean events, each once. ``test`` None: one stream in order of time. ``rejected``: rows that make no sense, by
+    reason; ``doubles``: rows with the id of one before."""
 
     name: str
     protocol: str
     train: Events
     test: Events | None
-    rejected: int
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    doubles: int = 0
 
     @property
     def catalogue(self) -> Events:
@@ -72,30 +76,44 @@ def open_dataset(
         for train, test in _DIVIDED:
             if (first := _find(path, *train)) and (second := _find(path, *test)):
                 parts = reader.read(first), reader.read(second)
-                return Dataset(name, protocol or NEXT_ITEM, *parts, reader.rejected)
+                return Dataset(name, protocol or NEXT_ITEM, *parts, reader.rejected, reader.doubles)
         if found := _find(path, *_SEQUENCES):
-            return Dataset(name, protocol or LEAVE_ONE_OUT, reader.read(found), None, reader.rejected)
+            events = reader.read(found)
+            return Dataset(name, protocol or LEAVE_ONE_OUT, events, None, reader.rejected, reader.doubles)
     spec = f"file:{path}" + (f"?format={format_}" if format_ else "")
     protocol = protocol or (LEAVE_ONE_OUT if format_ == _SEQUENCES[1] else NEXT_ITEM)
     events = reader.read(spec)
     if not is_shoppers(events).any():
-        raise SourceError(f"{path}: none of its {reader.rejected:,} rows makes sense as an event")
-    return Dataset(name, protocol, events, None, reader.rejected)
+        why = f" ({in_words(reader.rejected)})" if reader.rejected else ""
+        raise SourceError(f"{path}: none of its {reader.rejected.total():,} rows makes sense as an event{why}")
+    return Dataset(name, protocol, events, None, reader.rejected, reader.doubles)
 
 
 def open_log(state: Path, told: Callable[[int], object] = lambda rows: None) -> Dataset:
-    """The events in the log of a state directory, as they came. Raises StateError where there is none."""
+    """The events in the log of a state directory, as they came, without those that were retracted. Raises StateError
+    where there is none."""
     directory = StateDir(state)
     partitions = Log.partitions_of(directory.log, directory.settings().log.partitions)
-    log, kept, rejected, rows = Log(directory.log, partitions, readonly=True), [], 0, 0
+    log, kept, sieve = Log(directory.log, partitions, readonly=True), [], Sieve(told)
     for partition in range(partitions):
-        at = 0
+        at, ids = 0, Doubles()
         while (batch := log.read(partition, at, READ)) is not None:
-            clean_, bad = clean(batch)
-            kept.append(clean_.events)
-            rejected, rows, at = rejected + len(bad.reason), rows + len(batch.events), batch.last + 1
-            told(rows)
-    return Dataset(str(state), NEXT_ITEM, Events.join(kept), None, rejected)
+            kept.append(sieve.sift(batch, ids))
+            at = batch.last + 1
+    events = without_retracted(Events.join(kept))
+    return Dataset(str(state), NEXT_ITEM, events, None, sieve.rejected, sieve.doubles)
+
+
+def without_retracted(events: Events) -> Events:
+    """What is left where rows of the log take others back."""
+    targets = [events.details(row)["target"] for row in np.flatnonzero(events.kind == Kind.RETRACT).tolist()]
+    taken_back = np.isin(events.event, np.array(targets, np.uint64)) & (events.event != 0)
+    return events.take(np.flatnonzero(~taken_back))
+
+
+def in_words(rejected: Mapping[str, int]) -> str:
+    """Reasons, the most frequent first, and their rows."""
+    return ", ".join(f"{reason}: {n:,}" for reason, n in sorted(rejected.items(), key=lambda c: -c[1]))
 
 
 def is_shoppers(events: Events) -> NDArray[np.bool_]:
@@ -113,21 +131,36 @@ def _find(folder: Path, pattern: str, format_: str) -> str | None:
     return f"file:{found[0]}" + (f"?format={format_}" if format_ else "") if found else None
 
 
-class _Reader:
+class Sieve:
+    """Lets rows through that make sense, those of an id once, and counts the others; ``told`` hears how many came."""
+
+    def __init__(self, told: Callable[[int], object]) -> None:
+        self._told, self._rows = told, 0
+        self.rejected = Counter[str]()
+        self.doubles = 0
+
+    def sift(self, batch: Batch, ids: Doubles, rows: int | None = None) -> Events:
+        """``ids``: those seen before. ``rows``: so many it was in the source; None: as it is."""
+        kept, bad = clean(batch)
+        doubles = ids.among(kept.events, 0)
+        self.rejected.update(bad.reason)
+        self.doubles += len(doubles)
+        self._rows += len(batch.events) if rows is None else rows
+        self._told(self._rows)
+        return kept.events.take(np.delete(np.arange(len(kept.events)), doubles))
+
+
+class _Reader(Sieve):
     """Reads one part after another."""
 
     def __init__(self, told: Callable[[int], object], collect: CollectSettings | None) -> None:
-        self._told, self._rows, self._collect = told, 0, collect
-        self.rejected = 0
+        super().__init__(told)
+        self._collect, self._ids = collect, Doubles()
 
     def read(self, spec: str) -> Events:
         kept: list[Events] = []
         encoder = Encoder(_SECRET)
         for chunk in open_source(spec, self._collect).chunks():
             events = encoder.encode(chunk).events
-            batch, rejects = clean(Batch(0, 0, len(events) - 1, events, Names()))
-            kept.append(batch.events)
-            self.rejected += len(rejects.reason)
-            self._rows += chunk.rows
-            self._told(self._rows)
+            kept.append(self.sift(Batch(0, 0, len(events) - 1, events, Names()), self._ids, chunk.rows))
         return Events.join(kept)

@@ -98,7 +98,7 @@ class _Training:
         seen = "drop" if dataset.protocol == LEAVE_ONE_OUT else settings.rank.seen
         expected = self._expected if "dbn" in self._models else None
         held_out = HeldOut.of(dataset, settings, seen, told, self.networks, MODEL in self._models, expected)
-        weights = held_out.train(kind, told)
+        weights = held_out.train(kind, told, judge=True)
         self.files["blend.json"] = weights.packed()
         self.said["blend"] = {**weights.trained, "linear": weights.linear}
 
@@ -140,7 +140,7 @@ def _said(tastes: Tastes) -> dict[str, Any]:
     """How much there is, and the item-feature library's most popular items."""
     library = tastes.library
     top = np.argsort(-library.popularity, kind="stable")[:TOLD].tolist()
-    names = ("price", "popularity", "views", "carts", "purchases", "visits", "conversion")
+    names = ("price", "popularity", "views", "carts", "purchases", "visits", "buyers")
     return {
         "users": len(tastes.users),
         "items": len(library.items),
@@ -193,6 +193,9 @@ def _run(dataset: Dataset, spent: dict[str, float]) -> dict[str, Any]:
     first, last = (datetime.fromtimestamp(float(at), UTC).isoformat() for at in (times.min(), times.max()))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"on": dataset.name, "events": len(times), "first": first, "last": last} | {
+        "rejected": sum(dataset.rejected.values()),
+        "reasons": dict(dataset.rejected),
+        "doubles": dataset.doubles,
         "seconds": round(sum(spent.values()), 1),
         "spent": spent,
         "memory_mb": round(memory),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from shopguide.evaluate.data import LEAVE_ONE_OUT, Dataset, in_time, is_shoppers
 from shopguide.evaluate.store import Store
-from shopguide.records import Events, Looks
+from shopguide.records import U64, Events, Looks
 
 WARM_UP = 0.8  # of a single stream, learned before the first question, where nothing else is said
 
@@ -30,12 +30,13 @@ class Question:
 
 
 def by_session(events: Events) -> list[Events]:
-    """Each session's events in order, sessions by their first event. What names no session is the user's."""
-    rows = np.flatnonzero(is_shoppers(events))
-    owner = np.where(events.session[rows] != 0, events.session[rows], events.user[rows])
-    order = np.argsort(owner, kind="stable")
-    parts = np.split(rows[order], np.flatnonzero(np.diff(owner[order])) + 1) if len(rows) else []
-    return [events.take(part) for part in sorted(parts, key=lambda part: int(part[0]))]
+    """Each session's events in order of time, sessions by their first event. What names no session is the user's."""
+    return _by(np.where(events.session != 0, events.session, events.user), events)
+
+
+def by_user(events: Events) -> list[Events]:
+    """Each user's events in order of time, users by their first event."""
+    return _by(events.user, events)
 
 
 def reveal(store: Store, sessions: list[Events], n: int) -> Iterator[Question]:
@@ -56,14 +57,23 @@ def last_of_each(store: Store, users: list[Events], n: int) -> Iterator[Question
         yield Question(number, looks, int(events.item[-1]))
 
 
+def _by(owner: U64, events: Events) -> list[Events]:
+    """Shoppers' events by owner; of equal times in theirs."""
+    rows = np.flatnonzero(is_shoppers(events))
+    order = np.lexsort((events.time[rows], owner[rows]))
+    parts = np.split(rows[order], np.flatnonzero(np.diff(owner[rows[order]])) + 1) if len(rows) else []
+    return [events.take(part) for part in sorted(parts, key=lambda part: int(part[0]))]
+
+
 def without_newest(users: list[Events], newest: int) -> Events:
     """All events but the newest so many of each user."""
     return Events.join([events.slice(0, max(len(events) - newest, 0)) for events in users])
 
 
 def divided(events: Events, warm_up: float) -> tuple[Events, Events]:
-    """A stream in order of time: its first part, a share in 0..1, and the rest."""
-    at = int(len(events) * warm_up)
+    """A stream in order of time: its first part, with a share in 0..1 of the shoppers' events, and the rest."""
+    rows = np.flatnonzero(is_shoppers(events))
+    at = int(rows[int(len(rows) * warm_up)]) if len(rows) else len(events)
     return events.slice(0, at), events.slice(at, len(events))
 
 

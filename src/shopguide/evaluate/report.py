@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 from shopguide.evaluate.arms import NEVER, Arm, Contest
-from shopguide.evaluate.data import Dataset
+from shopguide.evaluate.data import Dataset, in_words
 from shopguide.evaluate.metrics import Bootstrap, beyond, measures
 from shopguide.report.figures import label
 
 INTERVALS = ("hr", "mrr", "ndcg")
 SIGNIFICANT = 0.05
-WIDTH = 120  # of the table; what is narrower wraps it
+WIDTH = 250  # of the table: no number may be cut; what is narrower wraps it
 
 
 def result(dataset: Dataset, mode: str, k: int, contest: Contest) -> dict[str, Any]:
@@ -27,7 +28,9 @@ def result(dataset: Dataset, mode: str, k: int, contest: Contest) -> dict[str, A
         "protocol": dataset.protocol,
         "mode": mode,
         "k": k,
-        "rejected": dataset.rejected,
+        "rejected": sum(dataset.rejected.values()),
+        "reasons": dict(dataset.rejected),
+        "doubles": dataset.doubles,
         "results": [_result(arm, bootstrap, contest) for arm in arms],
         "comparisons": [_comparison(arms[0], other, bootstrap) for other in arms[1:]],
     }
@@ -49,6 +52,8 @@ def print_run(run: dict[str, Any]) -> None:
     console.width = max(console.width, WIDTH)
     asked = run["results"][0]["n"]
     console.print(f"{run['dataset']}: {run['protocol']}, {run['mode']}, {asked:,} questions, lists of {run['k']}")
+    if said := left_out(run):
+        console.print(f"left out: {said}", highlight=False)
     table = Table(box=None, header_style="bold")
     for column in ("", "HR", "95 %", "MRR", "95 %", "NDCG", "coverage", "popularity", "novelty", "µs p50", "p99"):
         table.add_column(column, justify="left" if not column else "right", no_wrap=True)
@@ -64,8 +69,20 @@ def print_run(run: dict[str, Any]) -> None:
         if pair["significant"]:
             changes = f"HR {_change(pair['hr'])}, MRR {_change(pair['mrr'])}"
             console.print(f"{pair['one']} less {pair['other']}: {changes}", highlight=False)
+    if "caution" in run:
+        console.print(run["caution"], highlight=False)
     for name, rate in run.get("rates", {}).items():
         console.print(f"{name.upper()} {rate['rate']:.4f} ({rate['ci95'][0]:.4f}–{rate['ci95'][1]:.4f})")
+
+
+def left_out(run: Mapping[str, Any]) -> str:
+    """What of a file's rows was not looked at, and why; empty where all were."""
+    said = [f"{_counted(run['rejected'], 'row')} ({in_words(run['reasons'])})"] if run["rejected"] else []
+    return " and ".join(said + ([_counted(run["doubles"], "double")] if run["doubles"] else []))
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}" + "s" * (n != 1)
 
 
 def _result(arm: Arm, bootstrap: Bootstrap, contest: Contest) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from shopguide.blend import DEPTH, FEATURES, sight
 from shopguide.errors import SettingError
 from shopguide.evaluate.data import LEAVE_ONE_OUT, Dataset, in_time
-from shopguide.evaluate.protocols import Question, by_session, last_of_each, reveal, without_newest
+from shopguide.evaluate.protocols import Question, by_session, by_user, last_of_each, reveal, without_newest
 from shopguide.evaluate.store import Store
 from shopguide.networks.learning import Learner
 from shopguide.networks.serving import Intent
@@ -31,6 +31,7 @@ from shopguide.weights import BLENDED, Weights
 HELD_OUT = 0.35  # of the sessions, the newest
 SLICES = 4
 QUESTIONS = 40_000  # at most
+LEAST = 20  # questions with an answer that weights are learned from
 K = 20
 GRID = np.concatenate(([0.0], np.geomspace(0.002, 2, 81)))  # what a weight may be
 BESIDE = 2  # values on each side that one is judged by too: a peak one value wide is chance
@@ -157,8 +158,12 @@ class HeldOut:
         start = Weights.of(settings.score)
         made = _slices(dataset, settings, seen, told, networks, profiles, intent)
         slices = [queries for queries in made if len(queries.right)]
-        if not any((queries.right >= 0).any() for queries in slices):
-            raise SettingError("too little to train weights on: no question of the held-out sessions has an answer")
+        if (answers := sum(int((queries.right >= 0).sum()) for queries in slices)) < LEAST:
+            asked = sum(len(queries.right) for queries in slices)
+            raise SettingError(
+                f"too little to train weights on: {answers:,} of {asked:,} questions of the held-out sessions have an "
+                f"answer that is a candidate, and it takes {LEAST}"
+            )
         return cls(dataset.name, slices, start.linear)
 
     @property
@@ -178,17 +183,30 @@ class HeldOut:
             slices.append(replace(queries, features=features, intent=known))
         return HeldOut(self.name, slices, {**self.start, **dict.fromkeys(names, 0.0)})
 
-    def train(self, kind: str, told: Told = _told_nobody) -> Weights:
-        """``kind``: linear or trees. Raises SettingError where these need LightGBM and it is not installed."""
+    def train(self, kind: str, told: Told = _told_nobody, judge: bool = False) -> Weights:
+        """``kind``: linear or trees. ``judge``: say too how good weights are on the newest slice that were learned from
+        the others alone (of trees, how many was chosen by it). Raises SettingError where these need LightGBM and it is
+        not installed."""
         queries = Queries.join(self.slices)
         told("weights")
         linear = ascend(queries, self.start)
         said: dict[str, Any] = {"on": self.name, "questions": len(queries.right), "kind": kind, "k": K}
-        shares = queries.features[:, : len(BLENDED)]
-        weights = np.array([linear[name] for name in BLENDED])
-        said["hr"], said["mrr"] = hits_and_mrr(queries.ranks(shares @ weights))
-        trees = _trees(self.slices, weights, told) if kind == "trees" else None
+        said["signals"] = self.signals
+        trees, ranks = None, None
+        if kind == "trees":
+            trees, ranks = _trees(self.slices, _row(linear), told)
+        elif judge and len(self.slices) > 1:
+            told("judging")
+            older, newest = ascend(Queries.join(self.slices[:-1]), self.start), self.slices[-1]
+            ranks = newest.ranks(newest.features[:, : len(BLENDED)] @ _row(older))
+        if judge and ranks is not None:
+            said["judged"] = len(ranks)
+            said["hr"], said["mrr"] = hits_and_mrr(ranks)
         return Weights(linear, trees, said)
+
+
+def _row(linear: dict[str, float]) -> F64:
+    return np.array([linear[name] for name in BLENDED])
 
 
 def ascend(queries: Queries, start: dict[str, float]) -> dict[str, float]:
@@ -227,12 +245,14 @@ def _slices(
 ) -> Iterator[Queries]:
     store, catalogue = Store(settings), dataset.catalogue
     if dataset.protocol == LEAVE_ONE_OUT:
-        users = [events for events in by_session(dataset.train) if len(events) > 3]
+        users = [events for events in by_user(dataset.train) if len(events) > 3]
         store.bulk(Events.join([catalogue, without_newest(users, 2)]))
         store.rehearse(networks, profiles)
         told("questions")
         known = [events.slice(0, len(events) - 1) for events in _sample(users, QUESTIONS, 1)]
-        yield Queries.of(store, last_of_each(store.stranger(), known, K), seen)
+        stranger = store.stranger()
+        for first, last in pairwise(np.linspace(0, len(known), SLICES + 1).astype(int).tolist()):
+            yield Queries.of(store, last_of_each(stranger, known[first:last], K), seen)
         return
     sessions = by_session(in_time(dataset.train))
     held = int(len(sessions) * (1 - HELD_OUT))
@@ -258,8 +278,9 @@ def _sample(sessions: list[Events], most: int, each: int = 0) -> list[Events]:
     return [sessions[at] for at in chosen]
 
 
-def _trees(slices: list[Queries], linear: F64, told: Told) -> dict[str, list[Any]]:
-    """LambdaRank over the linear weights: the number of trees by the newest slice, then all slices."""
+def _trees(slices: list[Queries], linear: F64, told: Told) -> tuple[dict[str, list[Any]], F64 | None]:
+    """LambdaRank over the linear weights: the number of trees by the newest slice, then all slices. And the ranks in
+    the newest slice by those of the others; None where there are no others."""
     try:
         import lightgbm  # noqa: PLC0415  an extra
     except ImportError:
@@ -285,18 +306,24 @@ def _trees(slices: list[Queries], linear: F64, told: Told) -> dict[str, list[Any
         label = np.zeros(len(queries.features), np.int8)
         label[queries.right] = 1
         sizes = np.diff(queries.starts)
-        lists = np.split(queries.features, queries.starts[1:-1])
-        seen = [
-            sight(one, one[:, : len(BLENDED)] @ linear, intent).astype(np.float32)
-            for one, intent in zip(lists, queries.intent.tolist(), strict=True)
-        ]
-        rows = np.concatenate(seen)
-        return lightgbm.Dataset(rows, label, group=sizes, reference=reference, free_raw_data=False)
+        return lightgbm.Dataset(_seen(queries, linear), label, group=sizes, reference=reference, free_raw_data=False)
 
     told("how many trees")
     first = data(Queries.join(slices[:-1])) if len(slices) > 1 else data(slices[0])
     stopping = lightgbm.early_stopping(PATIENCE, verbose=False)
     tried = lightgbm.train(parameters, first, MOST_TREES, valid_sets=[data(slices[-1], first)], callbacks=[stopping])
+    ranks = slices[-1].ranks(np.asarray(tried.predict(_seen(slices[-1], linear)))) if len(slices) > 1 else None
     told("trees")
     model = lightgbm.train(parameters, data(Queries.join(slices)), tried.best_iteration)
-    return {name: np.asarray(a).tolist() for name, a in from_lightgbm(model.dump_model())._asdict().items()}
+    return {name: np.asarray(a).tolist() for name, a in from_lightgbm(model.dump_model())._asdict().items()}, ranks
+
+
+def _seen(queries: Queries, linear: F64) -> NDArray[np.float32]:
+    """What trees see of all candidates."""
+    lists = np.split(queries.features, queries.starts[1:-1])
+    seen = [
+        sight(one, one[:, : len(BLENDED)] @ linear, intent).astype(np.float32)
+        for one, intent in zip(lists, queries.intent.tolist(), strict=True)
+        if len(one)
+    ]
+    return np.concatenate(seen)

@@ -25,6 +25,7 @@ NUMBERS = {  # what is said of a model, in words
     "calibration_error": "calibration error",
     "epochs": "epochs",
     "questions": "questions",
+    "judged": "judged on, the newest of them",
     "k": "length of a list",
     "items": "items",
     "users": "users",

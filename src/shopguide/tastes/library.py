@@ -127,6 +127,14 @@ class Library:
         return np.searchsorted(self.ids[order], np.arange(len(self.terms) + 1)), owner[order]
 
     @cached_property
+    def buyers(self) -> I64:
+        """Of each item, the visits that bought it: what ``conversion`` was made of, solved for them."""
+        weighed: F64 = self.conversion * (self.visits + PRIOR)
+        mean = float(weighed.sum()) / max(int(self.visits.sum()) + len(self.items) * PRIOR, 1)
+        buyers: I64 = np.rint(weighed - PRIOR * mean).astype(np.int64)
+        return buyers
+
+    @cached_property
     def keys(self) -> U64:
         """The keys of the terms."""
         return np.fromiter(map(term_key, self.terms), np.uint64, len(self.terms))

@@ -1,0 +1,5 @@
+"""``python -m shopguide``: the command line, where no script is on the path."""
+
+from shopguide.cli import main
+
+main()
