@@ -7,6 +7,7 @@ import gzip
 import re
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import ClassVar
 
 import httpx
@@ -25,6 +26,7 @@ from shopguide.errors import StateError
 from shopguide.settings import load
 from shopguide.tokens import KeyRing, mint
 
+PROTOCOL = Path(__file__).parents[1] / "docs/protocol.md"
 SITE = "https://shop.example"
 BROWSER = {"user-agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0 Safari/537.36"}
 
@@ -555,8 +557,8 @@ def test_lists_come_from_the_environment_too(monkeypatch):
 
 class TestTheScript:
     def test_is_small(self):
-        assert len(gzip.compress((STATIC / "sg.js").read_bytes(), 9)) <= 6 * 1024
-        assert len(gzip.compress((STATIC / "sg-widget.js").read_bytes(), 9)) <= 9 * 1024
+        assert len(gzip.compress((STATIC / "sg.js").read_bytes(), 9)) <= 7 * 1024
+        assert len(gzip.compress((STATIC / "sg-widget.js").read_bytes(), 9)) <= 10 * 1024
 
     def test_knows_a_user_by_any_token(self):
         first, last = map(int, re.search(r"token\.slice\((\d+), (\d+)\)", (STATIC / "sg.js").read_text()).groups())
@@ -573,3 +575,11 @@ class TestTheScript:
         assert given == set(re.findall(r"^  (?:readonly )?([a-zA-Z]+)[(:]", typed, re.M))
         assert {"view", "page", "search", "cart", "favourite", "purchase", "impression", "click"} <= given
         assert {"identify", "consent", "forgetMe"} <= given
+
+    def test_widget_is_typed_as_it_is_described(self):
+        typed = (STATIC / "sg.d.ts").read_text()
+        described = PROTOCOL.read_text().partition("### The widget")[2].partition("\n\nColours")[0]
+        names = {name for row in re.findall(r"^\| (`.*?) \|", described, re.M) for name in re.findall(r"`(\w+)`", row)}
+        attributes = typed.partition("interface ShopGuideAttributes {")[2].partition("\n}")[0]
+        assert names == set(re.findall(r"^  (\w+)\?:", attributes, re.M)) and "url" in names
+        assert "declare var sg: ShopGuide;" in typed, "the calls are written sg.view(...), without window"

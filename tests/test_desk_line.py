@@ -399,6 +399,8 @@ def test_what_came_of_a_list_counts_as_the_line_takes_it() -> None:
     assert counted(*({**shown, **wrong} for wrong in senseless)) == [3, 2]
     rates = [(one["recommender"], one["shown"], one["clicks"]) for one in outcomes.rates()]
     assert rates == [("next", 2, 2)]
+    assert counted({**shown, "list": ""}, {**shown, "kind": "click", "list": ""}) == [3, 2], "a tile of the shop's own"
+    assert counted({**shown, "list": "1-1"}) == [4, 2]
 
 
 def test_rates_are_of_all_since_the_start() -> None:

@@ -190,7 +190,7 @@ class TestStream:
         async with client.stream("GET", "/v1/stream", params={"token": token}) as response:
             assert response.headers["content-type"].startswith("text/event-stream")
             received = frames(response)
-            assert await anext(received) == {"retry": "1000"}
+            assert await anext(received) == {"retry": "1000", "event": "heartbeat", "data": "5"}
             assert await anext(received) == {"id": "1-1", "event": "list", "data": json.dumps(LIST)}
             await line.lists[token].put(("1-2", "{}"))
             assert await anext(received) == {"id": "1-2", "event": "list", "data": "{}"}
@@ -223,8 +223,8 @@ class TestStream:
         ):
             received = frames(response)
             await anext(received), await anext(received)
-            assert await anext(received) == {"": "still here"}
-            assert await anext(received) == {"": "still here"}
+            assert await anext(received) == {"event": "heartbeat", "data": "0.02"}
+            assert await anext(received) == {"event": "heartbeat", "data": "0.02"}
             await next(iter(line.lists.values())).put(("1-2", "{}"))
             assert {"id": "1-2", "event": "list", "data": "{}"} in [await anext(received) for _ in range(2)]
 

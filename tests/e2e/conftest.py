@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from stranger import ready
+from stranger import Collector, Pages, ready
 
 from shopguide.display import Server, create_app
 from shopguide.errors import TokenError
@@ -304,3 +304,25 @@ def open_page(browser: Any, site: tuple[Path, str]) -> Iterator[Callable[..., An
     for context in contexts:
         context.close()
     assert errors == []
+
+
+@pytest.fixture
+def own_shop(tmp_path: Path, site: tuple[Path, str]) -> Iterator[Callable[..., tuple[Collector, Callable[..., str]]]]:
+    """Starts the collector, which knows the shop's past; what it gives makes a page: its name, its body."""
+    pages = Pages(*site)
+
+    def start() -> tuple[Collector, Callable[..., str]]:
+        collector = pages.open(tmp_path / "state")
+
+        def page(name: str, body: str, head: str = "", nonce: str = "", root: str = "lang=en") -> str:
+            script = (
+                f'<script src="{collector.url}/sg.js" data-key="shop-1" data-consent="granted"{nonce} async></script>'
+            )
+            text = f"<!doctype html><html {root}><meta charset=utf-8>{head}<title>A shop</title>{script}{body}</html>"
+            (site[0] / name).write_text(text)
+            return name
+
+        return collector, page
+
+    yield start
+    pages.close()

@@ -29,6 +29,9 @@ COMMAND = [sys.executable, "-c", "from shopguide.cli import main; main()"]
 KEPT = "() => Object.keys(localStorage).sort()"
 QUEUED = "() => Object.keys(localStorage).filter(name => name.startsWith('sg:q.')).length"
 VISITOR = "() => window.sg?.visitor?.user ?? null"
+WIDGET = '<shop-guide url="/{item}.html" n="5" currency="EUR"></shop-guide>'
+ROOT = "document.querySelector('shop-guide')?.shadowRoot"
+SHOWN = f"() => [...({ROOT}?.querySelectorAll('[part=link]') ?? [])].map(link => link.dataset.sgItem)"
 
 
 class Collector:

@@ -29,7 +29,8 @@ class Outcomes:
     """Of what came in over HTTP since the start, as the line takes it: what makes no sense, or has come before (by its
     id), does not count. ``latest`` gives the lists that users (keys) have now: the strongest signal of the item there
     is the recommender that it was shown by; of a click that of its impression, where the list has changed meanwhile.
-    What was in no list is nobody's. Who has logged in sees their account's list."""
+    What was in no list is nobody's, and neither is what says so (an empty ``list``), a tile of the shop's own. Who has
+    logged in sees their account's list."""
 
     def __init__(self, secret: Secret, latest: Latest) -> None:
         self._encoder, self._latest = Encoder(secret), latest
@@ -78,6 +79,7 @@ class Outcomes:
     def _of_interest(self, rows: Rows) -> Rows:
         """Those of a kind that counts, whatever their sender calls it."""
         kinds = self._encoder.memory.kinds
+        rows = [row for row in rows if row.get("list") != ""]
         said = [row.get("kind") for row in rows]  # the name that goes before all others for it
         if not all(type(kind) is str and kinds[kind] not in NOTED for kind in said):
             said = texts(columns_of(rows).get("kind", said))

@@ -1,4 +1,4 @@
-"""Server-sent events: a line's messages as frames, a comment when it is quiet, an end when anyone hangs up."""
+"""Server-sent events: a line's messages as frames, a heartbeat when it is quiet, an end when anyone hangs up."""
 
 from __future__ import annotations
 
@@ -26,19 +26,21 @@ class Streams:
     async def frames(
         self, messages: AsyncGenerator[Message, None], last_id: str | None, heartbeat: float
     ) -> AsyncIterator[str]:
-        """SSE frames of the messages; a comment after ``heartbeat`` seconds of silence. A first message whose id is
-        ``last_id`` is left out: the client has that list. Ends with the messages, with close(), or when cancelled."""
+        """SSE frames of the messages. A heartbeat comes first, and after ``heartbeat`` seconds of silence: how many
+        these are, so that a page knows a stream that has ended unheard. A first message whose id is ``last_id`` is left
+        out: the client has that list. Ends with the messages, with close(), or when cancelled."""
         queue: asyncio.Queue[Message | None] = asyncio.Queue(maxsize=1)
         pump = asyncio.create_task(_pump(messages, queue))
         self._pumps.add(pump)
         pump.add_done_callback(self._pumps.discard)
         try:
-            yield f"retry: {RETRY_MS}\n\n"
+            beat = f"event: heartbeat\ndata: {heartbeat:g}\n\n"
+            yield f"retry: {RETRY_MS}\n{beat}"
             while True:
                 try:
                     message = await asyncio.wait_for(queue.get(), heartbeat)
                 except TimeoutError:
-                    yield ": still here\n\n"
+                    yield beat
                     continue
                 if message is None:
                     return

@@ -56,6 +56,8 @@ class Lists {
   #token = null;
   #source = null;
   #timer = 0;
+  #beat = 0; // seconds between the stream's heartbeats
+  #silence = 0;
   #failures = 0;
   #turn = 0; // grows when what is under way is not wanted any more
 
@@ -74,7 +76,9 @@ class Lists {
     if (token === undefined) return this.#later(() => this.open(refused));
     if (token !== this.#token) [this.#token, this.#held] = [token, null];
     const source = (this.#source = new EventSource(this.#at("stream", { slot: this.place, ...sg.context })));
+    source.addEventListener("heartbeat", ({ data }) => this.#expect(Number(data)));
     source.addEventListener("list", ({ data }) => {
+      this.#expect(this.#beat);
       const message = JSON.parse(data);
       if (message.slot === this.place) {
         clearTimeout(this.#timer);
@@ -89,7 +93,15 @@ class Lists {
   close() {
     this.#turn++;
     clearTimeout(this.#timer);
+    clearTimeout(this.#silence);
     this.#source?.close();
+  }
+
+  /** A stream that says nothing any more has ended unheard: the machine slept, a network between forgot it. */
+  #expect(beat) {
+    this.#beat = beat;
+    clearTimeout(this.#silence);
+    if (beat) this.#silence = setTimeout(() => this.open(), 3000 * beat);
   }
 
   /** The whole sum behind one suggestion; null where it is not in the newest list. */
@@ -106,7 +118,8 @@ class Lists {
   async #pull() {
     clearTimeout(this.#timer);
     const turn = this.#turn;
-    const answer = await fetch(this.#at("recommend", { slot: this.place, ...sg.context })).catch(() => null);
+    const waits = { signal: AbortSignal.timeout?.(LONGEST_PAUSE) };
+    const answer = await fetch(this.#at("recommend", { slot: this.place, ...sg.context }), waits).catch(() => null);
     const message = answer?.ok ? await answer.json().catch(() => null) : null;
     if (turn !== this.#turn) return;
     if (message) this.#take(message);
@@ -167,6 +180,7 @@ class ShopGuide extends HTMLElement {
   #words = ENGLISH;
   #lists = null;
   #receipt;
+  #asked = false; // for the receipt, here: the focus goes to it
   #ending = null;
 
   connectedCallback() {
@@ -176,7 +190,9 @@ class ShopGuide extends HTMLElement {
     addEventListener("sg:visitor", ({ detail }) => this.#meet(detail), { signal });
     addEventListener("pagehide", () => this.#lists?.close(), { signal });
     addEventListener("pageshow", ({ persisted }) => persisted && this.#meet({}), { signal });
-    document.addEventListener("visibilitychange", () => this.#receipt === undefined && this.#lists?.open(), { signal });
+    const open = () => this.#receipt === undefined && this.#lists?.open();
+    addEventListener("online", open, { signal });
+    document.addEventListener("visibilitychange", open, { signal });
     this.#begin();
   }
 
@@ -187,7 +203,7 @@ class ShopGuide extends HTMLElement {
   }
 
   attributeChangedCallback() {
-    if (this.#ending) this.#begin();
+    if (this.#lists) this.#begin();
   }
 
   async #begin() {
@@ -213,7 +229,8 @@ class ShopGuide extends HTMLElement {
     this.status = make("p", { class: "unseen", role: "status" });
     this.dialog = make("dialog", { part: "dialog", "aria-labelledby": "title" });
     this.dialog.addEventListener("click", ({ target }) => target === this.dialog && this.dialog.close());
-    const heading = make("h2", { id: "heading", part: "heading" }, this.getAttribute("heading") ?? words.heading);
+    const said = this.getAttribute("heading");
+    const heading = make("h2", { id: "heading", part: "heading", hidden: said === "" ? "" : null }, said || words.heading);
     this.section = make("section", { lang: words.lang, "aria-labelledby": "heading" }, heading, this.body, this.status, this.dialog);
     this.#root.replaceChildren(this.section);
   }
@@ -232,8 +249,10 @@ class ShopGuide extends HTMLElement {
     this.#user = user;
     if (forgetting || joining) return this.#lists.close();
     this.section.hidden = !sg.consented && this.#receipt === undefined;
+    const box = this.body.querySelector("[part=receipt]");
     if (this.#receipt === undefined) this.#lists.open();
-    else this.#showReceipt();
+    else if (receipt !== undefined || !box) this.#showReceipt();
+    else if (sg.consented && !box.querySelector("[part=anew]")) this.#anew(); // a no that is a yes again
   }
 
   #n() {
@@ -272,6 +291,7 @@ class ShopGuide extends HTMLElement {
   /** All places are read before anything is written: one layout for the old list, one for the new. */
   #place(items) {
     const places = new Map([...this.#rows].map(([id, row]) => [id, row.getBoundingClientRect()]));
+    const { scrollLeft } = this.list;
     const rows = new Map(items.map((item) => [item.item, this.#rows.get(item.item) ?? this.#row(item)]));
     const focus = this.#root.activeElement;
     for (const item of items) this.#fill(rows.get(item.item), item);
@@ -286,6 +306,7 @@ class ShopGuide extends HTMLElement {
     this.list.classList.toggle("plain", !items.some(({ image }) => image));
     this.list.setAttribute("aria-busy", "false");
     this.empty.hidden = items.length > 0;
+    this.list.scrollLeft = scrollLeft; // else it would follow what stood first
     if (!still.matches) for (const [id, row] of rows) move(row, places.get(id));
   }
 
@@ -296,8 +317,8 @@ class ShopGuide extends HTMLElement {
       { part: "item" },
       make(
         "a",
-        { part: "link", onclick: (event) => this.#open(event, row.item) },
-        make("span", { part: "frame" }, make("img", { part: "image", alt: "", loading: "lazy" })),
+        { part: "link", onclick: (event) => this.#open(event, row.item), onkeydown: follow },
+        make("span", { part: "frame" }, make("img", { part: "image", alt: "", loading: "lazy", onerror: hide })),
         make("span", { part: "title" }),
         make("span", { part: "price" }),
         make("span", { part: "reason" }),
@@ -323,13 +344,14 @@ class ShopGuide extends HTMLElement {
     row.item = item;
     const href = this.getAttribute("url")?.replaceAll("{item}", encodeURIComponent(item.item)) ?? item.url;
     if (href && !/^\s*(javascript|data|vbscript):/i.test(href)) link.href = href;
+    else for (const [name, value] of [["role", "link"], ["tabindex", "0"]]) link.setAttribute(name, value);
     link.dataset.sgList = item.explored ? `${this.#list}+new` : this.#list;
     if (link.dataset.sgItem !== item.item) {
       link.dataset.sgItem = item.item;
       sg.watch(link);
     }
-    image.hidden = !item.image;
-    if (item.image && image.getAttribute("src") !== item.image) image.src = item.image;
+    if (!item.image) image.hidden = true;
+    else if (image.getAttribute("src") !== item.image) [image.src, image.hidden] = [item.image, false];
     title.textContent = item.title;
     price.textContent = this.#money(item.price);
     reason.textContent = words.reason(item.reasons[0]?.text ?? "");
@@ -343,15 +365,19 @@ class ShopGuide extends HTMLElement {
 
   #money(price) {
     if (!(price > 0)) return "";
-    const currency = this.getAttribute("currency");
+    const currency = /^[a-z]{3}$/i.exec(this.getAttribute("currency"))?.[0];
     const form = currency ? { style: "currency", currency } : { minimumFractionDigits: 2, maximumFractionDigits: 2 };
     return new Intl.NumberFormat(this.#words.lang, form).format(price);
   }
 
   // --- what the visitor can do
 
-  /** A page that shows products without being loaded anew listens to sg-open and prevents the default. */
+  /**
+   * A page that shows products without being loaded anew listens to sg-open and prevents the default. What is to be opened
+   * beside it, in another tab say, is the browser's business.
+   */
   #open(event, item) {
+    if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
     const asked = new CustomEvent("sg-open", { bubbles: true, composed: true, cancelable: true, detail: item });
     if (!this.dispatchEvent(asked)) event.preventDefault();
   }
@@ -388,6 +414,7 @@ class ShopGuide extends HTMLElement {
     const words = this.#words;
     const forget = () => {
       this.dialog.close();
+      this.#asked = true;
       sg.forgetMe();
     };
     this.#ask(
@@ -416,19 +443,25 @@ class ShopGuide extends HTMLElement {
       make("b", {}, words.forgotten),
       make("p", { class: "soft" }, kinds.map(([kind, n]) => `${words.kinds[kind]} ${n}`).join(" · ") || words.nothing),
       ...(receipt ? [make("details", {}, make("summary", {}, words.receipt), whole)] : []),
-      ...(sg.consented ? [button("anew", words.anew, () => this.#anew())] : []),
+      ...(sg.consented ? [button("anew", words.anew, () => this.#anew().focus({ preventScroll: true }))] : []),
     );
     this.body.replaceChildren(box);
-    box.focus({ preventScroll: true });
+    if (this.#asked) box.focus({ preventScroll: true });
+    this.#asked = false;
   }
 
   #anew() {
     this.#receipt = undefined;
     this.#draw();
-    this.list.focus({ preventScroll: true });
     this.#lists.open();
+    return this.list;
   }
 }
+
+const hide = ({ target }) => (target.hidden = true);
+
+/** A link without an address takes Enter, too. */
+const follow = ({ key, currentTarget }) => key === "Enter" && !currentTarget.href && currentTarget.click();
 
 /** Put a row behind the others; the one that followed it. */
 function behind(row) {
@@ -455,7 +488,7 @@ function bar(text, amount, most) {
 
 const SHEET = new CSSStyleSheet();
 SHEET.replaceSync(`
-:host { display: block; container-type: inline-size; color: var(--sg-ink, light-dark(#1a1d1a, #ebeee9)); font: var(--sg-font, inherit); line-height: 1.4; }
+:host { display: block; inline-size: 100%; inline-size: -moz-available; inline-size: -webkit-fill-available; inline-size: stretch; min-inline-size: 0; container-type: inline-size; color: var(--sg-ink, light-dark(#1a1d1a, #ebeee9)); font: var(--sg-font, inherit); line-height: 1.4; }
 :host([hidden]), [hidden] { display: none !important; }
 :host([scheme=auto]) { color-scheme: light dark; }
 :host([scheme=light]) { color-scheme: light; }
@@ -473,6 +506,8 @@ SHEET.replaceSync(`
 }
 *, ::before, ::after { box-sizing: border-box; }
 h2, h3, p, ol { margin: 0; padding: 0; }
+section { text-align: -webkit-match-parent; text-align: match-parent; }
+[part=title], [part=reason], h2, h3, p, button, li > span { unicode-bidi: plaintext; overflow-wrap: anywhere; }
 ol { list-style: none; }
 h2 { margin-bottom: var(--gap); font-size: 1.25em; line-height: 1.2; }
 button, summary { font: inherit; color: inherit; cursor: pointer; touch-action: manipulation; }
@@ -484,8 +519,8 @@ svg { display: block; width: 18px; height: 18px; fill: none; stroke: currentColo
 
 [part=list] { display: flex; gap: var(--gap); margin: -3px; padding: 3px 3px 8px; overflow-x: auto; overscroll-behavior-x: contain; scroll-padding: 3px; scroll-snap-type: x proximity; scrollbar-width: thin; scrollbar-color: var(--line) transparent; }
 [part=list][aria-busy=true] { overflow: hidden; }
-[part=list] > li { flex: none; display: flex; flex-direction: column; width: var(--sg-item-width, 184px); height: var(--sg-item-height, 288px); border: 1px solid var(--line); border-radius: var(--radius); background: var(--card); overflow: clip; scroll-snap-align: start; }
-.plain > li { height: var(--sg-item-height, 184px); }
+[part=list] > li { flex: none; display: flex; flex-direction: column; width: var(--sg-item-width, 184px); height: var(--sg-item-height, calc(188px + 6.25em)); border: 1px solid var(--line); border-radius: var(--radius); background: var(--card); overflow: clip; scroll-snap-align: start; }
+.plain > li { height: var(--sg-item-height, calc(84px + 6.25em)); }
 .awaited { background: var(--tint); opacity: .6; }
 [part=link] { flex: 1; display: grid; grid-template: auto auto 1fr auto / minmax(0, 1fr); min-height: 0; color: inherit; text-decoration: none; border-radius: inherit; }
 [part=link]:focus-visible { outline-offset: -3px; }
@@ -502,21 +537,26 @@ svg { display: block; width: 18px; height: 18px; fill: none; stroke: currentColo
 [part=actions] { flex: none; display: flex; align-items: center; gap: 2px; padding: 2px 6px 6px; }
 [part=actions] button { display: grid; place-items: center; min-width: 34px; height: 34px; padding: 0 6px; border: 0; border-radius: 9px; background: none; color: var(--soft); font-size: .82em; }
 [part=actions] button:hover { background: var(--tint); color: inherit; }
-[part=why] { margin-right: auto; text-decoration: underline; text-underline-offset: 3px; }
+[part=why] { margin-inline-end: auto; text-decoration: underline; text-underline-offset: 3px; }
 [part=like][aria-pressed=true] { color: var(--warm) !important; }
 [part=like][aria-pressed=true] svg { fill: currentColor; }
-[part=forget] { display: block; min-height: 32px; margin: 4px 0 0 auto; padding: 0; border: 0; background: none; color: var(--soft); font-size: .82em; text-decoration: underline; text-underline-offset: 3px; }
+[part=forget] { display: block; min-height: 32px; margin-block-start: 4px; margin-inline-start: auto; padding: 0; border: 0; background: none; color: var(--soft); font-size: .82em; text-decoration: underline; text-underline-offset: 3px; }
 
 :host([layout=grid]) [part=list] { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, var(--sg-item-width, 184px)), 1fr)); overflow: visible; }
 :host([layout=grid]) [part=list] > li { width: auto; }
 :host([layout=list]) [part=list] { flex-direction: column; overflow: visible; }
-:host([layout=list]) [part=list] > li { flex-direction: row; width: auto; height: var(--sg-item-height, 92px); }
+:host([layout=list]) [part=list] > li { flex-direction: row; width: auto; height: var(--sg-item-height, calc(36px + 3.5em)); }
 :host([layout=list]) [part=link] { grid-template: auto auto / auto minmax(0, 1fr) auto; align-content: center; }
-:host([layout=list]) [part=frame] { grid-row: 1 / 3; width: 70px; height: 70px; margin: 0 0 0 10px; border-radius: 8px; }
+:host([layout=list]) [part=frame] { grid-row: 1 / 3; width: 70px; height: 70px; margin: 0; margin-inline-start: 10px; border-radius: 8px; }
 :host([layout=list]) [part=title] { -webkit-line-clamp: 1; }
 :host([layout=list]) [part=reason] { grid-area: 2 / 2 / 3 / 4; }
-:host([layout=list]) [part=price] { grid-area: 1 / 3; margin-left: 0; }
-:host([layout=list]) [part=actions] { padding: 0 8px 0 0; }
+:host([layout=list]) [part=price] { grid-area: 1 / 3; margin-inline-start: 0; }
+:host([layout=list]) [part=actions] { padding: 0; padding-inline-end: 8px; }
+@container (max-width: 480px) {
+  :host([layout=grid]) [part=list] { grid-template-columns: repeat(auto-fill, minmax(min(100%, var(--sg-item-width, 148px)), 1fr)); }
+  :host([layout=list]) [part=list] > li { flex-direction: column; height: var(--sg-item-height, calc(76px + 3.5em)); }
+  :host([layout=list]) [part=actions] { padding: 0 8px 4px; }
+}
 
 [part=receipt] { display: grid; justify-items: start; gap: 8px; padding: 18px; border: 1px solid var(--line); border-radius: var(--radius); background: var(--card); }
 pre { max-width: 100%; margin: 8px 0 0; padding: 10px; border-radius: 8px; background: var(--tint); overflow: auto; font-size: .8em; }
@@ -525,9 +565,9 @@ details { max-width: 100%; }
 [part=confirm] { border-color: transparent; background: var(--accent); color: var(--on-accent); }
 dialog { width: min(480px, calc(100vw - 32px)); max-height: min(640px, calc(100dvh - 48px)); padding: 24px; border: 0; border-radius: 18px; background: var(--card); color: inherit; overflow-y: auto; box-shadow: 0 24px 80px -12px rgb(0 0 0 / .4); }
 dialog::backdrop { background: rgb(16 18 16 / .5); }
-dialog h3 { margin: 4px 44px 8px 0; font-size: 1.25em; line-height: 1.2; }
+dialog h3 { margin-block: 4px 8px; margin-inline-end: 44px; font-size: 1.25em; line-height: 1.2; }
 .answers { display: flex; flex-wrap: wrap; gap: 10px; margin-top: 20px; }
-[part=close] { position: absolute; right: 14px; top: 14px; display: grid; place-items: center; width: 40px; height: 40px; padding: 0; border: 0; border-radius: 50%; background: var(--tint); }
+[part=close] { position: absolute; inset-inline-end: 14px; top: 14px; display: grid; place-items: center; width: 40px; height: 40px; padding: 0; border: 0; border-radius: 50%; background: var(--tint); }
 [part=parts] { margin-top: 14px; }
 [part=parts] li { display: grid; grid-template-columns: minmax(0, 1fr) auto; gap: 5px 14px; padding: 8px 0; font-size: .92em; }
 [part=parts] b { color: var(--soft); font-weight: 400; font-variant-numeric: tabular-nums; }

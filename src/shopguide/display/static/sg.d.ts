@@ -1,27 +1,31 @@
 // The interface of sg.js, as window.sg, and of the widget. Nothing throws; what is no item or query is passed over.
 
 /** An item's id, alone or with the money of this event, and the list that the item stood in ("EPOCH-N"). */
-type Item = string | number | { item: string | number; value?: number; list?: string };
+type ShopGuideItem = string | number | { item: string | number; value?: number; list?: string };
 
 interface ShopGuide {
   /** The visitor looks at an item. */
-  view(item: Item): void;
-  cart(item: Item): void;
+  view(item: ShopGuideItem): void;
+  cart(item: ShopGuideItem): void;
   /** Out of the cart, or sent back: takes the newest cart or purchase event of the item back. */
-  remove(item: Item): void;
-  favourite(item: Item): void;
+  remove(item: ShopGuideItem): void;
+  favourite(item: ShopGuideItem): void;
   /** "Not this": the visitor wants no more of the item. */
-  dismiss(item: Item): void;
-  /** One event an item; `value` is the order's, shared out evenly among items that have none of their own. */
-  purchase(items: Item | Item[], value?: number): void;
-  /** Half of a suggested item was to be seen for a second. Made by itself for elements with data-sg-item. */
-  impression(item: Item): void;
+  dismiss(item: ShopGuideItem): void;
+  /**
+   * One event an item; `value` is the order's, shared out evenly among items that have none of their own. With `order`, the
+   * order's number, it counts once for the visitor, however often its page is loaded.
+   */
+  purchase(items: ShopGuideItem | ShopGuideItem[], value?: number, order?: string | number): void;
+  /** Half of a suggested item was to be seen for a second, or it is clicked. Made by itself for elements with data-sg-item. */
+  impression(item: ShopGuideItem): void;
   /** A suggested item was followed. Made by itself for elements with data-sg-item. */
-  click(item: Item): void;
+  click(item: ShopGuideItem): void;
   search(query: string): void;
   /**
-   * A page was opened: a view of the product that its markup names, and impressions begin anew. Made by itself when a
-   * document is opened; a page that changes without being loaded calls it.
+   * Another page was opened: impressions begin anew, and the product that its markup names was viewed, if it is another one
+   * than before; so to call it twice counts once. Made by itself when a document is opened and when its markup names another
+   * product; a router calls it for the pages between, which are about none.
    */
   page(): void;
   /**
@@ -87,6 +91,18 @@ interface ShopGuideElement extends HTMLElement {
   addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
 }
 
+/** The attributes of `<shop-guide>`, for JSX. */
+interface ShopGuideAttributes {
+  url?: string;
+  n?: number | string;
+  layout?: "row" | "grid" | "list";
+  place?: string;
+  heading?: string;
+  lang?: string;
+  currency?: string;
+  scheme?: "dark" | "light" | "auto";
+}
+
 interface HTMLElementTagNameMap {
   "shop-guide": ShopGuideElement;
 }
@@ -98,6 +114,9 @@ interface WindowEventMap {
    */
   "sg:visitor": CustomEvent<{ receipt?: object | null; forgetting?: boolean; joining?: boolean; expired?: boolean }>;
 }
+
+/** Until the script has come, an array of the calls to make then. */
+declare var sg: ShopGuide;
 
 interface Window {
   sg: ShopGuide;

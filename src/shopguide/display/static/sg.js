@@ -7,23 +7,24 @@
 // there is consent, but for the answer itself (sg:consent). sg.d.ts has the interface, docs/protocol.md the rest.
 (() => {
   "use strict";
-  if (window.sg && !Array.isArray(window.sg)) return; // named twice
+  if (window.sg?.collector) return; // named twice
 
   const MOST = 500; // events that wait; beyond it the oldest go
   const BATCH = 50;
   const IDLE = 30 * 60_000; // ms without an event that end a session
   const LONGEST_PAUSE = 60_000;
+  const PATIENCE = 20_000; // ms that an answer may take
   const IN_VIEW = 1000; // ms that half of an item is to be seen
   const TILE = "[data-sg-item]:not(html, body, main)";
   const HERE = "[data-sg-view], html[data-sg-item], body[data-sg-item], main[data-sg-item]";
 
   const script = document.currentScript ?? document.querySelector("script[src*='sg.js']");
   const { key, consent: unasked = "ask", auto, to } = script.dataset;
-  const base = to ? to.replace(/\/?$/, "/") : script.src.replace(/(static\/)?sg\.js.*$/, "");
-  const widget = script.src.replace("sg.js", "sg-widget.js");
+  const base = to ? to.replace(/\/?$/, "/") : new URL(".", script.src).href.replace(/static\/$/, "");
+  const widget = new URL(`sg-widget.js${new URL(script.src).search}`, script.src).href;
   const at = (path) => `${base}v1/${path}${key ? `?key=${encodeURIComponent(key)}` : ""}`;
 
-  // --- what is kept in the browser; where it lets us keep nothing, in this page
+  // --- what is kept in the browser; where it lets us keep nothing, or the shop has used all the room, in this page
 
   const room = (name) => {
     try {
@@ -32,24 +33,26 @@
       return {};
     }
   };
-  const [disk, tab] = [room("localStorage"), room("sessionStorage")];
+  const [disk, tab, spare] = [room("localStorage"), room("sessionStorage"), {}];
   const get = (name) => {
     try {
-      return JSON.parse(disk[`sg:${name}`] ?? null);
+      return JSON.parse(spare[`sg:${name}`] ?? disk[`sg:${name}`] ?? null);
     } catch {
       return null;
     }
   };
   const put = (name, value) => {
+    const text = JSON.stringify(value);
     try {
-      disk[`sg:${name}`] = JSON.stringify(value);
+      disk[`sg:${name}`] = text;
+      delete spare[`sg:${name}`];
     } catch {
-      lost += name.startsWith("q."); // the shop has used all the room
+      spare[`sg:${name}`] = text;
     }
   };
-  const drop = (name) => delete disk[`sg:${name}`];
+  const drop = (name) => [disk, spare].forEach((place) => delete place[`sg:${name}`]);
   const names = (prefix) =>
-    Object.keys(disk).filter((name) => name.startsWith(`sg:${prefix}`)).map((name) => name.slice(3)).sort();
+    [disk, spare].flatMap(Object.keys).filter((name) => name.startsWith(`sg:${prefix}`)).map((name) => name.slice(3)).sort();
   const queued = () => names("q.");
 
   // Random UUIDs are for secure pages only; ids are for all.
@@ -63,8 +66,11 @@
   const waiting = []; // for the answer
   let lost = 0;
 
+  /** Nobody looks at a page that is made before it is asked for: what happens in it waits, too. */
+  const decided = () => (document.prerendering ? "ask" : consent());
+
   const answered = () => {
-    const answer = consent();
+    const answer = decided();
     if (answer === "granted") waiting.forEach(keep);
     if (answer === "granted" || answer === "denied") waiting.length = 0;
     flush();
@@ -74,7 +80,7 @@
 
   const note = (kind, fields) => {
     const event = { id: newId(), kind, ...fields, at: Date.now() };
-    const answer = consent();
+    const answer = decided();
     if (answer === "granted") {
       keep(event);
       flush();
@@ -125,6 +131,7 @@
     const answer = await fetch(at(path), {
       method: "POST",
       keepalive: true,
+      signal: AbortSignal.timeout?.(PATIENCE), // all tabs wait for it
       credentials: "omit",
       headers: { "content-type": "text/plain" }, // needs no preflight
       body: JSON.stringify(body),
@@ -133,9 +140,12 @@
     return { ok: answer.ok, status: answer.status, after: Number(answer.headers.get("retry-after")) || 0, said };
   };
 
+  /** Who is known, with a token that is good for a while. */
+  const known = (kept = get("visitor")) => (kept && Date.now() < (kept.got + 1000 * kept.expires) / 2 ? kept : null);
+
   const visitor = async (refused) => {
     const kept = get("visitor");
-    if (kept && kept.token !== refused && Date.now() < (kept.got + 1000 * kept.expires) / 2) return kept;
+    if (kept?.token !== refused && known()) return kept;
     let answer = kept ? await post("visitor", { user: kept.user, token: kept.token }) : null;
     if (!answer || answer.status === 401) answer = await post("visitor", {});
     if (!answer.ok) throw answer;
@@ -287,10 +297,11 @@
 
   // --- the interface
 
-  const itemOf = (item) => String(item?.item ?? item ?? "").trim().slice(0, 512);
-  const about = (kind) => (item) => {
-    if (itemOf(item)) note(kind, { item: itemOf(item), value: item.value, list: item.list });
+  const itemOf = (item) => String((item instanceof Object ? item.item : item) ?? "").trim().slice(0, 512);
+  const say = (kind, item, id) => {
+    if (itemOf(item)) note(kind, { item: itemOf(item), value: item.value, list: item.list, ...id });
   };
+  const about = (kind) => (item) => say(kind, item);
 
   const sg = {
     view: about("view"),
@@ -300,20 +311,20 @@
     dismiss: about("dismiss"),
     impression: about("impression"),
     click: about("click"),
-    purchase(items, value) {
+    purchase(items, value, order) {
       const all = [items].flat();
       const each = value === undefined ? undefined : value / all.length;
-      for (const item of all) about("purchase")({ item: itemOf(item), value: item?.value ?? each });
+      all.forEach((item, k) => {
+        say("purchase", { item: itemOf(item), value: item?.value ?? each }, order && { id: `order ${order} ${k}` });
+      });
     },
     search(query) {
       const words = String(query ?? "").trim().slice(0, 512);
       if (words) note("search", { query: words });
     },
     page() {
-      shown.clear();
-      const here = document.querySelector(HERE)?.dataset;
-      sg.view(here?.sgView ?? here?.sgItem ?? product());
-      look();
+      if (location.href !== address) begins();
+      look(true);
     },
     identify(token) {
       const asked = String(token || "");
@@ -329,13 +340,15 @@
     },
     consent(granted) {
       put("consent", granted ? "granted" : "denied");
-      if (!granted) return forget();
-      answered();
-      return Promise.resolve(null);
+      const receipt = granted ? Promise.resolve(null) : forget();
+      if (granted) answered();
+      else put("consent", "denied"); // there is room for it by now
+      return receipt;
     },
     forgetMe: forget,
     async token(refused) {
       if (consent() !== "granted") return null;
+      if (!refused && !pending && known()) return member() ?? known().token;
       return alone(async () => {
         if (refused && refused === account) expire();
         return member() ?? (await visitor(refused)).token;
@@ -344,8 +357,8 @@
     watch(tile) {
       if (auto === "off") return;
       watched.set(tile, tile.dataset.sgItem);
-      inView.unobserve(tile);
-      inView.observe(tile); // tells at once
+      watcher.unobserve(tile);
+      watcher.observe(tile); // tells at once
     },
     flush: comeBack,
     collector: base,
@@ -382,32 +395,59 @@
     return found.length === 1 ? found[0].sku ?? found[0].productID : undefined;
   };
 
-  const shown = new Set(); // items, since the page was opened
-  const [watched, timers] = [new WeakMap(), new WeakMap()];
-  const inView = new IntersectionObserver(
+  let [address, subject] = []; // of the page, and the item that it is about
+  const shown = new Set(); // items, since then: those of the shop's own tiles, and those of lists
+  const watched = new WeakMap();
+  const inView = new Map(); // tiles of which half is, and when they have been for a second
+  const begins = () => {
+    address = location.href;
+    shown.clear();
+    for (const tile of inView.keys()) wait(tile);
+  };
+  const wait = (tile) => {
+    clearTimeout(inView.get(tile));
+    inView.set(tile, setTimeout(seen, IN_VIEW, tile));
+  };
+  const watcher = new IntersectionObserver(
     (entries) => {
       for (const { target, intersectionRatio } of entries) {
-        clearTimeout(timers.get(target));
-        if (intersectionRatio >= 0.5) timers.set(target, setTimeout(seen, IN_VIEW, target));
+        if (intersectionRatio >= 0.5) wait(target);
+        else {
+          clearTimeout(inView.get(target));
+          inView.delete(target);
+        }
       }
     },
     { threshold: 0.5 },
   );
+  /** What a tile that names no list says is of no list, whatever lists have the item. */
+  const told = ({ dataset: { sgItem: item, sgList: list = "" } }) => ({ item, list });
   const seen = (tile) => {
-    const item = tile.dataset.sgItem;
-    if (document.hidden || shown.has(item)) return;
-    shown.add(item);
-    sg.impression({ item, list: tile.dataset.sgList });
+    const { item, list } = told(tile);
+    const once = `${list && "+"}${item}`;
+    if (document.hidden || shown.has(once)) return;
+    shown.add(once);
+    sg.impression({ item, list });
   };
-  const look = () => {
+  /** A page that is about another item by now is another page; one without an item only if it says so, or where it is. */
+  const look = (asked) => {
+    const here = document.querySelector(HERE)?.dataset;
+    const item = itemOf(here?.sgView ?? here?.sgItem ?? product());
+    if (item !== subject && (item || asked || location.href !== address)) {
+      subject = item;
+      begins();
+      sg.view(item);
+    }
     for (const tile of document.querySelectorAll(TILE)) {
       if (watched.get(tile) !== tile.dataset.sgItem) sg.watch(tile);
     }
     furnish();
   };
   const clicked = (event) => {
-    const tile = event.composedPath()[0].closest?.(TILE);
-    if (tile) sg.click({ item: tile.dataset.sgItem, list: tile.dataset.sgList });
+    const tile = event.button < 2 && event.composedPath().find((node) => node.matches?.(TILE)); // 2 opens a menu
+    if (!tile) return;
+    seen(tile); // for however short a time
+    sg.click(told(tile));
   };
 
   /** Fetch the widget, once, where the page has its tag and the visitor's consent. */
@@ -415,7 +455,10 @@
   const furnish = () => {
     if (furnished || consent() !== "granted" || !document.querySelector("shop-guide")) return;
     furnished = true;
-    document.head.append(Object.assign(document.createElement("script"), { type: "module", src: widget, nonce: script.nonce }));
+    import(widget).catch(() => {
+      furnished = false;
+      setTimeout(furnish, 5000);
+    });
   };
   const follow = () => {
     sg.page();
@@ -426,14 +469,24 @@
         look();
       }, 100);
     };
-    new MutationObserver(soon).observe(document, { subtree: true, childList: true, attributeFilter: ["data-sg-item"] });
+    const attributeFilter = ["data-sg-item", "data-sg-view"];
+    new MutationObserver(soon).observe(document, { subtree: true, childList: true, attributeFilter });
     addEventListener("click", clicked, true);
     addEventListener("auxclick", clicked, true);
-    addEventListener("pageshow", (event) => event.persisted && sg.page());
+    addEventListener("pageshow", ({ persisted }) => {
+      if (!persisted) return;
+      [address, subject] = [];
+      sg.page();
+    });
   };
 
   addEventListener("pagehide", leave);
-  document.addEventListener("visibilitychange", () => (document.hidden ? leave() : flush()));
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) return leave();
+    for (const tile of inView.keys()) wait(tile);
+    flush();
+  });
+  document.addEventListener("prerenderingchange", answered);
   addEventListener("online", () => {
     failures = 0;
     comeBack();
