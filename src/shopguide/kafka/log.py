@@ -41,15 +41,16 @@ class KafkaLog:
         self._topic = spec.topic
         self.topics = [topic for topic in (spec.topic, spec.recommendations, spec.rejects) if topic]  # keep copies
         self._outage = Outage(spec.servers)
+        cluster = spec.cluster()
         self._encoder = Encoder(secret, controls=True)
         self._finished = False
         self._undelivered: str | None = None
         self._rows: dict[tuple[int, int], int] = {}  # (source, partition) -> its last row that is in the topic
-        self._producer = Producer(producer(spec.servers, self._outage, DELIVERY))
-        self._relays = Producer(producer(spec.servers, self._outage, patience=0))  # nobody would send them again
-        self._reader = Reader(spec.servers, spec.topic, partitions, self._outage, self.appended)
-        self._group = Group(spec.servers, spec.group, spec.topic, self._outage)
-        self.publisher = Publisher(spec.servers, spec.recommendations, spec.rejects, self._group.owned, self._outage)
+        self._producer = Producer(producer(cluster, self._outage, DELIVERY))
+        self._relays = Producer(producer(cluster, self._outage, patience=0))  # nobody would send them again
+        self._reader = Reader(cluster, spec.topic, partitions, self._outage, self.appended)
+        self._group = Group(cluster, spec.group, spec.topic, self._outage)
+        self.publisher = Publisher(cluster, spec.recommendations, spec.rejects, self._group.owned, self._outage)
         for p, offset in self._group.committed(partitions).items():  # what these rows cause was delivered
             self._rows |= dict.fromkeys(((source_of(p), to) for to in range(partitions)), (offset << SHIFT) - 1)
         self._group.start(self.publisher)

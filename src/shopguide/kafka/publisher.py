@@ -15,6 +15,7 @@ import orjson
 from confluent_kafka import KafkaError, Message, Producer
 
 from shopguide.kafka.client import Outage, producer
+from shopguide.kafka.cluster import Cluster
 from shopguide.rejects import readable
 
 logger = logging.getLogger(__name__)
@@ -27,13 +28,13 @@ class Publisher:
     """``recommendations`` and ``rejects`` are names of topics; empty: nothing of the kind is published."""
 
     def __init__(
-        self, servers: str, recommendations: str, rejects: str, owned: Callable[[], frozenset[int]], outage: Outage
+        self, cluster: Cluster, recommendations: str, rejects: str, owned: Callable[[], frozenset[int]], outage: Outage
     ) -> None:
         self._recommendations, self._rejects = recommendations, rejects
         self._owned = owned
         self._given_up = threading.Event()
         self._lost = False
-        self._producer = Producer(producer(servers, outage, patience=0))
+        self._producer = Producer(producer(cluster, outage, patience=0))
 
     def recommend(self, partition: int, recommendations: list[dict[str, Any]]) -> None:
         """Publish lists as rank gives them, without the sums behind their scores."""

@@ -14,6 +14,7 @@ from confluent_kafka import Message as Fetched
 
 from shopguide.errors import StateError
 from shopguide.kafka.client import Outage, base
+from shopguide.kafka.cluster import Cluster
 from shopguide.kafka.messages import Message
 
 logger = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class Reader:
     topic is gone or does not hold what is asked for.
     """
 
-    def __init__(self, servers: str, topic: str, partitions: int, outage: Outage, appended: threading.Event) -> None:
+    def __init__(self, cluster: Cluster, topic: str, partitions: int, outage: Outage, appended: threading.Event) -> None:
         self._topic = topic
         self._outage = outage
         self._appended = appended
@@ -60,7 +61,7 @@ class Reader:
         self._error: StateError | None = None
         self._closing = threading.Event()
         self._doubted = False  # the client said that something is wrong with the topic
-        self._consumer = Consumer({**_configuration(servers, outage), "error_cb": self._heard})
+        self._consumer = Consumer({**_configuration(cluster, outage), "error_cb": self._heard})
         self._asking: deque[threading.Event] = deque()  # who wants to know the ends; set when they are known
         self._ask_ends()
         self._thread = threading.Thread(target=self._work, name="kafka reader", daemon=True)
@@ -264,10 +265,10 @@ class Reader:
             time.sleep(0.1)
 
 
-def _configuration(servers: str, outage: Outage) -> dict[str, Any]:
+def _configuration(cluster: Cluster, outage: Outage) -> dict[str, Any]:
     """No group: every process reads everything."""
     return {
-        **base(servers, outage),
+        **base(cluster, outage),
         "group.id": "shopguide-reads-without-a-group",
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,

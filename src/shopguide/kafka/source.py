@@ -1,4 +1,4 @@
-"""A Kafka topic as a source: ``kafka://HOST:PORT/TOPIC[?group=G&recommendations=TOPIC&rejects=TOPIC]``."""
+"""A Kafka topic as a source: ``kafka://HOST:PORT/TOPIC[?group=G&recommendations=TOPIC&rejects=TOPIC&client=FILE]``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 
 from shopguide.errors import SettingError, SourceError
 from shopguide.kafka.binding import Bound, bind
+from shopguide.kafka.cluster import Cluster, cluster
 from shopguide.keys import Secret
 from shopguide.settings import Settings
 
@@ -17,18 +18,24 @@ if TYPE_CHECKING:
     from shopguide.kafka.log import KafkaLog
 
 SCHEME = "kafka://"
-FORM = "kafka://HOST:PORT/TOPIC[?group=G&recommendations=TOPIC&rejects=TOPIC]"
+FORM = "kafka://HOST:PORT/TOPIC[?group=G&recommendations=TOPIC&rejects=TOPIC&client=FILE]"
 
 
 @dataclass(frozen=True)
 class Spec:
-    """What a SPEC says. ``recommendations`` and ``rejects`` are the topics of what comes out; empty: none."""
+    """What a SPEC says. ``recommendations`` and ``rejects`` are the topics of what comes out; empty: none. ``client``
+    is the file that says how to get in; empty: there is none."""
 
     servers: str
     topic: str
     group: str
     recommendations: str
     rejects: str
+    client: str = ""
+
+    def cluster(self) -> Cluster:
+        """Raises SettingError where the file of properties is of no use."""
+        return cluster(self.servers, self.client)
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,7 @@ def parse(text: str) -> Spec:
         "group": "shopguide",
         "recommendations": f"{topic}.recommendations",
         "rejects": f"{topic}.rejects",
+        "client": "",
     }
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in options:
