@@ -1,18 +1,22 @@
 """What comes out goes to topics: lists and rejected rows of the partitions that this process answers for.
 
-A message's key is ``partition:offset`` of the row that caused it, for a list followed by ``:user`` (the user's key,
-hex): a row is answered again where an earlier answer may have been lost, and whoever reads drops doubles by key.
+A rejected row has ``partition:offset`` as its key, a list its user (the user's key, hex): so a user's lists stand in
+one partition, in order, and compaction keeps the newest. A row is answered again where an earlier answer may have been
+lost: whoever reads drops a rejected row by its key, and a list that is no newer, by ``offset``, than the one they have.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections import deque
+from collections.abc import Callable, Container
+from contextlib import suppress
 from typing import Any
 
 import orjson
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from shopguide.kafka.client import Outage, producer
 from shopguide.kafka.cluster import Cluster
@@ -21,19 +25,30 @@ from shopguide.rejects import readable
 logger = logging.getLogger(__name__)
 
 FULL = 0.1  # seconds between tries while the producer's queue is full
+AGAIN = 1.0  # seconds between tries of what a topic did not take
+MOST_WAITING = 10_000  # messages that a topic did not take: while there are more, the line waits
 MOST_RAW = 100_000  # bytes of a rejected row that are published; the state directory keeps all
+NEVER = frozenset((KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE, KafkaError.INVALID_RECORD))
 
 
 class Publisher:
-    """``recommendations`` and ``rejects`` are names of topics; empty: nothing of the kind is published."""
+    """``recommendations`` and ``rejects`` are names of topics; empty: nothing of the kind is published. ``owned`` says
+    for which partitions.
+
+    What a topic does not take, since it is gone or may not be written to, is given to it again until it does: said
+    once, and waited out as an outage is. Only a message that no broker will ever take is dropped, with a warning.
+    """
 
     def __init__(
-        self, cluster: Cluster, recommendations: str, rejects: str, owned: Callable[[], frozenset[int]], outage: Outage
+        self, cluster: Cluster, recommendations: str, rejects: str, owned: Callable[[], Container[int]], outage: Outage
     ) -> None:
         self._recommendations, self._rejects = recommendations, rejects
         self._owned = owned
         self._given_up = threading.Event()
         self._lost = False
+        self._waiting: deque[tuple[str, str | bytes, bytes]] = deque()  # what a topic did not take
+        self._next_try = 0.0
+        self._refusing: set[str] = set()  # topics of which it has been said
         self._producer = Producer(producer(cluster, outage, patience=0))
 
     def recommend(self, partition: int, recommendations: list[dict[str, Any]]) -> None:
@@ -45,7 +60,7 @@ class Publisher:
             items = [{name: value for name, value in item.items() if name != "why"} for item in found["items"]]
             told = {name: value for name, value in found.items() if name != "causes"}
             value = orjson.dumps({**told, "user": user, "items": items})
-            self._send(self._recommendations, f"{partition}:{found['offset']}:{user}", value)
+            self._send(self._recommendations, user, value)
 
     def reject(self, partition: int, offsets: list[int], reasons: list[str], raws: list[bytes]) -> None:
         """Publish rejected rows with their reasons."""
@@ -57,27 +72,58 @@ class Publisher:
 
     def flush(self, timeout: float) -> bool:
         """Whether everything that was given is delivered; waits for it at most ``timeout`` seconds."""
-        return self._producer.flush(timeout) == 0 and not self._lost
+        self._try_again()
+        return self._producer.flush(timeout) == 0 and not self._waiting and not self._lost
 
     def give_up(self) -> None:
         """Wait no longer for room, the process ends: what finds none is left to who answers after us."""
         self._given_up.set()
 
     def _send(self, topic: str, key: str, value: bytes) -> None:
-        """Waits where the queue is full: an outage holds the line up instead of losing its answers."""
-        while True:
-            try:
-                self._producer.produce(topic, value, key, on_delivery=_complain)
-            except BufferError:
-                if self._given_up.is_set():
-                    self._lost = True
-                    return
-                self._producer.poll(FULL)
-            else:
-                self._producer.poll(0)
+        """Waits where there is no room: an outage holds the line up instead of losing its answers."""
+        self._try_again()
+        while len(self._waiting) >= MOST_WAITING or not self._produce(topic, key, value):
+            if self._given_up.is_set():
+                self._lost = True
                 return
+            self._producer.poll(FULL)
+            self._try_again()
 
+    def _produce(self, topic: str, key: str | bytes, value: bytes) -> bool:
+        """Whether there was room for it."""
+        try:
+            self._producer.produce(topic, value, key, on_delivery=self._told)
+        except BufferError:
+            return False
+        except KafkaException as e:
+            self._refused(e.args[0], topic, key, value)
+        self._producer.poll(0)
+        return True
 
-def _complain(error: KafkaError | None, message: Message) -> None:
-    if error is not None:
-        logger.warning("topic %s takes no message %s: %s", message.topic(), message.key(), error.str())
+    def _try_again(self) -> None:
+        if not self._waiting or time.monotonic() < self._next_try:
+            return
+        self._next_try = time.monotonic() + AGAIN
+        for _ in range(len(self._waiting)):
+            with suppress(IndexError):  # another thread has taken it
+                message = self._waiting.popleft()
+                if not self._produce(*message):
+                    self._waiting.append(message)
+
+    def _told(self, error: KafkaError | None, message: Message) -> None:
+        topic, key, value = message.topic(), message.key(), message.value()
+        assert topic is not None and key is not None and value is not None
+        if error is not None:
+            self._refused(error, topic, key, value)
+        elif topic in self._refusing:
+            self._refusing.discard(topic)
+            logger.warning("topic %s takes messages again", topic)
+
+    def _refused(self, error: KafkaError, topic: str, key: str | bytes, value: bytes) -> None:
+        if error.code() in NEVER:
+            logger.warning("topic %s takes no message of %s bytes: dropped (%s)", topic, len(value), error.str())
+            return
+        self._waiting.append((topic, key, value))
+        if topic not in self._refusing:
+            self._refusing.add(topic)
+            logger.warning("topic %s takes no messages: %s; trying again until it does", topic, error.str())
