@@ -15,10 +15,15 @@ from shopguide.keys import Secret
 from shopguide.settings import Settings
 
 if TYPE_CHECKING:
+    from shopguide.kafka.follow import FollowedTopic
     from shopguide.kafka.log import KafkaLog
 
 SCHEME = "kafka://"
 FORM = "kafka://HOST:PORT/TOPIC[?group=G&recommendations=TOPIC&rejects=TOPIC&client=FILE]"
+
+FOLLOW = "follow:kafka://"
+FOLLOW_FORM = "follow:kafka://HOST:PORT/TOPIC[?mapping=FILE&client=FILE&group=G]"
+NO_CLIENT = "needs confluent-kafka: pip install 'shopguide[kafka]'"
 
 
 @dataclass(frozen=True)
@@ -59,13 +64,13 @@ class Topic:
         return KafkaLog(self.spec, self.partitions, secret)
 
 
-def parse(text: str) -> Spec:
-    """Raises SourceError where it is no SPEC of a topic."""
+def parse(text: str, form: str = FORM) -> Spec:
+    """Raises SourceError where it is no SPEC of a topic; ``form`` is what it should be."""
     location, _, query = text.removeprefix(SCHEME).partition("?")
     servers, _, topic = location.partition("/")
     hosts = [server.rpartition(":") for server in servers.split(",")]
     if not topic or "/" in topic or not all(host and port.isdecimal() for host, _, port in hosts):
-        raise SourceError(f"source {text!r}: should be {FORM}")
+        raise SourceError(f"source {text!r}: should be {form}")
     options = {
         "group": "shopguide",
         "recommendations": f"{topic}.recommendations",
@@ -79,6 +84,25 @@ def parse(text: str) -> Spec:
     if not options["group"]:
         raise SourceError(f"source {text!r}: group is empty")
     return Spec(servers, topic, **options)
+
+
+def followed_topics(specs: Sequence[str]) -> list[str]:
+    """Those of the SPECs that name a topic to be followed."""
+    return [spec for spec in specs if spec.startswith(FOLLOW)]
+
+
+def open_followed(specs: Sequence[str]) -> list[FollowedTopic]:
+    """The topics that are followed. Raises SourceError or SettingError, in one line, where one cannot be."""
+    followed = followed_topics(specs)
+    for spec in followed:
+        parse(spec.removeprefix("follow:").partition("?")[0], FOLLOW_FORM)
+    if not followed:
+        return []
+    try:
+        from shopguide.kafka.follow import open_topics  # noqa: PLC0415 - needs the extra
+    except ImportError:
+        raise SourceError(f"source {followed[0]!r} {NO_CLIENT}") from None
+    return open_topics(followed)
 
 
 def find_topic(specs: Sequence[str]) -> Topic | None:
@@ -97,5 +121,5 @@ def find_topic(specs: Sequence[str]) -> Topic | None:
     try:
         from shopguide.kafka.admin import look_up  # noqa: PLC0415 - needs the extra
     except ImportError:
-        raise SourceError(f"source {kafka[0]!r} needs confluent-kafka: pip install 'shopguide[kafka]'") from None
+        raise SourceError(f"source {kafka[0]!r} {NO_CLIENT}") from None
     return look_up(spec)
