@@ -73,7 +73,8 @@ def test_each_line_of_an_order_is_a_row_with_an_id_of_its_own(tmp_path: Path) ->
 
 def test_a_catalogue_whose_items_end_with_a_message_without_a_value(tmp_path: Path) -> None:
     foreign = mapping(
-        tmp_path, 'item = "@key"\ntitle = "name"\nstock = "stock"\n[always]\nkind = "item"\n[tombstone]\nop = "delete"\n'
+        tmp_path,
+        'item = "@key"\ntitle = "name"\nstock = "stock"\n[always]\nkind = "item"\n[tombstone]\nop = "delete"\n',
     )
     tea = {"item": "s1", "title": "Tea", "stock": 3, "time": 7.0, "kind": "item"}
     assert rows(foreign, {"name": "Tea", "stock": 3}, "s1") == [tea]

@@ -91,7 +91,7 @@ class Broker:
             message = consumer.poll(10)
             assert message is not None
             if (error := message.error()) is None:
-                found.append((message.key().decode(), json.loads(message.value())))
+                found.append((message.key().decode(), json.loads(message.value() or b"null")))
             else:
                 assert error.code() == KafkaError._PARTITION_EOF, error
                 ended += 1

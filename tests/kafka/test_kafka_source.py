@@ -51,7 +51,9 @@ def test_sources_that_do_not_go_together() -> None:
         find_topic(["kafka://h:1/a", "log:a"])
 
 
-PROPERTIES = "# ours\nsecurity.protocol = SASL_PLAINTEXT\n\nsasl.mechanism=PLAIN\nsasl.username=u\nsasl.password=a=b c\n"
+PROPERTIES = (
+    "# ours\nsecurity.protocol = SASL_PLAINTEXT\n\nsasl.mechanism=PLAIN\nsasl.username=u\nsasl.password=a=b c\n"
+)
 
 
 def test_how_to_get_in_is_in_a_file_and_never_shown(tmp_path: Path) -> None:

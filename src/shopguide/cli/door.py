@@ -26,6 +26,7 @@ from shopguide.tokens import KeyRing
 
 if TYPE_CHECKING:
     from shopguide.kafka.log import KafkaLog
+    from shopguide.kafka.publisher import Publisher
 
 STUCK = 30.0  # seconds in which the line's thread turns, whatever it is doing
 RELAYS = 3  # times that a row is handed from partition to partition at most, in practice
@@ -38,6 +39,7 @@ class Line(ABC):
     events go in and lists come out. ``open_log`` gives the log of that directory; None: its own."""
 
     push: PushProcess | None = None
+    publisher: Publisher | None = None  # sends lists to a topic
     _thread: threading.Thread  # does the work
 
     def __init__(

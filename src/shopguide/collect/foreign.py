@@ -46,9 +46,8 @@ IGNORE, OTHERS = "ignore", "*"
 NO_VALUE = "message without a value"
 SEVERAL = 1000  # rows of a message at most
 TOO_MANY = f"more than {SEVERAL:,} rows in a message"
-COLUMNS = ("user", "session", "item", "time", "kind", "value", "id", "query", "consent", "op", *FIELDS, *ATTRIBUTES)
-COLUMNS += ("account", "target")  # of logins, and of what is taken back
-
+OF_EVENTS = ("user", "session", "item", "time", "kind", "value", "id", "query", "consent", "op")
+COLUMNS: tuple[str, ...] = (*OF_EVENTS, *FIELDS, *ATTRIBUTES, "account", "target")
 
 
 class Told(NamedTuple):
@@ -120,7 +119,12 @@ class Foreign(BaseModel):
                 yield Told(self._finished(fields, time))
 
     def _said(
-        self, paths: list[tuple[str, ...]], message: dict[str, Any], own: dict[str, Any], each: tuple[str, ...], part: Any
+        self,
+        paths: list[tuple[str, ...]],
+        message: dict[str, Any],
+        own: dict[str, Any],
+        each: tuple[str, ...],
+        part: Any,
     ) -> Any:
         """What the first of the paths says that says something."""
         for path in paths:
@@ -169,7 +173,11 @@ def load_foreign(path: Path) -> Foreign:
         raise SettingError(f"the mapping {path} is no TOML: {e}") from None
     except ValidationError as e:
         error = e.errors()[0]
-        key = ".".join(str(step) for step in error["loc"] if step not in ("str", "int", "float", "constrained-str", "list[constrained-str]"))
+        key = ".".join(
+            str(step)
+            for step in error["loc"]
+            if step not in ("str", "int", "float", "constrained-str", "list[constrained-str]")
+        )
         said = error["msg"].removeprefix("Value error, ")
         raise SettingError(f"the mapping {path}: {f'{key}: ' if key else ''}{said}") from None
 

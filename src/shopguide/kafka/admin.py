@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient, TopicMetadata
+from confluent_kafka.admin import AdminClient
 
 from shopguide.errors import SettingError, SourceError
 from shopguide.kafka.client import NOT_LET_IN, Outage, base
@@ -26,7 +27,7 @@ def look_up(spec: Spec) -> Topic:
     return Topic(spec, *described(admin, spec.topic, spec.servers))
 
 
-def connect(cluster: Cluster) -> tuple[AdminClient, Mapping[str, TopicMetadata]]:
+def connect(cluster: Cluster) -> tuple[AdminClient, Mapping[str, Any]]:
     """A client, and the topics that there are by name. Raises SourceError where no broker answers or lets us in,
     SettingError where the properties are of no use."""
     refusals: list[str] = []
@@ -36,7 +37,8 @@ def connect(cluster: Cluster) -> tuple[AdminClient, Mapping[str, TopicMetadata]]
             refusals.append(error.str())
 
     try:
-        admin = AdminClient({**base(cluster, Outage(cluster.servers)), "error_cb": heard})
+        configuration: dict[str, Any] = {**base(cluster, Outage(cluster.servers)), "error_cb": heard}
+        admin = AdminClient(configuration)
     except KafkaException as e:
         raise SettingError(f"Kafka client: {e.args[0].str()}") from None
     try:

@@ -17,7 +17,8 @@ SILENT = 2  # librdkafka's own messages: only critical ones; the rest comes thro
 
 
 class Outage:
-    """Whether the brokers are ``away``, or do not let us in, which clients only know as that. Said once when they go, once when they are back."""
+    """Whether the brokers are ``away``, or do not let us in, which clients take for the same. Said once when
+    they go, once when they are back."""
 
     def __init__(self, servers: str) -> None:
         self._servers = servers

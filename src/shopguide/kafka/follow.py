@@ -1,8 +1,8 @@
 """A topic that others own, read into the log: ``follow:kafka://HOST:PORT/TOPIC[?mapping=FILE&client=FILE&group=G]``.
 
 Nothing is written to it. A partition of the topic is a source of the log, a message's offset (shifted by 16 bits, plus
-the row's place in it) the row's number: so the log itself knows how far the topic was read, and a kill loses and doubles
-nothing. The group's offsets follow for those who watch lag with Kafka's own tools; nothing is read from them.
+the row's place in it) the row's number: so the log itself knows how far the topic was read, and a kill loses and
+doubles nothing. The group's offsets follow for those who watch lag with Kafka's tools; nothing is read from them.
 """
 
 from __future__ import annotations

@@ -11,15 +11,18 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
 from typing import Any
 
 import orjson
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from shopguide.errors import SourceError
+from shopguide.kafka.admin import connect
 from shopguide.kafka.client import Outage, producer
 from shopguide.kafka.cluster import Cluster
+from shopguide.kafka.source import Spec
 from shopguide.rejects import readable
 
 logger = logging.getLogger(__name__)
@@ -28,6 +31,7 @@ FULL = 0.1  # seconds between tries while the producer's queue is full
 AGAIN = 1.0  # seconds between tries of what a topic did not take
 MOST_WAITING = 10_000  # messages that a topic did not take: while there are more, the line waits
 MOST_RAW = 100_000  # bytes of a rejected row that are published; the state directory keeps all
+MOST_PARTITIONS = 1024  # that a log of our own has
 NEVER = frozenset((KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE, KafkaError.INVALID_RECORD))
 
 
@@ -43,10 +47,11 @@ class Publisher:
         self, cluster: Cluster, recommendations: str, rejects: str, owned: Callable[[], Container[int]], outage: Outage
     ) -> None:
         self._recommendations, self._rejects = recommendations, rejects
+        self.topics = [topic for topic in (recommendations, rejects) if topic]
         self._owned = owned
         self._given_up = threading.Event()
         self._lost = False
-        self._waiting: deque[tuple[str, str | bytes, bytes]] = deque()  # what a topic did not take
+        self._waiting: deque[tuple[str, str | bytes, bytes | None]] = deque()  # what a topic did not take
         self._next_try = 0.0
         self._refusing: set[str] = set()  # topics of which it has been said
         self._producer = Producer(producer(cluster, outage, patience=0))
@@ -70,6 +75,11 @@ class Publisher:
             row = {"partition": partition, "offset": offset, "reason": reason, **readable(raw[:MOST_RAW])}
             self._send(self._rejects, f"{partition}:{offset}", orjson.dumps(row))
 
+    def forget(self, users: Iterable[int]) -> None:
+        """A message without a value for each user's key: compaction takes their lists, and readers know it."""
+        for user in users if self._recommendations else ():
+            self._send(self._recommendations, f"{user:016x}", None)
+
     def flush(self, timeout: float) -> bool:
         """Whether everything that was given is delivered; waits for it at most ``timeout`` seconds."""
         self._try_again()
@@ -79,7 +89,7 @@ class Publisher:
         """Wait no longer for room, the process ends: what finds none is left to who answers after us."""
         self._given_up.set()
 
-    def _send(self, topic: str, key: str, value: bytes) -> None:
+    def _send(self, topic: str, key: str, value: bytes | None) -> None:
         """Waits where there is no room: an outage holds the line up instead of losing its answers."""
         self._try_again()
         while len(self._waiting) >= MOST_WAITING or not self._produce(topic, key, value):
@@ -89,7 +99,7 @@ class Publisher:
             self._producer.poll(FULL)
             self._try_again()
 
-    def _produce(self, topic: str, key: str | bytes, value: bytes) -> bool:
+    def _produce(self, topic: str, key: str | bytes, value: bytes | None) -> bool:
         """Whether there was room for it."""
         try:
             self._producer.produce(topic, value, key, on_delivery=self._told)
@@ -112,18 +122,28 @@ class Publisher:
 
     def _told(self, error: KafkaError | None, message: Message) -> None:
         topic, key, value = message.topic(), message.key(), message.value()
-        assert topic is not None and key is not None and value is not None
+        assert topic is not None and key is not None
         if error is not None:
             self._refused(error, topic, key, value)
         elif topic in self._refusing:
             self._refusing.discard(topic)
             logger.warning("topic %s takes messages again", topic)
 
-    def _refused(self, error: KafkaError, topic: str, key: str | bytes, value: bytes) -> None:
+    def _refused(self, error: KafkaError, topic: str, key: str | bytes, value: bytes | None) -> None:
         if error.code() in NEVER:
-            logger.warning("topic %s takes no message of %s bytes: dropped (%s)", topic, len(value), error.str())
+            logger.warning("topic %s takes no message of %s bytes: dropped (%s)", topic, len(value or b""), error.str())
             return
         self._waiting.append((topic, key, value))
         if topic not in self._refusing:
             self._refusing.add(topic)
             logger.warning("topic %s takes no messages: %s; trying again until it does", topic, error.str())
+
+
+def publisher_of(spec: Spec) -> Publisher:
+    """Sends the lists of all partitions to the topic of a SPEC, and nothing else. Raises SourceError where no broker
+    answers, or there is no such topic."""
+    cluster = spec.cluster()
+    _, there = connect(cluster)
+    if spec.topic not in there:
+        raise SourceError(f"there is no topic {spec.topic!r} at {spec.servers} for lists: make it")
+    return Publisher(cluster, spec.topic, "", lambda: range(MOST_PARTITIONS), Outage(spec.servers))

@@ -52,7 +52,9 @@ class Reader:
     topic is gone or does not hold what is asked for.
     """
 
-    def __init__(self, cluster: Cluster, topic: str, partitions: int, outage: Outage, appended: threading.Event) -> None:
+    def __init__(
+        self, cluster: Cluster, topic: str, partitions: int, outage: Outage, appended: threading.Event
+    ) -> None:
         self._topic = topic
         self._outage = outage
         self._appended = appended

@@ -17,12 +17,14 @@ from shopguide.settings import Settings
 if TYPE_CHECKING:
     from shopguide.kafka.follow import FollowedTopic
     from shopguide.kafka.log import KafkaLog
+    from shopguide.kafka.publisher import Publisher
 
 SCHEME = "kafka://"
 FORM = "kafka://HOST:PORT/TOPIC[?group=G&recommendations=TOPIC&rejects=TOPIC&client=FILE]"
 
 FOLLOW = "follow:kafka://"
 FOLLOW_FORM = "follow:kafka://HOST:PORT/TOPIC[?mapping=FILE&client=FILE&group=G]"
+LISTS_FORM = "kafka://HOST:PORT/TOPIC[?client=FILE]"
 NO_CLIENT = "needs confluent-kafka: pip install 'shopguide[kafka]'"
 
 
@@ -103,6 +105,19 @@ def open_followed(specs: Sequence[str]) -> list[FollowedTopic]:
     except ImportError:
         raise SourceError(f"source {followed[0]!r} {NO_CLIENT}") from None
     return open_topics(followed)
+
+
+def open_lists(text: str) -> Publisher:
+    """What sends lists to the topic that ``--lists`` names. Raises SourceError or SettingError, in one line, where it
+    cannot."""
+    spec = parse(text, LISTS_FORM) if text.startswith(SCHEME) else None
+    if spec is None or "group=" in text or "recommendations=" in text or "rejects=" in text:
+        raise SourceError(f"--lists {text!r}: should be {LISTS_FORM}")
+    try:
+        from shopguide.kafka.publisher import publisher_of  # noqa: PLC0415 - needs the extra
+    except ImportError:
+        raise SourceError(f"--lists {text!r} {NO_CLIENT}") from None
+    return publisher_of(spec)
 
 
 def find_topic(specs: Sequence[str]) -> Topic | None:

@@ -251,6 +251,9 @@ class PushSettings(Section):
     )
     heartbeat: float = Field(5.0, gt=0, le=60, description="seconds between heartbeats to each live token")
     high_water_mark: int = Field(16, ge=1, description="messages kept for a slow client before newer ones are dropped")
+    everybody: bool = Field(
+        False, description="a topic's lists are those of everybody who does something; else of who watches (--lists)"
+    )
     token_ttl: float = Field(3600, gt=0, le=400 * 86400, description="seconds that a token minted here lives")
 
 
