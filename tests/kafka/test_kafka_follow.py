@@ -24,6 +24,7 @@ from shopguide.kafka.follow import FollowedTopic
 from shopguide.keys import Secret
 from shopguide.log import Log
 
+pytestmark = pytest.mark.kafka
 SECRET = Secret(b"0123456789abcdef")
 MAPPING = """
 user = "who.id"

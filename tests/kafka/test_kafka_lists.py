@@ -15,6 +15,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from shopguide.keys import Secret
 
+pytestmark = pytest.mark.kafka
 USERS = 12
 EPOCH = 1_700_000_000
 

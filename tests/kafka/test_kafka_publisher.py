@@ -13,6 +13,8 @@ from shopguide.kafka.client import Outage
 from shopguide.kafka.cluster import Cluster
 from shopguide.kafka.publisher import Publisher
 
+pytestmark = pytest.mark.kafka
+
 
 def publisher(broker: Broker, topic: str) -> Publisher:
     to = f"{topic}.recommendations", f"{topic}.rejects"
@@ -62,6 +64,22 @@ def test_while_too_much_waits_for_a_topic_the_line_waits_until_it_ends(
     began = time.monotonic()
     publishing.reject(0, [4], ["no item"], [b"{}"])
     assert time.monotonic() - began < 5 and not publishing.flush(0.1)
+
+
+def test_of_what_waits_the_newest_of_each_key_counts(broker: Broker, topic: str) -> None:
+    late = f"{topic}-late"
+    publishing = Publisher(Cluster(broker.servers), late, "", lambda: range(4), Outage(broker.servers))
+    publishing.recommend(0, [{"user": 7, "offset": 0, "items": []}])
+    until(lambda: not publishing.flush(0.1) and publishing.undelivered() == 1 and len(publishing._waiting) == 1)
+    for offset in range(1, 50):
+        publishing.recommend(
+            0, [{"user": 7, "offset": offset, "items": []}, {"user": 8, "offset": offset, "items": []}]
+        )
+    until(lambda: not publishing.flush(0.1) and publishing.undelivered() == 2)
+    make(broker, late)
+    until(lambda: publishing.flush(0.1))
+    found = broker.everything(late)
+    assert [(key, message["offset"]) for key, message in sorted(found)] == [(f"{7:016x}", 49), (f"{8:016x}", 49)]
 
 
 def test_a_message_that_no_broker_takes_is_dropped_and_said(

@@ -82,6 +82,7 @@ def test_a_file_of_properties_that_is_of_no_use(tmp_path: Path, text: str, line:
         parse("kafka://h:1/t?client=nowhere").cluster()
 
 
+@pytest.mark.kafka
 def test_who_is_not_let_in_is_told_so_in_one_line(tmp_path: Path, broker: Broker, topic: str) -> None:
     (tmp_path / "in.properties").write_text(PROPERTIES)
     source = f"kafka://{broker.servers}/{topic}?client={tmp_path / 'in.properties'}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,6 +25,7 @@ from shopguide.tasks import Told
 from shopguide.tokens import KeyRing
 
 if TYPE_CHECKING:
+    from shopguide.kafka.follow import FollowedTopic
     from shopguide.kafka.log import KafkaLog
     from shopguide.kafka.publisher import Publisher
 
@@ -40,6 +41,7 @@ class Line(ABC):
 
     push: PushProcess | None = None
     publisher: Publisher | None = None  # sends lists to a topic
+    followed: Sequence[FollowedTopic] = ()  # topics of others that are read
     _thread: threading.Thread  # does the work
 
     def __init__(

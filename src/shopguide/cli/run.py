@@ -31,7 +31,7 @@ from shopguide.cli.summary import in_words, summary
 from shopguide.collect.sources import open_sources
 from shopguide.display import Server, create_app
 from shopguide.errors import SettingError, SourceError
-from shopguide.kafka.source import SCHEME, Topic, find_topic, followed_topics, open_followed, open_lists
+from shopguide.kafka.source import FOLLOW, SCHEME, Topic, find_topic, open_followed, open_lists
 from shopguide.settings import Settings, load
 from shopguide.simulate import Shop
 from shopguide.state import StateDir
@@ -108,13 +108,13 @@ def run(
     if topic is not None:
         topic.check(settings)
     serves = http is not None or "http:" in specs
-    beside = ("http:", "sim:", *followed_topics(specs))
-    files = [spec for spec in specs if spec not in beside and not spec.startswith(SCHEME)]
+    files = [spec for spec in specs if spec not in ("http:", "sim:") and not spec.startswith((SCHEME, FOLLOW))]
     topics = open_followed(specs)
     sources = open_sources(files, state_path, settings.collect, topics)
     pushes = serves or push is not None
     stopped = stop_on_signals()
     line = _line(engine, state, settings, pushes, topic, lists)
+    line.followed = topics
     began, before = time.monotonic(), _counts(line)
 
     def load_sources() -> None:

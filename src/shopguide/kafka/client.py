@@ -70,5 +70,6 @@ def producer(cluster: Cluster, outage: Outage, patience: int) -> dict[str, Any]:
         "message.timeout.ms": patience,
         "message.max.bytes": 8_000_000,
         "compression.type": "lz4",
+        "queue.buffering.max.kbytes": 65_536,
         "topic.metadata.propagation.max.ms": 5_000,
     }

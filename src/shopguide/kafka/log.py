@@ -97,6 +97,12 @@ class KafkaLog:
         """The offset that the next message's rows will begin at, as far as is known."""
         return self._reader.end(partition) << SHIFT
 
+    def trouble(self) -> str:
+        """Why the topic takes no rows, or not all of them are read; empty: neither."""
+        if self._outage.away:
+            return "no Kafka broker answers"
+        return self._reader.grown
+
     def look(self) -> None:
         """Ask the broker how far the topic goes now. Raises StateError where it does not answer."""
         self._reader.look()
@@ -115,7 +121,8 @@ class KafkaLog:
 
     def rewinds(self, after: int) -> list[tuple[int, int, int]]:
         """(number, partition, offset) of partitions to answer for, given to us after that number: where from."""
-        return [(number, partition, offset << SHIFT) for number, partition, offset in self._group.begins(after)]
+        given = self._group.begins(after)
+        return [(number, p, offset << SHIFT) for number, p, offset in given if p < self.partitions]
 
     def follow(self, frontiers: dict[int, int]) -> None:
         """A durable snapshot holds everything up to these offsets, and nothing read so far is under way: the group's

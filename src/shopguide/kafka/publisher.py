@@ -10,9 +10,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Container, Iterable
-from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -27,9 +26,9 @@ from shopguide.rejects import readable
 
 logger = logging.getLogger(__name__)
 
-FULL = 0.1  # seconds between tries while the producer's queue is full
-AGAIN = 1.0  # seconds between tries of what a topic did not take
-MOST_WAITING = 10_000  # messages that a topic did not take: while there are more, the line waits
+FULL = 0.1  # seconds between tries while there is no room
+AGAIN = 1.0  # seconds between tries of what waits
+MOST_WAITING = 20_000  # messages, one a key, that neither client nor topic took: while there are more, the line waits
 MOST_RAW = 100_000  # bytes of a rejected row that are published; the state directory keeps all
 MOST_PARTITIONS = 1024  # that a log of our own has
 NEVER = frozenset((KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE, KafkaError.INVALID_RECORD))
@@ -40,7 +39,8 @@ class Publisher:
     for which partitions.
 
     What a topic does not take, since it is gone or may not be written to, is given to it again until it does: said
-    once, and waited out as an outage is. Only a message that no broker will ever take is dropped, with a warning.
+    once, and waited out as an outage is. Of what waits the newest of each key counts: of a user's lists there is one.
+    Only a message that no broker will ever take is dropped, with a warning.
     """
 
     def __init__(
@@ -51,7 +51,8 @@ class Publisher:
         self._owned = owned
         self._given_up = threading.Event()
         self._lost = False
-        self._waiting: deque[tuple[str, str | bytes, bytes | None]] = deque()  # what a topic did not take
+        self._waiting: OrderedDict[tuple[str, bytes], bytes | None] = OrderedDict()  # by topic and key
+        self._lock = threading.Lock()
         self._next_try = 0.0
         self._refusing: set[str] = set()  # topics of which it has been said
         self._producer = Producer(producer(cluster, outage, patience=0))
@@ -85,58 +86,72 @@ class Publisher:
         self._try_again()
         return self._producer.flush(timeout) == 0 and not self._waiting and not self._lost
 
+    def undelivered(self) -> int:
+        """Messages that wait for a broker or their topic. Any thread may ask."""
+        return len(self._producer) + len(self._waiting)
+
     def give_up(self) -> None:
         """Wait no longer for room, the process ends: what finds none is left to who answers after us."""
         self._given_up.set()
 
     def _send(self, topic: str, key: str, value: bytes | None) -> None:
-        """Waits where there is no room: an outage holds the line up instead of losing its answers."""
+        """Waits where there is no room: an outage that lasts holds the line up instead of losing its answers."""
+        place = topic, key.encode()
         self._try_again()
-        while len(self._waiting) >= MOST_WAITING or not self._produce(topic, key, value):
+        while True:
+            with self._lock:
+                if len(self._waiting) < MOST_WAITING or place in self._waiting:
+                    self._waiting.pop(place, None)  # it is older
+                    if not self._produce(topic, place[1], value):
+                        self._waiting[place] = value
+                    return
             if self._given_up.is_set():
                 self._lost = True
                 return
             self._producer.poll(FULL)
             self._try_again()
 
-    def _produce(self, topic: str, key: str | bytes, value: bytes | None) -> bool:
-        """Whether there was room for it."""
+    def _produce(self, topic: str, key: bytes, value: bytes | None) -> bool:
+        """Whether the client took it, or nobody ever will."""
         try:
             self._producer.produce(topic, value, key, on_delivery=self._told)
         except BufferError:
             return False
         except KafkaException as e:
-            self._refused(e.args[0], topic, key, value)
-        self._producer.poll(0)
+            return self._never(e.args[0], topic, value)
         return True
 
     def _try_again(self) -> None:
+        """Tell what was delivered, and give again what waits."""
+        self._producer.poll(0)
         if not self._waiting or time.monotonic() < self._next_try:
             return
         self._next_try = time.monotonic() + AGAIN
-        for _ in range(len(self._waiting)):
-            with suppress(IndexError):  # another thread has taken it
-                message = self._waiting.popleft()
-                if not self._produce(*message):
-                    self._waiting.append(message)
+        with self._lock:
+            for (topic, key), value in list(self._waiting.items()):
+                if self._produce(topic, key, value):
+                    del self._waiting[topic, key]
 
     def _told(self, error: KafkaError | None, message: Message) -> None:
         topic, key, value = message.topic(), message.key(), message.value()
-        assert topic is not None and key is not None
-        if error is not None:
-            self._refused(error, topic, key, value)
-        elif topic in self._refusing:
-            self._refusing.discard(topic)
-            logger.warning("topic %s takes messages again", topic)
+        assert topic is not None and isinstance(key, bytes)
+        if error is None:
+            if topic in self._refusing:
+                self._refusing.discard(topic)
+                logger.warning("topic %s takes messages again", topic)
+        elif not self._never(error, topic, value):
+            with self._lock:
+                self._waiting.setdefault((topic, key), value)  # what is there is newer
 
-    def _refused(self, error: KafkaError, topic: str, key: str | bytes, value: bytes | None) -> None:
+    def _never(self, error: KafkaError, topic: str, value: str | bytes | None) -> bool:
+        """Whether no broker will ever take the message, which is said; that a topic takes none is said once."""
         if error.code() in NEVER:
             logger.warning("topic %s takes no message of %s bytes: dropped (%s)", topic, len(value or b""), error.str())
-            return
-        self._waiting.append((topic, key, value))
+            return True
         if topic not in self._refusing:
             self._refusing.add(topic)
             logger.warning("topic %s takes no messages: %s; trying again until it does", topic, error.str())
+        return False
 
 
 def publisher_of(spec: Spec) -> Publisher:

@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 MOST_WAITING = 20_000  # messages of a partition that wait to be read
 MOST_BYTES = 8 << 20  # of a partition's messages that wait to be read
 FETCH = 1000  # messages taken from the client at once
+LOOK = 10.0  # seconds between looks at how many partitions there are
 PATIENCE = 10.0  # seconds for a broker to answer a question
 
 
@@ -62,6 +63,8 @@ class Reader:
         self._feeds = [Feed() for _ in range(partitions)]
         self._error: StateError | None = None
         self._closing = threading.Event()
+        self.grown = ""  # that there are partitions of which nothing is read
+        self._next_look = time.monotonic() + LOOK
         self._doubted = False  # the client said that something is wrong with the topic
         self._consumer = Consumer({**_configuration(cluster, outage), "error_cb": self._heard})
         self._asking: deque[threading.Event] = deque()  # who wants to know the ends; set when they are known
@@ -136,6 +139,7 @@ class Reader:
                 self._throttle()
                 self._answer()
                 self._make_sure()
+                self._count()
         except KafkaException as e:
             self._error = StateError(f"topic {self._topic!r} cannot be read: {e.args[0].str()}")
         except StateError as e:
@@ -249,6 +253,21 @@ class Reader:
             return  # no answer: it will be said again
         if error is not None:
             raise StateError(f"topic {self._topic!r}: {error.str()}")
+
+    def _count(self) -> None:
+        """Say where the topic has got more partitions: rows of a user would be in two."""
+        if self.grown or self._outage.away or time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + LOOK
+        try:
+            now = len(self._consumer.list_topics(self._topic, timeout=PATIENCE).topics[self._topic].partitions)
+        except KafkaException as e:
+            logger.debug("how many partitions there are is not known: %s", e.args[0].str())
+            return
+        if now > len(self._feeds):
+            had = len(self._feeds)
+            self.grown = f"topic {self._topic!r} has {now} partitions now, of which the first {had} are read"
+            logger.error("%s: end this, and run a new state directory, which learns the topic anew", self.grown)
 
     def _watermarks(self, partition: int) -> tuple[int, int]:
         """The offsets of the oldest message and behind the newest; asks again while the partition has no leader."""

@@ -88,14 +88,9 @@ def parse(text: str, form: str = FORM) -> Spec:
     return Spec(servers, topic, **options)
 
 
-def followed_topics(specs: Sequence[str]) -> list[str]:
-    """Those of the SPECs that name a topic to be followed."""
-    return [spec for spec in specs if spec.startswith(FOLLOW)]
-
-
 def open_followed(specs: Sequence[str]) -> list[FollowedTopic]:
     """The topics that are followed. Raises SourceError or SettingError, in one line, where one cannot be."""
-    followed = followed_topics(specs)
+    followed = [spec for spec in specs if spec.startswith(FOLLOW)]
     for spec in followed:
         parse(spec.removeprefix("follow:").partition("?")[0], FOLLOW_FORM)
     if not followed:
