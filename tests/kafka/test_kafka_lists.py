@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from broker import SHOPGUIDE, Broker, shopguide, until
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from shopguide.keys import Secret
+from shopguide.state import StateDir
 
 pytestmark = pytest.mark.kafka
 USERS = 12
@@ -23,7 +25,7 @@ EPOCH = 1_700_000_000
 class Line:
     """``shopguide run`` that follows a topic and sends lists to another."""
 
-    def __init__(self, broker: Broker, topic: str, state: Path, **environment: str) -> None:
+    def __init__(self, broker: Broker, topic: str, state: Path, *options: str, **environment: str) -> None:
         source = f"follow:kafka://{broker.servers}/{topic}"
         command = [
             *SHOPGUIDE,
@@ -34,7 +36,7 @@ class Line:
             f"kafka://{broker.servers}/{topic}.recommendations",
         ]
         self.process = subprocess.Popen(
-            [*command, "--state", str(state), "--json"],
+            [*command, "--state", str(state), "--json", *options],
             env={**os.environ, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -108,6 +110,22 @@ def test_lists_that_were_not_delivered_are_made_again(broker: Broker, topic: str
     line = Line(broker, topic, tmp_path / "s")
     until(lambda: up_to_date(broker, topic, 480))
     assert line.end()[1] == ""
+
+
+def test_what_waits_is_in_the_metrics(broker: Broker, topic: str, tmp_path: Path) -> None:
+    broker.send(topic, shopping(0, 240))
+    line = Line(broker, topic, tmp_path / "s", "--http", "127.0.0.1:0", "--push", "tcp://127.0.0.1:*")
+    until(lambda: len(newest(broker, topic)) == USERS)
+    served = StateDir(tmp_path / "s").running()["http"]
+    want = [f'lag_messages{{partition="{partition}",topic="{topic}"}} 0.0' for partition in range(4)]
+
+    def all_out() -> bool:
+        with urllib.request.urlopen(f"{served}/metrics", timeout=10) as response:
+            told = response.read().decode()
+        return all(f"shopguide_topic_{one}" in told for one in [*want, "undelivered_messages 0.0"])
+
+    until(all_out)
+    line.end()
 
 
 def test_of_who_is_forgotten_the_topic_is_told(broker: Broker, topic: str, tmp_path: Path) -> None:

@@ -158,6 +158,8 @@ class RunningLine(Line):
                 self.log.appended.clear()
                 self._do_jobs()
                 self._follow()
+                if self._lists is not None:
+                    self._lists.turn()
                 if time.monotonic() >= self._next_snapshot and not self._keeper.busy():
                     self._keep()
                 if self.runner.step():

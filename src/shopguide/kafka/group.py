@@ -115,6 +115,7 @@ class Group:
                 self._listen()
                 self._adopt()
                 self._settle()
+                self._publisher.turn()
         except KafkaException as e:
             self._error = StateError(f"group {self._name!r}: {e.args[0].str()}")
         if self._publisher.flush(PARTING):

@@ -81,9 +81,20 @@ class Publisher:
         for user in users if self._recommendations else ():
             self._send(self._recommendations, f"{user:016x}", None)
 
+    def turn(self) -> None:
+        """Hear what was delivered, and give again what waits; to be called now and then."""
+        self._producer.poll(0)
+        if not self._waiting or time.monotonic() < self._next_try:
+            return
+        self._next_try = time.monotonic() + AGAIN
+        with self._lock:
+            for (topic, key), value in list(self._waiting.items()):
+                if self._produce(topic, key, value):
+                    del self._waiting[topic, key]
+
     def flush(self, timeout: float) -> bool:
         """Whether everything that was given is delivered; waits for it at most ``timeout`` seconds."""
-        self._try_again()
+        self.turn()
         return self._producer.flush(timeout) == 0 and not self._waiting and not self._lost
 
     def undelivered(self) -> int:
@@ -97,7 +108,7 @@ class Publisher:
     def _send(self, topic: str, key: str, value: bytes | None) -> None:
         """Waits where there is no room: an outage that lasts holds the line up instead of losing its answers."""
         place = topic, key.encode()
-        self._try_again()
+        self.turn()
         while True:
             with self._lock:
                 if len(self._waiting) < MOST_WAITING or place in self._waiting:
@@ -109,7 +120,7 @@ class Publisher:
                 self._lost = True
                 return
             self._producer.poll(FULL)
-            self._try_again()
+            self.turn()
 
     def _produce(self, topic: str, key: bytes, value: bytes | None) -> bool:
         """Whether the client took it, or nobody ever will."""
@@ -120,17 +131,6 @@ class Publisher:
         except KafkaException as e:
             return self._never(e.args[0], topic, value)
         return True
-
-    def _try_again(self) -> None:
-        """Tell what was delivered, and give again what waits."""
-        self._producer.poll(0)
-        if not self._waiting or time.monotonic() < self._next_try:
-            return
-        self._next_try = time.monotonic() + AGAIN
-        with self._lock:
-            for (topic, key), value in list(self._waiting.items()):
-                if self._produce(topic, key, value):
-                    del self._waiting[topic, key]
 
     def _told(self, error: KafkaError | None, message: Message) -> None:
         topic, key, value = message.topic(), message.key(), message.value()

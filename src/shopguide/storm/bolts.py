@@ -24,6 +24,7 @@ RELAY = "relay"
 GONE = "gone"
 EVERYBODY = "everybody"  # lists for a topic, whoever watches
 BATCH = ["partition", "batch"]
+LISTS, ITEMS = ["partition", "recommendations"], ["partition", "items"]
 
 
 class CleanBolt(TellingBolt):
@@ -111,10 +112,7 @@ class ScoreBolt(ModelBolt):
 class RankBolt(StageBolt):
     """Turns candidates into lists to show, each packed for good, and says which items are in none from now on."""
 
-    outputs = [
-        *(Stream(fields=["partition", "recommendations"], name=name) for name in ("default", EVERYBODY)),
-        Stream(fields=["partition", "items"], name=GONE),
-    ]
+    outputs = [Stream(fields=LISTS), Stream(fields=LISTS, name=EVERYBODY), Stream(fields=ITEMS, name=GONE)]
 
     def make(self) -> Ranker:
         self.packer = msgpack.Packer()  # msgpack.packb makes room for a megabyte each time
@@ -126,8 +124,7 @@ class RankBolt(StageBolt):
             if gone:
                 self.emit([tup.values[0], gone], stream=GONE)
             return
-        slate = record_of(tup)
-        packed = self.stage.packed(slate)
+        packed = self.stage.packed(slate := record_of(tup))
         self.meter.count("lists_total", len(packed))
         self.trace_lists("ranked", tup.values[0], packed)
         for stream, told in zip(("default", EVERYBODY), lists.parted(slate.looks, packed), strict=True):
