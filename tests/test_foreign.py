@@ -78,6 +78,7 @@ def test_a_catalogue_whose_items_end_with_a_message_without_a_value(tmp_path: Pa
     )
     tea = {"item": "s1", "title": "Tea", "stock": 3, "time": 7.0, "kind": "item"}
     assert rows(foreign, {"name": "Tea", "stock": 3}, "s1") == [tea]
+    assert rows(foreign, {"name": "Tea", "stock": False}, "s1") == [{**tea, "stock": 0}]
     assert foreign.rows(None, "s1", 7.0)[0].fields == {"item": "s1", "time": 7.0, "kind": "item", "op": "delete"}
 
 

@@ -164,6 +164,21 @@ def test_what_retention_took_is_said(
     assert 400 < found < 800 and "no longer holds" not in before and "no longer holds" in caplog.text
 
 
+def test_a_mapping_under_which_nothing_can_be_kept_is_told_of(
+    broker: Broker, topic: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for wrong, said in (('consent = "no.such.place"', 1), ("", 0)):
+        caplog.clear()
+        broker.send(topic, [message(number) for number in range(900)])
+        (tmp_path / "m.toml").write_text(f"{wrong}\n{MAPPING}")
+        followed = FollowedTopic(Cluster(broker.servers), topic, "", load_foreign(tmp_path / "m.toml"))
+        deadline = time.monotonic() + 30
+        while followed.position < 900 and time.monotonic() < deadline:
+            list(followed.chunks(lambda source: -1))
+        assert caplog.text.count("is its mapping right?") == said
+        followed.close()
+
+
 def test_no_topic_and_no_spec_are_one_line(broker: Broker, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="there is no topic 'nowhere'"):
         FollowedTopic(Cluster(broker.servers), "nowhere", "g", None)

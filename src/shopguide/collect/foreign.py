@@ -146,6 +146,8 @@ class Foreign(BaseModel):
     def _finished(self, fields: dict[str, Any], time: float) -> dict[str, Any]:
         if is_blank(fields.get("time")):
             fields["time"] = time
+        if isinstance(fields.get("stock"), bool):  # available or not
+            fields["stock"] = int(fields["stock"])
         if "consent" in fields and is_blank(fields["consent"]):
             fields["consent"] = False
         return {**fields, **self.always}

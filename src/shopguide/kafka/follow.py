@@ -26,6 +26,7 @@ from shopguide.collect.chunk import Chunk, Column, columns_of
 from shopguide.collect.collector import raw_of
 from shopguide.collect.foreign import Foreign, Told, load_foreign
 from shopguide.collect.plain import Plain
+from shopguide.collect.values import consents
 from shopguide.errors import SourceError
 from shopguide.kafka.admin import connect, described
 from shopguide.kafka.client import Outage, base
@@ -41,6 +42,7 @@ RANGE = 4096  # offsets that the rows given at once may span: where they were cu
 LOOK = 10.0  # seconds between looks for new partitions, and whether the topic is still the one it was
 TELL = 5.0  # seconds between commits of the group's offsets
 PATIENCE = 10.0  # seconds for a broker to answer a question
+DOUBTFUL = 500  # messages from the first on of which nothing can be kept, until that is said
 SHIFT = 16
 
 
@@ -74,6 +76,7 @@ class FollowedTopic:
         self._partitions: dict[int, Partition] = {}
         self._next_look = self._next_tell = 0.0
         self._said = ""  # the last complaint
+        self._fruitless = 0  # messages in a row, from the first on, of which nothing can be kept
 
     @property
     def total(self) -> int:
@@ -134,6 +137,7 @@ class FollowedTopic:
             for place, told in enumerate(self._mapping.rows(value, key, at)):
                 rows.append((((message.offset() or 0) << SHIFT) + place, told, value or b"", key, at))
         fields = [told.fields for _, told, *_ in rows]
+        self._doubt(len(messages), any(consents(one.get("consent")) for one in fields))
         columns = self._columns(fields, [(key, at) for *_, key, at in rows])
         raws = [value for _, _, value, *_ in rows]
         return Chunk(
@@ -146,6 +150,20 @@ class FollowedTopic:
             known=self._known,
             numbers=np.array([number for number, *_ in rows], np.int64),
         )
+
+    def _doubt(self, messages: int, fruitful: bool) -> None:
+        """Say where a mapping seems to be wrong: what has no consent or an ignored kind leaves no trace."""
+        if fruitful or self._fruitless > DOUBTFUL:
+            self._fruitless = DOUBTFUL + 1
+            return
+        self._fruitless += messages
+        if self._fruitless > DOUBTFUL:
+            logger.warning(
+                "the first %s messages of topic %s are all without consent or of kinds that are ignored: "
+                "is its mapping right?",
+                f"{self._fruitless:,}",
+                self.topic,
+            )
 
     def _columns(self, fields: list[dict[str, Any]], own: list[tuple[str | None, float]]) -> dict[str, Column]:
         if isinstance(self._mapping, Plain):
