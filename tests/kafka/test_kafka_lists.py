@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,24 @@ class Line:
         self.process.communicate()
 
 
+Run = Callable[..., Line]
+
+
+@pytest.fixture
+def run(broker: Broker, topic: str, tmp_path: Path) -> Iterator[Run]:
+    """Runs lines on the test's topic and directory; none outlives the test."""
+    lines: list[Line] = []
+
+    def run(*options: str, **environment: str) -> Line:
+        lines.append(Line(broker, topic, tmp_path / "s", *options, **environment))
+        return lines[-1]
+
+    yield run
+    for line in lines:
+        if line.process.poll() is None:
+            line.kill()
+
+
 def shopping(begin: int, end: int) -> list[tuple[str | None, bytes | None]]:
     return [
         (f"u{at % USERS}", json.dumps({"id": f"e{at}", "item": f"i{at * at % 23}", "time": EPOCH + at}).encode())
@@ -81,14 +100,16 @@ def up_to_date(broker: Broker, topic: str, events: int) -> bool:
     return times == list(range(events - USERS, events))
 
 
-def test_everybody_has_a_list_of_their_newest_event_over_kills(broker: Broker, topic: str, tmp_path: Path) -> None:
+def test_everybody_has_a_list_of_their_newest_event_over_kills(
+    broker: Broker, topic: str, run: Run, tmp_path: Path
+) -> None:
     broker.send(topic, shopping(0, 240))
-    line = Line(broker, topic, tmp_path / "s", SHOPGUIDE_STATE_EVERY="0.5")
+    line = run(SHOPGUIDE_STATE_EVERY="0.5")
     until(lambda: len(newest(broker, topic)) == USERS)
     for part in (1, 2):
         broker.send(topic, shopping(part * 240, part * 240 + 240))
         line.kill()
-        line = Line(broker, topic, tmp_path / "s", SHOPGUIDE_STATE_EVERY="0.5")
+        line = run(SHOPGUIDE_STATE_EVERY="0.5")
     until(lambda: up_to_date(broker, topic, 720))
     found = newest(broker, topic)
     assert set(found) == keys(tmp_path / "s")
@@ -96,9 +117,9 @@ def test_everybody_has_a_list_of_their_newest_event_over_kills(broker: Broker, t
     assert line.end()[0]["rows"] <= 720
 
 
-def test_lists_that_were_not_delivered_are_made_again(broker: Broker, topic: str, tmp_path: Path) -> None:
+def test_lists_that_were_not_delivered_are_made_again(broker: Broker, topic: str, run: Run, tmp_path: Path) -> None:
     broker.send(topic, shopping(0, 240))
-    line = Line(broker, topic, tmp_path / "s")
+    line = run()
     until(lambda: up_to_date(broker, topic, 240))
     admin = AdminClient({"bootstrap.servers": broker.servers})
     admin.delete_topics([f"{topic}.recommendations"])[f"{topic}.recommendations"].result(30)
@@ -107,14 +128,14 @@ def test_lists_that_were_not_delivered_are_made_again(broker: Broker, topic: str
     _, said = line.end()
     assert "the last lists are not delivered" in said and "Traceback" not in said
     admin.create_topics([NewTopic(f"{topic}.recommendations", 4, 1)])[f"{topic}.recommendations"].result(30)
-    line = Line(broker, topic, tmp_path / "s")
+    line = run()
     until(lambda: up_to_date(broker, topic, 480))
     assert line.end()[1] == ""
 
 
-def test_what_waits_is_in_the_metrics(broker: Broker, topic: str, tmp_path: Path) -> None:
+def test_what_waits_is_in_the_metrics(broker: Broker, topic: str, run: Run, tmp_path: Path) -> None:
     broker.send(topic, shopping(0, 240))
-    line = Line(broker, topic, tmp_path / "s", "--http", "127.0.0.1:0", "--push", "tcp://127.0.0.1:*")
+    line = run("--http", "127.0.0.1:0", "--push", "tcp://127.0.0.1:*")
     until(lambda: len(newest(broker, topic)) == USERS)
     served = StateDir(tmp_path / "s").running()["http"]
     want = [f'lag_messages{{partition="{partition}",topic="{topic}"}} 0.0' for partition in range(4)]
@@ -128,9 +149,9 @@ def test_what_waits_is_in_the_metrics(broker: Broker, topic: str, tmp_path: Path
     line.end()
 
 
-def test_of_who_is_forgotten_the_topic_is_told(broker: Broker, topic: str, tmp_path: Path) -> None:
+def test_of_who_is_forgotten_the_topic_is_told(broker: Broker, topic: str, run: Run, tmp_path: Path) -> None:
     broker.send(topic, shopping(0, 240))
-    line = Line(broker, topic, tmp_path / "s")
+    line = run()
     until(lambda: len(newest(broker, topic)) == USERS)
     done = shopguide("forget", "--user", "u3", "--state", tmp_path / "s")
     assert done.returncode == 0, done.stderr
