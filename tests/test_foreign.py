@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +82,27 @@ def test_a_catalogue_whose_items_end_with_a_message_without_a_value(tmp_path: Pa
     assert rows(foreign, {"name": "Tea", "stock": 3}, "s1") == [tea]
     assert rows(foreign, {"name": "Tea", "stock": False}, "s1") == [{**tea, "stock": 0}]
     assert foreign.rows(None, "s1", 7.0)[0].fields == {"item": "s1", "time": 7.0, "kind": "item", "op": "delete"}
+
+
+def test_a_word_of_theirs_forgets_nobody_unless_the_mapping_says_so(tmp_path: Path) -> None:
+    (row,) = rows(mapping(tmp_path, 'user = "u"\nkind = "k"\n'), {"u": "c1", "k": "forget"})
+    assert row["kind"] == "forget, which [kinds] does not name"
+    for kinds in ('forget = "forget"', '"*" = "forget"'):
+        (row,) = rows(mapping(tmp_path, f'user = "u"\nkind = "k"\n[kinds]\n{kinds}\n'), {"u": "c1", "k": "forget"})
+        assert row["kind"] == "forget"
+
+
+def test_the_mappings_in_the_manual_are_right(tmp_path: Path) -> None:
+    text = (Path(__file__).parent.parent / "docs" / "operations.md").read_text()
+    clicks, products = re.findall(
+        r"\n((?: {4}(?:user|item) = .*\n)(?: {4}.*\n)+)", text.split("### Topics that are")[1]
+    )[:2]
+    order = {"eventType": "order_placed", "customer": {"id": "c", "consent": {"personalisation": "yes"}}}
+    order["order"] = {"lines": [{"sku": "s1", "price": {"amount": 2}}]}
+    (row,) = rows(mapping(tmp_path, textwrap.dedent(clicks)), order)
+    assert (row["user"], row["item"], row["kind"], row["value"], row["consent"]) == ("c", "s1", "purchase", 2, "yes")
+    (row,) = rows(mapping(tmp_path, textwrap.dedent(products)), {"categories": ["Tea"], "available": True}, "s1")
+    assert (row["kind"], row["item"], row["category"], row["stock"]) == ("item", "s1", "Tea", 1)
 
 
 def test_what_is_no_message_keeps_its_reason_and_has_no_consent(tmp_path: Path) -> None:

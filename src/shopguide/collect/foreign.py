@@ -137,7 +137,9 @@ class Foreign(BaseModel):
     def _keeps(self, fields: dict[str, Any]) -> bool:
         """Whether the row is of a kind that is not ignored; its kind becomes one of ours where the mapping says so."""
         kind = fields.get("kind")
-        if self.kinds and isinstance(kind, str):
+        if isinstance(kind, str) and kind.strip().lower() in CONTROLS and not {kind, OTHERS} & self.kinds.keys():
+            fields["kind"] = f"{kind}, which [kinds] does not name"  # a word of theirs forgets nobody
+        elif self.kinds and isinstance(kind, str):
             fields["kind"] = self.kinds.get(kind, self.kinds.get(OTHERS, kind))
         elif self.kinds and kind is None:
             fields["kind"] = self.kinds.get(OTHERS)
