@@ -133,6 +133,21 @@ def test_lists_that_were_not_delivered_are_made_again(broker: Broker, topic: str
     assert line.end()[1] == ""
 
 
+def test_an_account_has_lists_from_its_login_on(broker: Broker, topic: str, run: Run, tmp_path: Path) -> None:
+    def newest_of_the_account() -> int:
+        account = f"{Secret.load(tmp_path / 's').user_key('ann'):016x}"
+        return int(newest(broker, topic).get(account, {"offset": -1})["offset"])
+
+    broker.send(topic, shopping(0, 240))
+    line = run()
+    until(lambda: up_to_date(broker, topic, 240))
+    for sent in ('{"kind": "alias", "account": "ann"}', '{"item": "i3"}'):
+        before = newest_of_the_account()
+        broker.send(topic, [("u1", sent.encode())])
+        until(lambda: newest_of_the_account() > before, 20)  # noqa: B023
+    line.end()
+
+
 def test_what_waits_is_in_the_metrics(broker: Broker, topic: str, run: Run, tmp_path: Path) -> None:
     broker.send(topic, shopping(0, 240))
     line = run("--http", "127.0.0.1:0", "--push", "tcp://127.0.0.1:*")

@@ -24,7 +24,7 @@ VISIT = 200  # newest events of a unit that an answer looks at one by one
 _NOBODY = Users(0.0), 0  # of whom there are no events
 _NO_LOOKS = Looks().columns()
 _WATCHING = frozenset((Kind.WATCH, Kind.UNWATCH, Kind.FORGET))
-_SHOPPING = frozenset(kind for kind in Kind if Kind.VIEW <= kind <= Kind.DISMISS) - {Kind.IMPRESSION}
+_SHOPPING = frozenset(kind for kind in Kind if Kind.VIEW <= kind <= Kind.DISMISS) - {Kind.IMPRESSION} | {Kind.ADOPT}
 _CHANGE_NO_LIST = frozenset((Kind.LOOKUP, Kind.IMPRESSION))
 
 
