@@ -13,6 +13,7 @@ import json
 import os
 import struct
 import time
+import tomllib
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -30,8 +31,10 @@ from shopguide.cli.control import Control
 from shopguide.cli.takeback import _verify as verify_receipt
 from shopguide.client import Inbox
 from shopguide.collect.addresses import without_addresses
+from shopguide.collect.chunk import Chunk
 from shopguide.collect.encode import Encoder
 from shopguide.collect.files import open_source
+from shopguide.collect.foreign import Foreign, load_foreign
 from shopguide.collect.imports import MappedFiles
 from shopguide.collect.mapping import load_mapping
 from shopguide.display import create_app
@@ -50,6 +53,9 @@ from shopguide.tastes.library import Library
 from shopguide.tokens import KeyRing, mint, mint_admin, verify, verify_admin
 from shopguide.weights import Weights
 
+FOREIGN = b"""user = ["who.id", "@key"]\nitem = "lines.sku"\nid = "id"\nkind = "type"\nstock = "n"\neach = "lines"
+[kinds]\nbuy = "purchase"\n[always]\nregion = "DE"\n[tombstone]\nop = "delete"\n"""
+FOREIGN_MESSAGE = b'{"who": {"id": "u1"}, "lines": [{"sku": "a"}, {"sku": 7}], "id": "e", "type": "buy", "n": true}'
 RAW_SECRET = os.environ.get("SHOPGUIDE_SECRET", "a secret of the parsers").encode()
 SECRET = Secret(RAW_SECRET)
 KEYS = KeyRing.of(SECRET)
@@ -120,6 +126,15 @@ def read_recommendation(data: bytes) -> None:
 def read_record_body(data: bytes) -> None:
     """A record whose checksum fits, whatever is in it."""
     unpack(msgpack.packb([MAGIC, VERSION, zlib.crc32(data), data]))
+
+
+def read_foreign(data: bytes) -> None:
+    """Rows, whatever is in the message: under a mapping, and encoded."""
+    told = Foreign.model_validate(tomllib.loads(FOREIGN.decode())).rows(data, "k", 1_700_000_000.0)
+    names = {name for one in told for name in one.fields}
+    columns = {name: [one.fields.get(name) for one in told] for name in names}
+    problems = {row: one.problem for row, one in enumerate(told) if one.problem}
+    Encoder(SECRET, controls=True).encode(Chunk(len(told), columns, lambda row: data, problems))
 
 
 def read_kafka(data: bytes) -> None:
@@ -266,6 +281,8 @@ def parsers(folder: Path) -> dict[str, Parser]:
             of_file(toml, lambda: load_settings("shop", toml)), (SettingError,), (b"[rank]\nexplore = 0.05\n",)
         ),
         "Kafka message": Parser(read_kafka, (), (EVENTS, EVENTS[1:-1], pack(BATCH))),
+        "foreign mapping": Parser(of_file(toml, lambda: load_foreign(toml)), (SettingError,), (FOREIGN,)),
+        "foreign message": Parser(read_foreign, (), (FOREIGN_MESSAGE, b"[" + FOREIGN_MESSAGE + b"]")),
         "command": Parser(control(folder), (), (b'{"do": "forget", "user": "ann"}\n', b'{"do": "look"}\n')),
         "receipt": Parser(of_file(paper, lambda: verify_receipt(paper, folder)), (SourceError,), (RECEIPT,)),
         "manifest": Parser(

@@ -188,6 +188,7 @@ def test_a_user_whom_nobody_has_seen_gets_a_list_that_fits_and_less_so_the_more_
         report = ask(tmp_path / "s", "take_in", **written(tmp_path, "c1,30-39,kitchen,yes\nc2,,kitchen,no\n,,,yes\n"))
         assert report == {
             **{"rows": 3, "kept": 1, "without_consent": 1, "new": 2},
+            "unreadable": {},
             "rejected": {"nothing is said": 1},
         }
     held = exported(tmp_path / "s", "c1")
@@ -307,3 +308,19 @@ def test_what_users_did_elsewhere_is_learned_as_events(tmp_path: Path) -> None:
         assert report["rejected"] == {"time is in the future": 1} and report["kept"] == 2
         kinds = running.stage("featurize").events_of(running.secret.user_key("c1"))["kind"]
         assert kinds.tolist() == [Kind.FAVOURITE] * 2
+
+
+def test_a_file_in_another_encoding_is_told_of_where_it_seems_to_lack_consent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path, "c1,30-39,tea,no\nc2,30-39,tea,yes\nc3,30-39,thé,yes\n")
+    (tmp_path / "users.csv").write_bytes((tmp_path / "users.csv").read_text().encode("latin-1"))
+    import_.main(["users.csv", "--mapping", "m.toml", "--dry-run"], standalone_mode=False)
+    counts = [line_.split() for line_ in capsys.readouterr().out.splitlines()[-5:-1]]
+    assert counts == [
+        ["rows", "3"],
+        ["kept", "1"],
+        ["without", "consent", "2"],
+        ["of", "which", "1", "text", "is", "not", "UTF-8"],
+    ]

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
+from pathlib import Path
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,3 +65,12 @@ def test_a_service_manager_may_keep_the_secret(tmp_path, monkeypatch) -> None:
     credential.unlink()
     with pytest.raises(SettingError, match="SHOPGUIDE_SECRET_FILE"):
         Secret.load(None)
+
+
+def test_the_protocol_says_how_a_users_key_is_made() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "protocol.md").read_text()
+    code = textwrap.dedent(re.search(r"\n( {4}import hashlib, hmac\n.*?)\n\n(?=\S)", text, re.S)[1])
+    said: dict[str, Any] = {}
+    exec(code, said)
+    secret, user, key = re.search(r"With the secret `(.*)` the user `(.*)` is `(\w{16})`", text).groups()
+    assert said["user_key"](secret.encode(), user) == f"{Secret(secret.encode()).user_key(user):016x}" == key

@@ -23,4 +23,6 @@ class Recommend(Topology):
     told = {clean["catalogue"]: Grouping.ALL, clean["names"]: Grouping.ALL}
     rank = bolts.RankBolt.spec(inputs={**told, score: BY_PARTITION})
     push = bolts.PushBolt.spec(inputs={rank: BY_PARTITION, rank["gone"]: BY_PARTITION})
-    publish = bolts.PublishBolt.spec(inputs={rank: BY_PARTITION, clean["rejected"]: BY_PARTITION})
+    publish = bolts.PublishBolt.spec(
+        inputs={rank: BY_PARTITION, rank["everybody"]: BY_PARTITION, clean["rejected"]: BY_PARTITION}
+    )

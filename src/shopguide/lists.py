@@ -23,7 +23,7 @@ import numpy as np
 import orjson
 
 from shopguide.errors import PackingError
-from shopguide.records import Looks
+from shopguide.records import TOPIC, Looks
 from shopguide.settings import PolicySettings, RankSettings
 
 SPARE = 10  # candidates beyond the list's length, for what rank may not show
@@ -39,6 +39,14 @@ def wanted(settings: RankSettings, looks: Looks, row: int) -> int:
     seen = len(looks.recent[row]) if rules.seen == "drop" else 0
     hidden = seen + len(looks.bought[row]) + len(looks.dismissed[row])
     return int(looks.n[row]) + hidden + (SPARE if rules.age_half_life is None else AGED)
+
+
+def parted(looks: Looks, packed: list[bytes]) -> tuple[list[bytes], list[bytes]]:
+    """The lists of these looks: those for who watches, and those for a topic."""
+    told: tuple[list[bytes], list[bytes]] = [], []
+    for row, one in enumerate(packed):
+        told[looks.slot.bytes_at(row) == TOPIC].append(one)
+    return told
 
 
 def unpack(packed: bytes) -> dict[str, Any]:

@@ -170,6 +170,9 @@ class Log:
     def rewinds(self, after: int) -> list[tuple[int, int, int]]:
         return []
 
+    def trouble(self) -> str:
+        return ""
+
     def look(self) -> None: ...
     def follow(self, frontiers: dict[int, int]) -> None: ...
     def finish(self) -> None: ...

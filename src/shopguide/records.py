@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from shopguide.columns import Ragged, Table, pack_table, unpack_table
 from shopguide.errors import PackingError
 
-__all__ = ["LEARNED", "SIGNALS", "SIMILAR", "TRENDING", "Batch", "Candidates", "Events", "Kind", "Lessons"]
+__all__ = ["LEARNED", "SIGNALS", "SIMILAR", "TOPIC", "TRENDING", "Batch", "Candidates", "Events", "Kind", "Lessons"]
 __all__ += ["Looks", "Moved", "Names", "Ragged", "Record", "Slate", "Table", "Update", "pack", "unpack"]
 
 MAGIC = b"SG"
@@ -161,6 +161,7 @@ class Moved(Table):
 
 SIMILAR = b"similar"
 TRENDING = b"trending"
+TOPIC = b"topic"  # the slot of lists that are made of everybody, for who reads them from a topic
 BASE = "base"  # what every candidate of the trees begins with
 
 

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -91,7 +92,7 @@ class Broker:
             message = consumer.poll(10)
             assert message is not None
             if (error := message.error()) is None:
-                found.append((message.key().decode(), json.loads(message.value())))
+                found.append((message.key().decode(), json.loads(message.value() or b"null")))
             else:
                 assert error.code() == KafkaError._PARTITION_EOF, error
                 ended += 1
@@ -122,6 +123,14 @@ class Guide:
     def counts(self) -> dict[str, Any]:
         with urllib.request.urlopen(self.http + "/healthz", timeout=10) as response:
             return dict(json.load(response))
+
+    def is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(self.http + "/readyz", timeout=10) as response:
+                return bool(response.status == 200)
+        except urllib.error.HTTPError as e:
+            assert json.load(e)["checks"]["log"] == {"ok": False, "said": "no Kafka broker answers"}
+            return False
 
     def post(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         data = json.dumps(rows).encode()

@@ -12,7 +12,7 @@ import orjson
 import pytest
 from broker import Broker, until
 from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, NewPartitions
 
 from shopguide.collect.collector import Collector
 from shopguide.errors import StateError
@@ -246,3 +246,24 @@ def test_an_outage_is_waited_out_and_said_once(
     ]
     collector.collect([{"user": "u", "item": "i"}])
     collector.commit()
+
+
+def test_of_partitions_that_are_added_nothing_is_read_and_that_is_said(
+    broker: Broker,
+    topic: str,
+    opened: Callable[[], KafkaLog],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reader, "LOOK", 0.2)
+    log = opened()
+    assert log.trouble() == ""
+    admin = AdminClient({"bootstrap.servers": broker.servers})
+    admin.create_partitions([NewPartitions(topic, 6)])[topic].result(30)
+    until(lambda: log.trouble() != "")
+    assert log.trouble() == f"topic {topic!r} has 6 partitions now, of which the first 4 are read"
+    assert caplog.text.count("learns the topic anew") == 1
+    log.close()
+    log = opened()
+    until(lambda: len(log._group.owned()) == 6)
+    assert {partition for _, partition, _ in log.rewinds(0)} == {0, 1, 2, 3}

@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from broker import shopguide, two_free_ports
+from broker import Broker, shopguide, two_free_ports
 
 from shopguide.errors import SettingError, SourceError, StateError
+from shopguide.kafka.admin import connect
 from shopguide.kafka.binding import Bound, bind, bound, refuse_bound
+from shopguide.kafka.client import Outage, base
+from shopguide.kafka.cluster import Cluster
 from shopguide.kafka.source import Spec, Topic, find_topic, parse
 from shopguide.settings import load
 
@@ -29,7 +32,7 @@ def test_a_spec_says_where_and_what() -> None:
         ("kafka://h:1/a/b", "should be kafka://HOST:PORT/TOPIC"),
         ("kafka://:1/a", "should be kafka://HOST:PORT/TOPIC"),
         ("kafka://h:x/a", "should be kafka://HOST:PORT/TOPIC"),
-        ("kafka://h:1/a?grop=g", "no option grop; there are group, recommendations, rejects"),
+        ("kafka://h:1/a?grop=g", "no option grop; there are group, recommendations, rejects, client"),
         ("kafka://h:1/a?group=", "group is empty"),
     ],
 )
@@ -46,6 +49,46 @@ def test_sources_that_do_not_go_together() -> None:
         find_topic(["kafka://h:1/a", "file:a"])
     with pytest.raises(SourceError, match="'log:a' beside a Kafka source"):
         find_topic(["kafka://h:1/a", "log:a"])
+
+
+PROPERTIES = (
+    "# ours\nsecurity.protocol = SASL_PLAINTEXT\n\nsasl.mechanism=PLAIN\nsasl.username=u\nsasl.password=a=b c\n"
+)
+
+
+def test_how_to_get_in_is_in_a_file_and_never_shown(tmp_path: Path) -> None:
+    (tmp_path / "in.properties").write_text(PROPERTIES)
+    spec = parse(f"kafka://h:1/t?client={tmp_path / 'in.properties'}")
+    found = spec.cluster()
+    assert found.properties["sasl.password"] == "a=b c" and "a=b" not in repr(found) + repr(spec)
+    assert base(found, Outage("h:1"))["sasl.username"] == "u" and parse("kafka://h:1/t").cluster() == Cluster("h:1")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("sasl.password\n", "line 1: should be KEY = VALUE"),
+        ("\ngroup.id = secret-word", "line 2: group.id is not for this file; it takes security"),
+        ("sasl.passwort = secret-word", "No such configuration property: .sasl.passwort"),
+        ("security.protocol = SASL", "Invalid value .SASL. for configuration property .security.protocol"),
+    ],
+)
+def test_a_file_of_properties_that_is_of_no_use(tmp_path: Path, text: str, line: str) -> None:
+    (tmp_path / "in.properties").write_text(text)
+    with pytest.raises(SettingError, match=line) as raised:
+        connect(parse(f"kafka://h:1/t?client={tmp_path / 'in.properties'}").cluster())
+    assert "secret-word" not in str(raised.value) and "\n" not in str(raised.value)
+    with pytest.raises(SettingError, match="No such file"):
+        parse("kafka://h:1/t?client=nowhere").cluster()
+
+
+@pytest.mark.kafka
+def test_who_is_not_let_in_is_told_so_in_one_line(tmp_path: Path, broker: Broker, topic: str) -> None:
+    (tmp_path / "in.properties").write_text(PROPERTIES)
+    source = f"kafka://{broker.servers}/{topic}?client={tmp_path / 'in.properties'}"
+    done = shopguide("run", "--source", source, "--state", tmp_path / "s")
+    assert done.returncode == 2 and done.stderr.startswith(f"shopguide: no Kafka broker answers at {broker.servers}: ")
+    assert done.stderr.count("\n") == 1 and "SASL" in done.stderr and "a=b" not in done.stderr
 
 
 def test_retention_by_rows_is_for_own_logs() -> None:

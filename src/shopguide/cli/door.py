@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,7 +25,9 @@ from shopguide.tasks import Told
 from shopguide.tokens import KeyRing
 
 if TYPE_CHECKING:
+    from shopguide.kafka.follow import FollowedTopic
     from shopguide.kafka.log import KafkaLog
+    from shopguide.kafka.publisher import Publisher
 
 STUCK = 30.0  # seconds in which the line's thread turns, whatever it is doing
 RELAYS = 3  # times that a row is handed from partition to partition at most, in practice
@@ -38,6 +40,8 @@ class Line(ABC):
     events go in and lists come out. ``open_log`` gives the log of that directory; None: its own."""
 
     push: PushProcess | None = None
+    publisher: Publisher | None = None  # sends lists to a topic
+    followed: Sequence[FollowedTopic] = ()  # topics of others that are read
     _thread: threading.Thread  # does the work
 
     def __init__(

@@ -115,5 +115,6 @@ def _in_words(report: dict[str, Any], dry_run: bool) -> str:
     lines = [f"rows             {report['rows']:>10,}{new}"]
     lines.append(f"kept             {report['kept']:>10,}")
     lines.append(f"without consent  {report['without_consent']:>10,}")
+    lines += [f"  of which       {count:>10,} {why}" for why, count in report["unreadable"].items()]
     lines += [f"rejected         {count:>10,} {why}" for why, count in report["rejected"].items()]
     return "\n".join([*lines, "nothing was kept: a dry run"] if dry_run else lines)

@@ -34,16 +34,18 @@ from shopguide.topologies.recommend import Recommend
 
 if TYPE_CHECKING:
     from shopguide.kafka.log import KafkaLog
+    from shopguide.kafka.publisher import Publisher
 
 logger = logging.getLogger(__name__)
 
+PARTING = 10.0  # seconds to deliver the last lists when the process ends
 IDLE = 0.2  # seconds between looks at the log when nothing was appended
 
 T = TypeVar("T")
 
 
 class RunningLine(Line):
-    """``push`` False: nobody subscribes."""
+    """``push`` False: nobody subscribes. ``lists`` publishes them to a topic that is not the log's own."""
 
     def __init__(
         self,
@@ -51,8 +53,11 @@ class RunningLine(Line):
         settings: Settings,
         push: bool = True,
         open_log: Callable[[Path, Secret], KafkaLog] | None = None,
+        lists: Publisher | None = None,
     ) -> None:
         super().__init__(state, settings, open_log)
+        self._lists = lists
+        self.publisher = lists or getattr(self.log, "publisher", None)
         if push:
             self.push = self._pushing()
         self._fits = fits(settings)
@@ -75,6 +80,8 @@ class RunningLine(Line):
         self._stopping.set()
         self.log.appended.set()
         self._thread.join()
+        if self._lists is not None:
+            self._lists.give_up()
         if self._error is None:
             self._keep()
         self._keeper.finish()
@@ -136,6 +143,7 @@ class RunningLine(Line):
             deployment.STATE: str(self.state.path),
             deployment.LOG: self.log,
             deployment.PARTS: parts,
+            deployment.PUBLISHER: self.publisher,
             "pystorm.log.level": self.settings.run.level,
         }
         if self.push is not None:
@@ -150,6 +158,8 @@ class RunningLine(Line):
                 self.log.appended.clear()
                 self._do_jobs()
                 self._follow()
+                if self._lists is not None:
+                    self._lists.turn()
                 if time.monotonic() >= self._next_snapshot and not self._keeper.busy():
                     self._keep()
                 if self.runner.step():
@@ -177,7 +187,7 @@ class RunningLine(Line):
         self._next_snapshot = time.monotonic() + self.settings.state.every
         self.runner.settle()
         positions = self.positions()
-        if positions == self._kept and not only:
+        if (positions == self._kept or not self._delivered()) and not only:
             return
         featurizer, rejects = self.stage("featurize"), self.stage("reject")
         parts = {
@@ -193,6 +203,15 @@ class RunningLine(Line):
         self._purge(rejects)
         self._keeper.begin(Moment(parts, {p: at - 1 for p, at in positions.items()}, kept), rejects, only)
         self._kept = positions
+
+    def _delivered(self) -> bool:
+        """Whether the lists of all that was learned are out: only then is a snapshot kept, from which a new start makes
+        no list again."""
+        if self._lists is None or self._lists.flush(PARTING if self._stopping.is_set() else 1.0):
+            return True
+        if self._stopping.is_set():
+            logger.warning("the last lists are not delivered; the next start makes them again")
+        return False
 
     def _let_go(self, live: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """What only rows beyond retention say of items goes; the keys of what the catalogue still knows. A topic's rows

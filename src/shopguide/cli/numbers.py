@@ -32,6 +32,7 @@ def samples(line: Line, push: PushProcess, outcomes: Outcomes, uptime: float) ->
     yield _of("build_info", 1, __version__)
     yield _of("uptime_seconds", uptime)
     yield from _log(line)
+    yield from _topics(line)
     yield from _disk(line)
     yield from _tasks(line)
     yield from _push(push)
@@ -53,6 +54,14 @@ def _log(line: Line) -> Iterator[Sample]:
             sizes = log.sizes(partition) if isinstance(log, Log) else {}
             yield _of("log_bytes", sum(sizes.values()), partition)
             yield _of("log_segments", len(sizes), partition)
+
+
+def _topics(line: Line) -> Iterator[Sample]:
+    for followed in line.followed:
+        for partition, lag in followed.lags().items():
+            yield _of("topic_lag_messages", lag, followed.topic, partition)
+    if line.publisher is not None:
+        yield _of("topic_undelivered_messages", line.publisher.undelivered())
 
 
 def _disk(line: Line) -> Iterator[Sample]:

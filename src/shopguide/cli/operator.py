@@ -67,6 +67,8 @@ class Operator:
             found, learned_models = self._purge(list(person), ids)
             for one in person:
                 line.revoke(one)
+            if line.publisher is not None:
+                line.publisher.forget(person)
             line.state.note_forgets([one for one in line.state.forgets() if one not in (note, *person)])
         offsets = {str(p): int(offsets[-1]) for p, offsets in found.offsets.items() if len(offsets)}
         logger.info("somebody is forgotten", extra={"rows": sum(found.kinds.values()), "offsets": offsets})
@@ -117,8 +119,9 @@ class Operator:
 
     def _kept_by(self) -> dict[str, str]:
         """Who keeps copies that are not ours to erase."""
-        log = self._line.log
-        return {} if isinstance(log, Log) else {"kept_by": f"topics {', '.join(log.topics)}, until their retention"}
+        log, publisher = self._line.log, self._line.publisher
+        topics = (publisher.topics if publisher else []) if isinstance(log, Log) else log.topics
+        return {"kept_by": f"topics {', '.join(topics)}, until their retention"} if topics else {}
 
     def retract(self, event: str) -> dict[str, Any]:
         """Take the event of a producer's id back; ``found`` says whether the model held it."""

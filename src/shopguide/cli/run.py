@@ -31,7 +31,7 @@ from shopguide.cli.summary import in_words, summary
 from shopguide.collect.sources import open_sources
 from shopguide.display import Server, create_app
 from shopguide.errors import SettingError, SourceError
-from shopguide.kafka.source import SCHEME, Topic, find_topic
+from shopguide.kafka.source import FOLLOW, SCHEME, Topic, find_topic, open_followed, open_lists
 from shopguide.settings import Settings, load
 from shopguide.simulate import Shop
 from shopguide.state import StateDir
@@ -68,6 +68,11 @@ logger = logging.getLogger(__name__)
 @click.option("--http", metavar="HOST:PORT", help="Serve the collector and the lists here.")
 @click.option("--push", metavar="ENDPOINT", help="Push lists to ZeroMQ subscribers here.")
 @click.option(
+    "--lists",
+    metavar="SPEC",
+    help="Send everybody's lists, new after each event of theirs, to kafka://HOST:PORT/TOPIC[?client=FILE].",
+)
+@click.option(
     "--engine",
     type=click.Choice(["local", "beside", "storm"]),
     default="local",
@@ -83,6 +88,7 @@ def run(
     state_path: Path,
     http: str | None,
     push: str | None,
+    lists: str | None,
     engine: str,
     logs: str | None,
     log_level: str | None,
@@ -94,18 +100,21 @@ def run(
     topic = find_topic(specs)
     partitions = topic and topic.partitions
     told = {"run.logs": logs, "run.level": log_level}
-    flags = {**_address(http), "push.endpoint": push, "log.partitions": partitions, **told}
+    pushed = {"push.endpoint": push, "push.everybody": True if lists else None}
+    flags = {**_address(http), **pushed, "log.partitions": partitions, **told}
     state = StateDir(state_path)
     settings = state.divided(load(preset, config_path, flags))
     journal.begin(settings.run.logs, settings.run.level)
     if topic is not None:
         topic.check(settings)
     serves = http is not None or "http:" in specs
-    files = [spec for spec in specs if spec not in ("http:", "sim:") and not spec.startswith(SCHEME)]
-    sources = open_sources(files, state_path, settings.collect)
+    files = [spec for spec in specs if spec not in ("http:", "sim:") and not spec.startswith((SCHEME, FOLLOW))]
+    topics = open_followed(specs)
+    sources = open_sources(files, state_path, settings.collect, topics)
     pushes = serves or push is not None
     stopped = stop_on_signals()
-    line = _line(engine, state, settings, pushes, topic)
+    line = _line(engine, state, settings, pushes, topic, lists)
+    line.followed = topics
     began, before = time.monotonic(), _counts(line)
 
     def load_sources() -> None:
@@ -183,9 +192,15 @@ def stop_on_signals() -> Stopped:
     return stopped
 
 
-def _line(engine: str, state: StateDir, settings: Settings, pushes: bool, topic: Topic | None) -> Line:
+def _line(
+    engine: str, state: StateDir, settings: Settings, pushes: bool, topic: Topic | None, lists: str | None
+) -> Line:
+    if lists and (topic is not None or engine != "local"):
+        other = "a Kafka source has recommendations=TOPIC" if topic else f"not with --engine {engine}"
+        raise SettingError(f"--lists {lists}: {other}")
     if engine == "local":
-        return RunningLine(state, settings, pushes, topic.open if topic else None)
+        publisher = open_lists(lists) if lists else None
+        return RunningLine(state, settings, pushes, topic.open if topic else None, publisher)
     if topic is not None:
         raise SettingError(f"--engine {engine}: a Kafka topic is read by --engine local only")
     return ClusterLine(state, settings, pushes) if engine == "storm" else BesideLine(state, settings, pushes)

@@ -14,11 +14,13 @@ from shopguide.records import Batch, Events
 
 @dataclass
 class Tally:
-    """``new``: of the rows kept and rejected those that the log did not have before."""
+    """``unreadable``: why rows are without consent that cannot be read, which says none; ``new``: of the rows kept and
+    rejected those that the log did not have before."""
 
     rows: int = 0
     kept: int = 0
     without_consent: int = 0
+    unreadable: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
     new: int = 0
 
@@ -29,8 +31,12 @@ class Tally:
         self.rows += chunk.rows
         self.kept += len(kept.events)
         self.without_consent += len(encoded.refused)
+        said = chunk.columns.get("consent", ())
+        unsaid = [row for row in encoded.refused.tolist() if said[row] is False]
+        self.unreadable.update(chunk.problems[row] for row in unsaid if row in chunk.problems)
         self.rejected.update(rejects.reason)
         return [number - chunk.first for number in kept.events.offset.tolist()]
 
     def report(self) -> dict[str, Any]:
-        return {**vars(self), "rejected": dict(self.rejected.most_common())}
+        counts = {name: dict(getattr(self, name).most_common()) for name in ("unreadable", "rejected")}
+        return {**vars(self), **counts}

@@ -14,6 +14,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import xxhash
 
@@ -38,6 +39,8 @@ Sent = Callable[[int], int]
 
 class Followed:
     """One log and its generations."""
+
+    nap = POLL
 
     def __init__(self, path: Path, settings: CollectSettings) -> None:
         self._path = path
@@ -135,12 +138,28 @@ class Followed:
         self._said = what
 
 
+class Growing(Protocol):
+    """What a follower looks at in turn. ``nap``: seconds between looks; ``chunks``: the rows that have come since."""
+
+    nap: float
+
+    @property
+    def total(self) -> int: ...
+
+    @property
+    def position(self) -> int: ...
+
+    def chunks(self, sent: Sent) -> Iterator[Chunk]: ...
+
+    def close(self) -> None: ...
+
+
 class Follower:
     """A source that does not end: some logs."""
 
     label = "following"
 
-    def __init__(self, logs: Sequence[Followed]) -> None:
+    def __init__(self, logs: Sequence[Growing]) -> None:
         self._logs = logs
 
     @property
@@ -157,16 +176,16 @@ class Follower:
             while True:
                 for log in self._logs:
                     yield from log.chunks(sent)
-                if wait(POLL):
+                if wait(min(log.nap for log in self._logs)):
                     return
         finally:
             for log in self._logs:
                 log.close()
 
 
-def open_follower(specs: Sequence[str], settings: CollectSettings) -> Follower:
-    """The logs that SPECs name. Raises SourceError, in one line, where one can never be read."""
-    return Follower([Followed(_path_of(spec), settings) for spec in dict.fromkeys(specs)])
+def open_follower(specs: Sequence[str], settings: CollectSettings, others: Sequence[Growing] = ()) -> Follower:
+    """The logs that SPECs name, and others. Raises SourceError, in one line, where one can never be read."""
+    return Follower([*(Followed(_path_of(spec), settings) for spec in dict.fromkeys(specs)), *others])
 
 
 def _path_of(spec: str) -> Path:

@@ -34,12 +34,14 @@ class Source(Protocol):
         """See :meth:`shopguide.collect.files.Files.chunks`."""
 
 
-def open_sources(specs: Sequence[str], state: Path, settings: CollectSettings) -> list[Source]:
-    """The sources that SPECs name: those that end, then one that does not, of all that are followed. Raises as
-    :func:`open_source`."""
+def open_sources(
+    specs: Sequence[str], state: Path, settings: CollectSettings, others: Sequence[follow.Growing] = ()
+) -> list[Source]:
+    """The sources that SPECs name: those that end, then one that does not, of all that are followed, ``others`` among
+    them. Raises as :func:`open_source`."""
     followed = [spec for spec in specs if spec.startswith(follow.SCHEME)]
     finite = [open_source(spec, state, settings) for spec in specs if spec not in followed]
-    return [*finite, follow.open_follower(followed, settings)] if followed else finite
+    return [*finite, follow.open_follower(followed, settings, others)] if followed or others else finite
 
 
 def open_source(spec: str, state: Path, settings: CollectSettings) -> Source:

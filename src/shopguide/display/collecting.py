@@ -167,7 +167,7 @@ async def _patience() -> AsyncIterator[None]:
 
 
 def _too_slow() -> HTTPException:
-    return HTTPException(503, f"the disk takes more than {PATIENCE:g} s", {"retry-after": "5"})
+    return HTTPException(503, f"the log takes more than {PATIENCE:g} s", {"retry-after": "5"})
 
 
 def _new_guest() -> str:

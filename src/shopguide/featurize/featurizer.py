@@ -25,7 +25,8 @@ class Featurizer:
     def __init__(self, settings: Settings) -> None:
         self._parts = Parts(settings)
         by_session = settings.learn.unit == "session"
-        self._watches = Watches(self._parts.shoppers_of, self._parts.profile_of, settings.rank.n, by_session)
+        of, everybody = (self._parts.shoppers_of, self._parts.profile_of), settings.push.everybody
+        self._watches = Watches(*of, settings.rank.n, by_session, everybody)
         self.frontier = Frontier()
 
     @property

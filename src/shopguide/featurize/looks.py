@@ -15,7 +15,7 @@ from shopguide.columns import Ragged
 from shopguide.context import packed
 from shopguide.featurize.shoppers import Shoppers
 from shopguide.profile import Profile
-from shopguide.records import SIMILAR, TRENDING, Batch, Events, Kind, Looks
+from shopguide.records import SIMILAR, TOPIC, TRENDING, Batch, Events, Kind, Looks
 
 STRENGTH = np.zeros(256, np.uint8)  # of a sign of interest, to name the strongest for an item
 STRENGTH[[Kind.VIEW, Kind.CLICK, Kind.FAVOURITE, Kind.CART, Kind.PURCHASE]] = 1, 2, 3, 4, 5
@@ -24,6 +24,7 @@ VISIT = 200  # newest events of a unit that an answer looks at one by one
 _NOBODY = Users(0.0), 0  # of whom there are no events
 _NO_LOOKS = Looks().columns()
 _WATCHING = frozenset((Kind.WATCH, Kind.UNWATCH, Kind.FORGET))
+_SHOPPING = frozenset(kind for kind in Kind if Kind.VIEW <= kind <= Kind.DISMISS) - {Kind.IMPRESSION} | {Kind.ADOPT}
 _CHANGE_NO_LIST = frozenset((Kind.LOOKUP, Kind.IMPRESSION))
 
 
@@ -58,14 +59,21 @@ def intent_of(cart: bool, favourite: bool, looked: int, distinct: int) -> float:
 
 class Watches:
     """The users who watch. ``shoppers`` gives those among whom a user is, ``profile`` what was imported of one, ``n``
-    is the length of a list, ``by_session`` whether the model's units are sessions."""
+    is the length of a list, ``by_session`` whether the model's units are sessions, ``everybody`` whether all who do
+    something get a list in the slot TOPIC, whoever watches."""
 
     def __init__(
-        self, shoppers: Callable[[int], Shoppers], profile: Callable[[int], Profile], n: int, by_session: bool
+        self,
+        shoppers: Callable[[int], Shoppers],
+        profile: Callable[[int], Profile],
+        n: int,
+        by_session: bool,
+        everybody: bool = False,
     ) -> None:
         self._shoppers, self._profile = shoppers, profile
         self._n = n
         self._by_session = by_session
+        self._everybody = everybody
         self._glance = Glance(
             STRENGTH,
             limit=REMEMBERED,
@@ -93,6 +101,10 @@ class Watches:
             for row, user in self._concerned(batch):
                 if self._watches[user].expires > events.arrived.item(row):
                     asked[user, b""] = max(row, asked.get((user, b""), -1))
+        if self._everybody:
+            for row, (user, kind) in enumerate(zip(events.user.tolist(), events.kind.tolist(), strict=True)):
+                if user and kind in _SHOPPING:
+                    asked[user, TOPIC] = row
         return self._looks([self._wanted(events, row, user, slot) for (user, slot), row in asked.items()])
 
     def _concerned(self, batch: Batch) -> Iterator[tuple[int, int]]:
@@ -156,6 +168,8 @@ class Watches:
         if not slot:
             watch = self._watches.get(user) or self._watch_of(-1, events, row)
             return {**asked, "slot": watch.slot.encode(), "n": watch.n, "context": watch.context}
+        if slot == TOPIC:
+            return {**asked, "slot": TOPIC, "n": self._n}
         details = events.details(row)
         return {
             **asked,

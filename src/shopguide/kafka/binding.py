@@ -49,7 +49,10 @@ def bind(state: Path, topic: Bound) -> None:
         raise StateError(f"topic {topic.topic!r} was deleted and made again since {state} was made from it")
     elif found != topic:
         had = found.partitions
-        raise StateError(f"topic {topic.topic!r} has {topic.partitions} partitions, {state} was made when it had {had}")
+        raise StateError(
+            f"topic {topic.topic!r} has {topic.partitions} partitions, {state} was made when it had {had}: "
+            "a new directory learns the topic anew"
+        )
 
 
 def refuse_bound(state: Path) -> None:

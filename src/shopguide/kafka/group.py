@@ -16,6 +16,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from shopguide.errors import StateError
 from shopguide.kafka.client import Outage, base
+from shopguide.kafka.cluster import Cluster
 from shopguide.kafka.publisher import Publisher
 
 logger = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ class Group:
     :meth:`raise_error` raises StateError where the group does not let us in.
     """
 
-    def __init__(self, servers: str, name: str, topic: str, outage: Outage) -> None:
+    def __init__(self, cluster: Cluster, name: str, topic: str, outage: Outage) -> None:
         self._name, self._topic = name, topic
         self._outage = outage
         self._lock = threading.Lock()
@@ -57,7 +58,7 @@ class Group:
         self._number = 0
         self._error: StateError | None = None
         self._closing = threading.Event()
-        self._consumer = Consumer(_configuration(servers, name, outage))
+        self._consumer = Consumer(_configuration(cluster, name, outage))
 
     def committed(self, partitions: int) -> dict[int, int]:
         """The group's offsets before it is joined; empty: there are none, or they cannot be told now."""
@@ -114,6 +115,7 @@ class Group:
                 self._listen()
                 self._adopt()
                 self._settle()
+                self._publisher.turn()
         except KafkaException as e:
             self._error = StateError(f"group {self._name!r}: {e.args[0].str()}")
         if self._publisher.flush(PARTING):
@@ -181,9 +183,9 @@ class Group:
                     del self._due[partition]
 
 
-def _configuration(servers: str, name: str, outage: Outage) -> dict[str, Any]:
+def _configuration(cluster: Cluster, name: str, outage: Outage) -> dict[str, Any]:
     return {
-        **base(servers, outage),
+        **base(cluster, outage),
         "group.id": name,
         "partition.assignment.strategy": "cooperative-sticky",
         "session.timeout.ms": SESSION,

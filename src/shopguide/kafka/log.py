@@ -41,15 +41,16 @@ class KafkaLog:
         self._topic = spec.topic
         self.topics = [topic for topic in (spec.topic, spec.recommendations, spec.rejects) if topic]  # keep copies
         self._outage = Outage(spec.servers)
+        cluster = spec.cluster()
         self._encoder = Encoder(secret, controls=True)
         self._finished = False
         self._undelivered: str | None = None
         self._rows: dict[tuple[int, int], int] = {}  # (source, partition) -> its last row that is in the topic
-        self._producer = Producer(producer(spec.servers, self._outage, DELIVERY))
-        self._relays = Producer(producer(spec.servers, self._outage, patience=0))  # nobody would send them again
-        self._reader = Reader(spec.servers, spec.topic, partitions, self._outage, self.appended)
-        self._group = Group(spec.servers, spec.group, spec.topic, self._outage)
-        self.publisher = Publisher(spec.servers, spec.recommendations, spec.rejects, self._group.owned, self._outage)
+        self._producer = Producer(producer(cluster, self._outage, DELIVERY))
+        self._relays = Producer(producer(cluster, self._outage, patience=0))  # nobody would send them again
+        self._reader = Reader(cluster, spec.topic, partitions, self._outage, self.appended)
+        self._group = Group(cluster, spec.group, spec.topic, self._outage)
+        self.publisher = Publisher(cluster, spec.recommendations, spec.rejects, self._group.owned, self._outage)
         for p, offset in self._group.committed(partitions).items():  # what these rows cause was delivered
             self._rows |= dict.fromkeys(((source_of(p), to) for to in range(partitions)), (offset << SHIFT) - 1)
         self._group.start(self.publisher)
@@ -96,6 +97,12 @@ class KafkaLog:
         """The offset that the next message's rows will begin at, as far as is known."""
         return self._reader.end(partition) << SHIFT
 
+    def trouble(self) -> str:
+        """Why the topic takes no rows, or not all of them are read; empty: neither."""
+        if self._outage.away:
+            return "no Kafka broker answers"
+        return self._reader.grown
+
     def look(self) -> None:
         """Ask the broker how far the topic goes now. Raises StateError where it does not answer."""
         self._reader.look()
@@ -114,7 +121,8 @@ class KafkaLog:
 
     def rewinds(self, after: int) -> list[tuple[int, int, int]]:
         """(number, partition, offset) of partitions to answer for, given to us after that number: where from."""
-        return [(number, partition, offset << SHIFT) for number, partition, offset in self._group.begins(after)]
+        given = self._group.begins(after)
+        return [(number, p, offset << SHIFT) for number, p, offset in given if p < self.partitions]
 
     def follow(self, frontiers: dict[int, int]) -> None:
         """A durable snapshot holds everything up to these offsets, and nothing read so far is under way: the group's

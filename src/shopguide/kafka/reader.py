@@ -14,6 +14,7 @@ from confluent_kafka import Message as Fetched
 
 from shopguide.errors import StateError
 from shopguide.kafka.client import Outage, base
+from shopguide.kafka.cluster import Cluster
 from shopguide.kafka.messages import Message
 
 logger = logging.getLogger(__name__)
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 MOST_WAITING = 20_000  # messages of a partition that wait to be read
 MOST_BYTES = 8 << 20  # of a partition's messages that wait to be read
 FETCH = 1000  # messages taken from the client at once
+LOOK = 10.0  # seconds between looks at how many partitions there are
 PATIENCE = 10.0  # seconds for a broker to answer a question
 
 
@@ -51,7 +53,9 @@ class Reader:
     topic is gone or does not hold what is asked for.
     """
 
-    def __init__(self, servers: str, topic: str, partitions: int, outage: Outage, appended: threading.Event) -> None:
+    def __init__(
+        self, cluster: Cluster, topic: str, partitions: int, outage: Outage, appended: threading.Event
+    ) -> None:
         self._topic = topic
         self._outage = outage
         self._appended = appended
@@ -59,8 +63,10 @@ class Reader:
         self._feeds = [Feed() for _ in range(partitions)]
         self._error: StateError | None = None
         self._closing = threading.Event()
+        self.grown = ""  # that there are partitions of which nothing is read
+        self._next_look = time.monotonic() + LOOK
         self._doubted = False  # the client said that something is wrong with the topic
-        self._consumer = Consumer({**_configuration(servers, outage), "error_cb": self._heard})
+        self._consumer = Consumer({**_configuration(cluster, outage), "error_cb": self._heard})
         self._asking: deque[threading.Event] = deque()  # who wants to know the ends; set when they are known
         self._ask_ends()
         self._thread = threading.Thread(target=self._work, name="kafka reader", daemon=True)
@@ -133,6 +139,7 @@ class Reader:
                 self._throttle()
                 self._answer()
                 self._make_sure()
+                self._count()
         except KafkaException as e:
             self._error = StateError(f"topic {self._topic!r} cannot be read: {e.args[0].str()}")
         except StateError as e:
@@ -247,6 +254,21 @@ class Reader:
         if error is not None:
             raise StateError(f"topic {self._topic!r}: {error.str()}")
 
+    def _count(self) -> None:
+        """Say where the topic has got more partitions: rows of a user would be in two."""
+        if self.grown or self._outage.away or time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + LOOK
+        try:
+            now = len(self._consumer.list_topics(self._topic, timeout=PATIENCE).topics[self._topic].partitions)
+        except KafkaException as e:
+            logger.debug("how many partitions there are is not known: %s", e.args[0].str())
+            return
+        if now > len(self._feeds):
+            had = len(self._feeds)
+            self.grown = f"topic {self._topic!r} has {now} partitions now, of which the first {had} are read"
+            logger.error("%s: end this, and run a new state directory, which learns the topic anew", self.grown)
+
     def _watermarks(self, partition: int) -> tuple[int, int]:
         """The offsets of the oldest message and behind the newest; asks again while the partition has no leader."""
         place = TopicPartition(self._topic, partition)
@@ -264,10 +286,10 @@ class Reader:
             time.sleep(0.1)
 
 
-def _configuration(servers: str, outage: Outage) -> dict[str, Any]:
+def _configuration(cluster: Cluster, outage: Outage) -> dict[str, Any]:
     """No group: every process reads everything."""
     return {
-        **base(servers, outage),
+        **base(cluster, outage),
         "group.id": "shopguide-reads-without-a-group",
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,

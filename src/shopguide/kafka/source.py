@@ -1,4 +1,4 @@
-"""A Kafka topic as a source: ``kafka://HOST:PORT/TOPIC[?group=G&recommendations=TOPIC&rejects=TOPIC]``."""
+"""A Kafka topic as a source: ``kafka://HOST:PORT/TOPIC[?group=G&recommendations=TOPIC&rejects=TOPIC&client=FILE]``."""
 
 from __future__ import annotations
 
@@ -10,25 +10,39 @@ from urllib.parse import parse_qsl
 
 from shopguide.errors import SettingError, SourceError
 from shopguide.kafka.binding import Bound, bind
+from shopguide.kafka.cluster import Cluster, cluster
 from shopguide.keys import Secret
 from shopguide.settings import Settings
 
 if TYPE_CHECKING:
+    from shopguide.kafka.follow import FollowedTopic
     from shopguide.kafka.log import KafkaLog
+    from shopguide.kafka.publisher import Publisher
 
 SCHEME = "kafka://"
-FORM = "kafka://HOST:PORT/TOPIC[?group=G&recommendations=TOPIC&rejects=TOPIC]"
+FORM = "kafka://HOST:PORT/TOPIC[?group=G&recommendations=TOPIC&rejects=TOPIC&client=FILE]"
+
+FOLLOW = "follow:kafka://"
+FOLLOW_FORM = "follow:kafka://HOST:PORT/TOPIC[?mapping=FILE&client=FILE&group=G]"
+LISTS_FORM = "kafka://HOST:PORT/TOPIC[?client=FILE]"
+NO_CLIENT = "needs confluent-kafka: pip install 'shopguide[kafka]'"
 
 
 @dataclass(frozen=True)
 class Spec:
-    """What a SPEC says. ``recommendations`` and ``rejects`` are the topics of what comes out; empty: none."""
+    """What a SPEC says. ``recommendations`` and ``rejects`` are the topics of what comes out; empty: none. ``client``
+    is the file that says how to get in; empty: there is none."""
 
     servers: str
     topic: str
     group: str
     recommendations: str
     rejects: str
+    client: str = ""
+
+    def cluster(self) -> Cluster:
+        """Raises SettingError where the file of properties is of no use."""
+        return cluster(self.servers, self.client)
 
 
 @dataclass(frozen=True)
@@ -52,17 +66,18 @@ class Topic:
         return KafkaLog(self.spec, self.partitions, secret)
 
 
-def parse(text: str) -> Spec:
-    """Raises SourceError where it is no SPEC of a topic."""
+def parse(text: str, form: str = FORM) -> Spec:
+    """Raises SourceError where it is no SPEC of a topic; ``form`` is what it should be."""
     location, _, query = text.removeprefix(SCHEME).partition("?")
     servers, _, topic = location.partition("/")
     hosts = [server.rpartition(":") for server in servers.split(",")]
     if not topic or "/" in topic or not all(host and port.isdecimal() for host, _, port in hosts):
-        raise SourceError(f"source {text!r}: should be {FORM}")
+        raise SourceError(f"source {text!r}: should be {form}")
     options = {
         "group": "shopguide",
         "recommendations": f"{topic}.recommendations",
         "rejects": f"{topic}.rejects",
+        "client": "",
     }
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in options:
@@ -71,6 +86,33 @@ def parse(text: str) -> Spec:
     if not options["group"]:
         raise SourceError(f"source {text!r}: group is empty")
     return Spec(servers, topic, **options)
+
+
+def open_followed(specs: Sequence[str]) -> list[FollowedTopic]:
+    """The topics that are followed. Raises SourceError or SettingError, in one line, where one cannot be."""
+    followed = [spec for spec in specs if spec.startswith(FOLLOW)]
+    for spec in followed:
+        parse(spec.removeprefix("follow:").partition("?")[0], FOLLOW_FORM)
+    if not followed:
+        return []
+    try:
+        from shopguide.kafka.follow import open_topics  # noqa: PLC0415 - needs the extra
+    except ImportError:
+        raise SourceError(f"source {followed[0]!r} {NO_CLIENT}") from None
+    return open_topics(followed)
+
+
+def open_lists(text: str) -> Publisher:
+    """What sends lists to the topic that ``--lists`` names. Raises SourceError or SettingError, in one line, where it
+    cannot."""
+    spec = parse(text, LISTS_FORM) if text.startswith(SCHEME) else None
+    if spec is None or "group=" in text or "recommendations=" in text or "rejects=" in text:
+        raise SourceError(f"--lists {text!r}: should be {LISTS_FORM}")
+    try:
+        from shopguide.kafka.publisher import publisher_of  # noqa: PLC0415 - needs the extra
+    except ImportError:
+        raise SourceError(f"--lists {text!r} {NO_CLIENT}") from None
+    return publisher_of(spec)
 
 
 def find_topic(specs: Sequence[str]) -> Topic | None:
@@ -89,5 +131,5 @@ def find_topic(specs: Sequence[str]) -> Topic | None:
     try:
         from shopguide.kafka.admin import look_up  # noqa: PLC0415 - needs the extra
     except ImportError:
-        raise SourceError(f"source {kafka[0]!r} needs confluent-kafka: pip install 'shopguide[kafka]'") from None
+        raise SourceError(f"source {kafka[0]!r} {NO_CLIENT}") from None
     return look_up(spec)

@@ -32,6 +32,10 @@ FAMILIES: dict[str, Family] = {
         "frontier_lag_rows": Family("gauge", "Rows of the log that the stages have not read yet.", PARTITION),
         "log_bytes": Family("gauge", "Bytes of the log on disk.", PARTITION),
         "log_segments": Family("gauge", "Segment files of the log.", PARTITION),
+        "topic_lag_messages": Family(
+            "gauge", "Messages of a followed topic that are not in the log yet.", ("topic", "partition")
+        ),
+        "topic_undelivered_messages": Family("gauge", "Lists and rejected rows that wait for a broker or their topic."),
         "disk_free_bytes": Family("gauge", "Free on the disk of the state directory."),
         "disk_size_bytes": Family("gauge", "Of the disk of the state directory."),
         # snapshots

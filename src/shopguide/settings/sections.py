@@ -200,16 +200,10 @@ class PolicySettings(Section):
         7 * 86400, gt=0, description="seconds after the catalogue's first word on an item in which it is new"
     )
     price_min: float | None = Field(
-        None,
-        ge=0,
-        allow_inf_nan=False,
-        description="lowest price in a list; items without a price pass; none: no limit",
+        None, ge=0, allow_inf_nan=False, description="lowest price in a list; items without one pass; none: no limit"
     )
     price_max: float | None = Field(
-        None,
-        ge=0,
-        allow_inf_nan=False,
-        description="highest price in a list; items without a price pass; none: no limit",
+        None, ge=0, allow_inf_nan=False, description="highest price in a list; items without one pass; none: no limit"
     )
 
     @field_validator("price_max")
@@ -251,6 +245,7 @@ class PushSettings(Section):
     )
     heartbeat: float = Field(5.0, gt=0, le=60, description="seconds between heartbeats to each live token")
     high_water_mark: int = Field(16, ge=1, description="messages kept for a slow client before newer ones are dropped")
+    everybody: bool = Field(False, description="a topic's lists are of all who do something; else of who watches")
     token_ttl: float = Field(3600, gt=0, le=400 * 86400, description="seconds that a token minted here lives")
 
 

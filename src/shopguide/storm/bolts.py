@@ -22,7 +22,9 @@ CATALOGUE = "catalogue"
 NAMES = "names"  # and nothing else that catalogues learn from: most batches
 RELAY = "relay"
 GONE = "gone"
+EVERYBODY = "everybody"  # lists for a topic, whoever watches
 BATCH = ["partition", "batch"]
+LISTS, ITEMS = ["partition", "recommendations"], ["partition", "items"]
 
 
 class CleanBolt(TellingBolt):
@@ -110,7 +112,7 @@ class ScoreBolt(ModelBolt):
 class RankBolt(StageBolt):
     """Turns candidates into lists to show, each packed for good, and says which items are in none from now on."""
 
-    outputs = [Stream(fields=["partition", "recommendations"]), Stream(fields=["partition", "items"], name=GONE)]
+    outputs = [Stream(fields=LISTS), Stream(fields=LISTS, name=EVERYBODY), Stream(fields=ITEMS, name=GONE)]
 
     def make(self) -> Ranker:
         self.packer = msgpack.Packer()  # msgpack.packb makes room for a megabyte each time
@@ -122,10 +124,12 @@ class RankBolt(StageBolt):
             if gone:
                 self.emit([tup.values[0], gone], stream=GONE)
             return
-        packed = self.stage.packed(record_of(tup))
+        packed = self.stage.packed(slate := record_of(tup))
         self.meter.count("lists_total", len(packed))
         self.trace_lists("ranked", tup.values[0], packed)
-        self.emit([tup.values[0], self.packer.pack(packed)])
+        for stream, told in zip(("default", EVERYBODY), lists.parted(slate.looks, packed), strict=True):
+            if told:
+                self.emit([tup.values[0], self.packer.pack(told)], stream=stream)
 
 
 class PushBolt(MeasuredBolt):
@@ -157,6 +161,7 @@ class PublishBolt(MeasuredBolt):
     def initialize(self, storm_conf: dict[str, Any], context: dict[str, Any]) -> None:
         super().initialize(storm_conf, context)
         self.publisher = self.deployment.publisher
+        self.lists = EVERYBODY if self.publisher and self.deployment.settings.push.everybody else "default"
 
     @property
     def listens(self) -> bool:
@@ -167,5 +172,5 @@ class PublishBolt(MeasuredBolt):
             return
         if tup.stream == "rejected":
             self.publisher.reject(*tup.values)
-        else:
+        elif tup.stream == self.lists:
             self.publisher.recommend(tup.values[0], list(map(lists.unpack, msgpack.unpackb(tup.values[1]))))

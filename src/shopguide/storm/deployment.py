@@ -33,6 +33,7 @@ VERSION = "shopguide.version"  # of who submitted the topology
 LOG = "shopguide.log"  # the local runner's
 PARTS = "shopguide.parts"
 INTAKE = "shopguide.push.intake"
+PUBLISHER = "shopguide.publisher"  # the local runner's
 
 
 class Deployment:
@@ -86,7 +87,7 @@ class Deployment:
     @property
     def publisher(self) -> Any:
         """Takes lists and rejected rows to topics (shopguide.kafka.publisher); None: there are no such topics."""
-        return getattr(self._conf.get(LOG), "publisher", None)
+        return self._conf.get(PUBLISHER)
 
     def log(self) -> Log:
         if self.local:
