@@ -100,6 +100,18 @@ def test_a_click_is_what_follows_a_link_wherever_in_the_tile(own_shop, open_page
     assert of(collector, user, "click") == {("click", "p1"): 1, ("click", "p3"): 1}
 
 
+def test_what_is_followed_at_once_was_seen_too(own_shop, open_page):
+    collector, page_of = own_shop()
+    page_of("next.html", "<h1 data-sg-view=p1></h1>")
+    page = open_page(page_of("fast.html", "<a data-sg-item=p1 href=next.html>1</a> <a data-sg-item=p2 href=#2>2</a>"))
+    until(page, "() => !!window.sg?.collector")
+    page.click("[data-sg-item=p1]")
+    page.wait_for_url("**/next.html")
+    user = settled(page, 200)
+    seen = of(collector, user, "impression", "click")
+    assert (seen["impression", "p1"], seen["click", "p1"]) == (1, 1)
+
+
 def test_what_is_in_view_counts_when_it_is_seen(own_shop, open_page):
     collector, page_of = own_shop()
     page = open_page(page_of("tab.html", "<a data-sg-item=p1 href=#1>1</a><h1 data-sg-view=p0></h1>"))

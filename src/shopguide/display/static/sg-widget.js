@@ -118,7 +118,8 @@ class Lists {
   async #pull() {
     clearTimeout(this.#timer);
     const turn = this.#turn;
-    const answer = await fetch(this.#at("recommend", { slot: this.place, ...sg.context })).catch(() => null);
+    const waits = { signal: AbortSignal.timeout?.(LONGEST_PAUSE) };
+    const answer = await fetch(this.#at("recommend", { slot: this.place, ...sg.context }), waits).catch(() => null);
     const message = answer?.ok ? await answer.json().catch(() => null) : null;
     if (turn !== this.#turn) return;
     if (message) this.#take(message);

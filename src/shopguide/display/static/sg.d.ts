@@ -17,7 +17,7 @@ interface ShopGuide {
    * order's number, it counts once for the visitor, however often its page is loaded.
    */
   purchase(items: ShopGuideItem | ShopGuideItem[], value?: number, order?: string | number): void;
-  /** Half of a suggested item was to be seen for a second. Made by itself for elements with data-sg-item. */
+  /** Half of a suggested item was to be seen for a second, or it is clicked. Made by itself for elements with data-sg-item. */
   impression(item: ShopGuideItem): void;
   /** A suggested item was followed. Made by itself for elements with data-sg-item. */
   click(item: ShopGuideItem): void;

@@ -445,7 +445,9 @@
   };
   const clicked = (event) => {
     const tile = event.button < 2 && event.composedPath().find((node) => node.matches?.(TILE)); // 2 opens a menu
-    if (tile) sg.click(told(tile));
+    if (!tile) return;
+    seen(tile); // for however short a time
+    sg.click(told(tile));
   };
 
   /** Fetch the widget, once, where the page has its tag and the visitor's consent. */
