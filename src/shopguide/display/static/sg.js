@@ -1,17 +1,12 @@
-// What the visitors of a page do, told to the collector that this script comes from: nothing lost, nothing twice.
-//
-//   <script src="https://guide.example/sg.js" data-key="WRITEKEY" data-consent="ask" async></script>
-//
-// An event is an entry of localStorage of its own (sg:q.…) until the collector says that it is on disk, so pages, tabs and
-// outages do not lose it; its id is made here, so that sending it twice counts once. Nothing is stored or sent before
-// there is consent, but for the answer itself (sg:consent). sg.d.ts has the interface, docs/protocol.md the rest.
+// What visitors do, told to the collector. An event is an entry of localStorage (sg:q.…) till that has it on disk; its id is
+// made here, so twice counts once. Without consent only sg:consent is stored. The interface: sg.d.ts; the rest: docs/protocol.md.
 (() => {
   "use strict";
   if (window.sg?.collector) return; // named twice
 
   const MOST = 500; // events that wait; beyond it the oldest go
   const BATCH = 50;
-  const IDLE = 30 * 60_000; // ms without an event that end a session
+  const IDLE = 30 * 60_000; // ms without an event
   const LONGEST_PAUSE = 60_000;
   const PATIENCE = 20_000; // ms that an answer may take
   const IN_VIEW = 1000; // ms that half of an item is to be seen
@@ -21,10 +16,10 @@
   const script = document.currentScript ?? document.querySelector("script[src*='sg.js']");
   const { key, consent: unasked = "ask", auto, to } = script.dataset;
   const base = to ? to.replace(/\/?$/, "/") : new URL(".", script.src).href.replace(/static\/$/, "");
-  const widget = new URL(`sg-widget.js${new URL(script.src).search}`, script.src).href;
+  const widget = script.src.replace(/sg\.js(?=[^/]*$)/, "sg-widget.js");
   const at = (path) => `${base}v1/${path}${key ? `?key=${encodeURIComponent(key)}` : ""}`;
 
-  // --- what is kept in the browser; where it lets us keep nothing, or the shop has used all the room, in this page
+  // --- what is kept in the browser; where there is no room, in this page
 
   const room = (name) => {
     try {
@@ -55,18 +50,16 @@
     [disk, spare].flatMap(Object.keys).filter((name) => name.startsWith(`sg:${prefix}`)).map((name) => name.slice(3)).sort();
   const queued = () => names("q.");
 
-  // Random UUIDs are for secure pages only; ids are for all.
   const newId = () =>
     crypto.randomUUID?.() ??
     Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
-  // --- consent: asked, granted or denied; the visitor's answer counts more than the tag's
+  // --- consent
 
   const consent = () => (navigator.globalPrivacyControl ? "denied" : get("consent") ?? unasked);
   const waiting = []; // for the answer
   let lost = 0;
 
-  /** Nobody looks at a page that is made before it is asked for: what happens in it waits, too. */
   const decided = () => (document.prerendering ? "ask" : consent());
 
   const answered = () => {
@@ -90,7 +83,6 @@
     }
   };
 
-  /** On what, from where and by whose word the visitor comes; the collector keeps the kind of site, not which. */
   const coming = () => {
     const from = document.referrer && new URL(document.referrer).host;
     const mailed = /^e?-?mail$/i.test(new URLSearchParams(location.search).get("utm_medium"));
@@ -119,14 +111,14 @@
     put(`q.${event.at}.${String(count++ % 1e6).padStart(6, "0")}.${event.id}`, { ...event, ...context, session });
   };
 
-  // --- sending: one request at a time from all tabs, where the browser can say so
+  // --- sending: one request at a time from all tabs
 
   const alone = (work) => (navigator.locks ? navigator.locks.request("sg", work) : work());
   let [busy, again, timer, failures] = [false, false, 0, 0];
   let underway = [];
   let beaconed;
 
-  /** The answer is always read: browsers let only 64 KiB of requests with keepalive be unfinished. */
+  /** Read to the end: browsers let 64 KiB of requests with keepalive be unfinished. */
   const post = async (path, body) => {
     const answer = await fetch(at(path), {
       method: "POST",
@@ -140,7 +132,6 @@
     return { ok: answer.ok, status: answer.status, after: Number(answer.headers.get("retry-after")) || 0, said };
   };
 
-  /** Who is known, with a token that is good for a while. */
   const known = (kept = get("visitor")) => (kept && Date.now() < (kept.got + 1000 * kept.expires) / 2 ? kept : null);
 
   const visitor = async (refused) => {
@@ -164,7 +155,7 @@
     return { token, consent: true, webdriver: navigator.webdriver, events };
   };
 
-  /** The oldest events that one token sends: those of who sat here before (see identify) have theirs. */
+  /** The oldest events of one token: who sat here before (see identify) has their own. */
   const next = () => {
     const all = queued().slice(0, BATCH);
     const token = get(all[0])?.token;
@@ -189,7 +180,7 @@
     if (consent() === "granted") await join();
   };
 
-  // --- who has logged in: what they do is said by the visitor's token, what they see is asked for by the account's
+  // --- who has logged in: events go by the visitor's token, lists by the account's
 
   const userOf = (token) => token.slice(7, 18); // the same in all tokens of a user, by whatever key
   let [account, pending, spent] = [tab["sg:account"] ?? null, null, null]; // tokens: in use, to be joined, refused
@@ -199,7 +190,7 @@
     try {
       if (token) tab["sg:account"] = token;
       else delete tab["sg:account"];
-    } catch {} // no room: for this page only
+    } catch {}
   };
   /** The account's token, if it is of who sits here. */
   const member = () => (account && userOf(account) === get("visitor")?.joined ? account : null);
@@ -211,7 +202,6 @@
     hold(null);
     changed({ expired: true });
   };
-  /** Meanwhile no list is wanted: the visitor's own is without what goes to the account. */
   const join = async () => {
     if (!pending) return;
     changed({ joining: true });
@@ -221,7 +211,7 @@
       if (get("visitor")) changed(); // not forgotten meanwhile
     }
   };
-  /** One try. Returns the visitor's token where it may be that one which is refused; one more try renews it. */
+  /** Returns the visitor's token where that may be the refused one; another try renews it. */
   const joined = async (tried) => {
     const [asked, { token }] = [pending, await visitor(tried)];
     const answer = await post("identify", { token, account: asked });
@@ -265,7 +255,7 @@
     flush();
   };
 
-  /** The page may be gone in a moment. What goes by beacon stays in the queue until the collector has said yes. */
+  /** What goes by beacon stays in the queue until the collector has said yes. */
   const leave = () => {
     const token = get("visitor")?.token;
     const batch = queued().filter((name) => !underway.includes(name) && !get(name)?.token).slice(0, BATCH);
@@ -274,7 +264,6 @@
     navigator.sendBeacon?.(at("events"), JSON.stringify(envelope(token, batch)));
   };
 
-  /** All that is kept here but the answer about consent goes at once; then what the collector has. */
   const forget = async () => {
     const kept = get("visitor");
     names("").filter((name) => name !== "consent").forEach(drop);
@@ -313,7 +302,7 @@
     click: about("click"),
     purchase(items, value, order) {
       const all = [items].flat();
-      const each = value === undefined ? undefined : value / all.length;
+      const each = value && value / all.length;
       all.forEach((item, k) => {
         say("purchase", { item: itemOf(item), value: item?.value ?? each }, order && { id: `order ${order} ${k}` });
       });
@@ -358,7 +347,7 @@
       if (auto === "off") return;
       watched.set(tile, tile.dataset.sgItem);
       watcher.unobserve(tile);
-      watcher.observe(tile); // tells at once
+      watcher.observe(tile);
     },
     flush: comeBack,
     collector: base,
@@ -377,12 +366,11 @@
     },
   };
 
-  /** Who sits here has changed, or how they are known; `receipt`: they were forgotten. */
   const changed = (detail = {}) => dispatchEvent(new CustomEvent("sg:visitor", { detail }));
 
   // --- what the page shows
 
-  /** The product that the page is about, where schema.org's markup names one. */
+  /** By schema.org's markup. */
   const product = () => {
     const found = [...document.querySelectorAll("script[type='application/ld+json']")].flatMap((block) => {
       try {
@@ -395,10 +383,10 @@
     return found.length === 1 ? found[0].sku ?? found[0].productID : undefined;
   };
 
-  let [address, subject] = []; // of the page, and the item that it is about
-  const shown = new Set(); // items, since then: those of the shop's own tiles, and those of lists
+  let [address, subject] = []; // of the page, and its item
+  const shown = new Set(); // since then: items of the shop's own tiles, and of lists
   const watched = new WeakMap();
-  const inView = new Map(); // tiles of which half is, and when they have been for a second
+  const inView = new Map(); // tiles, and their timers
   const begins = () => {
     address = location.href;
     shown.clear();
@@ -420,7 +408,6 @@
     },
     { threshold: 0.5 },
   );
-  /** What a tile that names no list says is of no list, whatever lists have the item. */
   const told = ({ dataset: { sgItem: item, sgList: list = "" } }) => ({ item, list });
   const seen = (tile) => {
     const { item, list } = told(tile);
@@ -429,7 +416,6 @@
     shown.add(once);
     sg.impression({ item, list });
   };
-  /** A page that is about another item by now is another page; one without an item only if it says so, or where it is. */
   const look = (asked) => {
     const here = document.querySelector(HERE)?.dataset;
     const item = itemOf(here?.sgView ?? here?.sgItem ?? product());
@@ -446,11 +432,10 @@
   const clicked = (event) => {
     const tile = event.button < 2 && event.composedPath().find((node) => node.matches?.(TILE)); // 2 opens a menu
     if (!tile) return;
-    seen(tile); // for however short a time
+    seen(tile);
     sg.click(told(tile));
   };
 
-  /** Fetch the widget, once, where the page has its tag and the visitor's consent. */
   let furnished = false;
   const furnish = () => {
     if (furnished || consent() !== "granted" || !document.querySelector("shop-guide")) return;
