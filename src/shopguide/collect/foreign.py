@@ -25,8 +25,7 @@ A message of a catalogue's topic has a kind of its own, and no value where its i
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -34,8 +33,9 @@ from typing import Annotated, Any, NamedTuple
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from shopguide.collect.chunk import ATTRIBUTES
+from shopguide.collect.chunk import ATTRIBUTES, Column
 from shopguide.collect.formats import NOT_JSON
+from shopguide.collect.mapping import read_toml
 from shopguide.collect.values import CONTROLS, KINDS, is_blank
 from shopguide.context import FIELDS
 from shopguide.errors import SettingError
@@ -101,6 +101,11 @@ class Foreign(BaseModel):
         messages = found if isinstance(found, list) else [found]
         told = [row for one in messages[: SEVERAL + 1] for row in self._rows(one, key, time)]
         return told if len(told) <= SEVERAL else [Told(self._unsaid(), TOO_MANY)]
+
+    def columns(self, rows: list[dict[str, Any]], own: Sequence[tuple[str | None, float]]) -> dict[str, Column]:
+        """The columns of rows, which have canonical names."""
+        names = {name: None for row in rows for name in row}
+        return {name: [row.get(name) for row in rows] for name in names}
 
     def _rows(self, message: Any, key: str | None, time: float) -> Iterator[Told]:
         if not isinstance(message, dict):
@@ -170,11 +175,7 @@ class Foreign(BaseModel):
 def load_foreign(path: Path) -> Foreign:
     """The mapping in a file. Raises SettingError, in one line, naming the key and what is allowed."""
     try:
-        return Foreign.model_validate(tomllib.loads(path.read_text()))
-    except OSError as e:
-        raise SettingError(f"cannot read the mapping {path}: {e.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as e:
-        raise SettingError(f"the mapping {path} is no TOML: {e}") from None
+        return Foreign.model_validate(read_toml(path))
     except ValidationError as e:
         error = e.errors()[0]
         key = ".".join(

@@ -130,13 +130,19 @@ class Mapping(_Part):
 def load_mapping(path: Path) -> Mapping:
     """The mapping in a file. Raises SettingError, in one line, naming the key and what is allowed."""
     try:
-        return Mapping.model_validate(tomllib.loads(path.read_text()))
+        return Mapping.model_validate(read_toml(path))
+    except ValidationError as e:
+        raise SettingError(f"the mapping {path}: {_line(e.errors()[0])}") from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """What a mapping's file says. Raises SettingError, in one line."""
+    try:
+        return tomllib.loads(path.read_text())
     except OSError as e:
         raise SettingError(f"cannot read the mapping {path}: {e.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as e:
         raise SettingError(f"the mapping {path} is no TOML: {e}") from None
-    except ValidationError as e:
-        raise SettingError(f"the mapping {path}: {_line(e.errors()[0])}") from None
 
 
 def _line(error: Any) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import orjson
 
-from shopguide.collect.chunk import Column
+from shopguide.collect.chunk import Column, columns_of
 from shopguide.collect.foreign import NO_VALUE, SEVERAL, TOO_MANY, Told
 from shopguide.collect.formats import NOT_JSON
 from shopguide.collect.values import is_blank
@@ -28,9 +29,10 @@ class Plain:
             return [Told({}, TOO_MANY)]
         return [Told(one) if isinstance(one, dict) else Told({}, NOT_JSON) for one in several]
 
-    def columns(self, columns: dict[str, Column], own: Sequence[tuple[str | None, float]]) -> dict[str, Column]:
+    def columns(self, rows: list[dict[str, Any]], own: Sequence[tuple[str | None, float]]) -> dict[str, Column]:
         """The canonical columns of rows. One without a user is of its message's key; one without a time of its
         timestamp (``own``: both, of each row)."""
+        columns = columns_of(rows)
         columns.pop("user_key", None)
         for at, name in enumerate(("user", "time")):
             given = columns.get(name, [None] * len(own))

@@ -10,11 +10,10 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
 import numpy as np
 import xxhash
@@ -22,7 +21,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from confluent_kafka import Message as Fetched
 from confluent_kafka.admin import AdminClient
 
-from shopguide.collect.chunk import Chunk, Column, columns_of
+from shopguide.collect.chunk import Chunk
 from shopguide.collect.collector import raw_of
 from shopguide.collect.foreign import Foreign, Told, load_foreign
 from shopguide.collect.plain import Plain
@@ -138,7 +137,7 @@ class FollowedTopic:
                 rows.append((((message.offset() or 0) << SHIFT) + place, told, value or b"", key, at))
         fields = [told.fields for _, told, *_ in rows]
         self._doubt(len(messages), any(consents(one.get("consent")) for one in fields))
-        columns = self._columns(fields, [(key, at) for *_, key, at in rows])
+        columns = self._mapping.columns(fields, [(key, at) for *_, key, at in rows])
         raws = [value for _, _, value, *_ in rows]
         return Chunk(
             len(rows),
@@ -164,12 +163,6 @@ class FollowedTopic:
                 f"{self._fruitless:,}",
                 self.topic,
             )
-
-    def _columns(self, fields: list[dict[str, Any]], own: list[tuple[str | None, float]]) -> dict[str, Column]:
-        if isinstance(self._mapping, Plain):
-            return self._mapping.columns(columns_of(fields), own)
-        names = {name: None for one in fields for name in one}
-        return {name: [one.get(name) for one in fields] for name in names}
 
     def _note(self, error: KafkaError, number: int | None) -> None:
         """What came instead of a message."""
@@ -269,21 +262,10 @@ class FollowedTopic:
         }
 
 
-def open_topics(specs: Sequence[str]) -> list[FollowedTopic]:
-    """The topics that SPECs name. Raises SourceError or SettingError, in one line."""
-    return [_open(spec) for spec in dict.fromkeys(specs)]
-
-
-def _open(spec: str) -> FollowedTopic:
-    location, _, query = spec.removeprefix("follow:kafka://").partition("?")
-    servers, _, topic = location.partition("/")
-    options = {"mapping": "", "client": "", "group": "shopguide"}
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        if name not in options:
-            raise SourceError(f"source {spec!r}: no option {name}; there are {', '.join(options)}")
-        options[name] = value
-    mapping = load_foreign(Path(options["mapping"])) if options["mapping"] else None
-    return FollowedTopic(cluster(servers, options["client"]), topic, options["group"], mapping)
+def open_topic(servers: str, topic: str, mapping: str, client: str, group: str) -> FollowedTopic:
+    """What a SPEC names. Raises SourceError or SettingError, in one line."""
+    foreign = load_foreign(Path(mapping)) if mapping else None
+    return FollowedTopic(cluster(servers, client), topic, group, foreign)
 
 
 def _text(key: Any) -> str | None:

@@ -68,38 +68,40 @@ class Topic:
 
 def parse(text: str, form: str = FORM) -> Spec:
     """Raises SourceError where it is no SPEC of a topic; ``form`` is what it should be."""
-    location, _, query = text.removeprefix(SCHEME).partition("?")
-    servers, _, topic = location.partition("/")
-    hosts = [server.rpartition(":") for server in servers.split(",")]
-    if not topic or "/" in topic or not all(host and port.isdecimal() for host, _, port in hosts):
-        raise SourceError(f"source {text!r}: should be {form}")
-    options = {
-        "group": "shopguide",
-        "recommendations": f"{topic}.recommendations",
-        "rejects": f"{topic}.rejects",
-        "client": "",
-    }
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        if name not in options:
-            raise SourceError(f"source {text!r}: no option {name}; there are {', '.join(options)}")
-        options[name] = value
+    topics = {"recommendations": "{}.recommendations", "rejects": "{}.rejects"}
+    servers, topic, options = _parts(text, SCHEME, form, {"group": "shopguide", **topics, "client": ""})
     if not options["group"]:
         raise SourceError(f"source {text!r}: group is empty")
     return Spec(servers, topic, **options)
 
 
+def _parts(text: str, scheme: str, form: str, defaults: dict[str, str]) -> tuple[str, str, dict[str, str]]:
+    """Servers, topic ("{}" in ``defaults``) and options of a SPEC. Raises SourceError where it is not of that form."""
+    location, _, query = text.removeprefix(scheme).partition("?")
+    servers, _, topic = location.partition("/")
+    hosts = [server.rpartition(":") for server in servers.split(",")]
+    if not topic or "/" in topic or not all(host and port.isdecimal() for host, _, port in hosts):
+        raise SourceError(f"source {text!r}: should be {form}")
+    options = {name: value.format(topic) for name, value in defaults.items()}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name not in options:
+            raise SourceError(f"source {text!r}: no option {name}; there are {', '.join(options)}")
+        options[name] = value
+    return servers, topic, options
+
+
 def open_followed(specs: Sequence[str]) -> list[FollowedTopic]:
     """The topics that are followed. Raises SourceError or SettingError, in one line, where one cannot be."""
-    followed = [spec for spec in specs if spec.startswith(FOLLOW)]
-    for spec in followed:
-        parse(spec.removeprefix("follow:").partition("?")[0], FOLLOW_FORM)
-    if not followed:
+    followed = dict.fromkeys(spec for spec in specs if spec.startswith(FOLLOW))
+    defaults = {"mapping": "", "client": "", "group": "shopguide"}
+    parts = [_parts(spec, FOLLOW, FOLLOW_FORM, defaults) for spec in followed]
+    if not parts:
         return []
     try:
-        from shopguide.kafka.follow import open_topics  # noqa: PLC0415 - needs the extra
+        from shopguide.kafka.follow import open_topic  # noqa: PLC0415 - needs the extra
     except ImportError:
-        raise SourceError(f"source {followed[0]!r} {NO_CLIENT}") from None
-    return open_topics(followed)
+        raise SourceError(f"source {next(iter(followed))!r} {NO_CLIENT}") from None
+    return [open_topic(servers, topic, **options) for servers, topic, options in parts]
 
 
 def open_lists(text: str) -> Publisher:
