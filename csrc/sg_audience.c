@@ -48,7 +48,7 @@ void sg_audience_free(sg_audience *a) {
 /* A new id is below `used`, or `used` where it is `live`: what is kept by id suffices while live < its room. */
 static int find_or_add_crowd(sg_audience *a, uint64_t item, sg_crowd **found) {
     size_t n = sg_table_live(a->items);
-    if (n == a->crowd_room) {
+    if (n == a->crowd_room && sg_table_find(a->items, item) == SG_TABLE_NONE) {
         size_t room = n ? 2 * n : 64;
         sg_crowd *crowds = realloc(a->crowds, room * sizeof *crowds);
         if (crowds == NULL) return SG_ERR_NOMEM;
@@ -77,7 +77,8 @@ static int make_room_for_users(sg_audience *a, size_t room) {
 
 static int find_or_add_user(sg_audience *a, uint64_t key, uint32_t *id) {
     size_t n = sg_table_live(a->users);
-    int fresh, rc = n == a->room ? make_room_for_users(a, n ? 2 * n : 64) : SG_OK;
+    bool full = n == a->room && sg_table_find(a->users, key) == SG_TABLE_NONE;
+    int fresh, rc = full ? make_room_for_users(a, n ? 2 * n : 64) : SG_OK;
     if (rc == SG_OK) rc = sg_table_index(a->users, key, id, &fresh);
     if (rc == SG_OK && fresh) a->uses[*id] = 0;
     return rc;

@@ -18,7 +18,7 @@
  *   11-22 bytes a pair of item and user while it grows, up to a quarter more in bitmaps, plus 24 an item, 6 a user and
  *   the two tables.
  * Fails: SG_ERR_NOMEM, SG_ERR_RANGE (2^32 - 1 of a pair) leave the earlier rows of the call applied, the failing one
- * not. */
+ * not. A touch of a pair that is there asks for no memory. */
 #ifndef SG_AUDIENCE_H
 #define SG_AUDIENCE_H
 

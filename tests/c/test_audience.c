@@ -149,10 +149,26 @@ static void test_out_of_memory_leaves_the_failing_row_out(void) {
     fail_after = -1;
 }
 
+/* As many items and users as there is room for, whatever that is: at each size the pairs that are there need none. */
+static void test_a_pair_that_is_there_needs_no_memory(void) {
+    sg_audience *a = sg_audience_new();
+    for (uint64_t n = 0; n < 300; n++) {
+        uint32_t most = UINT32_MAX;
+        CHECK(sg_audience_add(a, &n, &n, NULL, 1) == SG_OK);
+        fail_after = 0;
+        CHECK(sg_audience_add(a, &n, &n, NULL, 1) == SG_OK);
+        CHECK(sg_audience_add(a, &n, &n, &most, 1) == SG_ERR_RANGE);
+        fail_after = -1;
+    }
+    SOUND(sg_audience, a);
+    sg_audience_free(a);
+}
+
 int main(void) {
     test_random_steps();
     test_a_row_grows_and_shrinks();
     test_memory_is_that_of_what_is_there();
     test_out_of_memory_leaves_the_failing_row_out();
+    test_a_pair_that_is_there_needs_no_memory();
     return 0;
 }
