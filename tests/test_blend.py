@@ -162,14 +162,26 @@ def test_what_trees_say_of_the_whole_list_is_where_it_begins() -> None:
     assert told(found) == [(BASE, 0, 4.0), (BASE, 0, 4.0)]
 
 
-def test_trees_see_how_probably_the_visit_buys() -> None:
+def test_trees_see_how_probably_the_visit_buys_whoever_began_the_look() -> None:
     blender = Blender(Weights({"steps": 1.0}, stump("intent")))
-    scores = []
-    for intent in (0.0, 1.0):
-        blender.begin(intent=intent)
-        blender.rows.put(PLACE["steps"], [2], [1.0], [2])
-        scores += the_best(blender, 1).score.tolist()
-    assert scores[0] != scores[1]
+    plain = blender.under(Weights({}))
+    for begun in (blender, plain):
+        scores = []
+        for intent in (0.0, 1.0):
+            begun.begin(intent=intent)
+            begun.rows.put(PLACE["steps"], [2], [1.0], [2])
+            scores += the_best(blender, 1).score.tolist()
+        assert scores[0] != scores[1]
+
+
+def test_what_is_no_trained_look_is_in_the_order_of_the_linear_blend_for_all() -> None:
+    plain = Blender(Weights({BLENDED[1]: 1.0}))
+    trees = plain.under(Weights({BLENDED[1]: 1.0}, stump()))
+    for trained, first in ((False, 3), (True, 2)):
+        plain.begin(trained=trained)
+        for name, item in ((BLENDED[0], 2), (BLENDED[1], 3)):
+            plain.rows.put(PLACE[name], [item], [1.0], [0])
+        assert trees.order(1)[0].tolist() == [first]
 
 
 def test_nothing_gives_nothing() -> None:

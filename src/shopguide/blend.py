@@ -11,6 +11,7 @@ linear score; they are shared out among the signal's rows by their amounts. The 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -50,21 +51,27 @@ class Scored(NamedTuple):
     amount: F64
 
 
+@dataclass
+class _Asked:
+    """What is asked now; see :meth:`Blender.begin`."""
+
+    trained: bool = True
+    faded: Mapping[str, float] = field(default_factory=lambda: UNFADED)
+    intent: float = 0.0
+
+
 class Blender:
     """``begin``, rows into ``rows``, then ``best``. Not for two threads at once. Raises SettingError for trees that are
     none."""
 
-    def __init__(self, weights: Weights, rows: Blend | None = None) -> None:
-        self.rows = rows or Blend(len(SIGNALS))
-        self._faded: dict[str, float] = {}  # of the look at hand, for all that share its rows
-        self._intent = 0.0
+    def __init__(self, weights: Weights, rows: Blend | None = None, asked: _Asked | None = None) -> None:
+        self.rows, self._asked = rows or Blend(len(SIGNALS)), asked or _Asked()
         self.weights, self._linear = weights, weights.by_signal
         self._trees: Trees | None = None
-        self._ranker: Trees | None = None  # of the look at hand
         if weights.trees is not None:
             try:
                 arrays = Arrays(**weights.trees)
-                self._trees = self._ranker = Trees(*arrays)
+                self._trees = Trees(*arrays)
                 self._least = least(arrays)
                 if self._trees.features != len(SIGHT):
                     raise ValueError(f"they were grown on {arrays.features} features, and there are {len(SIGHT)} now")
@@ -72,10 +79,8 @@ class Blender:
                 raise SettingError(f"the trees of the weights {weights.version} are none: {e}") from None
 
     def under(self, weights: Weights) -> Blender:
-        """The same rows under other weights."""
-        other = Blender(weights, self.rows)
-        other._faded, other._intent = self._faded, self._intent
-        return other
+        """The same rows of the same looks under other weights: what one of them begins, all answer."""
+        return Blender(weights, self.rows, self._asked)
 
     def weighs(self, signals: Iterable[str]) -> bool:
         """Whether any of these signals can make a difference: trees see all."""
@@ -86,23 +91,20 @@ class Blender:
         ``faded``: what signals count of what they would (0..1), for a signal's own amounts say nothing of that.
         ``intent``: how probably the visit buys."""
         self.rows.begin()
-        self._faded.clear()
-        self._faded.update(faded)
-        self._intent = intent
-        self._ranker = self._trees if trained else None
+        self._asked.trained, self._asked.faded, self._asked.intent = trained, faded, intent
 
     def order(self, n: int) -> tuple[NDArray[np.uint64], F64]:
         """Items and scores of the n best."""
-        if self._ranker is None:
+        if self._trees is None or not self._asked.trained:
             return self.rows.best(self._left(self._linear), n)
-        return self._ranked(self._ranker, n)[:2]
+        return self._ranked(self._trees, n)[:2]
 
     def best(self, n: int, found: Collected) -> None:
         """Put the n best, and why, behind the lists that were found before."""
-        if self._ranker is None:
+        if self._trees is None or not self._asked.trained:
             found.add(self.rows, self._left(self._linear), n)
         else:
-            found.put(*self._explained(self._ranker, n))
+            found.put(*self._explained(self._trees, n))
 
     def features(self, n: int) -> tuple[NDArray[np.uint64], F64]:
         """The n best by the linear weights, and their FEATURES: float64[<=n, len(FEATURES)]."""
@@ -113,9 +115,9 @@ class Blender:
 
     def _left(self, weights: F64) -> F64:
         """What is left of signals' weights."""
-        if self._faded:
+        if self._asked.faded:
             weights = weights.copy()
-            for signal, share in self._faded.items():
+            for signal, share in self._asked.faded.items():
                 weights[_PLACE[signal]] *= share
         return weights
 
@@ -124,7 +126,7 @@ class Blender:
         items, features = self.features(DEPTH)
         if not len(items):
             return items, np.zeros(0), np.zeros((0, len(SIGHT))), np.zeros(0, np.int64)
-        features = sight(features, features[:, : len(BLENDED)] @ self._linear[_BLENDED], self._intent)
+        features = sight(features, features[:, : len(BLENDED)] @ self._linear[_BLENDED], self._asked.intent)
         scores = trees.predict(features) - self._least
         best = np.lexsort((items, -scores))[:n]
         return items[best], scores[best], features[best], best
