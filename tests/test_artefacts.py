@@ -12,20 +12,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shopguide import durable
-from shopguide.artefacts import OFF, Artefacts, InForce
+from shopguide.artefacts import OFF, TRIAL, Artefacts, InForce, Trial
 from shopguide.errors import StateError
 from shopguide.records import Events, Kind, Ragged
 
 FILES = {"blend.json": b"{}", "rnn.onnx": b"graph"}
 
 
-def rows(said: list[tuple[float, str, list[str]]]) -> Events:
-    """ACTIVATE rows: arrival, version, models."""
-    return Events(
-        arrived=[at for at, _, _ in said],
-        kind=np.full(len(said), Kind.ACTIVATE),
-        data=Ragged.of_bytes([msgpack.packb({"version": version, "models": models}) for _, version, models in said]),
-    )
+Said = tuple[float, str, list[str]] | tuple[float, str, list[str], float]
+
+
+def rows(said: list[Said]) -> Events:
+    """ACTIVATE rows: arrival, version, models, and maybe the share of the users."""
+    packed = [
+        msgpack.packb({"version": version, "models": models} | ({"share": share[0]} if share else {}))
+        for _, version, models, *share in said
+    ]
+    kinds = np.full(len(said), Kind.ACTIVATE)
+    return Events(arrived=[one[0] for one in said], kind=kinds, data=Ragged.of_bytes(packed))
 
 
 def test_what_is_written_is_found_again(tmp_path: Path) -> None:
@@ -96,20 +100,48 @@ def test_the_newest_row_of_a_model_counts() -> None:
     assert in_force.learn(rows([(3.0, "a", ["rnn"]), (4.0, OFF, ["cnn"])])) == ["rnn", "cnn"]
 
 
+def test_a_version_is_on_trial_until_the_next_row_about_the_blend() -> None:
+    in_force = InForce()
+    in_force.learn(rows([(1.0, "a", ["blend", "rnn"])]))
+    assert in_force.learn(rows([(2.0, "b", ["blend"], 0.2)])) == [TRIAL]
+    assert in_force.trial == (2.0, "b", 0.2) and in_force.named == {"blend": "a", "rnn": "a", "trial": "b"}
+    assert in_force.learn(rows([(3.0, "a", ["rnn"]), (2.5, "b", ["blend"], 0.5)])) == [TRIAL]
+    assert in_force.trial == (2.5, "b", 0.5), "rows about other models leave it"
+    assert in_force.learn(rows([(4.0, "b", ["blend"])])) == ["blend", TRIAL]
+    assert in_force.trial is None and in_force.named == {"blend": "b", "rnn": "a"}
+    assert in_force.learn(rows([(3.5, "c", ["blend"], 0.5)])) == [], "it is older than what has ended it"
+
+
+@given(st.integers(1, 2**64 - 1), st.floats(0.01, 0.99), st.floats(0.01, 0.99))
+def test_who_is_of_a_share_is_of_every_larger_one(user: int, one: float, other: float) -> None:
+    small, large = (Trial(1.0, "a", share) for share in sorted((one, other)))
+    assert not small.has(user) or large.has(user)
+    assert Trial(9.0, "a", one).has(user) == Trial(1.0, "a", one).has(user) and not large.has(0)
+
+
+def test_versions_have_users_of_their_own_and_as_many_as_the_share_says() -> None:
+    n = 20_000
+    in_a, in_b = ([Trial(1.0, version, 0.3).has(user) for user in range(1, n + 1)] for version in "ab")
+    assert abs(sum(in_a) / n - 0.3) < 0.02 and abs(sum(in_b) / n - 0.3) < 0.02
+    both = sum(a and b for a, b in zip(in_a, in_b, strict=True))
+    assert abs(both / n - 0.09) < 0.01
+
+
 @given(
     said=st.lists(
         st.tuples(
             st.sampled_from([1.0, 2.0, 3.0]),
             st.sampled_from(["a", "b", OFF]),
             st.lists(st.sampled_from(["blend", "rnn"]), min_size=1, unique=True),
+        )
+        | st.tuples(
+            st.sampled_from([1.0, 2.0, 3.0]), st.sampled_from("ab"), st.just(["blend"]), st.sampled_from([0.2, 0.5])
         ),
         max_size=6,
     ),
     data=st.data(),
 )
-def test_any_order_and_any_repetition_come_to_the_same(
-    said: list[tuple[float, str, list[str]]], data: st.DataObject
-) -> None:
+def test_any_order_and_any_repetition_come_to_the_same(said: list[Said], data: st.DataObject) -> None:
     one, other = InForce(), InForce()
     one.learn(rows(said))
     again = data.draw(st.permutations(said + said[:2]))
@@ -118,4 +150,4 @@ def test_any_order_and_any_repetition_come_to_the_same(
     restored = InForce()
     restored.load(json.loads(json.dumps(other.dump())))
     restored.learn(rows(again[at:]))
-    assert restored.versions == one.versions
+    assert (restored.versions, restored.trial) == (one.versions, one.trial)

@@ -24,7 +24,7 @@ from shopguide.state import StateDir
 
 COMMANDS = (
     ["demo"], ["run"], ["batch"], ["watch"], ["recommend"], ["similar"], ["trending"], ["why"], ["simulate"], ["token"],
-    ["keypair"], ["evaluate"], ["train"], ["activate"], ["report"],
+    ["keypair"], ["evaluate"], ["train"], ["activate"], ["trial"], ["report"],
     ["state", "checksum"], ["state", "check"], ["state", "info"], ["state", "diff"], ["state", "backup"],
     ["config", "show"],
     ["config", "check"], ["config", "explain"], ["forget"], ["retract"], ["export"], ["import"],

@@ -64,7 +64,7 @@ def test_commands_and_flags_exist(document: Path) -> None:
             found = found.commands[words.pop(0)]
         if found is cli:
             continue
-        flags = {name for option in found.params for name in option.opts}
+        flags = {name for option in found.params for name in (*option.opts, *option.secondary_opts)}
         for flag in re.findall(r"(?<![\w-])--?[a-z][a-z-]*", " ".join(words)):
             assert flag in flags, f"{document.name}: {line}: {flag}"
 

@@ -19,8 +19,7 @@ from shopguide.records import Batch
 from shopguide.simulate import REGIMES, Product, Regime, Shop
 from shopguide.simulate import truth as truths
 from shopguide.simulate.arms import Arm, Arms, Line
-from shopguide.simulate.compare import COUNTS, compare, ratio
-from shopguide.simulate.experiment import PER_DAY, Experiment, opened
+from shopguide.simulate.experiment import COUNTS, PER_DAY, Experiment, opened
 from shopguide.simulate.feed import SECRET, Feed
 from shopguide.simulate.interleave import sign_test, team_draft
 from shopguide.simulate.report import in_words, report
@@ -243,29 +242,6 @@ def test_the_sign_test_by_its_definition(wins: int, losses: int) -> None:
     n = wins + losses
     plain = 2 * sum(math.comb(n, k) for k in range(min(wins, losses) + 1)) / 2**n
     assert sign_test(wins, losses) == pytest.approx(min(1.0, plain))
-
-
-def drawn(random: np.random.Generator, shoppers: int, ctr: float) -> np.ndarray:  # type: ignore[type-arg]
-    """Totals of shoppers with so many clicks a list, each with a liking of their own."""
-    totals = np.zeros((shoppers, len(COUNTS)))
-    lists = random.integers(1, 30, shoppers)
-    totals[:, COUNTS.index("impressions")] = lists
-    totals[:, COUNTS.index("clicks")] = random.binomial(lists, random.beta(10 * ctr, 10 * (1 - ctr), shoppers))
-    return totals
-
-
-def test_intervals_and_p_values_keep_what_they_promise() -> None:
-    random = np.random.default_rng(1)
-    null = [compare(drawn(random, 80, 0.2), drawn(random, 60, 0.2), 1, rounds=200)["ctr"] for _ in range(200)]
-    assert 0.04 < np.mean([d.p < 0.1 for d in null]) < 0.17
-    assert 0.88 < np.mean([d.low <= 0 <= d.high for d in null]) < 0.99
-    real = [compare(drawn(random, 80, 0.2), drawn(random, 60, 0.4), 1, rounds=200)["ctr"] for _ in range(20)]
-    assert np.mean([d.p < 0.01 for d in real]) > 0.8 and np.mean([d.low <= 0.2 <= d.high for d in real]) > 0.7
-    same = drawn(random, 50, 0.3)
-    d = compare(same, same, 1)["ctr"]
-    assert d.difference == 0 and d.p == 1.0
-    assert compare(same, same, 1) == compare(same, same, 1)
-    assert ratio(np.zeros(len(COUNTS)), "cvr") == 0.0
 
 
 def test_a_lag_is_the_age_of_the_model_and_of_nothing_else() -> None:

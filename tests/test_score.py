@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import stump
 
+from shopguide.artefacts import OFF, Artefacts, Trial
 from shopguide.errors import GapError
 from shopguide.keys import category_key
 from shopguide.records import SIGNALS, SIMILAR, TRENDING, Batch, Events, Kind, Lessons, Looks, Names, Ragged, Update
@@ -145,6 +147,36 @@ def test_who_weighs_nothing_is_not_asked() -> None:
     scorer._blend(scorer.blender.under(Weights({"items": 0.5}, stump())))
     scorer.answer(look([10]))
     assert asked[-len(scorer._recommenders) :] == list(scorer._recommenders)
+
+
+def test_who_is_of_a_trial_gets_its_lists_and_nobody_else(tmp_path: Path) -> None:
+    artefacts = Artefacts(tmp_path)
+    tried = artefacts.write({"blend.json": Weights({"popular": 1.0}).packed()}, {"blend": {}}, {}, {})
+    settings = load("shop", flags={f"score.{name}": float(name == "items") for name in BLENDED})
+    scorer = Scorer(settings, models=tmp_path)
+    scorer.learn(Update(0, 0, len(TOGETHER) - 1, 0, lessons(*TOGETHER), -1, Events(), Looks()))
+    looks = Looks.join([look([10]).of({**look([10]).columns(), "user": np.array([u], np.uint64)}) for u in range(40)])
+
+    def told(at: float, **said: Any) -> list[bool]:
+        """Of which users the lists are by popularity."""
+        row = msgpack.packb({"models": ["blend"], **said})
+        rows = Events(kind=[Kind.ACTIVATE], arrived=[at], data=Ragged.of_bytes([row]))
+        scorer.learn_catalogue(Batch(0, 0, 0, rows, Names()))
+        return by_popularity(scorer)
+
+    def by_popularity(scorer: Scorer) -> list[bool]:
+        found = scorer.answer(looks).candidates
+        signals = {u: set(found.signal[row]) for row, u in enumerate(found.look.tolist())}
+        return [signals[u] == {SIGNALS.index("popular")} for u in range(40)]
+
+    users = range(40)
+    assert told(1.0, version=tried.version, share=0.5) == [Trial(1.0, tried.version, 0.5).has(u) for u in users]
+    again = Scorer(settings, models=tmp_path)
+    again.load(scorer.dump())
+    assert by_popularity(again) == by_popularity(scorer) != [False] * 40
+    assert told(2.0, version=OFF) == [False] * 40, "the end"
+    assert told(3.0, version=tried.version, share=0.5) == by_popularity(again)
+    assert told(4.0, version=tried.version) == [True] * 40, "for everybody"
 
 
 def test_what_is_taken_back_leaves_no_trace() -> None:

@@ -7,7 +7,8 @@
 
 The version is a hash of the files as they were made, so equal trainings have equal versions. What is in force is a
 function of the log: ACTIVATE rows name a version and the models that it is of from then on; an earlier version's row
-again is the way back.
+again is the way back. A row with a ``share`` puts a version of the blend on trial: so many of the users get their lists
+by it, the others by the version before, until the next row about the blend.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xxhash
 
-from shopguide import durable
+from shopguide import chance, durable
 from shopguide.errors import StateError
 from shopguide.records import Events, Kind
 
@@ -34,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 FORMAT = 1
 OFF = "off"  # the version that switches a model off
+BLEND = "blend"  # the model that may be on trial
+TRIAL = "trial"  # what a version of it that is on trial is called beside the models
 NEWEST_FORGET = ".forgotten"  # when somebody was forgotten last (epoch s)
 FORGOTTEN = "holds-forgotten"  # marks a version whose training read somebody who is forgotten since
 
@@ -202,27 +205,65 @@ def _write(path: Path, data: bytes) -> None:
         raise StateError(f"cannot write {path}: {e.strerror}") from None
 
 
+class Trial(NamedTuple):
+    """A version of the blend that a share (0..1) of the users gets, since a moment (epoch s)."""
+
+    since: float
+    version: str
+    share: float
+
+    def has(self, user: int) -> bool:
+        """Whether a user (key) is among them. Of one version, who is of a share is of every larger one; other versions
+        have others. Nobody (0) is of none."""
+        return user != 0 and chance.number(xxhash.xxh3_64_intdigest(self.version.encode()), user) < self.share
+
+
+NO_TRIAL = Trial(0.0, "", 0.0)
+
+
 class InForce:
-    """Which version each model is of, by what ACTIVATE rows say: in any order and any number of times."""
+    """Which version each model is of, and what is on trial, by what ACTIVATE rows say: in any order and any number of
+    times."""
 
     def __init__(self) -> None:
         self.versions: dict[str, str] = {}
         self._since: dict[str, tuple[float, str]] = {}
+        self._tried = NO_TRIAL
+
+    @property
+    def trial(self) -> Trial | None:
+        return self._tried if self._tried[:2] > self._since.get(BLEND, (0.0, "")) else None
+
+    @property
+    def models(self) -> list[str]:
+        """Those that a row switched on or off, in order."""
+        return sorted({*self.versions, *([BLEND] if self.trial else [])})
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The versions, and that on trial as TRIAL's."""
+        return self.versions | ({TRIAL: self.trial.version} if self.trial else {})
 
     def learn(self, events: Events) -> list[str]:
-        """Take rows in; the models whose version is another now."""
-        before = dict(self.versions)
+        """Take rows in; the models whose version is another now, and TRIAL where that is."""
+        before, tried = dict(self.versions), self.trial
         for row in np.flatnonzero(events.kind == Kind.ACTIVATE).tolist():
             said = events.details(row)
+            newer = float(events.arrived[row]), str(said["version"])
+            if "share" in said:
+                self._tried = max(self._tried, Trial(*newer, float(said["share"])))
+                continue
             for model in said["models"]:
-                newer = float(events.arrived[row]), str(said["version"])
                 if newer > self._since.get(model, (0.0, "")):
                     self._since[model], self.versions[model] = newer, newer[1]
-        return [model for model, version in self.versions.items() if before.get(model) != version]
+        changed = [model for model, version in self.versions.items() if before.get(model) != version]
+        return changed + [TRIAL] * (self.trial != tried)
 
-    def dump(self) -> list[tuple[str, float, str]]:
-        return [(model, *since) for model, since in self._since.items()]
+    def dump(self) -> list[tuple[Any, ...]]:
+        return [(model, *since) for model, since in self._since.items()] + [(TRIAL, *self._tried)]
 
-    def load(self, state: list[tuple[str, float, str]]) -> None:
-        self._since = {model: (since, version) for model, since, version in state}
-        self.versions = {model: version for model, _, version in state}
+    def load(self, state: list[tuple[Any, ...]]) -> None:
+        said = {model: since for model, *since in state}
+        self._tried = Trial(*said.pop(TRIAL, NO_TRIAL))
+        self._since = {model: (since, version) for model, (since, version) in said.items()}
+        self.versions = {model: version for model, (_, version) in said.items()}

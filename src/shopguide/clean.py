@@ -52,6 +52,10 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def _is_share(value: Any) -> bool:
+    return _is_number(value) and 0 < value < 1
+
+
 def _is_key(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**64
 
@@ -111,7 +115,7 @@ OPTIONAL: dict[int, dict[str, Check]] = {
         "position": _is_count,
         "segment": _one_of("", *SEGMENTS),
     },
-    Kind.ACTIVATE: {"read": lambda value: value == 0 or _is_key(value)},
+    Kind.ACTIVATE: {"read": lambda value: value == 0 or _is_key(value), "share": _is_share},
     Kind.FORGET: {"by": _is_key},
     **{kind: {"list": _is_text} for kind in (Kind.IMPRESSION, Kind.CLICK, Kind.FAVOURITE, Kind.DISMISS)},
     Kind.ADOPT: {"queries": _are_texts},

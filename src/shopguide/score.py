@@ -8,7 +8,6 @@ shopper is that sum and nothing else.
 from __future__ import annotations
 
 import json
-import logging
 import time
 from collections.abc import Iterable, Mapping
 from copy import copy
@@ -20,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopguide._core import Audience, Collected, Query
-from shopguide.artefacts import OFF, Artefact, Artefacts, InForce
+from shopguide.artefacts import BLEND, TRIAL, Trial
 from shopguide.blend import Blender
-from shopguide.errors import CoreError, LostError, ShopguideError, StateError
+from shopguide.errors import CoreError, LostError, StateError
 from shopguide.frontier import Frontier
 from shopguide.intent import features_of
 from shopguide.lists import wanted
-from shopguide.models import served
+from shopguide.models import Trained
 from shopguide.networks.serving import SEQUENTIAL, Intent, Served
 from shopguide.recommenders.base import NO_ITEMS, PLACE, Context, Recommender
 from shopguide.recommenders.content import Content
@@ -45,8 +44,6 @@ from shopguide.records import LEARNED, SIMILAR, TRENDING, Batch, Candidates, Kin
 from shopguide.settings import Settings
 from shopguide.weights import Weights
 
-logger = logging.getLogger(__name__)
-
 SEARCHED_FOR = 5  # looks after which a search counts half
 _LEARNED = np.isin(np.arange(256), LEARNED)
 EXPLAINED = 3  # strongest causes of a candidate, whose shoppers are counted
@@ -58,9 +55,8 @@ class Scorer:
     def __init__(self, settings: Settings, replica: int = 0, replicas: int = 1, models: Path | None = None) -> None:
         """``models``: where trained models lie that ACTIVATE rows name; None: nowhere, and such rows say nothing."""
         self._replica, self._replicas = replica, replicas
-        self._models, self.in_force = models, InForce()
+        self.trained = Trained(models)
         self.intent: Intent | None = None  # None: as featurize says
-        self.unloadable: dict[str, str] = {}  # model: why the version in force is not served
         learn, score, self._rank = settings.learn, settings.score, settings.rank
         self._gap, self._limit = learn.session_gap, score.neighbours
         self._decay = np.power(score.decay, np.arange(score.recent), dtype=np.float64)
@@ -92,6 +88,7 @@ class Scorer:
         self._learning, self._forgetting = self._that_do("observe"), self._that_do("retract")
         self._own = Weights.of(score)
         self._blend(Blender(self._own))
+        self._on_trial: tuple[Trial, Blender, list[Recommender]] | None = None
         self.frontier = Frontier()
 
     def use(self, networks: Mapping[str, Served]) -> None:
@@ -103,7 +100,8 @@ class Scorer:
         """What ITEM, PICK and ACTIVATE rows say; any number of times, in any interleaving."""
         for recommender in self._recommenders.values():
             recommender.learn_catalogue(batch)
-        self._activate(self.in_force.learn(batch.events))
+        for model, found in self.trained.learn(batch.events):
+            self._put_in_force(model, found)
 
     def forget(self, items: NDArray[np.uint64]) -> None:
         """These items have gone from the catalogue."""
@@ -149,8 +147,9 @@ class Scorer:
         mine = self.expecting(looks)
         found = Collected()
         for row in range(len(mine)):
-            self.gather(mine, row, self._weighed)
-            self.blender.best(wanted(self._rank, mine, row), found)
+            blender, weighed = self._answering(int(mine.user[row]))
+            self.gather(mine, row, weighed)
+            blender.best(wanted(self._rank, mine, row), found)
         if "explore" in self._recommenders:
             explored = [self._explore.choose(mine, row, self._near) for row in range(len(mine))]
             mine = copy(mine)
@@ -215,7 +214,7 @@ class Scorer:
         state: dict[str, NDArray[Any]] = {"audience.items": items, "audience.users": users, "audience.counts": counts}
         for name, recommender in self._recommenders.items():
             state |= {f"{name}.{column}": array for column, array in recommender.dump().items()}
-        said = {"frontier": list(self.frontier.reached.items()), "in_force": self.in_force.dump()}
+        said = {"frontier": list(self.frontier.reached.items()), "in_force": self.trained.in_force.dump()}
         meta = json.dumps(said).encode()
         return {**state, "meta": np.frombuffer(meta, np.uint8)}
 
@@ -227,10 +226,11 @@ class Scorer:
             self.audience.load(state["audience.items"], state["audience.users"], state["audience.counts"])
             said = json.loads(state["meta"].tobytes())
             self.frontier = Frontier(dict(said["frontier"]))
-            self.in_force.load(said.get("in_force", []))  # none: of a version without trained models
+            trained = self.trained.load(said.get("in_force", []))  # none: of a version without trained models
         except (CoreError, KeyError, ValueError, TypeError) as e:
             raise StateError(f"score's snapshot is broken: {e}") from None
-        self._activate(list(self.in_force.versions))
+        for model, found in trained:
+            self._put_in_force(model, found)
 
     def models(self) -> dict[str, Any]:
         """The core's models of the recommenders that have one."""
@@ -242,26 +242,12 @@ class Scorer:
         for recommender in self._recommenders.values():
             recommender.check()
 
-    def _activate(self, models: list[str]) -> None:
-        """Load models whose version has changed. One that cannot be loaded stays as it was, with a warning."""
-        if self._models is None:
-            return
-        artefacts = Artefacts(self._models)
-        for model in models:
-            version = self.in_force.versions[model]
-            try:
-                self._put_in_force(model, None if version == OFF else artefacts.open(version))
-                self.unloadable.pop(model, None)
-                logger.info("a model is in force", extra={"model": model, "version": version})
-            except ShopguideError as e:
-                self.unloadable[model] = str(e)
-                logger.warning("model %s stays as it was: %s", model, e)
-
-    def _put_in_force(self, model: str, artefact: Artefact | None) -> None:
+    def _put_in_force(self, model: str, found: Any) -> None:
         """None: what there is without training."""
-        found = served(artefact, model) if artefact else None
-        if model == "blend":
+        if model == BLEND:
             self._blend(self.blender.under(found or self._own))
+        elif model == TRIAL:
+            self._try(self.trained.in_force.trial, found)
         elif model == "dbn":
             self.intent = found
         elif model == "profiles":
@@ -271,8 +257,24 @@ class Scorer:
 
     def _blend(self, blender: Blender) -> None:
         """Answer by it from now on, and ask who counts there."""
-        self.blender = blender
-        self._weighed = [one for one in self._recommenders.values() if blender.weighs(one.signals)]
+        self.blender, self._weighed = blender, self._weighing(blender)
+
+    def _try(self, trial: Trial | None, weights: Weights | None) -> None:
+        """Answer the trial's users by these from now on; nobody where there are none."""
+        if trial is None or weights is None:
+            self._on_trial = None
+            return
+        blender = self.blender.under(weights)
+        self._on_trial = trial, blender, self._weighing(blender)
+
+    def _answering(self, user: int) -> tuple[Blender, list[Recommender]]:
+        """What a user's lists are made with."""
+        if self._on_trial is not None and self._on_trial[0].has(user):
+            return self._on_trial[1:]
+        return self.blender, self._weighed
+
+    def _weighing(self, blender: Blender) -> list[Recommender]:
+        return [one for one in self._recommenders.values() if blender.weighs(one.signals)]
 
     def _that_do(self, verb: str) -> list[Recommender]:
         """The recommenders that do more than any."""

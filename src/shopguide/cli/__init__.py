@@ -26,6 +26,7 @@ from shopguide.cli.storm import storm
 from shopguide.cli.takeback import export, forget, retract
 from shopguide.cli.token import token
 from shopguide.cli.train import activate, train
+from shopguide.cli.trial import trial
 from shopguide.cli.watch import watch
 from shopguide.errors import ShopguideError
 
@@ -41,7 +42,7 @@ def cli() -> None:
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # why a disk takes no more
 QUESTIONS = (watch, recommend, similar, trending, why)
-MODEL = (batch, train, activate, evaluate, report, simulate)
+MODEL = (batch, train, activate, trial, evaluate, report, simulate)
 REST = (token, keypair, import_, forget, retract, export, state, storm, config, doctor)
 for command in (demo, run, *MODEL, *QUESTIONS, *REST):
     cli.add_command(command)

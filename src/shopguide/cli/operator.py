@@ -4,14 +4,14 @@ how the model stands."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from shopguide import __version__, receipts
-from shopguide.artefacts import OFF, Artefacts
+from shopguide.artefacts import BLEND, OFF, Artefacts
 from shopguide.cli.control import Control, Verbs
 from shopguide.cli.door import Line
 from shopguide.cli.tally import Tally
@@ -25,7 +25,7 @@ from shopguide.log import Log
 from shopguide.models import served
 from shopguide.records import Kind
 from shopguide.rejects import raw
-from shopguide.tastes import MODEL
+from shopguide.tastes import MODEL as PROFILES
 from shopguide.tastes.forgetting import forget, keep_only
 
 logger = logging.getLogger(__name__)
@@ -135,33 +135,41 @@ class Operator:
             line.learn_all()
         return {"event": event, "found": owner is not None}
 
-    def activate(self, version: str, models: list[str]) -> dict[str, str]:
+    def activate(self, version: str, models: list[str], share: float | None = None) -> dict[str, str]:
         """Put models of a trained version in force (none named: all that it has), or switch them off; which version
-        each is of then. Raises RefusedError for a version that cannot be served."""
+        each is of then, and that on trial. ``share``: its blend is tried on that share of the users. Raises
+        RefusedError for a version that cannot be served."""
         line = self._line
-        read: dict[int, int] = {}
+        read: Mapping[int, int] = {}
+        if share is not None and (version == OFF or not {BLEND}.issuperset(models)):
+            raise RefusedError("a share of the users can have the blend of a version, and no other model of it")
         if version == OFF:
-            named = models or list(line.stage("score").in_force.versions)
+            named = models or line.call(lambda: line.stage("score").trained.in_force.models)
         else:
-            artefacts = Artefacts(line.state.models)
-            artefact = artefacts.open(version)
-            named = models or list(artefact.models)
-            if lacking := set(named) - set(artefact.models):
-                raise RefusedError(
-                    f"version {version} has no {', '.join(sorted(lacking))}: it has {', '.join(artefact.models)}"
-                )
-            found = {model: served(artefact, model) for model in named}
-            if MODEL in named:
-                line.learn_all()
-                keep_only(artefacts, artefact, line.call(lambda: line.stage("featurize").users()))
-                read = found[MODEL].read
-        for partition in range(line.log.partitions) if MODEL in named else (0,):
-            said: dict[str, Any] = {"version": version, "models": named}
-            said |= {"read": read.get(partition, 0)} if MODEL in named else {}
+            named, read = self._served(version, models or [BLEND] * (share is not None))
+        for partition in range(line.log.partitions) if PROFILES in named else (0,):
+            said: dict[str, Any] = {"version": version, "models": named} | ({"share": share} if share else {})
+            said |= {"read": read.get(partition, 0)} if PROFILES in named else {}
             line.collector.control(Kind.ACTIVATE, 0, partition=partition, **said)
         line.collector.commit()
         line.learn_all()
-        return dict(line.call(lambda: line.stage("score").in_force.versions))
+        return dict(line.call(lambda: line.stage("score").trained.in_force.named))
+
+    def _served(self, version: str, models: list[str]) -> tuple[list[str], Mapping[int, int]]:
+        """The models of a version (none named: all) that can be put in force, and what its profiles have read."""
+        line, artefacts = self._line, Artefacts(self._line.state.models)
+        artefact = artefacts.open(version)
+        named = models or list(artefact.models)
+        if lacking := set(named) - set(artefact.models):
+            raise RefusedError(
+                f"version {version} has no {', '.join(sorted(lacking))}: it has {', '.join(artefact.models)}"
+            )
+        found = {model: served(artefact, model) for model in named}
+        if PROFILES not in named:
+            return named, {}
+        line.learn_all()
+        keep_only(artefacts, artefact, line.call(lambda: line.stage("featurize").users()))
+        return named, found[PROFILES].read
 
     def take_in(self, paths: list[str], mapping: str) -> Generator[dict[str, Any], None, dict[str, Any]]:
         """Import files by a mapping file, saying how far it is; what became of their rows, once they are learned."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -96,33 +97,51 @@ def train(
     _say(made, trained, put_in_force, as_json)
 
 
+def _share(context: click.Context, parameter: click.Parameter, given: str | None) -> float | None:
+    """Of 20% or 0.2."""
+    if given is None:
+        return None
+    with suppress(ValueError):
+        share = float(given.removesuffix("%")) / (100 if given.endswith("%") else 1)
+        if 0 < share < 1:
+            return share
+    raise click.BadParameter(f"{given!r}: should be a share between 0 and 1, like 20% or 0.2")
+
+
 @click.command(
     epilog=examples(
         "shopguide activate --state DIR        (which versions there are, and what is in force)",
         "shopguide activate 9f2c64c0f1d2a7b3 --state DIR",
         "shopguide activate off --model rnn --state DIR",
+        "shopguide activate 9f2c64c0f1d2a7b3 --share 20% --state DIR        (its blend on trial: `shopguide trial`)",
     )
 )
 @click.argument("version", required=False)
 @click.option("--model", "models", multiple=True, type=click.Choice(MODELS), help="Only this of it (repeatable).")
+@click.option("--share", callback=_share, help="Its blend for this share of the users, 20% or 0.2: a trial.")
 @state_option
 @json_option
-def activate(version: str | None, models: tuple[str, ...], state_path: Path, as_json: bool) -> None:
-    """Put a version of trained models in force, an older one again, or none (off)."""
+def activate(
+    version: str | None, models: tuple[str, ...], share: float | None, state_path: Path, as_json: bool
+) -> None:
+    """Put a version of trained models in force, an older one again, or none (off): for all users or a share."""
     if version is not None:
-        in_force = done(state_path, "activate", version=version, models=list(models))
+        in_force = done(state_path, "activate", version=version, models=list(models), share=share)
         click.echo(json.dumps(in_force) if as_json else "in force: " + (_in_words(in_force) or "nothing"))
         return
     found = Artefacts(StateDir(state_path).models).all()
-    in_force = AtRest(state_path).scorer.in_force.versions
+    trained = AtRest(state_path).scorer.trained.in_force
     if as_json:
         said = ("version", "made", "holds_forgotten")
         versions = [{name: getattr(one, name) for name in said} | {"models": sorted(one.models)} for one in found]
-        click.echo(json.dumps({"versions": versions, "in_force": in_force}))
+        on_trial = trained.trial._asdict() if trained.trial else None
+        click.echo(json.dumps({"versions": versions, "in_force": trained.versions, "trial": on_trial}))
         return
     for one in found:
         at = datetime.fromtimestamp(one.made, UTC).isoformat(timespec="seconds")
-        listed = [model + " (in force)" * (in_force.get(model) == one.version) for model in sorted(one.models)]
+        listed = [model + " (in force)" * (trained.versions.get(model) == one.version) for model in sorted(one.models)]
+        if trained.trial and trained.trial.version == one.version:
+            listed.append(f"on trial for {trained.trial.share:.4g} of the users")
         click.echo(f"{one.version}  {at}  {', '.join(listed)}")
     if not found:
         click.echo("no models yet: `shopguide train --state DIR` makes some")

@@ -11,15 +11,25 @@ from random import Random
 
 import numpy as np
 
+from shopguide.compare import Ratios, Totals
 from shopguide.featurize import OF_NEW
 from shopguide.simulate.arms import Arm
-from shopguide.simulate.compare import COUNTS, Totals
 from shopguide.simulate.feed import Feed
 from shopguide.simulate.interleave import team_draft
 from shopguide.simulate.shop import START, Shop
 from shopguide.simulate.truth import DAY, Memory, Regime
 from shopguide.simulate.visit import Visit
 
+COUNTS = ("visits", "impressions", "shown", "clicks", "bought", "purchases", "revenue")
+RATIOS = Ratios(
+    COUNTS,
+    {
+        "ctr": ("clicks", "impressions"),
+        "ctr_item": ("clicks", "shown"),
+        "cvr": ("bought", "clicks"),
+        "revenue_per_visit": ("revenue", "visits"),
+    },
+)
 PER_DAY = 500.0  # visits a day, before and after the opening
 ROWS = 5000  # rows of the history that arms learn at once
 

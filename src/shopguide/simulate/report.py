@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from shopguide.simulate.compare import COUNTS, METRICS, compare, ratio
-from shopguide.simulate.experiment import Experiment, Tallies
+from shopguide.simulate.experiment import COUNTS, RATIOS, Experiment, Tallies
 from shopguide.simulate.interleave import sign_test
 
 COUNTED = {
@@ -37,7 +36,7 @@ def report(experiment: Experiment, seed: int) -> dict[str, Any]:
     differences = []
     for name, totals in others:
         if len(base) and len(totals):
-            metrics = {metric: asdict(d) for metric, d in compare(base, totals, seed).items()}
+            metrics = {metric: asdict(d) for metric, d in RATIOS.compare(base, totals, seed).items()}
             differences.append({"arm": name, "against": first, "metrics": metrics})
     return {**found, "differences": differences}
 
@@ -67,7 +66,7 @@ def _outcome(tallies: Tallies) -> dict[str, float]:
     totals = tallies.totals()
     sums = totals.sum(axis=0)
     counts = dict(zip(COUNTS, sums.tolist(), strict=True))
-    return {"shoppers": len(totals), **counts, **{metric: float(ratio(sums, metric)) for metric in METRICS}}
+    return {"shoppers": len(totals), **counts, **{metric: float(RATIOS.of(sums, metric)) for metric in RATIOS.metrics}}
 
 
 def _interleaving(experiment: Experiment) -> dict[str, Any]:

@@ -50,8 +50,8 @@ def _(stage: Scorer) -> Iterator[Reading]:
             yield "structure_bytes", [f"{name}.{part}" if part else name], nbytes
     yield "structure_bytes", ["segments"], sum(one.nbytes for one in stage.segments.models.values())
     yield "structure_bytes", ["audience"], stage.audience.nbytes
-    for model, version in stage.in_force.versions.items():
-        yield "model_info", [model, version], int(model not in stage.unloadable)
+    for model, version in stage.trained.in_force.named.items():
+        yield "model_info", [model, version], int(model not in stage.trained.unloadable)
 
 
 @readings.register
