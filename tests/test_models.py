@@ -84,7 +84,7 @@ def events_of(state: Path) -> list[str]:
 def test_what_is_trained_is_in_force_and_can_be_switched_off(state: Path) -> None:
     (made,) = versions(state)
     assert made["models"] == ALL and not made["holds_forgotten"]
-    assert AtRest(state).scorer.in_force.versions == dict.fromkeys(made["models"], made["version"])
+    assert AtRest(state).scorer.trained.in_force.versions == dict.fromkeys(made["models"], made["version"])
     assert told("activate", "--state", str(state)).count("in force") == 6
     assert {"rnn", "cnn"} & signals(state), "a network has a say in some list"
     assert AtRest(state).scorer.title.network is not None
@@ -115,7 +115,7 @@ def test_a_broken_version_is_refused_and_the_old_one_stays(state: Path) -> None:
     assert "score.weights" not in (said := refusal("activate", blend.version, "--state", str(state)))
     assert "blend.json" in said
     scorer = AtRest(state).scorer
-    assert scorer.in_force.versions["blend"] == made["version"]
+    assert scorer.trained.in_force.versions["blend"] == made["version"]
     assert (
         scorer.blender.weights.version
         == json.loads((state / "models" / made["version"] / "blend.json").read_text())["version"]
