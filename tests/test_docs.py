@@ -82,6 +82,15 @@ def test_links_lead_somewhere(document: Path) -> None:
             assert (document.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: d.name)
+def test_code_that_is_linked_to_is_there(document: Path) -> None:
+    for name, target in re.findall(r"\[`([\w.]+)`\]\(([^)#]+)\)", document.read_text()):
+        code = document.parent / target
+        if code.name != name and code.suffix in {".py", ".pxi", ".js", ".c", ".h"}:
+            for word in name.split("."):
+                assert re.search(rf"\b(def|class|const|int|struct) {word}\b", code.read_text()), f"{name} in {target}"
+
+
 def test_files_named_in_the_readme_exist() -> None:
     for target in re.findall(r"`((?:src|topologies|csrc|docs)/[^`]*)`", (ROOT / "README.md").read_text()):
         assert (ROOT / target).exists(), target
