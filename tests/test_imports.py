@@ -280,7 +280,7 @@ def test_a_dry_run_shows_ten_rows_and_keeps_nothing(
     assert [line_.split() for line_ in lines[1:11]] == [[f"c{at}", f"age={at}", "tea;[b]mugs[/b]"] for at in range(10)]
     assert [line_.split() for line_ in lines[11:]] == [
         *(["rows", "32"], ["kept", "30"], ["without", "consent", "1"]),
-        ["rejected", "1", "no", "user", "and", "no", "session"],
+        ["rejected", "1", "no", "user", "and", "no", "session:", ",2,tea,yes"],
         ["nothing", "was", "kept:", "a", "dry", "run"],
     ]
     import_.main([*call, "--json"], standalone_mode=False)

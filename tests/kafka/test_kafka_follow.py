@@ -98,6 +98,24 @@ def test_a_topic_is_read_once_over_restarts(broker: Broker, topic: str, opened: 
     until(lambda: reading.read(0) and sum(reading.topic.lags().values()) == 0)
 
 
+def test_a_dry_run_shows_what_a_mapping_makes_of_a_topic_and_leaves_no_trace(
+    broker: Broker, topic: str, tmp_path: Path
+) -> None:
+    broker.send(topic, [message(number) for number in range(300)] + [("x", b"rubbish")])
+    (tmp_path / "m.toml").write_text(MAPPING)
+    spec = f"follow:kafka://{broker.servers}/{topic}?group=mine&mapping={tmp_path / 'm.toml'}"
+    done = shopguide("run", "--source", spec, "--dry-run", "--json", "--state", str(tmp_path / "s"))
+    (said,) = json.loads(done.stdout)["sources"]
+    assert (said["rows"], said["kept"], said["rejected"]) == (301, 300, {"no JSON object": 1})
+    assert said["examples"] == {"no JSON object": "rubbish"}
+    assert len(said["shown"]) == 10
+    for row in said["shown"]:
+        number = int(row["event"][1:])
+        assert (row["user"], row["kind"], row["item"]) == (f"u{number % 37}", "view", f"i{number % 11}")
+    groups = AdminClient({"bootstrap.servers": broker.servers}).list_consumer_groups().result(30).valid
+    assert "mine" not in {group.group_id for group in groups} and not (tmp_path / "s").exists()
+
+
 def test_what_was_cut_short_between_partitions_of_the_log_is_read_again(
     broker: Broker, topic: str, opened: Open
 ) -> None:

@@ -18,9 +18,11 @@ import click
 import uvloop
 
 from shopguide import journal
+from shopguide.cli import dry
 from shopguide.cli.beside import BesideLine
 from shopguide.cli.cluster import ClusterLine
 from shopguide.cli.door import Line
+from shopguide.cli.dry import MOST, tried_source
 from shopguide.cli.line import RunningLine
 from shopguide.cli.operator import operated
 from shopguide.cli.options import examples, journal_options, json_option, settings_options, state_option
@@ -45,6 +47,7 @@ logger = logging.getLogger(__name__)
 
 @click.command(
     epilog=examples(
+        "shopguide run --source file:events.csv --dry-run        (ten rows as they would be kept, and the counts)",
         "shopguide run --source 'file:online_retail?speed=max' --state DIR",
         "shopguide run --source http: --state DIR --http 127.0.0.1:8080",
         "shopguide run --source follow:/var/log/nginx/access.log --config shop.toml --state DIR",
@@ -79,6 +82,7 @@ logger = logging.getLogger(__name__)
     show_default=True,
     help="Where the stages work: in this process, in one of their own beside it, or in a topology on a Storm cluster.",
 )
+@click.option("--dry-run", is_flag=True, help=f"Show what would become of sources' first {MOST:,} rows; keep nothing.")
 @journal_options
 @json_option
 def run(
@@ -90,6 +94,7 @@ def run(
     push: str | None,
     lists: str | None,
     engine: str,
+    dry_run: bool,
     logs: str | None,
     log_level: str | None,
     as_json: bool,
@@ -97,11 +102,13 @@ def run(
     """Run the line. Ends by itself, with a summary, when all its sources are finite and done."""
     if not specs:
         raise SourceError("nothing to run: give at least one --source")
+    if dry_run:
+        _try(specs, state_path, load(preset, config_path), as_json)
+        return
     topic = find_topic(specs)
-    partitions = topic and topic.partitions
     told = {"run.logs": logs, "run.level": log_level}
     pushed = {"push.endpoint": push, "push.everybody": True if lists else None}
-    flags = {**_address(http), **pushed, "log.partitions": partitions, **told}
+    flags = {**_address(http), **pushed, "log.partitions": topic and topic.partitions, **told}
     state = StateDir(state_path)
     settings = state.divided(load(preset, config_path, flags))
     journal.begin(settings.run.logs, settings.run.level)
@@ -111,9 +118,8 @@ def run(
     files = [spec for spec in specs if spec not in ("http:", "sim:") and not spec.startswith((SCHEME, FOLLOW))]
     topics = open_followed(specs)
     sources = open_sources(files, state_path, settings.collect, topics)
-    pushes = serves or push is not None
     stopped = stop_on_signals()
-    line = _line(engine, state, settings, pushes, topic, lists)
+    line = _line(engine, state, settings, serves or push is not None, topic, lists)
     line.followed = topics
     began, before = time.monotonic(), _counts(line)
 
@@ -145,6 +151,18 @@ def run(
     counts, rejected = (after - earlier for after, earlier in zip(_counts(line), before, strict=True))
     report = summary(counts, rejected, time.monotonic() - began, line.stage("score").checksum())
     click.echo(json.dumps(report) if as_json else in_words(report))
+
+
+def _try(specs: tuple[str, ...], state_path: Path, settings: Settings, as_json: bool) -> None:
+    """A dry run of the sources, one after the other."""
+    reports = [tried_source(spec, state_path, settings) for spec in specs]
+    if as_json:
+        click.echo(json.dumps({"sources": reports}))
+        return
+    for report in reports:
+        click.echo(report["source"])
+        dry.show(report["shown"])
+        click.echo(dry.in_words(report))
 
 
 def serve(

@@ -6,7 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from shopguide.clean import clean
+import numpy as np
+
+from shopguide.clean import Rejects, clean
 from shopguide.collect.chunk import Chunk
 from shopguide.collect.encode import Encoded
 from shopguide.records import Batch, Events
@@ -24,9 +26,10 @@ class Tally:
     rejected: Counter[str] = field(default_factory=Counter)
     new: int = 0
 
-    def count(self, chunk: Chunk, encoded: Encoded) -> list[int]:
-        """Count a chunk, as the line will judge it; which of its rows are kept."""
-        numbered = Events(**{**encoded.events.columns(), "offset": encoded.row})
+    def count(self, chunk: Chunk, encoded: Encoded) -> tuple[Events, Rejects]:
+        """Count a chunk, as the line will judge it: what is kept of it, and what is not. Offsets are places in it."""
+        place = np.searchsorted(chunk.rows_numbered(), encoded.row)
+        numbered = Events(**{**encoded.events.columns(), "offset": place}).take(~encoded.derived)
         kept, rejects = clean(Batch(0, 0, 0, numbered, encoded.names))
         self.rows += chunk.rows
         self.kept += len(kept.events)
@@ -35,7 +38,7 @@ class Tally:
         unsaid = [row for row in encoded.refused.tolist() if said[row] is False]
         self.unreadable.update(chunk.problems[row] for row in unsaid if row in chunk.problems)
         self.rejected.update(rejects.reason)
-        return [number - chunk.first for number in kept.events.offset.tolist()]
+        return kept.events, rejects
 
     def report(self) -> dict[str, Any]:
         counts = {name: dict(getattr(self, name).most_common()) for name in ("unreadable", "rejected")}
