@@ -32,6 +32,7 @@ from shopguide.evaluate.data import (
     STATIC,
     Dataset,
     open_dataset,
+    without_forgotten,
     without_retracted,
 )
 from shopguide.evaluate.metrics import Bootstrap, Ranks, beyond, measures, rank_of
@@ -324,6 +325,13 @@ def test_an_event_that_was_sent_twice_counts_once(tmp_path: Path) -> None:
     assert twice["rejected"] == sum(twice["reasons"].values()) == 1
     done = CliRunner().invoke(cli, ["evaluate", str(tmp_path / "twice.jsonl"), "--untrained"], catch_exceptions=False)
     assert "left out: 1 row (" in done.output and "300 doubles" in done.output
+
+
+@given(st.lists(st.tuples(st.sampled_from([Kind.VIEW, Kind.FORGET, Kind.IMPRESSION]), st.integers(0, 3)), max_size=12))
+def test_rows_before_their_user_was_forgotten_are_not_learned_from(rows: list[tuple[Kind, int]]) -> None:
+    events = Events(offset=np.arange(len(rows)) * 7, kind=[k for k, _ in rows], user=[u for _, u in rows])
+    left = [at for at, (_, user) in enumerate(rows) if (Kind.FORGET, user) not in rows[at + 1 :]]
+    assert without_forgotten(events).offset.tolist() == [7 * at for at in left]
 
 
 def test_what_was_retracted_is_not_learned_from() -> None:

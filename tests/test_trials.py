@@ -189,6 +189,8 @@ def test_a_share_is_more_than_none_and_less_than_all(share: str, state: Path) ->
 def test_what_was_never_tried_is_one_line(state: Path) -> None:
     answer = CliRunner().invoke(cli, ["trial", "--state", str(state)])
     assert "no version was on trial yet" in str(answer.exception)
+    answer = CliRunner().invoke(cli, ["trial", "--state", str(state), "--source", "kafka://127.0.0.1:1/t"])
+    assert "has a log of its own" in str(answer.exception)
     made = Artefacts(StateDir(state).models).write(
         {"blend.json": Weights({"items": 1.0}).packed()}, {"blend": {}}, {}, {}
     )

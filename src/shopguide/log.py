@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -30,6 +31,18 @@ from shopguide.segment import Header, frame
 logger = logging.getLogger(__name__)
 
 SYNCERS = 16  # files that are made durable at once
+
+
+class History(Protocol):
+    """What there is of a log, to be read."""
+
+    partitions: int
+
+    def read(self, partition: int, offset: int, limit: int) -> Batch | None: ...
+
+    def end(self, partition: int) -> int: ...
+
+    def close(self) -> None: ...
 
 
 class Log:

@@ -15,7 +15,7 @@ import numpy as np
 
 from shopguide.clean import clean
 from shopguide.featurize import Featurizer
-from shopguide.log import Log
+from shopguide.log import History, Log
 from shopguide.rank import Ranker
 from shopguide.records import Batch, Kind, Names
 from shopguide.rejects import RejectFiles
@@ -106,7 +106,7 @@ def _frontier(log: Log, partition: int, until: float) -> int:
     return log.end(partition)
 
 
-def batches(log: Log, partition: int, at: int, end: int) -> Iterator[Batch]:
+def batches(log: History, partition: int, at: int, end: int) -> Iterator[Batch]:
     """The rows of a partition from an offset on and below another, in order."""
     while at < end and (batch := log.read(partition, at, READ)) is not None:
         yield batch if batch.last < end else _below(batch, end)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from shopguide.batch.history import batches
 from shopguide.clean import clean
 from shopguide.featurize import Featurizer
-from shopguide.log import Log
+from shopguide.log import History
 from shopguide.recommenders.content import Content
 from shopguide.settings import Settings
 from shopguide.tastes import Tastes, build
 
 
-def profiles(log: Log, settings: Settings) -> Tastes:
+def profiles(log: History, settings: Settings) -> Tastes:
     """In the order of the log, as the line learns it: what is taken back in it is that which the line took back.
 
     Raises StateError where the log is corrupt.

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from shopguide import __version__, receipts
 from shopguide.artefacts import BLEND, OFF, Artefacts
 from shopguide.cli.control import Control, Verbs
@@ -100,11 +102,13 @@ class Operator:
 
     def _purge(self, person: list[int], ids: list[str]) -> tuple[Found, list[str]]:
         """All files without a person whom the model has forgotten; what went, and which trained versions read it. A
-        topic keeps its rows as long as it keeps any."""
+        topic keeps its rows as long as it keeps any: which are theirs is not looked for, so every version that was
+        trained from it may have read them."""
         line = self._line
         log = line.log if isinstance(line.log, Log) else None
         found = find(log, person, ids) if log else Found()
-        learned_models = Artefacts(line.state.models).note_forgotten(found.offsets)  # while it is known which rows
+        offsets = found.offsets if log else dict.fromkeys(range(line.log.partitions), np.zeros(1, np.int64))
+        learned_models = Artefacts(line.state.models).note_forgotten(offsets)  # while it is known which rows
         line.snapshot(only=True)
         forget(Artefacts(line.state.models), person)
         names = naming(person, ids)

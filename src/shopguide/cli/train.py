@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import closing, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -14,16 +15,18 @@ import click
 from shopguide.artefacts import OFF, Artefact, Artefacts
 from shopguide.batch.profiles import profiles as profiles_of
 from shopguide.cli.at_rest import AtRest
+from shopguide.cli.history import open_history, topic_option
 from shopguide.cli.options import examples, json_option, settings_options, state_option
 from shopguide.cli.sources import progress
 from shopguide.cli.takeback import done
-from shopguide.errors import SettingError
-from shopguide.evaluate.data import Dataset, is_shoppers, open_dataset, open_log
+from shopguide.errors import SettingError, StateError
+from shopguide.evaluate.data import Dataset, events_of, is_shoppers, open_dataset
 from shopguide.evaluate.models import MODELS, Trained
 from shopguide.evaluate.models import train as train_models
 from shopguide.evaluate.report import left_out
-from shopguide.log import Log
-from shopguide.settings import CollectSettings, Settings, load
+from shopguide.kafka.binding import bound
+from shopguide.log import History
+from shopguide.settings import Settings, load
 from shopguide.state import StateDir
 
 
@@ -44,6 +47,7 @@ from shopguide.state import StateDir
     "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of versions; none: DIR/models or models."
 )
 @click.option("--activate/--no-activate", "activates", default=True, help="With --state: put it in force.")
+@topic_option
 @settings_options
 @json_option
 def train(
@@ -54,6 +58,7 @@ def train(
     format_: str | None,
     out: Path | None,
     activates: bool,
+    source: str | None,
     preset: str | None,
     config_path: Path | None,
     as_json: bool,
@@ -65,19 +70,23 @@ def train(
     """
     if path is None and state_path is None:
         raise SettingError("give PATH or --state: what to learn from")
-    log_of = state_path if path is None else None  # whose log is learned from
-    if log_of is not None:
-        _log(log_of)  # what is no state directory is told of before anything is made in it
+    put_in_force = state_path is not None and activates and out is None
+    log = None if state_path is None or path is not None else open_history(state_path, source)
+    if state_path is not None and put_in_force and bound(state_path) and not StateDir(state_path).in_use():
+        raise StateError(f"{state_path}: no process runs on it that could put the models in force; or --no-activate")
     artefacts = Artefacts(out or (StateDir(state_path).models if state_path else Path("models")))
     began = artefacts.begin()
-    with progress() as bar:
+    with closing(log) if log else nullcontext(), progress() as bar:
         task = bar.add_task("reading", total=None, rows=0)
         kept = _kept(state_path)
-        collect = (kept or load(preset, config_path)).collect
-        found = _read(path, state_path, format_, lambda rows: bar.update(task, rows=rows), collect)
+        collect, told = (kept or load(preset, config_path)).collect, lambda rows: bar.update(task, rows=rows)
+        if log is not None:
+            found = _read(log, str(state_path), told)
+        else:
+            found = open_dataset(path or Path(), format_, told=told, collect=collect).without_test()
         settings = kept or found.settings(preset, config_path)
         models = MODELS if model == "all" else (model,)
-        profiles = partial(profiles_of, _log(log_of), settings) if log_of else None
+        profiles = partial(profiles_of, log, settings) if log else None
         trained = train_models(
             found,
             settings,
@@ -87,10 +96,10 @@ def train(
             artefacts.folder,
             profiles,
         )
-    made = artefacts.write(trained.files, trained.models, _ends(log_of) if log_of else {}, trained.run)
+        read = {partition: log.end(partition) for partition in range(log.partitions)} if log else {}  # at most
+    made = artefacts.write(trained.files, trained.models, read, trained.run)
     if artefacts.forgotten_since(began):
         made.mark()
-    put_in_force = state_path is not None and activates and out is None
     if state_path and put_in_force:
         in_force = done(state_path, "activate", new=True, version=made.version, models=list(made.models))
         artefacts.drop_forgotten(set(in_force.values()))
@@ -152,25 +161,11 @@ def _kept(state: Path | None) -> Settings | None:
     return StateDir(state).settings() if state is not None and (state / "settings.json").exists() else None
 
 
-def _read(path: Path | None, state: Path | None, format_: str | None, told: Any, collect: CollectSettings) -> Dataset:
-    """What to learn from: a data set's training part alone, or a log."""
-    if path is not None:
-        return open_dataset(path, format_, told=told, collect=collect).without_test()
-    found = open_log(state or Path(), told)
+def _read(log: History, name: str, told: Callable[[int], object]) -> Dataset:
+    found = events_of(log, name, told)
     if not is_shoppers(found.train).any():
-        raise SettingError(f"{state}: its log holds no shopper's event to learn from")
+        raise SettingError(f"{name}: its log holds no shopper's event to learn from")
     return found
-
-
-def _ends(state: Path) -> dict[int, int]:
-    """What a training read of a log, at most."""
-    log = _log(state)
-    return {partition: log.end(partition) for partition in range(log.partitions)}
-
-
-def _log(state: Path) -> Log:
-    directory = StateDir(state)
-    return Log(directory.log, Log.partitions_of(directory.log, directory.settings().log.partitions), readonly=True)
 
 
 def _in_words(in_force: dict[str, str]) -> str:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
+from shopguide.cli.history import open_history, topic_option
 from shopguide.cli.options import examples, json_option, state_option
 from shopguide.cli.sources import progress
 from shopguide.errors import SettingError
-from shopguide.evaluate.data import open_log
+from shopguide.evaluate.data import events_of
 from shopguide.evaluate.trials import Period, found, periods
 
 COUNTED = {
@@ -42,13 +44,14 @@ UNLIKELY = 0.001  # of a split by chance: something divides shoppers that should
 )
 @click.argument("version", required=False)
 @state_option
+@topic_option
 @json_option
-def trial(version: str | None, state_path: Path, as_json: bool) -> None:
+def trial(version: str | None, state_path: Path, source: str | None, as_json: bool) -> None:
     """What shoppers made of their lists: those of a version on trial (the newest), and those of the version beside
     it, with 95 % intervals over shoppers. Also of one that has ended."""
-    with progress() as bar:
+    with closing(open_history(state_path, source)) as log, progress() as bar:
         task = bar.add_task("reading", total=None, rows=0)
-        events = open_log(state_path, lambda rows: bar.update(task, rows=rows)).train
+        events = events_of(log, str(state_path), lambda rows: bar.update(task, rows=rows)).train
         said = found(events, _chosen(periods(events), version, state_path))
     click.echo(json.dumps(said) if as_json else in_words(said))
 

@@ -16,10 +16,9 @@ from shopguide.collect.files import open_source
 from shopguide.errors import SourceError
 from shopguide.featurize.doubles import Doubles
 from shopguide.keys import Secret
-from shopguide.log import Log
+from shopguide.log import History
 from shopguide.records import Batch, Events, Kind, Names
 from shopguide.settings import CollectSettings, Settings, load
-from shopguide.state import StateDir
 
 NEXT_ITEM, LEAVE_ONE_OUT = "next-item", "leave-one-out"
 STATIC, PREQUENTIAL = "static", "prequential"
@@ -89,19 +88,27 @@ def open_dataset(
     return Dataset(name, protocol, events, None, reader.rejected, reader.doubles)
 
 
-def open_log(state: Path, told: Callable[[int], object] = lambda rows: None) -> Dataset:
-    """The events in the log of a state directory, as they came, without those that were retracted. Raises StateError
-    where there is none."""
-    directory = StateDir(state)
-    partitions = Log.partitions_of(directory.log, directory.settings().log.partitions)
-    log, kept, sieve = Log(directory.log, partitions, readonly=True), [], Sieve(told)
-    for partition in range(partitions):
-        at, ids = 0, Doubles()
+def events_of(log: History, name: str, told: Callable[[int], object] = lambda rows: None) -> Dataset:
+    """The events in a log, as they came, without those that were retracted, or whose user was forgotten later (a topic
+    keeps their rows). Raises StateError where it cannot be read."""
+    kept, sieve = [], Sieve(told)
+    for partition in range(log.partitions):
+        at, ids, read = 0, Doubles(), []
         while (batch := log.read(partition, at, READ)) is not None:
-            kept.append(sieve.sift(batch, ids))
+            read.append(sieve.sift(batch, ids))
             at = batch.last + 1
+        kept.append(without_forgotten(Events.join(read)))
     events = without_retracted(Events.join(kept))
-    return Dataset(str(state), NEXT_ITEM, events, None, sieve.rejected, sieve.doubles)
+    return Dataset(name, NEXT_ITEM, events, None, sieve.rejected, sieve.doubles)
+
+
+def without_forgotten(events: Events) -> Events:
+    """What is left of a partition's rows where later ones forget a user."""
+    forgets = np.flatnonzero(events.kind == Kind.FORGET)
+    until = dict(zip(events.user[forgets].tolist(), events.offset[forgets].tolist(), strict=True))
+    theirs = np.flatnonzero(np.isin(events.user, events.user[forgets]))
+    gone = [row for row in theirs.tolist() if events.offset[row] < until[int(events.user[row])]]
+    return events.take(np.delete(np.arange(len(events)), gone))
 
 
 def without_retracted(events: Events) -> Events:

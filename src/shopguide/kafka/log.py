@@ -15,9 +15,9 @@ from shopguide.collect.encode import Encoder
 from shopguide.errors import StateError
 from shopguide.kafka.client import Outage, producer
 from shopguide.kafka.group import Group
-from shopguide.kafka.messages import PLACES, SHIFT, Rows, pieces
+from shopguide.kafka.messages import PLACES, SHIFT, pieces
 from shopguide.kafka.publisher import Publisher
-from shopguide.kafka.reader import Reader
+from shopguide.kafka.reader import Reader, read
 from shopguide.kafka.source import Spec
 from shopguide.keys import Secret
 from shopguide.records import Batch, Events, Names
@@ -86,12 +86,7 @@ class KafkaLog:
         """
         if self._finished:
             return None
-        self._reader.go(partition, offset >> SHIFT)
-        rows = Rows(self._encoder)
-        while len(rows) < limit and (message := self._reader.take(partition)) is not None:
-            rows.add(message)
-        end = self._reader.next(partition) << SHIFT
-        return Batch(partition, offset, end - 1, *rows.result()) if end > offset else None
+        return read(self._reader, self._encoder, partition, offset, limit)
 
     def end(self, partition: int) -> int:
         """The offset that the next message's rows will begin at, as far as is known."""

@@ -12,10 +12,12 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as Fetched
 
+from shopguide.collect.encode import Encoder
 from shopguide.errors import StateError
 from shopguide.kafka.client import Outage, base
 from shopguide.kafka.cluster import Cluster
-from shopguide.kafka.messages import Message
+from shopguide.kafka.messages import SHIFT, Message, Rows
+from shopguide.records import Batch
 
 logger = logging.getLogger(__name__)
 
@@ -284,6 +286,19 @@ class Reader:
             if time.monotonic() > deadline:
                 raise StateError(f"topic {self._topic!r}, partition {partition}: {why}")
             time.sleep(0.1)
+
+
+def read(reader: Reader, encoder: Encoder, partition: int, offset: int, limit: int) -> Batch | None:
+    """The rows of a partition's next messages from ``offset`` on; None where there are none yet.
+
+    Whole messages, until there are ``limit`` rows.
+    """
+    reader.go(partition, offset >> SHIFT)
+    rows = Rows(encoder)
+    while len(rows) < limit and (message := reader.take(partition)) is not None:
+        rows.add(message)
+    end = reader.next(partition) << SHIFT
+    return Batch(partition, offset, end - 1, *rows.result()) if end > offset else None
 
 
 def _configuration(cluster: Cluster, outage: Outage) -> dict[str, Any]:
