@@ -160,6 +160,8 @@ def test_from_the_first_share_to_the_verdict(state: Path) -> None:
         line.collector.collect(rows)
         line.collector.commit()
         line.learn_all()
+        listed = json.loads(told("activate", "--state", str(state), "--json"))
+        assert (listed["in_force"], listed["trial"]["share"]) == ({"blend": one}, 0.4), "the process is asked"
         with pytest.raises(RefusedError, match="no other model"):
             operator.activate(other, ["rnn"], 0.4)
         with pytest.raises(RefusedError, match="no other model"):

@@ -244,6 +244,10 @@ class InForce:
         """The versions, and that on trial as TRIAL's."""
         return self.versions | ({TRIAL: self.trial.version} if self.trial else {})
 
+    def said(self) -> dict[str, Any]:
+        """``in_force``: the versions; ``trial``: None, or its fields."""
+        return {"in_force": dict(self.versions), "trial": self.trial._asdict() if self.trial else None}
+
     def learn(self, events: Events) -> list[str]:
         """Take rows in; the models whose version is another now, and TRIAL where that is."""
         before, tried = dict(self.versions), self.trial

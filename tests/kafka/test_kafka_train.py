@@ -52,9 +52,9 @@ def test_from_a_topic_to_a_version_on_trial_and_who_is_forgotten_is_not_read(
 
     first = said(*train)
     assert first["run"]["events"] == len(sent)
+    assert said("activate", "--state", state)["in_force"] == {"blend": first["version"]}
     receipt = json.loads(shopguide("forget", "--user", GONE, "--state", state).stdout)
     assert receipt["learned_models"] == [first["version"]], "the topic cannot say whose rows were read"
-    assert said("activate", "--state", state)["in_force"] == {"blend": first["version"]}
     second = said(*train, "--no-activate")
     assert second["run"]["events"] == len(sent) - 15 and second["version"] != first["version"]
 

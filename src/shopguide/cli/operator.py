@@ -159,6 +159,11 @@ class Operator:
         line.learn_all()
         return dict(line.call(lambda: line.stage("score").trained.in_force.named))
 
+    def in_force(self) -> dict[str, Any]:
+        """Which version each model is of, and the trial, as :meth:`InForce.said` has them."""
+        line = self._line
+        return line.call(lambda: dict(line.stage("score").trained.in_force.said()))
+
     def _served(self, version: str, models: list[str]) -> tuple[list[str], Mapping[int, int]]:
         """The models of a version (none named: all) that can be put in force, and what its profiles have read."""
         line, artefacts = self._line, Artefacts(self._line.state.models)
@@ -216,6 +221,7 @@ def operated(line: Line) -> Iterator[Operator]:
             "retract": operator.retract,
             "take_in": operator.take_in,
             "activate": operator.activate,
+            "in_force": operator.in_force,
         }
         with Control(line.state.path, verbs):
             yield operator

@@ -15,6 +15,7 @@ import click
 from shopguide.artefacts import OFF, Artefact, Artefacts
 from shopguide.batch.profiles import profiles as profiles_of
 from shopguide.cli.at_rest import AtRest
+from shopguide.cli.control import ask
 from shopguide.cli.history import open_history, topic_option
 from shopguide.cli.options import examples, json_option, settings_options, state_option
 from shopguide.cli.sources import progress
@@ -138,19 +139,18 @@ def activate(
         in_force = done(state_path, "activate", version=version, models=list(models), share=share)
         click.echo(json.dumps(in_force) if as_json else "in force: " + (_in_words(in_force) or "nothing"))
         return
-    found = Artefacts(StateDir(state_path).models).all()
-    trained = AtRest(state_path).scorer.trained.in_force
+    state, found = StateDir(state_path), Artefacts(StateDir(state_path).models).all()
+    now = ask(state_path, "in_force") if state.in_use() else AtRest(state_path).scorer.trained.in_force.said()
     if as_json:
         said = ("version", "made", "holds_forgotten")
         versions = [{name: getattr(one, name) for name in said} | {"models": sorted(one.models)} for one in found]
-        on_trial = trained.trial._asdict() if trained.trial else None
-        click.echo(json.dumps({"versions": versions, "in_force": trained.versions, "trial": on_trial}))
+        click.echo(json.dumps({"versions": versions, **now}))
         return
     for one in found:
         at = datetime.fromtimestamp(one.made, UTC).isoformat(timespec="seconds")
-        listed = [model + " (in force)" * (trained.versions.get(model) == one.version) for model in sorted(one.models)]
-        if trained.trial and trained.trial.version == one.version:
-            listed.append(f"on trial for {trained.trial.share:.4g} of the users")
+        listed = [model + " (in force)" * (now["in_force"].get(model) == one.version) for model in sorted(one.models)]
+        if now["trial"] and now["trial"]["version"] == one.version:
+            listed.append(f"on trial for {now['trial']['share']:.4g} of the users")
         click.echo(f"{one.version}  {at}  {', '.join(listed)}")
     if not found:
         click.echo("no models yet: `shopguide train --state DIR` makes some")
