@@ -16,7 +16,7 @@ from shopguide.cli.options import examples, json_option, state_option
 from shopguide.cli.sources import progress
 from shopguide.errors import SettingError
 from shopguide.evaluate.data import events_of
-from shopguide.evaluate.trials import Period, found, periods
+from shopguide.evaluate.trials import KINDS, Period, found, periods
 
 COUNTED = {
     "shoppers": "shoppers who saw a list",
@@ -51,7 +51,7 @@ def trial(version: str | None, state_path: Path, source: str | None, as_json: bo
     it, with 95 % intervals over shoppers. Also of one that has ended."""
     with closing(open_history(state_path, source)) as log, progress() as bar:
         task = bar.add_task("reading", total=None, rows=0)
-        events = events_of(log, str(state_path), lambda rows: bar.update(task, rows=rows)).train
+        events = events_of(log, str(state_path), lambda rows: bar.update(task, rows=rows), KINDS).train
         said = found(events, _chosen(periods(events), version, state_path))
     click.echo(json.dumps(said) if as_json else in_words(said))
 

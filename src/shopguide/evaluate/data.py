@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -88,14 +88,18 @@ def open_dataset(
     return Dataset(name, protocol, events, None, reader.rejected, reader.doubles)
 
 
-def events_of(log: History, name: str, told: Callable[[int], object] = lambda rows: None) -> Dataset:
+def events_of(
+    log: History, name: str, told: Callable[[int], object] = lambda rows: None, kinds: Collection[Kind] = tuple(Kind)
+) -> Dataset:
     """The events in a log, as they came, without those that were retracted, or whose user was forgotten later (a topic
-    keeps their rows). Raises StateError where it cannot be read."""
+    keeps their rows); of these ``kinds``. Raises StateError where it cannot be read."""
+    wanted = np.isin(np.arange(256), [*kinds, Kind.RETRACT, Kind.FORGET])
     kept, sieve = [], Sieve(told)
     for partition in range(log.partitions):
         at, ids, read = 0, Doubles(), []
         while (batch := log.read(partition, at, READ)) is not None:
-            read.append(sieve.sift(batch, ids))
+            sifted = sieve.sift(batch, ids)
+            read.append(sifted.take(wanted[sifted.kind]))
             at = batch.last + 1
         kept.append(without_forgotten(Events.join(read)))
     events = without_retracted(Events.join(kept))

@@ -31,6 +31,7 @@ RATIOS = Ratios(
     },
 )
 SEED = 11
+KINDS = (Kind.IMPRESSION, Kind.CLICK, Kind.PURCHASE, Kind.ALIAS, Kind.ACTIVATE)  # rows that say anything here
 
 
 @dataclass(frozen=True)
