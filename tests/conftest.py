@@ -37,7 +37,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     missing = {
         "data": None if DATA.is_dir() else f"no data sets in {DATA}; set SHOPGUIDE_DATA",
-        "browser": None if shutil.which("chromium") else "no chromium on PATH",
+        "chromium": None if shutil.which("chromium") else "no chromium on PATH",
+        "firefox": None if shutil.which("firefox") or shutil.which("firefox-esr") else "no firefox on PATH",
+        "webkit": None
+        if shutil.which("WebKitWebDriver") and shutil.which("Xvfb")
+        else "no WebKitWebDriver or no Xvfb on PATH",
         "kafka": None if shutil.which("java") and shutil.which("mvn") else "no java or no mvn on PATH",
         "storm": None if shutil.which("javac") and shutil.which("mvn") else "no JDK or no mvn on PATH",
     }

@@ -431,3 +431,10 @@ def test_a_pick_makes_the_lists_of_all_who_watch_in_its_partition_and_what_chang
     elsewhere = batch([pick], 0)
     elsewhere.partition = 1
     assert len(one.featurize(elsewhere).looks) == 0
+
+
+def test_a_question_beside_a_watch_moves_its_lists_and_does_not_end_it_sooner() -> None:
+    one = featurizer()
+    one.featurize(batch([watch(1, until=1e9), watch(1, until=50.0, slot="cart")]))
+    looks = one.featurize(batch([view(1, 1, 60)], 2)).looks
+    assert [looks.slot.bytes_at(row) for row in range(len(looks))] == [b"cart"]

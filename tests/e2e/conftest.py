@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from stranger import Collector, Pages, ready
+from stranger import Collector, Pages, failures, ready
 
 from shopguide.display import Server, create_app
 from shopguide.errors import TokenError
@@ -252,19 +253,47 @@ def start_line() -> Iterator[Callable[..., Running]]:
         app.stop()
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test runs in the browsers that it is marked with, any other in the one that SHOPGUIDE_BROWSER names: Chromium,
+    where none is named."""
+    if "browser" in metafunc.fixturenames:
+        marked = metafunc.definition.get_closest_marker("browsers")
+        names = marked.args if marked else [os.environ.get("SHOPGUIDE_BROWSER", "chromium")]
+        engines = [pytest.param(name, marks=getattr(pytest.mark, name)) for name in names]
+        ids = names if len(names) > 1 else [pytest.HIDDEN_PARAM]
+        metafunc.parametrize("browser", engines, ids=ids, indirect=True, scope="module")
+
+
 @pytest.fixture(scope="module")  # its event loop would be in the way of other modules' tests
-def browser() -> Iterator[Any]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no chromium on this machine")
+def browser(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A module's PREFERENCES are Firefox's, which knows some that no page can be given."""
     sync_api = pytest.importorskip("playwright.sync_api")
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium,
-            args=["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
-        )
+        if request.param == "firefox":
+            preferences = getattr(request.module, "PREFERENCES", {})
+            browser = _firefox(playwright, tmp_path_factory.mktemp("firefox"), preferences)
+        else:
+            browser = _chromium(playwright)
         yield browser
         browser.close()
+
+
+def _chromium(playwright: Any) -> Any:
+    return playwright.chromium.launch(
+        executable_path=shutil.which("chromium"),
+        args=["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
+    )
+
+
+def _firefox(playwright: Any, folder: Path, preferences: dict[str, Any]) -> Any:
+    """As it is on a desk, with a mouse: without a screen it would have none."""
+    command = folder / "firefox"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).with_name("firefox.py")}" "$@"\n')
+    command.chmod(0o755)
+    mouse = {"ui.primaryPointerCapabilities": 6, "ui.allPointerCapabilities": 6}
+    return playwright.firefox.launch(
+        channel="moz-firefox", executable_path=command, firefox_user_prefs={**mouse, **preferences}
+    )
 
 
 @pytest.fixture
@@ -296,7 +325,7 @@ def open_page(browser: Any, site: tuple[Path, str]) -> Iterator[Callable[..., An
             context = browser.new_context(**options)
             contexts.append(context)
         page = context.new_page()
-        page.on("pageerror", lambda e: errors.append(str(e)))
+        failures(page, errors)
         page.goto(f"{site[1]}/{path}")
         return page
 

@@ -33,6 +33,13 @@ WIDGET = '<shop-guide url="/{item}.html" n="5" currency="EUR"></shop-guide>'
 ROOT = "document.querySelector('shop-guide')?.shadowRoot"
 SHOWN = f"() => [...({ROOT}?.querySelectorAll('[part=link]') ?? [])].map(link => link.dataset.sgItem)"
 
+OF_THE_NETWORK = ("The Same Origin Policy", "The page’s settings", "The connection to", "Firefox can’t establish")
+
+
+def failures(page: Any, into: list[str]) -> None:
+    """Keep what scripts of a page fail with, from now on; what Firefox says of the network is told like that, too."""
+    page.on("pageerror", lambda e: str(e).startswith(OF_THE_NETWORK) or into.append(str(e)))
+
 
 class Collector:
     """A ``shopguide run`` that can be killed and comes back at its port."""

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from stranger import failures
 
 from shopguide.cli.control import ask
 from shopguide.keys import Secret
@@ -40,7 +41,7 @@ def open_page(browser: Any, base_url: str) -> Iterator[Callable[..., Any]]:
         page = contexts[-1].new_page()
         page.set_default_timeout(PATIENCE * 1000)
         page.on("console", lambda m: m.type in ("error", "warning") and errors.append(m.text))
-        page.on("pageerror", lambda e: errors.append(str(e)))
+        failures(page, errors)
         page.goto(base_url + path)
         return page
 
@@ -92,6 +93,7 @@ def pin(desk: Any, words: str, why: str) -> str:
     return title
 
 
+@pytest.mark.browsers("chromium", "firefox")
 def test_a_pin_is_on_every_open_screen_is_audited_and_undone(open_page, desk, tmp_path) -> None:
     shoppers = [open_page("/"), open_page("/", PHONE)]
     for shopper in shoppers:

@@ -50,6 +50,7 @@ def refusals(page: Any) -> list[str]:
     return refused
 
 
+@pytest.mark.browsers("chromium", "firefox")
 def test_the_page_follows_what_is_done_after_the_login_and_the_next_pages_too(shop, open_page):
     collector = shop()
     page = open_page("p0.html")
@@ -125,6 +126,7 @@ def test_a_token_that_opens_nothing_is_tried_once(shop, open_page):
     assert page.evaluate(VISITOR) == user
 
 
+@pytest.mark.browsers("chromium", "firefox")
 def test_logging_out_takes_the_list_off_the_screens_of_all_tabs(shop, open_page):
     collector = shop()
     page = open_page("p11.html")

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from stranger import failures
 
 pytestmark = pytest.mark.browser
 
@@ -31,7 +32,7 @@ class Visit:
         self.page = context.new_page()
         self.page.set_default_timeout(10_000)
         self.page.on("console", lambda m: m.type in ("error", "warning") and self.errors.append(m.text))
-        self.page.on("pageerror", lambda e: self.errors.append(str(e)))
+        failures(self.page, self.errors)
         self.page.goto(url)
         self.until("window.shopguide?.seq")
         self.find("product").first.wait_for()
@@ -156,6 +157,7 @@ def test_not_this_goes_at_once_and_stays_away(visit, size):
     assert gone not in shop.picks()
 
 
+@pytest.mark.browsers("chromium", "firefox")
 def test_not_this_comes_back_where_it_did_not_arrive(visit):
     shop = visit()
     before = shop.picks()
@@ -187,6 +189,7 @@ def test_why_opens_the_whole_sum(visit, size, tmp_path):
     assert shop.focused() == "why"
 
 
+@pytest.mark.browsers("chromium", "firefox")
 def test_the_keyboard_alone_is_enough(visit):
     shop = visit()
     shop.find("product-open").nth(1).focus()
@@ -353,6 +356,7 @@ def test_a_message_that_does_not_fit_brings_a_snapshot(visit, start_line):
     assert all("1,0" in price for price in shop.find("pick").locator(".pick-price").all_inner_texts())
 
 
+@pytest.mark.browsers("chromium", "firefox")
 def test_a_lost_line_is_said_and_found_again(visit, start_line, tmp_path):
     own_line = start_line()
     shop = visit(url=f"http://127.0.0.1:{own_line.port}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import Any
 
 import pytest
 from stranger import ROOT, SHOWN, VISITOR, WIDGET, post, until
@@ -12,6 +13,7 @@ from stranger import ROOT, SHOWN, VISITOR, WIDGET, post, until
 pytestmark = pytest.mark.browser
 
 
+@pytest.mark.browsers("chromium", "firefox")
 def test_a_stream_that_has_ended_unheard_is_opened_anew(own_shop, open_page, monkeypatch):
     monkeypatch.setenv("SHOPGUIDE_PUSH_HEARTBEAT", "0.5")
     collector, page_of = own_shop()
@@ -51,6 +53,7 @@ def test_the_receipt_leaves_the_focus_where_it_is_and_goes_with_a_new_yes(own_sh
     assert (page.evaluate(focused), page.locator("[part=receipt]").count()) == ("search", 0)
 
 
+@pytest.mark.browsers("chromium", "firefox")
 def test_a_router_is_asked_for_plain_clicks_and_links_without_an_address_take_the_keyboard(own_shop, open_page):
     _, page_of = own_shop()
     script = "<script>window.opened = []; addEventListener('sg-open', event => {"
@@ -78,6 +81,96 @@ def test_a_widget_out_of_the_page_asks_for_nothing(own_shop, open_page):
     page.evaluate("() => { const one = document.querySelector('shop-guide'); one.remove(); one.setAttribute('n', 3) }")
     page.wait_for_timeout(1000)
     assert asked == []
+
+
+PLACES = "".join(WIDGET.replace(" ", f" id={place} place={place} ", 1) for place in ("home", "cart"))
+REASONS = """() => ["home", "cart"].map(id => {
+  const rows = document.getElementById(id)?.shadowRoot?.querySelectorAll("[part=reason]") ?? [];
+  return [...rows].map(row => row.textContent).join();
+})"""
+
+
+def because_of(page: Any, title: str, seconds: float = 5) -> None:
+    """Wait until the lists in both places name it among their reasons."""
+    until(page, REASONS, lambda now: all(title in reasons for reasons in now), seconds)
+
+
+@pytest.mark.browsers("chromium", "firefox")
+def test_each_place_of_a_page_follows_and_has_its_own_sums(own_shop, open_page):
+    _, page_of = own_shop()
+    page = open_page(page_of("places.html", f"<h1 data-sg-view=p0></h1>{PLACES}"))
+    asked: list[str] = []
+    page.on("request", lambda request: "/v1/recommend" in request.url and asked.append(request.url))
+    because_of(page, "tea number 0")
+    for item, title in (("p11", "shoes number 1"), ("p22", "books number 2"), ("p3", "tea number 3")):
+        page.evaluate("item => { document.body.click(); sg.view(item) }", item)
+        because_of(page, title)
+    page.wait_for_timeout(1500)
+    questions = len(asked)
+    page.wait_for_timeout(3000)
+    assert (len(asked), questions <= 8) == (questions, True), "the places do not ask in turn for ever"
+    for place in ("home", "cart"):
+        page.locator(f"#{place} [part=why]").first.click()
+        assert float(page.locator(f"#{place} [part=sum] b").inner_text()) > 0
+        page.keyboard.press("Escape")
+
+
+def test_another_window_with_another_place_follows_and_they_do_not_ask_for_ever(own_shop, open_page):
+    _, page_of = own_shop()
+    page = open_page(page_of("home.html", f"<h1 data-sg-view=p0></h1>{WIDGET}"))
+    until(page, SHOWN)
+    other = open_page(
+        page_of("cart.html", f"<h1 data-sg-view=p1></h1>{WIDGET.replace(' ', ' place=cart ', 1)}"), page.context
+    )
+    until(other, SHOWN)
+    reasons = f"() => [...{ROOT}.querySelectorAll('[part=reason]')].map(row => row.textContent).join()"
+    for item, title in (("p11", "shoes number 1"), ("p22", "books number 2")):
+        page.evaluate("item => { document.body.click(); sg.view(item) }", item)
+        for each in (page, other):
+            until(each, reasons, lambda now, title=title: title in now, 10)
+    asked: list[str] = []
+    for each in (page, other):
+        each.on("request", lambda request: "/v1/recommend" in request.url and asked.append(request.url))
+    page.wait_for_timeout(8000)
+    assert len(asked) < 8, "less and less often"
+
+
+SAID = f"""() => {{
+  window.said = [];
+  const status = {ROOT}.querySelector("[role=status]");
+  new MutationObserver(() => said.push(status.textContent)).observe(status, {{ childList: true }});
+}}"""
+
+
+def test_what_is_said_of_the_list_is_said_once_it_rests_and_of_new_items_only(own_shop, open_page):
+    _, page_of = own_shop()
+    page = open_page(page_of("said.html", f"<h1 data-sg-view=p0></h1>{WIDGET}"))
+    until(page, SHOWN)
+    page.evaluate(SAID)
+    for item in ("p11", "p22", "p12", "p23", "p13"):
+        page.evaluate("item => sg.view(item)", item)
+        page.wait_for_timeout(900)
+    assert page.evaluate("() => said") == []
+    (said,) = until(page, "() => said", seconds=5)
+    first = page.locator("[part=title]").first.inner_text()
+    assert said.endswith(f" new suggestions. First: {first}.")
+    page.evaluate("() => sg.view('p24')")
+    page.wait_for_timeout(4000)
+    assert page.evaluate("() => said.length") == 1, "not again within ten seconds"
+
+
+def test_what_is_pointed_at_stays_on_a_page_without_a_doctype(own_shop, open_page, site):
+    _, page_of = own_shop()
+    file = site[0] / page_of("quirks.html", f"<h1 data-sg-view=p0></h1>{WIDGET}")
+    file.write_text(file.read_text().removeprefix("<!doctype html>"))
+    page = open_page(file.name)
+    before = until(page, SHOWN)
+    page.wait_for_timeout(500)
+    page.locator("[part=item]").nth(2).hover()
+    item = page.evaluate(SHOWN)[2]
+    page.evaluate("() => ['p10', 'p11', 'p12', 'p13'].forEach(item => sg.view(item))")
+    until(page, SHOWN, lambda now: now[0] != before[0])
+    assert page.evaluate(SHOWN)[2] == item
 
 
 def test_it_stands_wherever_and_whatever_it_shows(own_shop, open_page):

@@ -6,6 +6,7 @@ What counts is what the log has in the end, each once, so that the desk's rates 
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -32,6 +33,7 @@ def of(collector: Collector, user: str, *wanted: str) -> dict[tuple[str, str], i
     return {key: n for key, n in kinds(collector.held(user)).items() if key[0] in wanted}
 
 
+@pytest.mark.browsers("chromium", "firefox")
 def test_a_page_that_is_routed_in_the_browser_counts_each_view_once(own_shop, open_page):
     collector, page_of = own_shop()
     show = "item => { main.innerHTML = item ? `<h1 data-sg-view='${item}'>${item}</h1>` : 'wait'; sg.page() }"
@@ -180,6 +182,24 @@ def test_where_the_browser_has_no_room_left_the_page_goes_on(own_shop, open_page
     assert page.evaluate("() => sg.consented") is False
     page.wait_for_timeout(300)
     assert collector.held(user) == []
+
+
+@pytest.mark.browsers("chromium", "firefox")
+def test_where_the_browser_keeps_nothing_the_page_is_a_visit(site, open_page, tmp_path):
+    """In a frame of no origin there is neither storage nor a lock."""
+    collector = Collector(tmp_path / "state", "*", bots="keep")
+    script = f'<script src="{collector.url}/sg.js" data-key="shop-1" data-consent="granted" async></script>'
+    (site[0] / "inside.html").write_text(f"<!doctype html>{script}<h1 data-sg-view=p0></h1>")
+    (site[0] / "frame.html").write_text("<!doctype html><iframe sandbox=allow-scripts src=inside.html></iframe>")
+    try:
+        frame = open_page("frame.html").frames[1]
+        user = until(frame, "() => window.sg?.visitor?.user")
+        frame.evaluate("() => sg.cart('p1')")
+        deadline, wanted = time.monotonic() + 10, {("view", "p0"): 1, ("cart", "p1"): 1}
+        while of(collector, user, "view", "cart") != wanted:
+            assert time.monotonic() < deadline
+    finally:
+        collector.end()
 
 
 def test_a_request_that_hangs_holds_no_other_tab_up(own_shop, browser, open_page):

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
-from stranger import ready, serious, until
+from stranger import failures, ready, serious, until
 
 pytestmark = pytest.mark.browser
 
@@ -49,7 +49,7 @@ def open_scene(browser: Any, demo_of: Callable[[str], str]) -> Iterator[Callable
         contexts.append(browser.new_context(**options))
         page = contexts[-1].new_page()
         page.on("console", lambda m: m.type in ("error", "warning") and errors.append(m.text))
-        page.on("pageerror", lambda e: errors.append(str(e)))
+        failures(page, errors)
         page.goto(f"{demo_of(preset)}/{path}")
         page.get_by_test_id("product").first.wait_for()
         page.get_by_test_id("pick").first.wait_for()

@@ -177,6 +177,7 @@ def test_a_privacy_signal_is_a_no(shop, browser, open_page, site):
     context.close()
 
 
+@pytest.mark.browsers("chromium", "firefox")
 def test_a_tab_that_is_closed_keeps_what_the_beacon_promised(shop, open_page):
     collector = shop()
     page = open_page("p0.html")

@@ -51,6 +51,7 @@ def ask(url: str, body: dict[str, Any] | None = None) -> tuple[int, dict[str, An
         return e.code, json.load(e)  # type: ignore[attr-defined]
 
 
+@pytest.mark.browsers("chromium", "firefox")
 def test_five_products_fill_the_widget_and_change_it_at_each_view(shop, open_page):
     collector = shop()
     page = open_page("p0.html")
@@ -77,6 +78,7 @@ def test_five_products_fill_the_widget_and_change_it_at_each_view(shop, open_pag
     assert all(row["list"].split("-")[1].isdecimal() for row in rows if row["kind"] in ("click", "impression"))
 
 
+@pytest.mark.browsers("chromium", "firefox")
 def test_the_list_stays_in_an_outage_and_goes_on_after_it(shop, open_page):
     collector = shop()
     page = open_page("p0.html")
@@ -97,6 +99,7 @@ def test_the_list_stays_in_an_outage_and_goes_on_after_it(shop, open_page):
     )
 
 
+@pytest.mark.browsers("chromium", "firefox")
 def test_without_consent_there_is_no_widget_and_with_none_left_a_receipt(shop, open_page):
     collector = shop(consent="ask")
     page = open_page("p0.html")
@@ -151,6 +154,7 @@ def test_another_visitors_token_opens_nothing_of_mine(shop, open_page):
     assert kinds(collector.held(mine.evaluate(VISITOR)))["view", "p0"] == 1
 
 
+@pytest.mark.browsers("chromium", "firefox")
 def test_why_like_not_this_and_forget_me(shop, open_page):
     collector = shop()
     page = open_page("p0.html")
@@ -183,6 +187,7 @@ def test_why_like_not_this_and_forget_me(shop, open_page):
     assert page.evaluate(VISITOR) != user
 
 
+@pytest.mark.browsers("chromium", "firefox")
 def test_what_is_pointed_at_or_has_the_focus_stays_where_it_is(shop, open_page):
     shop()
     page = open_page("p0.html")
@@ -224,6 +229,7 @@ def test_the_page_does_not_jump_and_says_what_changed(shop, open_page):
     assert "First: " in status.text_content()
 
 
+@pytest.mark.browsers("chromium", "firefox")
 def test_a_strict_policy_of_the_page_lets_it_be(shop, open_page):
     collector = shop(
         policy=lambda url: (

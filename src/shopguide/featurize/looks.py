@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -148,8 +148,9 @@ class Watches:
         user, watch = int(events.user[row]), self._watch_of(partition, events, row)
         if events.kind[row] != Kind.WATCH:
             self._watches.pop(user, None)
-        elif watch.expires > 0:
-            self._watches[user] = watch
+        elif watch.expires > 0:  # a question beside an open stream ends no stream
+            before = self._watches.get(user, watch)
+            self._watches[user] = replace(watch, expires=max(before.expires, watch.expires))
 
     def _watch_of(self, partition: int, events: Events, row: int) -> Watch:
         """What a WATCH row asks for; the defaults for any other row."""

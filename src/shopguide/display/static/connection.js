@@ -23,6 +23,14 @@ function remembered() {
   }
 }
 
+/** Where the browser keeps nothing, the visitor is this page's. */
+function remember(visitor) {
+  try {
+    if (visitor) localStorage.setItem(STORE, JSON.stringify(visitor));
+    else localStorage.removeItem(STORE);
+  } catch {}
+}
+
 /** What a wire message makes of the list held: {seq, items}, or null where it does not fit and a snapshot is due. */
 export function apply(held, message) {
   const [epoch, n] = message.seq;
@@ -68,7 +76,7 @@ export class Connection extends EventTarget {
 
   /** Forget who this is and begin as somebody new. */
   async startOver() {
-    localStorage.removeItem(STORE);
+    remember(null);
     this.#source?.close();
     this.visitor = this.held = null;
     this.#outbox = [];
@@ -120,7 +128,7 @@ export class Connection extends EventTarget {
       if (!answer || answer.status === 401) answer = await post("/v1/visitor", {});
       if (!answer.ok) throw new Error(`no visitor: ${answer.status}`);
       this.visitor = await answer.json();
-      localStorage.setItem(STORE, JSON.stringify(this.visitor));
+      remember(this.visitor);
     }
     clearTimeout(this.#renewal);
     const soon = 800 * (this.visitor.expires - Date.now() / 1000); // ms: at 80 % of its life

@@ -1,13 +1,10 @@
-// <shop-guide>: the visitor's own list on a shop's page, new after everything they do. sg.js fetches this file where a
-// page has the tag; who the visitor is, their consent and all that is sent are its business.
-//
-//   <shop-guide url="/products/{item}" n="6" layout="row"></shop-guide>
-//
-// docs/protocol.md has the attributes, the parts and the custom properties.
+// <shop-guide>: the visitor's own list on a shop's page, new after everything they do; docs/protocol.md has it. sg.js fetches
+// this file where a page has the tag. Who the visitor is, their consent and all that is sent are its business.
 
 const PATIENCE = 5000; // ms without a list until one is asked for
 const LONGEST_PAUSE = 30_000;
-const QUIET = 3000; // ms between two announcements
+const QUIET = 10_000; // ms between two announcements
+const REST = 1500; // ms without a change before one
 const EASE = "cubic-bezier(.2, .8, .2, 1)";
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -34,7 +31,7 @@ const ENGLISH = {
     remove: "taken back", impression: "shown", click: "followed", dismiss: "not this",
   },
   of: (label, title) => `${label}: ${title}`,
-  changed: (count, first) => `${count ? `${count} new suggestions` : "Your suggestions have a new order"}. First: ${first}.`,
+  changed: (count, first) => `${count} new suggestion${count > 1 ? "s" : ""}. First: ${first}.`,
   reason: (text) => text.charAt(0).toUpperCase() + text.slice(1),
 };
 const wordsOf = async (lang) => (/^zh\b/i.test(lang) ? (await import("./sg-zh.js")).CHINESE : ENGLISH);
@@ -50,9 +47,25 @@ function apply(held, { type, seq, items, base, order, put }) {
   return next.includes(undefined) ? null : { seq, items: next };
 }
 
-/** The visitor's lists: pushed, or asked for where nothing comes. */
+const rank = ([epoch, n]) => epoch * 2 ** 22 + n; // of a seq
+const answers = new Set(); // ranks of lists asked for here: no news
+let asking = Promise.resolve(); // one question at a time, the others' answers known
+let acted = 0; // when the visitor did something here
+for (const act of ["click", "keydown"]) addEventListener(act, () => (acted = Date.now()), true);
+
+/**
+ * The visitor's lists: pushed, or asked for where nothing comes. They are pushed for the place of the last question; another
+ * one's list says that something has happened, and ours is asked for.
+ */
 class Lists {
   #held = null;
+  #newest = 0; // rank of what is shown
+  #stands; // the place of the list held
+  #begins; // the stream, with wherever lists have stood
+  #heard = 0; // rank of the last of another place
+  #due = 0;
+  #asked = 0;
+  #pause = 500; // ms between questions: another window may ask in turn
   #token = null;
   #source = null;
   #timer = 0;
@@ -76,6 +89,7 @@ class Lists {
     if (token === undefined) return this.#later(() => this.open(refused));
     if (token !== this.#token) [this.#token, this.#held] = [token, null];
     const source = (this.#source = new EventSource(this.#at("stream", { slot: this.place, ...sg.context })));
+    source.addEventListener("open", () => (this.#begins = true));
     source.addEventListener("heartbeat", ({ data }) => this.#expect(Number(data)));
     source.addEventListener("list", ({ data }) => {
       this.#expect(this.#beat);
@@ -83,7 +97,8 @@ class Lists {
       if (message.slot === this.place) {
         clearTimeout(this.#timer);
         this.#failures = 0;
-      }
+      } else if (!this.#begins || message.type !== "snapshot") this.#follow(message.seq);
+      this.#begins = false;
       this.#take(message);
     });
     source.addEventListener("error", () => source.readyState === EventSource.CLOSED && this.#pull());
@@ -94,6 +109,7 @@ class Lists {
     this.#turn++;
     clearTimeout(this.#timer);
     clearTimeout(this.#silence);
+    clearTimeout(this.#due);
     this.#source?.close();
   }
 
@@ -104,10 +120,43 @@ class Lists {
     if (beat) this.#silence = setTimeout(() => this.open(), 3000 * beat);
   }
 
-  /** The whole sum behind one suggestion; null where it is not in the newest list. */
+  /** The whole sum behind one suggestion; null where it is not in the newest list, which may be of another place. */
   async why(item) {
-    const answer = await fetch(this.#at("why", { item })).catch(() => null);
-    return answer?.ok ? answer.json() : null;
+    for (const again of [this.#stands !== this.place, false]) {
+      const answer = await fetch(this.#at("why", { item })).catch(() => null);
+      if (answer?.ok) return answer.json();
+      if (!again) return null;
+      await this.#question(true);
+    }
+  }
+
+  #follow(seq) {
+    clearTimeout(this.#due);
+    this.#heard = rank(seq);
+    const wait = acted > this.#asked ? 0 : this.#asked + this.#pause - Date.now();
+    this.#due = setTimeout(() => this.#question(), wait);
+  }
+
+  #question(needed) {
+    const turn = this.#turn;
+    const act = async () => {
+      let news = this.#heard;
+      while (answers.has(news)) news--; // one of ours may have been jumped over
+      if (turn !== this.#turn || !(needed || news > this.#newest)) return;
+      this.#pause = acted > this.#asked ? 1000 : Math.min(LONGEST_PAUSE, 2 * this.#pause);
+      this.#asked = Date.now();
+      const { message } = await this.#ask();
+      if (!message) return;
+      answers.add(rank(message.seq));
+      if (turn === this.#turn) this.#take(message);
+    };
+    return (asking = asking.then(act, act));
+  }
+
+  async #ask() {
+    const waits = { signal: AbortSignal.timeout?.(LONGEST_PAUSE) };
+    const answer = await fetch(this.#at("recommend", { slot: this.place, ...sg.context }), waits).catch(() => null);
+    return { status: answer?.status, message: answer?.ok && (await answer.json().catch(() => null)) };
   }
 
   #at(path, asked) {
@@ -118,13 +167,11 @@ class Lists {
   async #pull() {
     clearTimeout(this.#timer);
     const turn = this.#turn;
-    const waits = { signal: AbortSignal.timeout?.(LONGEST_PAUSE) };
-    const answer = await fetch(this.#at("recommend", { slot: this.place, ...sg.context }), waits).catch(() => null);
-    const message = answer?.ok ? await answer.json().catch(() => null) : null;
+    const { status, message } = await this.#ask();
     if (turn !== this.#turn) return;
     if (message) this.#take(message);
     if (turn !== this.#turn) return;
-    const refused = answer?.status === 401 ? this.#token : undefined;
+    const refused = status === 401 ? this.#token : undefined;
     const ended = refused || this.#source.readyState === EventSource.CLOSED;
     this.#later(() => (ended ? this.open(refused) : this.#pull()));
   }
@@ -138,8 +185,11 @@ class Lists {
     const next = apply(this.#held, message);
     if (next && next === this.#held) return;
     this.#held = next;
-    if (!next) this.open(); // a stream begins with a snapshot
-    else if (message.slot === this.place) this.show(next.items, next.seq.join("-"));
+    if (!next) return this.open(); // a stream begins with a snapshot
+    this.#stands = message.slot;
+    if (message.slot !== this.place) return;
+    this.#newest = rank(next.seq);
+    this.show(next.items, next.seq.join("-"));
   }
 }
 
@@ -176,6 +226,8 @@ class ShopGuide extends HTMLElement {
   #away = new Set(); // "not this", until the guide agrees
   #liked = new Set();
   #said = 0;
+  #told = new Set(); // what stood in the list then
+  #saying = 0;
   #user;
   #words = ENGLISH;
   #lists = null;
@@ -198,6 +250,7 @@ class ShopGuide extends HTMLElement {
 
   disconnectedCallback() {
     this.#ending.abort();
+    clearTimeout(this.#saying);
     this.#lists?.close();
     this.#lists = null;
   }
@@ -221,7 +274,7 @@ class ShopGuide extends HTMLElement {
     const words = this.#words;
     this.#rows.clear();
     this.list = make("ol", { part: "list", "aria-busy": "true", tabindex: "-1" });
-    this.list.addEventListener("pointerleave", () => this.#settle());
+    this.list.addEventListener("mouseleave", () => this.#settle());
     this.list.addEventListener("focusout", ({ relatedTarget }) => this.list.contains(relatedTarget) || setTimeout(() => this.#settle()));
     for (let n = this.#n(); n; n--) this.list.append(make("li", { class: "awaited", "aria-hidden": "true" }));
     this.empty = make("p", { part: "empty", class: "soft", hidden: "" }, words.empty);
@@ -264,22 +317,29 @@ class ShopGuide extends HTMLElement {
   #show(items, list) {
     const wanted = new Set(items.map(({ item }) => item));
     for (const id of this.#away) if (!wanted.has(id)) this.#away.delete(id);
-    const fresh = items.slice(0, this.#n()).filter(({ item }) => !this.#rows.has(item)).length;
     const first = !this.#rows.size;
     [this.#newest, this.#list] = [items, list];
     this.#settle();
-    if (!first && items.length && Date.now() - this.#said > QUIET) {
-      this.#said = Date.now();
-      this.status.textContent = this.#words.changed(fresh, items[0].title);
-    }
+    clearTimeout(this.#saying);
+    if (first) this.#told = new Set(this.#rows.keys());
+    else this.#saying = setTimeout(() => this.#say(), Math.max(REST, this.#said + QUIET - Date.now()));
     this.dispatchEvent(new CustomEvent("sg-list", { bubbles: true, composed: true, detail: { items, list } }));
+  }
+
+  /** What stands in the list by now and did not when it was last said; a new order is not worth a word. */
+  #say() {
+    const fresh = [...this.#rows.keys()].filter((item) => !this.#told.has(item)).length;
+    if (!fresh) return;
+    [this.#said, this.#told] = [Date.now(), new Set(this.#rows.keys())];
+    const [first] = this.#rows.values();
+    this.status.textContent = this.#words.changed(fresh, first.item.title);
   }
 
   /** Bring the rows in line with the newest list. One that is pointed at or has the focus stays where it is. */
   #settle() {
     const items = this.#newest.filter(({ item }) => !this.#away.has(item)).slice(0, this.#n());
     const order = [...this.#rows.keys()];
-    const pointed = matchMedia("(hover: hover)").matches ? ":hover, :focus-within" : ":focus-within";
+    const pointed = matchMedia("(hover: hover)").matches ? "li:hover, :focus-within" : ":focus-within";
     for (const held of order.filter((id) => this.#rows.get(id).matches(pointed) && !this.#away.has(id))) {
       const at = items.findIndex(({ item }) => item === held);
       const [kept] = at < 0 ? [this.#rows.get(held).item] : items.splice(at, 1);

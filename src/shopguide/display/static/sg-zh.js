@@ -84,6 +84,6 @@ export const CHINESE = {
     remove: "移除", impression: "展示", click: "点击", dismiss: "不要",
   },
   of: (label, title) => `${label.replace("？", "")}：${title}`,
-  changed: (count, first) => `${count ? `${count} 个新推荐` : "推荐的顺序已更新"}。第一个：${first}。`,
+  changed: (count, first) => `${count} 个新推荐。第一个：${first}。`,
   reason,
 };

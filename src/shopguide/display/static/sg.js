@@ -113,7 +113,7 @@
 
   // --- sending: one request at a time from all tabs
 
-  const alone = (work) => (navigator.locks ? navigator.locks.request("sg", work) : work());
+  const alone = (work) => (disk.key && navigator.locks ? navigator.locks.request("sg", work) : work());
   let [busy, again, timer, failures] = [false, false, 0, 0];
   let underway = [];
   let beaconed;
