@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from shopguide import catalogue
 from shopguide._core import Blend, Recent
 from shopguide.recommenders.base import PLACE, Context, Recommender
+from shopguide.recommenders.content import Content
 from shopguide.records import Batch, Kind, Lessons
 from shopguide.settings import LearnSettings
 
@@ -23,8 +24,8 @@ class Popular(Recommender):
 
     signals = ("popular",)
 
-    def __init__(self, learn: LearnSettings) -> None:
-        self.model = Recent(learn.trend_half_life)
+    def __init__(self, learn: LearnSettings, content: Content) -> None:
+        self.model, self._content = Recent(learn.trend_half_life), content
 
     def observe(self, lessons: Lessons) -> None:
         self.model.observe(lessons.item, lessons.time, WEIGHT.take(lessons.kind))
@@ -39,15 +40,18 @@ class Popular(Recommender):
         self.model.categorise(items, np.zeros(len(items), np.uint64))
 
     def score(self, context: Context, limit: int, blend: Blend) -> None:
-        self.model.put(blend, PLACE["popular"], limit, context.now)
+        self.model.put(blend, PLACE["popular"], self._reach(limit, 0, context.now), context.now)
 
     def top(self, limit: int, category: int, now: float) -> tuple[NDArray[np.uint64], NDArray[np.float64]]:
-        """The ``limit`` most popular items of a category (0: of all) at a time; the first has amount 1. What is so long
-        ago that nothing is left of it is not among them. (A weight read long before its events is the largest double.)
-        """
-        items, weights = self.model.top(limit, category, now)
-        live = np.count_nonzero(weights)
-        return items[:live], weights[:live] / weights[:1]
+        """The ``limit`` most popular items of a category (0: of all) at a time that can be had; the first has amount 1.
+        What is so long ago that nothing is left of it is not among them. (A weight read long before its events is the
+        largest double.)"""
+        items, weights = self.model.top(self._reach(limit, category, now), category, now)
+        live = self._content.offered(items) & (weights > 0)
+        return items[live], weights[live] / weights[live][:1]
+
+    def _reach(self, limit: int, category: int, now: float) -> int:
+        return self._content.reach(lambda n: self.model.top(n, category, now)[0], limit)
 
     def dump(self) -> dict[str, NDArray[Any]]:
         return dict(self.model.dump())
