@@ -50,7 +50,7 @@ class Kind(IntEnum):
     IMPRESSION = 7
     CLICK = 8  # on something we recommended
     DISMISS = 9  # "not this"
-    ITEM = 10  # data: {"op": "upsert" | "mention" | "delete" | "stock", "title", "category", "price", ...}
+    ITEM = 10  # data: {"op": "upsert" | "mention" | "delete" | "stock", "title", "category", "price", "until", ...}
     WATCH = 11  # data: {"expires": float, "slot": str, "n": int}; see Looks; expires 0: answer once
     UNWATCH = 12
     PICK = 13  # data: {"action": "pin" | "boost" | "bury" | "block" | "undo", "id", "by", "why", ...}; see picks
