@@ -21,7 +21,7 @@ from shopguide.keys import item_key
 from shopguide.rank import Ranker, explain
 from shopguide.recommenders.base import Context
 from shopguide.recommenders.bm25 import K1, B, Bm25
-from shopguide.recommenders.content import ACQUAINTED, ASKED, INTERESTED, Content, terms
+from shopguide.recommenders.content import ACQUAINTED, ASKED, INTERESTED, LIKED, Content, terms
 from shopguide.recommenders.words import MOST, words
 from shopguide.records import SIMILAR, TRENDING, Batch, Events, Kind, Looks, Names, Ragged
 from shopguide.score import SEARCHED_FOR, Scorer
@@ -210,6 +210,19 @@ def test_a_limit_keeps_the_best(rows: Rows, limit: int) -> None:
     whole, short = answers(one, [1], "red cup"), answers(one, [1], "red cup", limit)
     for name, found in whole.items():
         assert found == sorted(found, key=lambda row: (-row[2], row[1])) and short[name] == found[:limit]
+
+
+def test_favourites_are_asked_too_beside_the_newest_items() -> None:
+    one = taught([(item, {"title": f"mug {'red' * (item % 2)}", "brand": f"b{item // 4}"}) for item in range(1, 40)])
+    recent = list(range(20, 36))
+    liked = np.array([recent[1], *recent[4:]], np.uint64)
+    rows = rows_of(one, context(recent)._replace(liked=liked), 6)
+    asked = list(dict.fromkeys(row.because for row in rows))
+    assert asked == [*recent[:ASKED], *liked[1 : 1 + LIKED].tolist()]
+    for favourite in asked[ASKED:]:
+        alike = one.neighbours(favourite, 6)
+        found = [(row.item, row.amount) for row in rows if row.because == favourite]
+        assert found == list(zip(*(column.tolist() for column in alike), strict=True))
 
 
 def test_interests_find_words_brands_and_categories_and_count_less_the_more_is_known() -> None:
@@ -434,6 +447,19 @@ def test_an_item_that_nobody_touched_is_in_the_list_and_on_the_page_of_what_it_r
     assert similar[0]["item"] == "t1" and similar[0]["reasons"][0]["text"] == "resembles Orchard mug"
     line.see({"kind": Kind.ITEM, "item": "t2", "data": {"op": "delete"}})
     assert "t2" not in str(line.listed())
+
+
+def test_a_host_who_is_followed_is_found_when_they_go_live_whatever_was_watched_since() -> None:
+    line, hosts = Line(), ("anna", "bert", "cleo")
+    line.see(*(item(f"host {name}", name, brand=name, stock=0) for name in hosts))
+    line.see(*(item(f"r{n}", f"Evening show {n}", brand=f"b{n % 5}", category="Games") for n in range(40)))
+    line.see({**view("host anna"), "kind": Kind.FAVOURITE}, *(view(f"r{n}") for n in range(6)))
+    line.see(WATCH, item("anna 2", "Anna cooks", brand="anna", category="Cooking"), item("x", "Bert bakes", brand="bert"))
+    line.see(view("r7"))
+    listed = line.listed()
+    (anna,) = (shown for shown in listed if shown["item"] == "anna 2")
+    assert anna["reasons"][0] == {"text": "resembles anna", "because": "host anna", "share": 1.0}
+    assert not {"host anna", "x"} & {shown["item"] for shown in listed}
 
 
 @pytest.mark.parametrize("gone", [{"op": "delete"}, {"op": "stock", "stock": 0}])

@@ -197,6 +197,7 @@ class Scorer:
                 self._visit(looks, row),
                 of,
                 looks.past.bytes_at(row) if self.profile.tastes else b"",
+                recent[looks.recent_kind[row] == Kind.FAVOURITE],
             )
             for recommender in self._recommenders.values() if asked is None else asked:
                 recommender.score(context, self._limit, rows)

@@ -31,6 +31,7 @@ WHOLE = ("category", "brand")  # are terms as they stand, beside their words
 DESCRIBED = ("title", "category", "brand", "price")
 _TOLD = (*DESCRIBED, "stock")
 ASKED = 3  # the user's newest items that others resemble
+LIKED = 8  # … and of older ones the newest favourites, each of which counts as much as the newest item
 REACH = 4_096  # places of terms that are read for an item
 SOUGHT = 65_536  # … and for a query: one of a single common word still finds something
 INTERESTED = 0.5  # what the best match of interests counts, where the likeness of two equal items is 1 …
@@ -84,6 +85,10 @@ class Content(Recommender):
     def score(self, context: Context, limit: int, blend: Blend) -> None:
         for item, weight in zip(context.recent[:ASKED].tolist(), self._decay, strict=False):
             self.like(item, weight, limit, blend)
+        if len(context.liked):
+            older = context.liked[~np.isin(context.liked, context.recent[:ASKED])]
+            for item in older[:LIKED].tolist():
+                self.like(item, 1.0, limit, blend)
         if context.interests and len(context.recent) < ACQUAINTED:
             items, scores = self._liked(context.interests, limit)
             weight = INTERESTED * (1 - len(context.recent) / ACQUAINTED)
