@@ -454,7 +454,9 @@ def test_a_host_who_is_followed_is_found_when_they_go_live_whatever_was_watched_
     line.see(*(item(f"host {name}", name, brand=name, stock=0) for name in hosts))
     line.see(*(item(f"r{n}", f"Evening show {n}", brand=f"b{n % 5}", category="Games") for n in range(40)))
     line.see({**view("host anna"), "kind": Kind.FAVOURITE}, *(view(f"r{n}") for n in range(6)))
-    line.see(WATCH, item("anna 2", "Anna cooks", brand="anna", category="Cooking"), item("x", "Bert bakes", brand="bert"))
+    line.see(
+        WATCH, item("anna 2", "Anna cooks", brand="anna", category="Cooking"), item("x", "Bert bakes", brand="bert")
+    )
     line.see(view("r7"))
     listed = line.listed()
     (anna,) = (shown for shown in listed if shown["item"] == "anna 2")
