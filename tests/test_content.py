@@ -14,16 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import asked_for, rows_of
 
-from shopguide._core import Tally
+from shopguide._core import Blend, Tally
 from shopguide.clean import clean
 from shopguide.featurize import Featurizer
 from shopguide.keys import item_key
 from shopguide.rank import Ranker, explain
-from shopguide.recommenders.base import Context
+from shopguide.recommenders.base import PLACE, Context
 from shopguide.recommenders.bm25 import K1, B, Bm25
 from shopguide.recommenders.content import ACQUAINTED, ASKED, INTERESTED, LIKED, Content, terms
+from shopguide.recommenders.popular import Popular
 from shopguide.recommenders.words import MOST, words
-from shopguide.records import SIMILAR, TRENDING, Batch, Events, Kind, Looks, Names, Ragged
+from shopguide.records import SIGNALS, SIMILAR, TRENDING, Batch, Events, Kind, Lessons, Looks, Names, Ragged
 from shopguide.score import SEARCHED_FOR, Scorer
 from shopguide.settings import load
 
@@ -462,6 +463,25 @@ def test_a_host_who_is_followed_is_found_when_they_go_live_whatever_was_watched_
     (anna,) = (shown for shown in listed if shown["item"] == "anna 2")
     assert anna["reasons"][0] == {"text": "resembles anna", "because": "host anna", "share": 1.0}
     assert not {"host anna", "x"} & {shown["item"] for shown in listed}
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=40), st.sets(st.integers(1, 9), min_size=1), st.integers(1, 4))
+def test_what_is_popular_is_so_among_what_can_be_had(views: list[int], gone: set[int], limit: int) -> None:
+    content = taught([(item, {"op": "delete"}) for item in sorted(gone)])
+    one = Popular(SETTINGS.learn, content)
+    n = len(views)
+    one.observe(Lessons(sign=[1] * n, kind=[Kind.VIEW] * n, item=np.array(views, np.uint64), time=np.ones(n)))
+    counts = {item: views.count(item) for item in sorted(set(views) - gone)}
+    best = sorted(counts, key=lambda item: (-counts[item], item))
+    blend = Blend(len(SIGNALS))
+    blend.put(PLACE["items"], np.array([5, 6, 7], np.uint64), np.ones(3))  # others have put these before
+    one.score(context([]), limit, blend)
+    signal, items, _, amounts = blend.rows()
+    found = dict(zip(items[signal == PLACE["popular"]].tolist(), amounts[signal == PLACE["popular"]], strict=True))
+    wanted = {*best[:limit], *({5, 6, 7} & counts.keys())}
+    assert found == pytest.approx({item: counts[item] / counts[best[0]] for item in wanted})
+    top, shares = one.top(limit, 0, 1.0)
+    assert top.tolist() == best[:limit] and shares.tolist() == [found[item] for item in best[:limit]]
 
 
 @pytest.mark.parametrize("gone", [{"op": "delete"}, {"op": "stock", "stock": 0}])

@@ -46,7 +46,7 @@ class Kind(IntEnum):
     CART = 3
     FAVOURITE = 4
     PURCHASE = 5
-    REMOVE = 6  # a return, or out of the cart: takes back the newest purchase or cart event of the item, or else its favourite
+    REMOVE = 6  # a return: takes back the newest purchase or cart event of the item, or else its favourite
     IMPRESSION = 7
     CLICK = 8  # on something we recommended
     DISMISS = 9  # "not this"

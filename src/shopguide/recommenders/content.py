@@ -109,6 +109,11 @@ class Content(Recommender):
         """What the catalogue says of each item that is there: some of DESCRIBED, and its stock."""
         return {item: described.said for item, described in self._items.items() if described.there}
 
+    @property
+    def any_gone(self) -> bool:
+        """Whether there is an item that the catalogue knows and that cannot be had."""
+        return bool(self._gone)
+
     def offered(self, items: NDArray[np.uint64]) -> NDArray[np.bool_]:
         """Which of the items can be had: not deleted, not sold out, as far as the catalogue says."""
         return np.array([item not in self._gone for item in items.tolist()], bool)

@@ -40,18 +40,29 @@ class Popular(Recommender):
         self.model.categorise(items, np.zeros(len(items), np.uint64))
 
     def score(self, context: Context, limit: int, blend: Blend) -> None:
-        self.model.put(blend, PLACE["popular"], self._reach(limit, 0, context.now), context.now)
+        if not self._content.any_gone:
+            self.model.put(blend, PLACE["popular"], limit, context.now)
+            return
+        items, weights = self._first(limit, 0, context.now)
+        others = np.setdiff1d(blend.items(), items, assume_unique=True)
+        others = others[self._content.offered(others)]
+        items = np.concatenate((items, others))
+        weights = np.concatenate((weights, self.model.weight(others, context.now)))
+        live = weights > 0
+        blend.put(PLACE["popular"], items[live], weights[live] / weights.max(initial=1e-300))
 
     def top(self, limit: int, category: int, now: float) -> tuple[NDArray[np.uint64], NDArray[np.float64]]:
         """The ``limit`` most popular items of a category (0: of all) at a time that can be had; the first has amount 1.
         What is so long ago that nothing is left of it is not among them. (A weight read long before its events is the
         largest double.)"""
-        items, weights = self.model.top(self._reach(limit, category, now), category, now)
-        live = self._content.offered(items) & (weights > 0)
-        return items[live], weights[live] / weights[live][:1]
+        items, weights = self._first(limit, category, now)
+        return items, weights / weights[:1]
 
-    def _reach(self, limit: int, category: int, now: float) -> int:
-        return self._content.reach(lambda n: self.model.top(n, category, now)[0], limit)
+    def _first(self, limit: int, category: int, now: float) -> tuple[NDArray[np.uint64], NDArray[np.float64]]:
+        far = self._content.reach(lambda n: self.model.top(n, category, now)[0], limit)
+        items, weights = self.model.top(far, category, now)
+        live = self._content.offered(items) & (weights > 0)
+        return items[live], weights[live]
 
     def dump(self) -> dict[str, NDArray[Any]]:
         return dict(self.model.dump())
