@@ -68,6 +68,20 @@ def test_replays_change_nothing(changes: list[dict[str, Any]], replays: list[int
     assert once.available(5) == (there(changes) and once.product(5).get("stock") not in (0, -1))
 
 
+def test_what_has_an_end_has_ended_by_then_until_it_is_given_another() -> None:
+    c, restored, rows = Catalogue(), Catalogue(), [{"title": "a", "until": 50.0}, {"title": "b"}, {"until": 70.0}]
+    rows += [{"op": "delete"}, {"title": "c"}, {"until": 0.0}]
+    over = [[5], [5], [7], [9], [7], [9]]  # from when on it is over: 50, 70, never where there is a 9
+    for offset, (details, (tens,)) in enumerate(zip(rows, over, strict=True)):
+        c.learn(batch([(offset, 5, Kind.ITEM, details)], {5: "five"}))
+        restored.load(c.dump())
+        for one in (c, restored):
+            assert [now for now in (49.0, 50.0, 69.0, 70.0) if one.ended(now)] == [
+                now for now in (49.0, 50.0, 69.0, 70.0) if now >= tens * 10
+            ]
+    assert c.ended(1e9) == [] and c.available(5)
+
+
 @given(st.lists(st.tuples(st.integers(5, 6), DETAILS, st.booleans()), min_size=1, max_size=8))
 def test_a_card_says_what_is_known_just_now(changes: list[tuple[int, dict[str, Any], bool]]) -> None:
     c = Catalogue()

@@ -382,14 +382,15 @@ HIDES = {
     "what the catalogue takes and the categories do not": {"category": ""},
     "a deletion": {"op": "delete"},
     "stock": {"op": "stock", "stock": 3},
+    "when it ends": {"until": 9e9},
 }
 
 
 @pytest.mark.parametrize("later", HIDES.values(), ids=HIDES)
 def test_a_later_row_hides_only_what_it_says_again(tmp_path: Path, later: dict[str, Any]) -> None:
     kept = Kept(tmp_path, 1 << 20)
-    said = {"title": "a", "category": "c", "price": 1}
-    for data in (said, {**said, **later}):
+    said = {"title": "a", "category": "c", "price": 1, "until": 8e9}
+    for data in (said, {**{name: said[name] for name in ("title", "category", "price")}, **later}):
         kept.append(0, [{"kind": Kind.ITEM, "item": 11, "data": data}], [], 0)
     kept.log.roll(0)
     before = learned(tmp_path, 0)

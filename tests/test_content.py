@@ -14,16 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import asked_for, rows_of
 
-from shopguide._core import Tally
+from shopguide._core import Blend, Tally
 from shopguide.clean import clean
 from shopguide.featurize import Featurizer
 from shopguide.keys import item_key
 from shopguide.rank import Ranker, explain
-from shopguide.recommenders.base import Context
+from shopguide.recommenders.base import PLACE, Context
 from shopguide.recommenders.bm25 import K1, B, Bm25
-from shopguide.recommenders.content import ACQUAINTED, ASKED, INTERESTED, Content, terms
+from shopguide.recommenders.content import ACQUAINTED, ASKED, INTERESTED, LIKED, Content, terms
+from shopguide.recommenders.popular import Popular
 from shopguide.recommenders.words import MOST, words
-from shopguide.records import SIMILAR, Batch, Events, Kind, Looks, Names, Ragged
+from shopguide.records import SIGNALS, SIMILAR, TRENDING, Batch, Events, Kind, Lessons, Looks, Names, Ragged
 from shopguide.score import SEARCHED_FOR, Scorer
 from shopguide.settings import load
 
@@ -83,8 +84,8 @@ def answers(
     return found
 
 
-def described(rows: Rows) -> dict[int, set[str]]:
-    """By definition: the terms of each item that is there."""
+def described(rows: Rows, deleted: bool = False) -> dict[int, set[str]]:
+    """By definition: the terms of each item that is there; or with the ``deleted`` ones."""
     said: dict[int, dict[str, Any]] = {}
     gone: set[int] = set()
     for item, details in rows:
@@ -95,7 +96,8 @@ def described(rows: Rows) -> dict[int, set[str]]:
             before.update(details)
         if op == "upsert":
             gone.discard(item)
-    return {item: set(found) for item, details in said.items() if item not in gone and (found := terms(details))}
+    there = said.keys() if deleted else said.keys() - gone
+    return {item: set(found) for item in there if (found := terms(said[item]))}
 
 
 def scored(shop: dict[int, set[str]], query: set[str]) -> dict[int, float]:
@@ -110,23 +112,62 @@ def scored(shop: dict[int, set[str]], query: set[str]) -> dict[int, float]:
     return found
 
 
+def own_of(shop: dict[int, set[str]], has: set[str]) -> float:
+    """By definition: what an item of these terms scores for itself, whether it is there or not."""
+    mean = sum(map(len, shop.values())) / len(shop)
+    idfs = (math.log(1 + (len(shop) - n + 0.5) / (n + 0.5)) for n in (sum(t in o for o in shop.values()) for t in has))
+    return sum(idfs) * (K1 + 1) / (1 + K1 * (1 - B + B * len(has) / mean))
+
+
 def by_item(found: list[tuple[int, int, float]]) -> dict[tuple[int, int], float]:
     return {(because, item): amount for because, item, amount in found}
 
 
 @given(ROWS, st.lists(st.integers(1, 7), unique=True, max_size=6), TITLES)
 def test_against_the_plain_definition(rows: Rows, recent: list[int], query: str) -> None:
-    shop = described(rows)
+    shop, ever = described(rows), described(rows, deleted=True)
     found = answers(taught(rows), recent, query)
     expected = {}
     for at, asked in enumerate(recent[:ASKED]):
-        own = scored(shop, shop.get(asked, set()))
-        expected |= {
-            (asked, item): score / own[asked] * SETTINGS.score.decay**at for item, score in own.items() if item != asked
-        }
+        weight, has = SETTINGS.score.decay**at, ever.get(asked, set())
+        alike = {item: score for item, score in scored(shop, has).items() if item != asked}
+        expected |= {(asked, item): score / own_of(shop, has) * weight for item, score in alike.items()}
     assert by_item(found.get("content", [])) == pytest.approx(expected)
     matches = {(0, item): score for item, score in scored(shop, set(words(query))).items()}
     assert by_item(found.get("search", [])) == pytest.approx(matches)
+
+
+def test_what_is_like_a_stream_is_still_like_it_when_it_has_ended() -> None:
+    rooms: Rows = [
+        (1, {"title": "Anna cooks", "brand": "anna", "category": "Cooking"}),
+        (2, {"title": "Anna again", "brand": "anna", "category": "Cooking"}),
+        (3, {"title": "Bert bakes", "brand": "bert", "category": "Cooking"}),
+        (4, {"title": "Speedrun", "brand": "cleo", "category": "Games"}),
+    ]
+    on, ended = taught(rooms), taught([*rooms, (1, {"op": "delete"})])
+    assert [item for _, item, _ in answers(on, [1])["content"]] == [2, 3]
+    assert [item for _, item, _ in answers(ended, [1])["content"]] == [2, 3]
+    assert all(0 < share < 1 for _, _, share in answers(ended, [1])["content"])
+    assert answers(ended, [4]) == {} and 1 not in {item for _, item, _ in answers(ended, [2])["content"]}
+
+
+@given(ROWS, st.sampled_from([0, 1, 2, 5, 20]))
+def test_a_ranking_is_read_as_far_as_has_so_many_that_can_be_had(rows: Rows, n: int) -> None:
+    one, said = taught(rows), dict.fromkeys(range(1, 10), (True, 1.0))
+    for item, details in rows:
+        there, stock = said[item]
+        op = details.get("op", "upsert")
+        there = {"upsert": True, "delete": False}.get(op, there)
+        said[item] = there, details.get("stock", stock)
+    ranking = np.array([3, 9, 1, 2, 6, 8, 5, 4, 7], np.uint64)
+    had = [said[item][0] and said[item][1] > 0 for item in ranking.tolist()]
+    restored = Content(SETTINGS.score)
+    restored.load(one.dump(), {})
+    for content in (one, restored):
+        assert content.offered(ranking).tolist() == had
+        far = content.reach(lambda most: ranking[:most], n)
+        assert sum(had[:far]) == min(n, sum(had))
+        assert far <= n or sum(had[: far - 1]) < n or sum(had) < n
 
 
 @given(ROWS, st.data())
@@ -172,6 +213,19 @@ def test_a_limit_keeps_the_best(rows: Rows, limit: int) -> None:
         assert found == sorted(found, key=lambda row: (-row[2], row[1])) and short[name] == found[:limit]
 
 
+def test_favourites_are_asked_too_beside_the_newest_items() -> None:
+    one = taught([(item, {"title": f"mug {'red' * (item % 2)}", "brand": f"b{item // 4}"}) for item in range(1, 40)])
+    recent = list(range(20, 36))
+    liked = np.array([recent[1], *recent[4:]], np.uint64)
+    rows = rows_of(one, context(recent)._replace(liked=liked), 6)
+    asked = list(dict.fromkeys(row.because for row in rows))
+    assert asked == [*recent[:ASKED], *liked[1 : 1 + LIKED].tolist()]
+    for favourite in asked[ASKED:]:
+        alike = one.neighbours(favourite, 6)
+        found = [(row.item, row.amount) for row in rows if row.because == favourite]
+        assert found == list(zip(*(column.tolist() for column in alike), strict=True))
+
+
 def test_interests_find_words_brands_and_categories_and_count_less_the_more_is_known() -> None:
     one = taught([(1, {"title": "mug", "category": "Tea things"}), (2, {"title": "lamp tea"}), (3, {"title": "chair"})])
     recent = np.arange(100, 100 + ACQUAINTED + 1, dtype=np.uint64)
@@ -203,7 +257,7 @@ def test_terms_that_too_many_have_are_passed_over() -> None:
     assert len(index.best(("common", "pair 1"), 20, 12)[0]) == 10
     assert index.best(("common", "pair 1"), 9, 11)[0].tolist() == [2, 3]
     assert index.best(("common",), 9, 9)[0].tolist() == []
-    assert [found.tolist() for found in index.like(2, 9, 11)] == [[3], [1.0]]
+    assert [found.tolist() for found in index.like(2, index.terms(2), 9, 11)] == [[3], [1.0]]
     index.check()
 
 
@@ -394,6 +448,57 @@ def test_an_item_that_nobody_touched_is_in_the_list_and_on_the_page_of_what_it_r
     assert similar[0]["item"] == "t1" and similar[0]["reasons"][0]["text"] == "resembles Orchard mug"
     line.see({"kind": Kind.ITEM, "item": "t2", "data": {"op": "delete"}})
     assert "t2" not in str(line.listed())
+
+
+def test_a_host_who_is_followed_is_found_when_they_go_live_whatever_was_watched_since() -> None:
+    line, hosts = Line(), ("anna", "bert", "cleo")
+    line.see(*(item(f"host {name}", name, brand=name, stock=0) for name in hosts))
+    line.see(*(item(f"r{n}", f"Evening show {n}", brand=f"b{n % 5}", category="Games") for n in range(40)))
+    line.see({**view("host anna"), "kind": Kind.FAVOURITE}, *(view(f"r{n}") for n in range(6)))
+    line.see(
+        WATCH, item("anna 2", "Anna cooks", brand="anna", category="Cooking"), item("x", "Bert bakes", brand="bert")
+    )
+    line.see(view("r7"))
+    listed = line.listed()
+    (anna,) = (shown for shown in listed if shown["item"] == "anna 2")
+    assert anna["reasons"][0] == {"text": "resembles anna", "because": "host anna", "share": 1.0}
+    assert not {"host anna", "x"} & {shown["item"] for shown in listed}
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=40), st.sets(st.integers(1, 9), min_size=1), st.integers(1, 4))
+def test_what_is_popular_is_so_among_what_can_be_had(views: list[int], gone: set[int], limit: int) -> None:
+    content = taught([(item, {"op": "delete"}) for item in sorted(gone)])
+    one = Popular(SETTINGS.learn, content)
+    n = len(views)
+    one.observe(Lessons(sign=[1] * n, kind=[Kind.VIEW] * n, item=np.array(views, np.uint64), time=np.ones(n)))
+    counts = {item: views.count(item) for item in sorted(set(views) - gone)}
+    best = sorted(counts, key=lambda item: (-counts[item], item))
+    blend = Blend(len(SIGNALS))
+    blend.put(PLACE["items"], np.array([5, 6, 7], np.uint64), np.ones(3))  # others have put these before
+    one.score(context([]), limit, blend)
+    signal, items, _, amounts = blend.rows()
+    found = dict(zip(items[signal == PLACE["popular"]].tolist(), amounts[signal == PLACE["popular"]], strict=True))
+    wanted = {*best[:limit], *({5, 6, 7} & counts.keys())}
+    assert found == pytest.approx({item: counts[item] / counts[best[0]] for item in wanted})
+    top, shares = one.top(limit, 0, 1.0)
+    assert top.tolist() == best[:limit] and shares.tolist() == [found[item] for item in best[:limit]]
+
+
+@pytest.mark.parametrize("gone", [{"op": "delete"}, {"op": "stock", "stock": 0}])
+def test_what_has_ended_takes_no_place_in_any_list(gone: dict[str, Any]) -> None:
+    """The ended are what everybody watched, and what was watched with one another."""
+    line, on_air = Line(), [f"on{n}" for n in range(6)]
+    ended = [f"ended{n}" for n in range(90)]
+    line.see(*(item(name, f"Room {name}") for name in (*on_air, *ended)), view("ended0", 9))
+    line.see(*(view(name, 100 + n) for n in range(9) for name in ended))
+    line.see(*(view(name, 200 + n) for n, name in enumerate(on_air)), *(view("ended0", 200 + n) for n in range(6)))
+    line.see(*({"kind": Kind.ITEM, "item": name, "data": gone} for name in ended))
+    looks = [Looks(slot=Ragged.of_bytes([TRENDING]), event_time=[1e9 + line.rows], n=[6])]
+    looks += [Looks(slot=Ragged.of_bytes([SIMILAR]), about=np.array([item_key("ended0")], np.uint64), n=[6])]
+    looks += [line.featurizer.look(user, "home", 6, 1e9 + line.rows) for user in (9, 77)]
+    for look in looks:
+        shown = line.ranker.rank(line.scorer.answer(look))[0]["items"]
+        assert {one["item"] for one in shown} == set(on_air), look.slot
 
 
 @pytest.mark.parametrize(

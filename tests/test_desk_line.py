@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
+from shopguide.cli.desk import TURN
 from shopguide.cli.export import exported
 from shopguide.cli.follower import Follower
 from shopguide.cli.line import RunningLine
@@ -181,6 +183,32 @@ def test_what_is_sold_out_or_deleted_leaves_the_screens_that_show_it_and_no_othe
         served.line.learn_all()
         assert counted(push) - pushed == len(holders)
         assert push.latest(served.line.secret.user_key("bo")) == before["bo"]
+
+
+def test_what_ends_by_itself_leaves_the_screens_then_and_stays_away(start: Callable[..., Served]) -> None:
+    def tell(served: Served, item: str, seconds: float) -> None:
+        served.line.collector.collect([{"kind": "item", "item": item, "until": time.time() + seconds}])
+        served.line.learn_all()
+
+    served = stocked(start())
+    served.watch("anna")
+    tell(served, "bowl", 3600)
+    tell(served, "mug", 0.5)
+    assert "bowl" in served.until("anna", lambda items: "mug" not in items)
+    served = start()
+    served.watch("anna", "bo")
+    assert served.line.push is not None
+    for user in ("anna", "bo"):
+        newest = served.line.push.latest(served.line.secret.user_key(user)) or {}
+        assert {"mug", "bowl"} & {item["item"] for item in newest["items"]} == {"bowl"}
+    time.sleep(3 * TURN)
+    served.line.learn_all()
+    frames = [batch.events for _, batch in served.line.log.frames(0, 0, served.line.log.end(0))]
+    deleted = [events.details(row) for events in frames for row in np.flatnonzero(events.kind == Kind.ITEM).tolist()]
+    assert deleted.count({"op": "delete"}) == 1
+    tell(served, "mug", 3600)
+    served.line.collector.collect([{"kind": "view", "user": "bo", "item": "sencha"}])
+    served.until("bo", lambda items: "mug" in items)
 
 
 def test_a_list_that_is_made_again_stays_in_its_slot(start: Callable[..., Served]) -> None:

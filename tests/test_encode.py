@@ -259,6 +259,30 @@ def test_catalogue_rows_need_no_user_and_no_time() -> None:
     assert found.events.details(1) == {"op": "stock", "stock": 0.0}
 
 
+@pytest.mark.parametrize(
+    ("until", "want"),
+    [
+        (NOW + 60, NOW + 60),
+        (f"{(NOW + 60) * 1000:.0f}", NOW + 60),
+        ("2026-11-30T13:00:00+01:00", 1_796_040_000.0),
+        (0, 0.0),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_when_an_item_ends_may_be_said_as_any_time_is(until: Any, want: float | None) -> None:
+    rows = [{"kind": "item", "item": "i", "title": "Lamp", "until": until}, {"kind": "item", "item": "j"}]
+    assert encode(rows).events.details(0) == {
+        "op": "upsert",
+        "title": "Lamp",
+        **({} if want is None else {"until": want}),
+    }
+
+
+def test_an_end_that_is_no_time_is_a_reason() -> None:
+    assert reason(kind="item", until="tonight") == reason(kind="view", until="tonight") == "until is no time"
+
+
 def test_a_search_carries_its_query() -> None:
     assert one(user="u", time=1, kind="search", query=" red lamp ")[1] == {"query": "red lamp"}
 

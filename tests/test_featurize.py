@@ -65,7 +65,9 @@ def learned(updates: list[Update]) -> dict[int, list[tuple[int, float]]]:
 ROW = st.one_of(
     st.builds(
         lambda kind, user, item, step, event: {"kind": kind, "user": user, "item": item, "step": step, "event": event},
-        st.sampled_from([Kind.VIEW, Kind.CART, Kind.PURCHASE, Kind.SEARCH, Kind.DISMISS, Kind.IMPRESSION]),
+        st.sampled_from(
+            [Kind.VIEW, Kind.CART, Kind.FAVOURITE, Kind.PURCHASE, Kind.SEARCH, Kind.DISMISS, Kind.IMPRESSION]
+        ),
         st.integers(1, 2),
         st.integers(1, 4),
         st.sampled_from([1.0, 60.0, 150.0, 0.0, -150.0]),
@@ -99,7 +101,9 @@ def remaining(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             kept = [k for k in kept if k["user"] != row["user"]]
         elif row["kind"] in (Kind.REMOVE, Kind.RETRACT):
             if row["kind"] == Kind.REMOVE:
-                match = [k for k in mine if k["item"] == row["item"] and k["kind"] in (Kind.PURCHASE, Kind.CART)]
+                of_item = [k for k in mine if k["item"] == row["item"]]
+                match = [k for k in of_item if k["kind"] in (Kind.PURCHASE, Kind.CART)]
+                match = match or [k for k in of_item if k["kind"] == Kind.FAVOURITE]
             else:
                 match = [k for k in mine if k.get("event") == row["data"]["target"]]
             if match:

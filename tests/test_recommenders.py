@@ -38,10 +38,12 @@ MAKE: dict[str, Callable[[], Recommender]] = {
     "sessions": lambda: NearestSessions(SETTINGS.learn),
     "users": lambda: NearestUsers(SETTINGS.learn),
     "visit": Visit,
-    "popular": lambda: Popular(SETTINGS.learn),
+    "popular": lambda: Popular(SETTINGS.learn, Content(SETTINGS.score)),
     "content": lambda: Content(SETTINGS.score),
     "segments": lambda: Segments(SETTINGS.learn),
-    "welcome": lambda: Welcome([RULE], CLOCK, Popular(SETTINGS.learn), Content(SETTINGS.score)),
+    "welcome": lambda: Welcome(
+        [RULE], CLOCK, Popular(SETTINGS.learn, Content(SETTINGS.score)), Content(SETTINGS.score)
+    ),
 }
 EVENTS = st.lists(st.tuples(st.integers(1, 5), st.integers(1, 3), st.integers(10, 16)), max_size=40)
 every = pytest.mark.parametrize("name", MAKE)

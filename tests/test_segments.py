@@ -152,7 +152,8 @@ def test_an_adoption_of_a_version_without_contexts_has_none() -> None:
 
 def welcoming(*rules: dict[str, Any], clock: str = "UTC") -> Welcome:
     settings = load("shop", flags={"score.rules": list(rules)})
-    return Welcome(settings.score.rules, Clock(clock), Popular(SETTINGS.learn), Content(SETTINGS.score))
+    content = Content(SETTINGS.score)
+    return Welcome(settings.score.rules, Clock(clock), Popular(SETTINGS.learn, content), content)
 
 
 SHOWN: dict[str, Any] = {"items": ["a"], "because": "it is spring"}
@@ -183,7 +184,8 @@ def test_a_rule_holds_at_its_hours_of_the_shop(hours: tuple[int, int], at: Any) 
 
 
 def test_a_rule_s_category_begins_with_what_is_popular_in_it() -> None:
-    popular, content = Popular(SETTINGS.learn), Content(SETTINGS.score)
+    content = Content(SETTINGS.score)
+    popular = Popular(SETTINGS.learn, content)
     details = [msgpack.packb({"title": f"Thing {n}", "category": "Tea", "brand": "Ox"}) for n in range(3)]
     events = Events(offset=np.arange(3), kind=[Kind.ITEM] * 3, item=[1, 2, 3], data=Ragged.of_bytes(details))
     for one in (popular, content):

@@ -25,6 +25,7 @@ from shopguide.records import Batch, Events, Kind, Names
 _OWN = frozenset((Kind.ITEM, Kind.PICK, Kind.LOOKUP, Kind.FORGET))
 _TOLD = _OWN | {Kind.ACTIVATE}  # to all who keep a catalogue
 ATTRIBUTES = ("title", "category", "brand", "price", "image", "url")
+SAYS = (*ATTRIBUTES, "stock", "until")  # what a row of the catalogue may say of an item
 NO_PRODUCT: dict[str, Any] = {}
 NO_EVENTS = Events()  # what most batches have of a catalogue's own rows
 
@@ -97,6 +98,7 @@ class Catalogue:
         """Of each item the same object as long as nothing changes, made when it is first asked for."""
         self.oldest = math.inf
         """Since when (epoch s) the catalogue has that of its items that it has had longest."""
+        self._until: dict[int, float] = {}  # of items that are there and end by themselves, when: epoch s
         self._offsets: dict[tuple[int, int], int] = {}  # (item, kind) -> offset of its last row
 
     def learn(self, batch: Batch) -> list[int]:
@@ -164,6 +166,11 @@ class Catalogue:
         product = self.product(key)
         return not product.get("deleted") and product.get("stock", 1) > 0
 
+    def ended(self, now: float) -> list[str]:
+        """The ids of the items that are there, and whose time is over (epoch s)."""
+        over = [key for key, until in list(self._until.items()) if until <= now]  # asked while the line learns
+        return [name for key in over if (name := self.name(key)) is not None]
+
     def card(self, key: int) -> Card:
         """What a list says of the item, made anew; see ``cards``."""
         name, product = self.name(key), self.product(key)
@@ -207,6 +214,9 @@ class Catalogue:
             self.names = dict(loaded["names"])
             self.collisions = set(loaded["collisions"])
             self._products = dict(loaded["products"])
+            self._until.clear()
+            for item in self._products:
+                self._note_end(item)
             self._find_oldest()
             self.cards.clear()
             self.picks.load(loaded["picks"])
@@ -248,7 +258,14 @@ class Catalogue:
             product.pop("deleted", None)
         else:
             product["deleted"] = True
-        if details.get("op") == "delete":
-            return
-        self.oldest = min(self.oldest, product.setdefault("since", time))
-        product.update({a: details[a] for a in (*ATTRIBUTES, "stock") if details.get(a) is not None})
+        if details.get("op") != "delete":
+            self.oldest = min(self.oldest, product.setdefault("since", time))
+            product.update({a: details[a] for a in SAYS if details.get(a) is not None})
+        self._note_end(item)
+
+    def _note_end(self, item: int) -> None:
+        product = self._products[item]
+        if product.get("until") and not product.get("deleted"):
+            self._until[item] = product["until"]
+        else:
+            self._until.pop(item, None)

@@ -92,7 +92,7 @@ def _text_of(most: int) -> Check:
 _ATTRIBUTES: dict[str, Check] = {
     **dict.fromkeys(("title", "category", "brand"), _text_of(NAME)),
     **dict.fromkeys(("image", "url"), _text_of(ADDRESS)),
-    **dict.fromkeys(("price", "stock"), _is_number),
+    **dict.fromkeys(("price", "stock", "until"), _is_number),
 }
 # What the data of a kind must have, and what it may have; fields that are not named here are let through.
 REQUIRED: dict[int, dict[str, Check]] = {

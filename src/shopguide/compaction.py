@@ -21,14 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopguide import catalogue
-from shopguide.catalogue import ATTRIBUTES
+from shopguide.catalogue import SAYS
 from shopguide.clean import clean
 from shopguide.keys import own_event_key
 from shopguide.log import Log
 from shopguide.records import EARLIEST, Batch, Events, Kind, Names
 from shopguide.segment import Header, frame
 
-SAYS = (*ATTRIBUTES, "stock")  # what a row of the catalogue may say of an item
 FRAME_ROWS = 8192  # that neighbouring frames may hold to become one
 TOGETHER = 64  # frames that become one at a time
 

@@ -46,11 +46,11 @@ class Kind(IntEnum):
     CART = 3
     FAVOURITE = 4
     PURCHASE = 5
-    REMOVE = 6  # a return, or out of the cart: takes back the newest purchase or cart event of the item
+    REMOVE = 6  # a return: takes back the newest purchase or cart event of the item, or else its favourite
     IMPRESSION = 7
     CLICK = 8  # on something we recommended
     DISMISS = 9  # "not this"
-    ITEM = 10  # data: {"op": "upsert" | "mention" | "delete" | "stock", "title", "category", "price", ...}
+    ITEM = 10  # data: {"op": "upsert" | "mention" | "delete" | "stock", "title", "category", "price", "until", ...}
     WATCH = 11  # data: {"expires": float, "slot": str, "n": int}; see Looks; expires 0: answer once
     UNWATCH = 12
     PICK = 13  # data: {"action": "pin" | "boost" | "bury" | "block" | "undo", "id", "by", "why", ...}; see picks

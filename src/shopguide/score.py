@@ -61,8 +61,8 @@ class Scorer:
         self._gap, self._limit = learn.session_gap, score.neighbours
         self._decay = np.power(score.decay, np.arange(score.recent), dtype=np.float64)
         self.items = ItemBased(learn, score)
-        self.popular = Popular(learn)
         self.content = Content(score)
+        self.popular = Popular(learn, self.content)
         self.segments = Segments(learn)
         self.welcome = Welcome(score.rules, self.segments.clock, self.popular, self.content)
         self.audience = Audience()
@@ -149,7 +149,8 @@ class Scorer:
         for row in range(len(mine)):
             blender, weighed = self._answering(int(mine.user[row]))
             self.gather(mine, row, weighed)
-            blender.best(wanted(self._rank, mine, row), found)
+            n = wanted(self._rank, mine, row)
+            blender.best(self.content.reach(lambda most, by=blender: by.order(most)[0], n), found)
         if "explore" in self._recommenders:
             explored = [self._explore.choose(mine, row, self._near) for row in range(len(mine))]
             mine = copy(mine)
@@ -175,7 +176,8 @@ class Scorer:
         n = wanted(self._rank, looks, row)
         if slot == SIMILAR:
             about = looks.about[row : row + 1]
-            _, items, cosines, _ = self.items.model.neighbours(about, n)
+            far = self.content.reach(lambda most: self.items.model.neighbours(about, most)[1], n)
+            _, items, cosines, _ = self.items.model.neighbours(about, far)
             rows.put(PLACE["similar"], items, cosines, about.repeat(len(items)))
             self.content.like(int(about[0]), 1.0, n, rows)
             self.title.like(about, n, rows)
@@ -194,6 +196,7 @@ class Scorer:
                 self._visit(looks, row),
                 of,
                 looks.past.bytes_at(row) if self.profile.tastes else b"",
+                recent[looks.recent_kind[row] == Kind.FAVOURITE],
             )
             for recommender in self._recommenders.values() if asked is None else asked:
                 recommender.score(context, self._limit, rows)

@@ -26,7 +26,7 @@ from shopguide.tokens import verify_admin
 
 logger = logging.getLogger(__name__)
 
-TURN = 0.25  # seconds between looks at whether a scheduled pick begins or ends
+TURN = 0.25  # seconds between looks at whether a scheduled pick begins or ends, or an item
 KNOWN = 2.0  # seconds that an answer waits until the line knows what was said
 WINDOW = 60.0  # seconds of lists whose delays are counted
 BOUNDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # seconds: ends of the histogram's bars
@@ -100,19 +100,28 @@ class Desk:
         return await asyncio.to_thread(self._line.call, lambda: self._see(user, key, slot, n))
 
     async def keep_time(self) -> None:
-        """Have the lists of all who watch made again whenever a scheduled pick begins or ends; until cancelled."""
-        before = time.time()
+        """Have the lists of all who watch made again whenever a scheduled pick begins or ends, and delete the items
+        whose time is over; until cancelled."""
+        before, over = time.time(), set[str]()
         while True:
             await asyncio.sleep(TURN)
             try:
-                picks = (await asyncio.to_thread(self._line.catalogue)).picks
+                catalogue = await asyncio.to_thread(self._line.catalogue)
+                ended = set(catalogue.ended(time.time()))
+                if ended - over:
+                    await asyncio.to_thread(self._delete, ended - over)
+                over = ended  # until the line has learned it
             except Exception as e:  # the line begins anew, or its log cannot be read now
                 logger.warning("schedules have to wait: %s", e, exc_info=not isinstance(e, ShopguideError))
                 continue
             now = time.time()
-            if picks.turns(before, now):
+            if catalogue.picks.turns(before, now):
                 self._push.watch_again()
             before = now
+
+    def _delete(self, items: set[str]) -> None:
+        self._line.collector.collect([{"kind": "item", "item": item, "op": "delete"} for item in sorted(items)])
+        self._line.collector.commit()
 
     async def _say(self, key: int, **details: Any) -> dict[str, Any]:
         """Log an entry, in every partition: who watches there gets a new list. Returns when the line knows it."""

@@ -1,4 +1,4 @@
-"""What a chunk's rows say of their items: titles, categories, prices, stock."""
+"""What a chunk's rows say of their items: titles, categories, prices, stock, when they end."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopguide.collect.chunk import ATTRIBUTES, Chunk, Column
-from shopguide.collect.values import NO_ID, Cache, floats, texts
+from shopguide.collect.values import NO_ID, Cache, epoch, floats, is_blank, texts, times
 from shopguide.records import F64
 
 Bools = NDArray[np.bool_]
 
-NUMBERS = ("price", "stock")
+NUMBERS = ("price", "stock", "until")
 
 
 class Attributes:
@@ -32,7 +32,9 @@ class Attributes:
             column = chunk.columns.get(name)
             if column is None:
                 continue
-            if name in NUMBERS:
+            if name == "until":
+                self._numbers[name] = times(column, Cache(_moment))
+            elif name in NUMBERS:
                 self._numbers[name] = floats(column, amounts)
             self._columns[name] = column if name in NUMBERS else texts(column)
 
@@ -44,7 +46,8 @@ class Attributes:
         """Which rows have an attribute that cannot be read, and what is wrong with it."""
         for name, column in self._columns.items():
             if name in NUMBERS:
-                yield ~np.isfinite(self._numbers[name]), f"{name} is not a finite number"
+                what = "no time" if name == "until" else "not a finite number"
+                yield ~np.isfinite(self._numbers[name]), f"{name} is {what}"
             elif NO_ID in column:
                 yield np.array([text == NO_ID for text in column], bool), f"{name} is no text"
 
@@ -82,6 +85,11 @@ class Attributes:
             return False
         self._known[item] = said
         return said.count(None) + said.count("") < len(said)
+
+
+def _moment(text: str | None) -> float:
+    """Epoch seconds; 0 where nothing is said."""
+    return 0.0 if is_blank(text) else epoch(text)
 
 
 def _newer(said: Any, before: Any) -> Any:

@@ -15,7 +15,7 @@ from shopguide.context import FIELDS
 
 Column = Sequence[Any] | NDArray[np.float64]
 
-ATTRIBUTES = ("title", "category", "brand", "price", "image", "url", "stock")
+ATTRIBUTES = ("title", "category", "brand", "price", "image", "url", "stock", "until")
 
 # What producers call our columns, ours first: where two are there, the earlier one counts.
 SYNONYMS: dict[str, tuple[str, ...]] = {

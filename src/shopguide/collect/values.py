@@ -35,6 +35,7 @@ KINDS: dict[str, Kind] = {
     **dict.fromkeys(("fav", "favorite", "like", "liked", "wishlist", "add_to_wishlist"), Kind.FAVOURITE),
     **dict.fromkeys(("buy", "bought", "order", "orders", "ordered", "purchased", "transaction"), Kind.PURCHASE),
     **dict.fromkeys(("remove_from_cart", "removed", "return", "returned", "refund", "cancel"), Kind.REMOVE),
+    **dict.fromkeys(("unfavourite", "unfavorite", "unlike", "unfollow", "remove_from_wishlist"), Kind.REMOVE),
     **dict.fromkeys(("impressions", "shown", "exposure"), Kind.IMPRESSION),
     **dict.fromkeys(("clicked",), Kind.CLICK),
     **dict.fromkeys(("dismissed", "not_this", "dislike"), Kind.DISMISS),

@@ -176,7 +176,9 @@ class Shoppers:
         if kind == Kind.FORGET:
             return self._forget(events, row)
         if kind == Kind.REMOVE:
-            index = self.kept.newest(user, int(events.item[row]), _BOUGHT_OR_IN_CART)
+            item = int(events.item[row])
+            index = self.kept.newest(user, item, _BOUGHT_OR_IN_CART)
+            index = self.kept.newest(user, item, 1 << Kind.FAVOURITE) if index < 0 else index
         else:
             index = self.kept.find(user, int(events.details(row)["target"]))
         if index < 0:

@@ -20,7 +20,8 @@ class Context(NamedTuple):
     of the user, newest first; of each how many events of the live session it has; the unit that the live session is in
     the model, and the user (0: none); what they searched for last in it (empty: nothing); what an imported profile says
     that they like; the items of the unit's newest events, oldest first; what their visit has in common with others'
-    (:mod:`shopguide.context`); what trained profiles need of the user, packed (empty: none are in force)."""
+    (:mod:`shopguide.context`); what trained profiles need of the user, packed (empty: none are in force);
+    those of their items that they marked as a favourite and no more than that, newest first."""
 
     asked: Query
     recent: NDArray[np.uint64]
@@ -33,6 +34,7 @@ class Context(NamedTuple):
     visit: NDArray[np.uint64] = NO_ITEMS
     segments: tuple[int, ...] = ()
     past: bytes = b""
+    liked: NDArray[np.uint64] = NO_ITEMS
 
 
 class Recommender(Protocol):

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Collection
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from shopguide.errors import CoreError
 
 K1, B = 1.2, 0.75
 
+T = TypeVar("T", float, NDArray[np.float64])
 Found = tuple[NDArray[np.uint64], NDArray[np.float64]]
 
 
@@ -75,15 +77,18 @@ class Bm25:
         counting = self._counting(terms, reach)
         return self._best(counting, self._idfs(counting), n)
 
-    def like(self, item: int, n: int, reach: int) -> Found:
-        """The n others that score highest for an item's terms, and their scores as shares of its own."""
-        terms = self.terms(item)
+    def like(self, item: int, terms: Collection[str], n: int, reach: int) -> Found:
+        """The n others that score highest for an item's distinct terms, and their scores as shares of its own. The item
+        need not be here."""
         counting = self._counting(terms, reach)
+        if not counting:
+            return self._best([], [], n)
         idfs, own = self._idfs(counting), 0.0
         items, scores = self._best(counting, idfs, n, item)
         for idf in idfs:
             own += idf
-        return items, scores / (own * self._weights()[len(terms)] if own else 1.0)
+        lone = sum(term not in self._postings for term in terms)
+        return items, scores / ((own + lone * self._idf(0)) * self._factor(len(terms)))
 
     def check(self) -> None:
         """Raises CoreError where places, terms and counts do not fit together."""
@@ -95,14 +100,19 @@ class Bm25:
             raise CoreError("bm25: lengths or keys are not those of the items")
 
     def _idfs(self, counting: list[array[int]]) -> list[float]:
-        all_ = len(self._places)
-        return [math.log(1 + (all_ - n + 0.5) / (n + 0.5)) for n in map(len, counting)]
+        return [self._idf(len(places)) for places in counting]
+
+    def _idf(self, n: int) -> float:
+        return math.log(1 + (len(self._places) - n + 0.5) / (n + 0.5))
+
+    def _factor(self, lengths: T) -> T:
+        """What a sum counts, by the item's length."""
+        return (K1 + 1) / (1 + K1 * (1 - B + B * lengths / (self._total / len(self))))
 
     def _weights(self) -> NDArray[np.float64]:
-        """What a sum counts, by the item's length."""
+        """The same of all lengths."""
         if self._weighed != self.version:
-            lengths = np.arange(self._longest + 1, dtype=np.float64)
-            self._factors = (K1 + 1) / (1 + K1 * (1 - B + B * lengths / (self._total / len(self))))
+            self._factors = self._factor(np.arange(self._longest + 1, dtype=np.float64))
             self._weighed = self.version
         return self._factors
 

@@ -11,6 +11,7 @@ much to say count no more than others.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,11 +29,14 @@ from shopguide.settings import ScoreSettings
 
 WHOLE = ("category", "brand")  # are terms as they stand, beside their words
 DESCRIBED = ("title", "category", "brand", "price")
+_TOLD = (*DESCRIBED, "stock")
 ASKED = 3  # the user's newest items that others resemble
+LIKED = 8  # … and of older ones the newest favourites, each of which counts as much as the newest item
 REACH = 4_096  # places of terms that are read for an item
 SOUGHT = 65_536  # … and for a query: one of a single common word still finds something
 INTERESTED = 0.5  # what the best match of interests counts, where the likeness of two equal items is 1 …
 ACQUAINTED = 10  # … and how many items of the shopper leave nothing of it
+FURTHEST = 4_096  # items of a ranking, beyond which none is looked for that can be had
 REMEMBERED = 4_096  # answers that are kept until the catalogue changes
 
 
@@ -43,6 +47,10 @@ class Described(NamedTuple):
     there: bool
     said: dict[str, Any]
 
+    @property
+    def offered(self) -> bool:
+        return self.there and self.said.get("stock", 1) > 0
+
 
 class Content(Recommender):
     """Learns from the catalogue alone."""
@@ -52,6 +60,7 @@ class Content(Recommender):
     def __init__(self, score: ScoreSettings) -> None:
         self._decay: list[float] = np.power(score.decay, np.arange(min(ASKED, score.recent)), dtype=np.float64).tolist()
         self._items: dict[int, Described] = {}
+        self._gone: set[int] = set()
         self._index = Bm25()
         self._answers: dict[tuple[int, int], Found] = {}  # of the index as it is
 
@@ -63,18 +72,23 @@ class Content(Recommender):
             there = catalogue.is_there(details, before is None or before.there)
             said = dict(before.said) if before else {}
             if details.get("op") != "delete":
-                said |= {name: details[name] for name in DESCRIBED if details.get(name) is not None}
-            self._items[item] = Described(offset, there, said)
+                said |= {name: details[name] for name in _TOLD if details.get(name) is not None}
+            self._put(item, Described(offset, there, said))
             self._describe(item, terms(said) if there else ())
 
     def forget(self, items: NDArray[np.uint64]) -> None:
         for item in items.tolist():
             self._items.pop(item, None)
+            self._gone.discard(item)
             self._describe(item, ())
 
     def score(self, context: Context, limit: int, blend: Blend) -> None:
         for item, weight in zip(context.recent[:ASKED].tolist(), self._decay, strict=False):
             self.like(item, weight, limit, blend)
+        if len(context.liked):
+            older = context.liked[~np.isin(context.liked, context.recent[:ASKED])]
+            for item in older[:LIKED].tolist():
+                self.like(item, 1.0, limit, blend)
         if context.interests and len(context.recent) < ACQUAINTED:
             items, scores = self._liked(context.interests, limit)
             weight = INTERESTED * (1 - len(context.recent) / ACQUAINTED)
@@ -92,8 +106,28 @@ class Content(Recommender):
         blend.put_because(PLACE["content"], *self.neighbours(item, limit), weight, item)
 
     def described(self) -> dict[int, dict[str, Any]]:
-        """What the catalogue says of each item that is there: some of DESCRIBED."""
+        """What the catalogue says of each item that is there: some of DESCRIBED, and its stock."""
         return {item: described.said for item, described in self._items.items() if described.there}
+
+    @property
+    def any_gone(self) -> bool:
+        """Whether there is an item that the catalogue knows and that cannot be had."""
+        return bool(self._gone)
+
+    def offered(self, items: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """Which of the items can be had: not deleted, not sold out, as far as the catalogue says."""
+        return np.array([item not in self._gone for item in items.tolist()], bool)
+
+    def reach(self, best: Callable[[int], NDArray[np.uint64]], n: int) -> int:
+        """How far a ranking has to be read for n items that can be had; ``best``: so many first of it."""
+        asked = n
+        while self._gone:
+            items = best(asked)
+            offered = np.flatnonzero(self.offered(items))
+            if len(offered) >= n or len(items) < asked or asked > FURTHEST:
+                return int(offered[n - 1]) + 1 if len(offered) >= n > 0 else len(items)
+            asked *= 2
+        return n
 
     def terms(self, item: int) -> tuple[str, ...]:
         """What describes an item; nothing where it is not known, or was deleted."""
@@ -107,6 +141,7 @@ class Content(Recommender):
         self._items = {
             item: Described(offset, there, said) for item, offset, there, said in orjson.loads(state["items"].tobytes())
         }
+        self._gone = {item for item, described in self._items.items() if not described.offered}
         self._index = Bm25()
         self._answers.clear()
         for item, described in self._items.items():
@@ -117,9 +152,16 @@ class Content(Recommender):
         self._index.check()
 
     def neighbours(self, item: int, limit: int) -> Found:
-        """What resembles an item most, and how much, as a share of what it resembles itself."""
-        known = self._answers.get((item, limit))
-        return known or self._remember(item, limit, self._index.like(item, limit, REACH))
+        """What resembles an item most, and how much, as a share of what it resembles itself. One that was deleted is
+        what it was: who watched a stream that has ended likes what is like it."""
+        if known := self._answers.get((item, limit)):
+            return known
+        by = self._index.terms(item) or self._was(item)
+        return self._remember(item, limit, self._index.like(item, by, limit, REACH))
+
+    def _was(self, item: int) -> tuple[str, ...]:
+        described = self._items.get(item)
+        return terms(described.said) if described else ()
 
     def _matching(self, query: str, limit: int) -> Found:
         key = -query_key(query)  # the words themselves would outlive a shopper who is forgotten
@@ -139,6 +181,10 @@ class Content(Recommender):
             self._answers.clear()
         self._answers[asked, limit] = answer
         return answer
+
+    def _put(self, item: int, described: Described) -> None:
+        self._items[item] = described
+        (self._gone.discard if described.offered else self._gone.add)(item)
 
     def _describe(self, item: int, by: tuple[str, ...]) -> None:
         if self._index.terms(item) != by:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from shopguide import catalogue
 from shopguide._core import Blend, Recent
 from shopguide.recommenders.base import PLACE, Context, Recommender
+from shopguide.recommenders.content import Content
 from shopguide.records import Batch, Kind, Lessons
 from shopguide.settings import LearnSettings
 
@@ -23,8 +24,8 @@ class Popular(Recommender):
 
     signals = ("popular",)
 
-    def __init__(self, learn: LearnSettings) -> None:
-        self.model = Recent(learn.trend_half_life)
+    def __init__(self, learn: LearnSettings, content: Content) -> None:
+        self.model, self._content = Recent(learn.trend_half_life), content
 
     def observe(self, lessons: Lessons) -> None:
         self.model.observe(lessons.item, lessons.time, WEIGHT.take(lessons.kind))
@@ -39,15 +40,29 @@ class Popular(Recommender):
         self.model.categorise(items, np.zeros(len(items), np.uint64))
 
     def score(self, context: Context, limit: int, blend: Blend) -> None:
-        self.model.put(blend, PLACE["popular"], limit, context.now)
+        if not self._content.any_gone:
+            self.model.put(blend, PLACE["popular"], limit, context.now)
+            return
+        items, weights = self._first(limit, 0, context.now)
+        others = np.setdiff1d(blend.items(), items, assume_unique=True)
+        others = others[self._content.offered(others)]
+        items = np.concatenate((items, others))
+        weights = np.concatenate((weights, self.model.weight(others, context.now)))
+        live = weights > 0
+        blend.put(PLACE["popular"], items[live], weights[live] / weights.max(initial=1e-300))
 
     def top(self, limit: int, category: int, now: float) -> tuple[NDArray[np.uint64], NDArray[np.float64]]:
-        """The ``limit`` most popular items of a category (0: of all) at a time; the first has amount 1. What is so long
-        ago that nothing is left of it is not among them. (A weight read long before its events is the largest double.)
-        """
-        items, weights = self.model.top(limit, category, now)
-        live = np.count_nonzero(weights)
-        return items[:live], weights[:live] / weights[:1]
+        """The ``limit`` most popular items of a category (0: of all) at a time that can be had; the first has amount 1.
+        What is so long ago that nothing is left of it is not among them. (A weight read long before its events is the
+        largest double.)"""
+        items, weights = self._first(limit, category, now)
+        return items, weights / weights[:1]
+
+    def _first(self, limit: int, category: int, now: float) -> tuple[NDArray[np.uint64], NDArray[np.float64]]:
+        far = self._content.reach(lambda n: self.model.top(n, category, now)[0], limit)
+        items, weights = self.model.top(far, category, now)
+        live = self._content.offered(items) & (weights > 0)
+        return items[live], weights[live]
 
     def dump(self) -> dict[str, NDArray[Any]]:
         return dict(self.model.dump())

@@ -7,7 +7,7 @@ interface ShopGuide {
   /** The visitor looks at an item. */
   view(item: ShopGuideItem): void;
   cart(item: ShopGuideItem): void;
-  /** Out of the cart, or sent back: takes the newest cart or purchase event of the item back. */
+  /** Out of the cart, or sent back: takes the newest cart or purchase event of the item back, or else its favourite. */
   remove(item: ShopGuideItem): void;
   favourite(item: ShopGuideItem): void;
   /** "Not this": the visitor wants no more of the item. */
