@@ -97,10 +97,17 @@ class ServedLine:
     ) -> dict[str, Any] | None:
         user = self.verify(token)
         newest = await asyncio.to_thread(self._push.snapshot, user)
-        if context or newest is None or newest["slot"] != slot or len(newest["items"]) < n:
-            wanted: dict[str, Any] = {"expires": time.time() + PULLED_FOR, "slot": slot, "n": n, **context}
+        if (
+            context
+            or newest is None
+            or newest["slot"] != slot
+            or len(newest["items"]) < n
+            or not self._line.follows(user)
+        ):
+            expires = time.time() + PULLED_FOR
             with suppress(TimeoutError):
-                await self._ask(user, timeout, **wanted)
+                await self._ask(user, timeout, expires=expires, slot=slot, n=n, **context)
+                self._line.pulled(user, expires)
             newest = await asyncio.to_thread(self._push.snapshot, user)
         return {**newest, "items": newest["items"][:n]} if newest else None
 

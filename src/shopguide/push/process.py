@@ -141,6 +141,10 @@ class PushProcess:
         """How many users are watched."""
         return len(self._watching)
 
+    def watches(self, user: int) -> bool:
+        """Whether somebody subscribes to the user's lists, with a token that has not ended."""
+        return self._watching.get(user, 0.0) > time.time()
+
     def watch_again(self) -> None:
         """Have every watched user's list made again."""
         self._say("watch_again")
