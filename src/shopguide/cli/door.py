@@ -171,8 +171,8 @@ class Line(ABC):
                 time.sleep(0.002)
 
     def failed(self) -> bool:
-        """Whether the work ended with an error."""
-        return self._error is not None
+        """Whether only a new start helps: the work ended with an error, or the log takes nothing more."""
+        return self._error is not None or bool(self.log.refuses)
 
     def raise_error(self) -> None:
         if self._error is not None:
