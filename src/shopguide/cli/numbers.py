@@ -16,6 +16,7 @@ from shopguide.log import Log
 from shopguide.metrics import Sample
 from shopguide.push import PushProcess
 from shopguide.records import Kind
+from shopguide.topologies.recommend import Recommend
 
 OUTCOMES = {Kind.IMPRESSION: "impressions", Kind.CLICK: "clicks", Kind.PURCHASE: "purchases"}
 PUSHED = {  # what the push server counts, by its metric
@@ -81,8 +82,9 @@ def _disk(line: Line) -> Iterator[Sample]:
 
 def _tasks(line: Line) -> Iterator[Sample]:
     told = line.numbers()
-    for stage, n in sorted(Counter(task.rpartition("-")[0] for task in told).items()):
-        yield _of("tasks", n, stage)
+    heard = Counter(task.rpartition("-")[0] for task in told)
+    for stage in sorted({spec.name for spec in Recommend.specs} | heard.keys()):
+        yield _of("tasks", heard[stage], stage)  # 0 where none is: what is missing makes no alert
     yield _of("worker_restarts_total", line.restarts)
     for of in told.values():
         yield from (Sample(*sample) for sample in of.numbers)
