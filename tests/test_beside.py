@@ -20,6 +20,7 @@ from running import Running
 from shopguide import tasks
 from shopguide.cli import beside
 from shopguide.cli.beside import BesideLine
+from shopguide.cli.health import Health
 from shopguide.cli.line import RunningLine
 from shopguide.cli.numbers import samples
 from shopguide.cli.outcomes import Outcomes
@@ -175,10 +176,11 @@ def test_stages_of_which_nothing_is_heard_are_counted_as_none(tmp_path: Path, mo
     monkeypatch.setattr(tasks, "LATELY", 3.0)
     line = BesideLine(StateDir(tmp_path), settings(**{"push.endpoint": "tcp://127.0.0.1:*"}))
     line.start()
-    assert line.push is not None
 
     def counted() -> dict[str, float]:
-        found = samples(line, line.push, Outcomes(line.secret, line.push.latest_of), 1.0)  # type: ignore[arg-type, union-attr]
+        push = line.push
+        assert push is not None
+        found = samples(line, push, Outcomes(line.secret, push.latest_of), Health(line, push), 1.0)
         return {sample.labels[0]: sample.value for sample in found if sample.name == "shopguide_tasks"}
 
     stages = {spec.name for spec in Recommend.specs}

@@ -11,6 +11,7 @@ from typing import Any
 
 from shopguide import __version__
 from shopguide.cli.door import Line
+from shopguide.cli.health import Health
 from shopguide.cli.outcomes import Outcomes
 from shopguide.log import Log
 from shopguide.metrics import Sample
@@ -25,13 +26,16 @@ PUSHED = {  # what the push server counts, by its metric
     "refused": "subscriptions_refused_total",
     "rejected": "push_rejected_total",
     "gaps": "gap_requests_total",
+    "restarts": "push_restarts_total",
 }
 
 
-def samples(line: Line, push: PushProcess, outcomes: Outcomes, uptime: float) -> Iterator[Sample]:
+def samples(line: Line, push: PushProcess, outcomes: Outcomes, health: Health, uptime: float) -> Iterator[Sample]:
     """All but what the web server counts."""
     yield _of("build_info", 1, __version__)
     yield _of("uptime_seconds", uptime)
+    for name, check in health.ready().items():
+        yield _of("check_ok", int(check["ok"]), name)
     yield from _log(line)
     yield from _topics(line)
     yield from _disk(line)

@@ -104,10 +104,10 @@ class ServedLine:
             or len(newest["items"]) < n
             or not self._line.follows(user)
         ):
-            expires = time.time() + PULLED_FOR
+            wanted: dict[str, Any] = {"expires": time.time() + PULLED_FOR, "slot": slot, "n": n, **context}
             with suppress(TimeoutError):
-                await self._ask(user, timeout, expires=expires, slot=slot, n=n, **context)
-                self._line.pulled(user, expires)
+                await self._ask(user, timeout, **wanted)
+                self._line.pulled(user, wanted["expires"])
             newest = await asyncio.to_thread(self._push.snapshot, user)
         return {**newest, "items": newest["items"][:n]} if newest else None
 
@@ -188,7 +188,9 @@ class ServedLine:
 
     async def samples(self) -> list[Sample]:
         uptime = time.time() - self._started
-        return await asyncio.to_thread(lambda: list(samples(self._line, self._push, self.outcomes, uptime)))
+        return await asyncio.to_thread(
+            lambda: list(samples(self._line, self._push, self.outcomes, self.health, uptime))
+        )
 
     def _rate(self, rows: int) -> float:
         """Rows a second since they were last counted, at least a second ago."""

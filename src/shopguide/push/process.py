@@ -245,6 +245,7 @@ class PushProcess:
 
     def _begin_again(self) -> None:
         logger.error("the push server's process ended (%s): beginning another", self._process.returncode)
+        self.counts["restarts"] += 1
         while self._running:
             try:
                 self._begin()
