@@ -17,13 +17,18 @@ from typing import Any
 import pytest
 from running import Running
 
+from shopguide import tasks
 from shopguide.cli import beside
 from shopguide.cli.beside import BesideLine
+from shopguide.cli.health import Health
 from shopguide.cli.line import RunningLine
+from shopguide.cli.numbers import samples
+from shopguide.cli.outcomes import Outcomes
 from shopguide.collect.chunk import Chunk, columns_of
 from shopguide.errors import ShopguideError
 from shopguide.settings import Settings, load
 from shopguide.state import StateDir
+from shopguide.topologies.recommend import Recommend
 
 START = 1_700_000_000
 
@@ -164,3 +169,24 @@ def ended(line: BesideLine) -> bool:
         with pytest.raises(ShopguideError, match=r"^the stages' process ended; it has said why$"):
             step()
     return True
+
+
+def test_stages_of_which_nothing_is_heard_are_counted_as_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An alert on their number has nothing to compare where a metric is missing."""
+    monkeypatch.setattr(tasks, "LATELY", 3.0)
+    line = BesideLine(StateDir(tmp_path), settings(**{"push.endpoint": "tcp://127.0.0.1:*"}))
+    line.start()
+
+    def counted() -> dict[str, float]:
+        push = line.push
+        assert push is not None
+        found = samples(line, push, Outcomes(line.secret, push.latest_of), Health(line, push), 1.0)
+        return {sample.labels[0]: sample.value for sample in found if sample.name == "shopguide_tasks"}
+
+    stages = {spec.name for spec in Recommend.specs}
+    until(lambda: counted() == dict.fromkeys(stages, 1))
+    line._worker.send_signal(signal.SIGSTOP)
+    until(lambda: counted() == dict.fromkeys(stages, 0))
+    line._worker.send_signal(signal.SIGCONT)
+    until(lambda: counted() == dict.fromkeys(stages, 1))
+    line.stop()

@@ -29,6 +29,8 @@ PROGRAMS = {
     "head",
     "base64",
     "shopguide",
+    "export",
+    "runuser",
     "/opt/shopguide/venv/bin/pip",
 }
 CUSTOMERS = "customer_no,gdpr_ok,likes,favourite_brand,age_group,club\nshopper-00001,yes,tea,Orchard,30,gold\n"
@@ -111,7 +113,7 @@ def test_every_mark_is_known_and_every_command_is_in_a_block() -> None:
 def test_blocks_run_in_order(folder: Path, environment: dict[str, str]) -> None:
     ran = [block for block in blocks() if not block.mark and block.section != CLUSTER]
     said = {block.commands: run(here(block.commands), folder, environment) for block in ran}
-    assert len(said) == 9
+    assert len(said) == 10
     (kept,) = (text for commands, text in said.items() if "state backup" in commands)
     (restored,) = (text for commands, text in said.items() if "cp -a" in commands)
     assert kept.split()[-1] == restored.split()[-1], "another checksum after the restore"

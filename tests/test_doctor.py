@@ -128,7 +128,7 @@ def test_settings(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOPGUIDE_HTTP_PORT", "x")
     assert status("settings", state)[0] == "fail" and "http.port = 'x'" in status("settings", state)[1]
     monkeypatch.undo()
-    (state / "settings.json").write_text('{"learn": {"of_tomorrow": 1}}')
+    (state / "settings.json").write_text('{"learn": {"history": "x"}}')
     assert "does not fit this version" in status("settings", state)[1]
 
 

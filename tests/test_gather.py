@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from shopguide.cli import gather
 from shopguide.cli.gather import Gatherer
+from shopguide.errors import StateError
 from shopguide.featurize import Featurizer
 from shopguide.featurize.shoppers import Shoppers
 from shopguide.log import Log
@@ -47,6 +49,21 @@ def test_a_snapshot_that_was_begun_before_somebody_asked_is_not_theirs(tmp_path:
     gatherer.step(progress)
     assert asked.done() and [s["name"] for s in state.snapshots()] == [newest]
     assert [path.name for path in (tmp_path / "snapshots").iterdir()] == [newest]
+    log.close()
+
+
+def test_parts_that_do_not_come_are_a_failure_that_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task whose disk takes no part cannot say so: whoever waits would wait for ever, and nobody would know."""
+    monkeypatch.setattr(gather, "PATIENCE", 0.0)
+    state, settings = StateDir(tmp_path), load("shop", flags={"log.partitions": 1})
+    log = Log(state.log, 1)
+    gatherer = Gatherer(state, log, RejectFiles(state.rejects), settings)
+    future = gatherer.want([3], only=True)
+    for _ in range(2):
+        gatherer.step(Progress("life", [3], [3]))
+    with pytest.raises(StateError, match="position, featurize-0, score, rank did not come within 0 s"):
+        future.result(0)
+    assert (gatherer.saved.failed, gatherer.saved.written) == (1, 0)
     log.close()
 
 

@@ -8,9 +8,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 from logs import full_disk
+from running import Running
 
 from shopguide.cli import door
 from shopguide.cli.cluster import ClusterLine
@@ -162,3 +164,36 @@ def test_a_full_disk_takes_no_numbers_and_ends_no_task(tmp_path: Path) -> None:
     with full_disk(0), pytest.raises(OSError, match="File too large"):
         tasks.tell("score-0", 1, [])
     assert tasks.told() == {}
+
+
+FAILING_DISK = """
+import os, pathlib
+real = os.fdatasync
+def fdatasync(descriptor):
+    if pathlib.Path(__file__).with_name("fails").exists():
+        raise OSError(5, "Input/output error")
+    real(descriptor)
+os.fdatasync = fdatasync
+"""
+
+
+@pytest.mark.parametrize("engine", ["local", "beside"])
+def test_a_process_whose_log_takes_nothing_more_ends_for_a_supervisor_to_start_it_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(FAILING_DISK)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *os.environ.get("PYTHONPATH", "").split(":")]))
+    with Running(tmp_path / "s", "--engine", engine) as running:
+        assert running.post("/v1/events", [ROW])["accepted"] == 1
+        (tmp_path / "fails").touch()
+        with pytest.raises(HTTPError) as refused:
+            running.post("/v1/events", [ROW])
+        with refused.value as answer:
+            assert answer.code == 503
+        _, said = running.process.communicate(timeout=30)
+        assert running.process.returncode == 2
+    assert "error shopguide.log: the log could not be made durable: Input/output error; start again" in said
+    assert "Traceback" not in said
+    (tmp_path / "fails").unlink()
+    with Running(tmp_path / "s", "--engine", engine) as running:
+        assert running.post("/v1/events", [ROW])["accepted"] == 1

@@ -81,8 +81,10 @@ def test_tokens_and_bytes_are_left_out(said: Said) -> None:
     assert text.count("[token]") >= 2 and "GET /v1/stream?token=[token]" in text
 
 
-def test_one_event_is_followed_through_the_stages(tmp_path: Path) -> None:
-    with Running(tmp_path / "s", "--logs", "json", "--log-level", "debug", state_every=0.5) as running:
+@pytest.mark.parametrize("engine", ["local", "beside"])
+def test_one_event_is_followed_through_the_stages(tmp_path: Path, engine: str) -> None:
+    flags = ["--engine", engine, "--logs", "json", "--log-level", "debug"]
+    with Running(tmp_path / "s", *flags, state_every=0.5) as running:
         token = running.post("/v1/visitor", {})
         with Subscriber(token["token"], running.where["push"], running.where["gap"]) as subscriber:
             assert subscriber.receive(10) is not None

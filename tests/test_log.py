@@ -111,6 +111,29 @@ def test_after_a_failed_sync_the_log_takes_nothing_more(tmp_path: Path, how: str
     log.close()
 
 
+def test_what_a_failed_sync_left_in_doubt_is_written_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages that the disk did not take may count as written: to sync them again would say yes."""
+    log = Log(tmp_path, 2, segment_bytes=300)
+    fill(log, [[1, 2], [3]])
+    fill(log, [[4]], 1)
+    a_disk_that_fails(log)
+    with pytest.raises(StateError, match="start again"):
+        log.commit()
+    with pytest.raises(StateError, match="start again"):
+        log.close()
+    Log(tmp_path, 2, readonly=True).close()
+    written: list[tuple[int, bytes]] = []
+    real = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, at: written.append((at, data)) or real(fd, data, at))
+    last = [max((tmp_path / f"p{p:04d}").glob("*.seg")) for p in range(2)]
+    Log(tmp_path, 2).close()
+    assert sorted(written) == sorted((0, file.read_bytes()) for file in last)
+    written.clear()
+    log = Log(tmp_path, 2)
+    assert not written and everything(log) == [1, 2, 3]
+    log.close()
+
+
 def test_a_commit_fails_where_one_file_of_many_does(tmp_path: Path) -> None:
     log = Log(tmp_path, 3)
     for partition in range(3):

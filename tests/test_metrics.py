@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -272,3 +274,19 @@ def test_prometheus_is_told_where_and_by_which_rules() -> None:
                 rule["labels"]["severity"] in ("page", "warn")
                 and {"summary", "description"} == rule["annotations"].keys()
             )
+
+
+def test_of_each_alert_the_documents_say_what_to_do() -> None:
+    text = (DEPLOY.parent / "docs" / "operations.md").read_text()
+    table = text.partition("### Alerts\n")[2].partition("\n### ")[0]
+    rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| Shopguide")]
+    told = [name for row in rows for name in re.findall(r"Shopguide\w+", row)]
+    groups = yaml.safe_load((DEPLOY / "alerts.yml").read_text())["groups"]
+    assert sorted(told) == sorted(rule["alert"] for group in groups for rule in group["rules"])
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="no promtool (Debian: prometheus)")
+def test_each_alert_fires_where_it_should() -> None:
+    for words in (["check", "rules", DEPLOY / "alerts.yml"], ["test", "rules", Path(__file__).parent / "alerts.yml"]):
+        done = subprocess.run(["promtool", *words], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr

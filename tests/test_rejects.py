@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from logs import content, full_disk
 
 from shopguide.errors import StateError
-from shopguide.rejects import RejectFiles, raw
+from shopguide.rejects import DAMAGED, RejectFiles, raw
 
 
 def rows(path: Path, partition: int = 0) -> list[tuple[int, str, bytes]]:
@@ -134,3 +134,17 @@ def test_a_commit_that_fails_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "p0001.jsonl").symlink_to("/dev/full")  # cannot be synced
     with pytest.raises(StateError, match=r"^the rejects in .* could not be made durable: "):
         files.commit()
+
+
+@pytest.mark.parametrize("damage", [b"\x00", b"\n", b"\xff", b'"', b"}"])
+def test_a_damaged_line_is_counted_and_passed_over(tmp_path: Path, damage: bytes) -> None:
+    files = RejectFiles(tmp_path)
+    files.write(0, [1, 2, 3], ["no item"] * 3, [b"one", b"two", b"three"])
+    file = tmp_path / "p0000.jsonl"
+    content, at = file.read_bytes(), file.read_bytes().index(b"reason", 50)
+    file.write_bytes(content[:at] + damage + content[at + 1 :])
+    files = RejectFiles(tmp_path)
+    files.write(0, [3, 4], ["no item"] * 2, [b"three", b"four"])
+    assert files.counts["no item"] == 3 and files.counts[DAMAGED] >= 1
+    files.purge(lambda partition, row: row["offset"] == 4)
+    assert rows(tmp_path) == [(1, "no item", b"one"), (3, "no item", b"three")]

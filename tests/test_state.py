@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import signal
 import subprocess
@@ -97,9 +98,39 @@ def test_settings_are_kept_and_checked(tmp_path: Path) -> None:
         state.settings()
     state.keep_settings(load("news"))
     assert state.settings() == load("news")
-    (tmp_path / "settings.json").write_text('{"zoo": 1}')
+    (tmp_path / "settings.json").write_text('{"rank": 1}')
     with pytest.raises(SettingError, match="does not fit this version"):
         state.settings()
+
+
+def test_those_of_another_version_do_for_this_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A setting that is not known here is in force nowhere: after an upgrade or back, all commands go on."""
+    state = StateDir(tmp_path)
+    mine = load("news", flags={"state.every": 7})
+    state.keep_settings(mine)
+    said = json.loads((tmp_path / "settings.json").read_text())
+    said["score"]["session"] = 1.0
+    said["rank"]["slots"] = {"cart": {"glow": True, "fatigue": 3}}
+    said["weather"] = {"rain": {"most": 3}}
+    (tmp_path / "settings.json").write_text(json.dumps(said))
+    found = state.settings()
+    assert found.rank.slots["cart"].fatigue == 3
+    assert found.model_copy(update={"rank": mine.rank}) == mine
+    (record,) = caplog.records
+    assert record.getMessage().count("\n") == 0
+    for name in ("score.session", "rank.slots.cart.glow", "weather"):
+        assert name in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [('{"log":', "it is damaged"), ("[3]", "damaged|table"), ('{"rank": {"n": "many"}}', "rank.n = 'many': should be")],
+)
+def test_settings_that_are_none_are_one_line_that_says_what_to_do(tmp_path: Path, damage: str, words: str) -> None:
+    (tmp_path / "settings.json").write_text(damage)
+    with pytest.raises(SettingError, match=words) as error:
+        StateDir(tmp_path).settings()
+    assert "`shopguide run` writes it anew" in str(error.value) and "\n" not in str(error.value)
 
 
 def test_a_directory_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:

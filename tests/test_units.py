@@ -17,7 +17,7 @@ UNITS = Path(__file__).parent.parent / "deploy" / "systemd"
 PROGRAM = "/opt/shopguide/venv/bin/shopguide"
 FILES = sorted(path.relative_to(UNITS).as_posix() for path in UNITS.rglob("*") if path.is_file())
 HARDENED = ("NoNewPrivileges=yes", "ProtectSystem=strict", "CapabilityBoundingSet=", "PrivateTmp=yes", "UMask=0077")
-NEEDED = ("LimitNOFILE=", "Restart=on-failure", "TimeoutStopSec=", "StateDirectory=", "LoadCredential=")
+NEEDED = ("LimitNOFILE=", "Restart=always", "TimeoutStopSec=", "StateDirectory=", "LoadCredential=")
 
 
 def started(file: str) -> list[list[str]]:
@@ -45,6 +45,16 @@ def test_no_secret_is_on_a_command_line_or_in_the_environment() -> None:
     text = (UNITS / "shopguide.service").read_text()
     assert "SHOPGUIDE_SECRET=" not in text and "Environment=SHOPGUIDE_SECRET_FILE=%d/secret" in text
     assert "LoadCredential=secret:" in text
+
+
+def test_the_user_of_the_service_can_read_its_settings() -> None:
+    """Whose folder the documents have root make."""
+    unit = (UNITS / "shopguide.service").read_text()
+    (folder,) = {Path(file).parent for file in re.findall(r"--config (\S+)", unit)}
+    (group,) = re.findall(r"^Group=(\w+)$", unit, re.M)
+    commands = (UNITS.parent.parent / "docs" / "operations.md").read_text()
+    (mode, words) = re.findall(rf"^install -d -m 0(\d+) (.*){folder}$", commands, re.M)[0]
+    assert f"-g {group} " in words and int(mode, 8) & 0o050 == 0o050 and not int(mode, 8) & 0o007
 
 
 def test_systemd_takes_them(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+CHUNK = 1 << 20  # bytes that are written at once
+
 
 def write(path: Path, data: bytes, mode: int = 0o666) -> None:
     """A file with this content, on the disk; ``mode`` is that of a new one, before the umask."""
@@ -12,6 +14,15 @@ def write(path: Path, data: bytes, mode: int = 0o666) -> None:
         f.write(data)
         f.flush()
         os.fsync(f.fileno())
+
+
+def rewrite(path: Path) -> None:
+    """What a file reads as, written over itself and durable."""
+    with path.open("r+b", buffering=0) as file:
+        at = 0
+        while data := os.pread(file.fileno(), CHUNK, at):
+            at += os.pwrite(file.fileno(), data, at)
+        os.fsync(file.fileno())
 
 
 def replace(path: Path, data: bytes, mode: int = 0o666) -> None:

@@ -2,7 +2,8 @@
 
 ``DIR/log/meta.json`` fixes the number of partitions; ``DIR/log/p0003/`` holds partition 3
 (:mod:`shopguide.partition`). A frame cut off by a crash is the last of its partition; opening for writing cuts it
-away, reading stops before it.
+away, reading stops before it. ``DIR/log/doubt`` is there where the disk failed: it may have let go of what the system
+still shows, so the next to open the log for writing has it written once more.
 
 Appends are visible to readers at once and durable after :meth:`Log.commit`. One thread reads, any thread appends,
 commits and replaces.
@@ -16,7 +17,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -31,6 +32,7 @@ from shopguide.segment import Header, frame
 logger = logging.getLogger(__name__)
 
 SYNCERS = 16  # files that are made durable at once
+DOUBT = "doubt"
 
 
 class History(Protocol):
@@ -63,6 +65,9 @@ class Log:
         self._broken = f"the log in {path} is open for reading only" if readonly else ""  # why nothing can be written
         self._lock, self._committing = threading.Lock(), threading.Lock()
         self._meta(path, partitions, readonly)
+        self._doubt = path / DOUBT
+        if not readonly:
+            self._settle_doubt()
         self._parts = [Partition(path / f"p{p:04d}", segment_bytes, readonly) for p in range(partitions)]
         self._dirty: set[int] = set()
         self._listeners: set[Callable[[Batch], None]] = set()
@@ -211,7 +216,21 @@ class Log:
             yield
         except OSError as e:
             self._broken = f"the log could not be made durable: {e.strerror}; start again"
+            logger.error("%s", self._broken)
+            with suppress(OSError):
+                self._doubt.touch()
             raise StateError(self._broken) from None
+
+    def _settle_doubt(self) -> None:
+        """Write the last segments once more: to sync them again after a failure would say yes without doing it."""
+        try:
+            if self._doubt.exists():
+                for folder in self._doubt.parent.glob("p*"):
+                    for last in sorted(folder.glob("*.seg"))[-1:]:
+                        durable.rewrite(last)
+                self._doubt.unlink()
+        except OSError as e:
+            raise StateError(f"the log in {self._doubt.parent} cannot be made durable: {e.strerror}") from None
 
     @staticmethod
     def _meta(path: Path, partitions: int, readonly: bool) -> None:

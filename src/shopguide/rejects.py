@@ -21,6 +21,8 @@ import orjson
 from shopguide import durable
 from shopguide.errors import StateError
 
+DAMAGED = "the line in DIR/rejects is damaged"
+
 
 class Partition:
     """What has been read of one file: its inode and bytes, why its rows were rejected, which may come again."""
@@ -41,9 +43,9 @@ class Partition:
         data = os.pread(file.fileno(), found.st_size - self.size, self.size)
         whole = data.rfind(b"\n") + 1
         for line in data[:whole].splitlines():
-            row: dict[str, Any] = orjson.loads(line)
-            self.counts[row["reason"]] += 1
-            if row["offset"] >= self.settled:
+            row = read_row(line)
+            self.counts[row["reason"] if row else DAMAGED] += 1
+            if row and row["offset"] >= self.settled:
                 self.written.add(row["offset"])
         self.size += whole
         return len(data) > whole
@@ -103,14 +105,15 @@ class RejectFiles:
             raise StateError(f"the rejects in {self._path} could not be made durable: {e.strerror}") from None
 
     def purge(self, goes: Callable[[int, dict[str, Any]], bool]) -> None:
-        """Take out the rows of which ``goes(partition, row)`` holds."""
+        """Take out the rows of which ``goes(partition, row)`` holds, and damaged lines: nobody can say whose."""
         for path in sorted(self._path.glob("p*.jsonl")):
             partition = int(path.stem[1:])
             try:
                 with self._locked(partition) as file:
                     self._of(partition).read(file)  # what is purged is known to have been written
                     lines = os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).splitlines(keepends=True)
-                    stay = [line for line in lines if line.endswith(b"\n") and not goes(partition, orjson.loads(line))]
+                    whole = ((line, read_row(line)) for line in lines if line.endswith(b"\n"))
+                    stay = [line for line, row in whole if row and not goes(partition, row)]
                     if len(stay) < len(lines):
                         durable.replace(path, b"".join(stay))
             except OSError as e:
@@ -137,6 +140,16 @@ class RejectFiles:
         if data and file.write(data) < len(data):
             os.truncate(file.fileno(), end)
             raise OSError(0, "no space left")
+
+
+def read_row(line: bytes) -> dict[str, Any] | None:
+    """A line of a file; None where it is damaged."""
+    try:
+        row = orjson.loads(line)
+        whole = isinstance(row, dict) and isinstance(row["offset"], int) and isinstance(row["reason"], str)
+        return row if whole and isinstance(raw(row), bytes) else None
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def readable(raw: bytes) -> dict[str, str]:

@@ -149,8 +149,8 @@ class Scorer:
         for row in range(len(mine)):
             blender, weighed = self._answering(int(mine.user[row]))
             self.gather(mine, row, weighed)
-            n = wanted(self._rank, mine, row)
-            blender.best(self.content.reach(lambda most, by=blender: by.order(most)[0], n), found)
+            far = self.content.reach(lambda most, by=blender: by.order(most)[0], wanted(self._rank, mine, row))
+            blender.best(far, found)
         if "explore" in self._recommenders:
             explored = [self._explore.choose(mine, row, self._near) for row in range(len(mine))]
             mine = copy(mine)
@@ -264,17 +264,15 @@ class Scorer:
 
     def _try(self, trial: Trial | None, weights: Weights | None) -> None:
         """Answer the trial's users by these from now on; nobody where there are none."""
-        if trial is None or weights is None:
-            self._on_trial = None
-            return
-        blender = self.blender.under(weights)
-        self._on_trial = trial, blender, self._weighing(blender)
+        self._on_trial = None
+        if trial is not None and weights is not None:
+            blender = self.blender.under(weights)
+            self._on_trial = trial, blender, self._weighing(blender)
 
     def _answering(self, user: int) -> tuple[Blender, list[Recommender]]:
         """What a user's lists are made with."""
-        if self._on_trial is not None and self._on_trial[0].has(user):
-            return self._on_trial[1:]
-        return self.blender, self._weighed
+        trial = self._on_trial
+        return trial[1:] if trial is not None and trial[0].has(user) else (self.blender, self._weighed)
 
     def _weighing(self, blender: Blender) -> list[Recommender]:
         return [one for one in self._recommenders.values() if blender.weighs(one.signals)]

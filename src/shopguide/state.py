@@ -34,7 +34,7 @@ from typing import Any
 from shopguide import durable, snapshot
 from shopguide.errors import SettingError, StateError
 from shopguide.log import Log
-from shopguide.settings import Settings
+from shopguide.settings import Settings, of_another_run
 from shopguide.snapshot import Columns
 
 logger = logging.getLogger(__name__)
@@ -104,16 +104,20 @@ class StateDir:
             return {}
 
     def settings(self) -> Settings:
-        """The settings of the last run.
+        """The settings of the last run, by whatever version.
 
-        Raises StateError where the directory has never been run on.
+        Raises StateError where the directory has never been run on, SettingError where they are none here.
         """
+        path = self.path / "settings.json"
         try:
-            return Settings.model_validate_json((self.path / "settings.json").read_bytes())
+            settings, unknown = of_another_run(path.read_bytes())
         except OSError:
             raise StateError(f"{self.path} is no state directory: nothing was ever run on it") from None
-        except ValueError as e:
-            raise SettingError(f"{self.path / 'settings.json'} does not fit this version: {e}") from None
+        except SettingError as e:
+            raise SettingError(f"{path} does not fit this version: {e}; `shopguide run` writes it anew") from None
+        if unknown:
+            logger.warning("%s is of another version, which had %s besides", path, ", ".join(unknown))
+        return settings
 
     def divided(self, settings: Settings) -> Settings:
         """The settings with as many partitions as the log here has, unless they name a number themselves."""
@@ -141,7 +145,7 @@ class StateDir:
     def begin(self) -> Path:
         """A folder for the parts of a new snapshot; one that was begun before is given up. Raises StateError."""
         given_up = list(self._snapshots.glob(".*"))
-        number = 1 + max((int(p.name.lstrip(".")) for p in [*self._all(), *given_up]), default=0)
+        number = 1 + max((int(p.name.lstrip(".")) for p in [*self.folders(), *given_up]), default=0)
         begun = self._snapshots / f".{number:08d}"
         try:
             begun.mkdir(parents=True)
@@ -154,7 +158,7 @@ class StateDir:
     def begun(self) -> Path | None:
         """The folder of a snapshot that is being written."""
         newest = max((p for p in self._snapshots.glob(".*")), default=None, key=lambda p: p.name)
-        complete = self._all()
+        complete = self.folders()
         return newest if newest and (not complete or newest.name[1:] > complete[-1].name) else None
 
     def complete(self, begun: Path, parts: list[str], fits: str, keep: int) -> Path:
@@ -166,7 +170,7 @@ class StateDir:
             durable.sync(self._snapshots)
         except OSError as e:
             raise self._given_up(begun, e) from None
-        for old in [*self._all()[:-keep], *self._snapshots.glob(".*")]:
+        for old in [*self.folders()[:-keep], *self._snapshots.glob(".*")]:
             shutil.rmtree(old, ignore_errors=True)
         return final
 
@@ -187,7 +191,7 @@ class StateDir:
         kept; all are read, so that whoever wants others finds the same snapshot.
         """
         tried: set[Path] = set()
-        while untried := [path for path in self._all() if path not in tried]:  # newer ones may come meanwhile
+        while untried := [path for path in self.folders() if path not in tried]:  # newer ones may come meanwhile
             tried.add(path := untried[-1])
             try:
                 parts = _read(path, fits, wanted)
@@ -201,7 +205,7 @@ class StateDir:
     def fitting(self, fits: str) -> list[str]:
         """The names of the snapshots that were made under such settings, the oldest first."""
         found = []
-        for path in self._all():
+        for path in self.folders():
             with suppress(OSError, KeyError, ValueError):
                 if json.loads((path / "manifest.json").read_text())["fits"] == fits:
                     found.append(path.name)
@@ -210,7 +214,7 @@ class StateDir:
     def drop_ahead(self, holds: Callable[[Sequence[int]], bool]) -> bool:
         """Remove snapshots that hold rows which the log has lost. Whether there were any."""
         ahead = []
-        for path in self._all():
+        for path in self.folders():
             with suppress(OSError, KeyError, StateError):
                 if not holds(snapshot.read(path / "position", "position")["position"].tolist()):
                     ahead.append(path)
@@ -239,7 +243,7 @@ class StateDir:
                 "bytes": sum(f.stat().st_size for f in path.iterdir()),
                 "time": path.stat().st_mtime,
             }
-            for path in self._all()
+            for path in self.folders()
         ]
 
     def _replace(self, name: str, data: bytes) -> None:
@@ -248,7 +252,8 @@ class StateDir:
         except OSError as e:
             raise StateError(f"cannot write {self.path / name}: {e.strerror}") from None
 
-    def _all(self) -> list[Path]:
+    def folders(self) -> list[Path]:
+        """Those of the snapshots, oldest first."""
         found = self._snapshots.iterdir() if self._snapshots.exists() else ()
         return sorted(p for p in found if p.name.isdigit())
 
@@ -267,7 +272,8 @@ def names(partitions: int) -> list[str]:
 def _read(path: Path, fits: str, wanted: Container[str] | None) -> dict[str, Columns]:
     manifest = json.loads((path / "manifest.json").read_text())
     if manifest["fits"] != fits:
-        raise ValueError("made under other settings")
+        theirs, ours = json.loads(manifest["fits"])["format"], json.loads(fits)["format"]
+        raise ValueError("made under other settings" if theirs == ours else "another version made it")
     parts: dict[str, Columns] = {}
     for name in manifest["parts"]:
         keep = wanted is None or name in wanted

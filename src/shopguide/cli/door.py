@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from shopguide.kafka.publisher import Publisher
 
 STUCK = 30.0  # seconds in which the line's thread turns, whatever it is doing
+PULLED = 10_000  # users who asked for a list that is remembered
 RELAYS = 3  # times that a row is handed from partition to partition at most, in practice
 
 T = TypeVar("T")
@@ -56,6 +57,7 @@ class Line(ABC):
         self.guard = Guard.of(self.secret, state.path)
         self.forgetting = threading.Lock()  # one person at a time
         self.turned = time.monotonic()  # when the thread last came round
+        self._pulled: dict[int, float] = {}  # user -> until when (epoch s) their list follows, who asked for it once
         self._error: Exception | None = None
 
     @abstractmethod
@@ -134,6 +136,18 @@ class Line(ABC):
         if self.push is not None:
             self.push.revoke(user, at)
 
+    def pulled(self, user: int, expires: float) -> None:
+        """The user's WATCH row, which nobody's subscription stands behind, has been answered."""
+        self._pulled.pop(user, None)
+        self._pulled[user] = expires
+        if len(self._pulled) > PULLED:
+            self._pulled.pop(next(iter(self._pulled)), None)
+
+    def follows(self, user: int) -> bool:
+        """Whether a new list is made after each event of the user: the newest one is of now."""
+        until = self._pulled.get(user, 0.0)
+        return until > time.time() or (self.push is not None and self.push.watches(user))
+
     def behind(self) -> int:
         """Rows of the log that the spout has not read yet."""
         return sum(self.log.end(p) - position for p, position in self.positions().items()) // self.log.stride
@@ -157,8 +171,8 @@ class Line(ABC):
                 time.sleep(0.002)
 
     def failed(self) -> bool:
-        """Whether the work ended with an error."""
-        return self._error is not None
+        """Whether only a new start helps: the work ended with an error, or the log takes nothing more."""
+        return self._error is not None or bool(self.log.refuses)
 
     def raise_error(self) -> None:
         if self._error is not None:
@@ -186,4 +200,5 @@ class Line(ABC):
         self.collector.control(Kind.WATCH, user, expires=expires, slot="home", n=self.settings.rank.n)
 
     def _unwatched(self, user: int) -> None:
+        self._pulled.pop(user, None)
         self.collector.control(Kind.UNWATCH, user)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +16,7 @@ from shopguide.keys import Secret, query_key
 from shopguide.log import Log
 from shopguide.profile import NOTHING
 from shopguide.records import Events, Kind
-from shopguide.rejects import raw
+from shopguide.rejects import raw, read_row
 
 
 def exported(path: Path, user: str) -> dict[str, Any]:
@@ -108,6 +107,6 @@ def _rejected(
 ) -> list[dict[str, Any]]:
     """The rejected rows at some offsets, and those whose text names somebody."""
     file = path / "rejects" / f"p{partition:04d}.jsonl"
-    rows = map(json.loads, file.read_bytes().splitlines()) if file.exists() else ()
-    theirs = (row for row in rows if (partition, row["offset"]) in at or names(raw(row)))
+    rows = map(read_row, file.read_bytes().splitlines()) if file.exists() else ()
+    theirs = (row for row in rows if row and ((partition, row["offset"]) in at or names(raw(row))))
     return [{k: row[k] for k in row if k != "offset"} for row in theirs]

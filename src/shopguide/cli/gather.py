@@ -70,6 +70,10 @@ class Gatherer:
             self._complete(found)
         elif self._outdated(found, progress):
             self._begun = None
+        elif time.monotonic() - self._since > PATIENCE:
+            self._begun = None
+            missing = ", ".join(part for part in self._parts if not found.has(part))
+            self._refuse(StateError(f"{missing} did not come within {PATIENCE:g} s; the log holds everything"))
 
     def finish(self) -> None:
         """Wait for what works in a thread."""
@@ -84,10 +88,9 @@ class Gatherer:
             self._refuse(e)
 
     def _outdated(self, due: Due, progress: Progress) -> bool:
-        """Whether the parts will never be complete, since a task has begun anew or none answers; or are too old."""
-        if self._wanted is not None and self._since < self._wanted.since:
-            return True
-        return time.monotonic() - self._since > PATIENCE or (due.offsets is not None and due.heard != progress.heard)
+        """Whether the parts are none that are wanted: a task has begun anew, or somebody has asked since."""
+        asked = self._wanted is not None and self._since < self._wanted.since
+        return asked or (due.offsets is not None and due.heard != progress.heard)
 
     def _complete(self, due: Due) -> None:
         assert due.offsets is not None

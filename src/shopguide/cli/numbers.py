@@ -11,11 +11,13 @@ from typing import Any
 
 from shopguide import __version__
 from shopguide.cli.door import Line
+from shopguide.cli.health import Health
 from shopguide.cli.outcomes import Outcomes
 from shopguide.log import Log
 from shopguide.metrics import Sample
 from shopguide.push import PushProcess
 from shopguide.records import Kind
+from shopguide.topologies.recommend import Recommend
 
 OUTCOMES = {Kind.IMPRESSION: "impressions", Kind.CLICK: "clicks", Kind.PURCHASE: "purchases"}
 PUSHED = {  # what the push server counts, by its metric
@@ -24,13 +26,16 @@ PUSHED = {  # what the push server counts, by its metric
     "refused": "subscriptions_refused_total",
     "rejected": "push_rejected_total",
     "gaps": "gap_requests_total",
+    "restarts": "push_restarts_total",
 }
 
 
-def samples(line: Line, push: PushProcess, outcomes: Outcomes, uptime: float) -> Iterator[Sample]:
+def samples(line: Line, push: PushProcess, outcomes: Outcomes, health: Health, uptime: float) -> Iterator[Sample]:
     """All but what the web server counts."""
     yield _of("build_info", 1, __version__)
     yield _of("uptime_seconds", uptime)
+    for name, check in health.ready().items():
+        yield _of("check_ok", int(check["ok"]), name)
     yield from _log(line)
     yield from _topics(line)
     yield from _disk(line)
@@ -81,8 +86,9 @@ def _disk(line: Line) -> Iterator[Sample]:
 
 def _tasks(line: Line) -> Iterator[Sample]:
     told = line.numbers()
-    for stage, n in sorted(Counter(task.rpartition("-")[0] for task in told).items()):
-        yield _of("tasks", n, stage)
+    heard = Counter(task.rpartition("-")[0] for task in told)
+    for stage in sorted({spec.name for spec in Recommend.specs} | heard.keys()):
+        yield _of("tasks", heard[stage], stage)  # 0 where none is: what is missing makes no alert
     yield _of("worker_restarts_total", line.restarts)
     for of in told.values():
         yield from (Sample(*sample) for sample in of.numbers)

@@ -97,10 +97,17 @@ class ServedLine:
     ) -> dict[str, Any] | None:
         user = self.verify(token)
         newest = await asyncio.to_thread(self._push.snapshot, user)
-        if context or newest is None or newest["slot"] != slot or len(newest["items"]) < n:
+        if (
+            context
+            or newest is None
+            or newest["slot"] != slot
+            or len(newest["items"]) < n
+            or not self._line.follows(user)
+        ):
             wanted: dict[str, Any] = {"expires": time.time() + PULLED_FOR, "slot": slot, "n": n, **context}
             with suppress(TimeoutError):
                 await self._ask(user, timeout, **wanted)
+                self._line.pulled(user, wanted["expires"])
             newest = await asyncio.to_thread(self._push.snapshot, user)
         return {**newest, "items": newest["items"][:n]} if newest else None
 
@@ -181,7 +188,9 @@ class ServedLine:
 
     async def samples(self) -> list[Sample]:
         uptime = time.time() - self._started
-        return await asyncio.to_thread(lambda: list(samples(self._line, self._push, self.outcomes, uptime)))
+        return await asyncio.to_thread(
+            lambda: list(samples(self._line, self._push, self.outcomes, self.health, uptime))
+        )
 
     def _rate(self, rows: int) -> float:
         """Rows a second since they were last counted, at least a second ago."""

@@ -13,7 +13,9 @@ from shopguide.backup import backup
 from shopguide.cli.at_rest import AtRest
 from shopguide.cli.diff import difference
 from shopguide.cli.options import examples, json_option
+from shopguide.cli.scrub import damages
 from shopguide.errors import StateError
+from shopguide.state import StateDir
 
 DIRECTORY = click.argument("directory", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
 
@@ -41,11 +43,22 @@ def checksum(directory: Path) -> None:
 @state.command()
 @DIRECTORY
 def check(directory: Path) -> None:
-    """Walk every structure and name the first broken invariant."""
-    found = AtRest(directory)
-    found.featurizer.check()
-    found.scorer.check()
-    click.echo("all invariants hold")
+    """Read all that DIR holds, and walk every structure.
+
+    Names what is not as it was written (of the log, every snapshot, trained models, rejects) and the first broken
+    invariant; exit code 2 where there is anything.
+    """
+    state = StateDir(directory)
+    state.settings()
+    found = list(damages(state))
+    for damage in found:
+        click.echo(damage, err=True)
+    if found:
+        raise StateError(f"{directory} is damaged: a broken snapshot may go, of the rest a backup may have a whole one")
+    held = AtRest(directory)
+    held.featurizer.check()
+    held.scorer.check()
+    click.echo("all is as it was written, all invariants hold")
 
 
 @state.command(epilog=examples("shopguide state diff DIR BACKUP", "shopguide state diff DIR BACKUP --json"))

@@ -27,6 +27,7 @@ FAMILIES: dict[str, Family] = {
     for name, family in {
         "build_info": Family("gauge", "The version that serves, always 1.", ("version",)),
         "uptime_seconds": Family("gauge", "Since this process serves."),
+        "check_ok": Family("gauge", "Whether a check of /readyz passes: 1; 0 where it fails.", ("check",)),
         # the log
         "events_total": Family("counter", "Rows that the log has taken, those that steer the line too.", PARTITION),
         "frontier_lag_rows": Family("gauge", "Rows of the log that the stages have not read yet.", PARTITION),
@@ -83,6 +84,7 @@ FAMILIES: dict[str, Family] = {
         "messages_pushed_total": Family("counter", "Messages to subscribers, heartbeats too."),
         "subscriptions_refused_total": Family("counter", "Subscriptions without a valid token."),
         "push_rejected_total": Family("counter", "What came to the push server and was no list."),
+        "push_restarts_total": Family("counter", "Times that the push server's process was begun again."),
         "gap_requests_total": Family("counter", "Snapshots that subscribers asked for."),
         "push_delay_seconds": Family("histogram", "From an event's being in the log to the push of its list."),
         # HTTP

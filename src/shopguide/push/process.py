@@ -141,6 +141,10 @@ class PushProcess:
         """How many users are watched."""
         return len(self._watching)
 
+    def watches(self, user: int) -> bool:
+        """Whether somebody subscribes to the user's lists, with a token that has not ended."""
+        return self._watching.get(user, 0.0) > time.time()
+
     def watch_again(self) -> None:
         """Have every watched user's list made again."""
         self._say("watch_again")
@@ -241,6 +245,7 @@ class PushProcess:
 
     def _begin_again(self) -> None:
         logger.error("the push server's process ended (%s): beginning another", self._process.returncode)
+        self.counts["restarts"] += 1
         while self._running:
             try:
                 self._begin()

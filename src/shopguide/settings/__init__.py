@@ -1,7 +1,7 @@
 """Every setting (``sections``), and how they come together: TOML over the preset, the environment over TOML, flags over
 all (``loading``)."""
 
-from shopguide.settings.loading import ENVIRONMENT, PRESETS, load
+from shopguide.settings.loading import ENVIRONMENT, PRESETS, load, of_another_run
 from shopguide.settings.sections import (
     RULES,
     CollectSettings,
@@ -37,4 +37,5 @@ __all__ = [
     "StateSettings",
     "WelcomeSettings",
     "load",
+    "of_another_run",
 ]

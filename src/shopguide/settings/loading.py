@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
 from collections.abc import Iterator
 from difflib import get_close_matches
+from functools import reduce
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,28 @@ def load(preset: str | None = None, path: Path | None = None, flags: dict[str, A
         return Settings.model_validate(merged)
     except ValidationError as e:
         raise SettingError("; ".join(_line(error) for error in e.errors())) from None
+
+
+def of_another_run(data: bytes) -> tuple[Settings, list[str]]:
+    """The settings that a run wrote down as JSON, and what of them this version has not: another one wrote them.
+
+    Raises SettingError naming the key and what is allowed.
+    """
+    unknown: list[str] = []
+    try:
+        said = json.loads(data)
+        while True:
+            try:
+                return Settings.model_validate_json(json.dumps(said)), unknown
+            except ValidationError as e:
+                extra = [error["loc"] for error in e.errors() if error["type"] == "extra_forbidden"]
+                if not extra:
+                    raise SettingError("; ".join(_line(error) for error in e.errors())) from None
+                for *within, last in extra:
+                    del reduce(lambda part, key: part[key], within, said)[last]
+                unknown += [".".join(map(str, loc)) for loc in extra]
+    except (ValueError, LookupError, TypeError):
+        raise SettingError("it is damaged") from None
 
 
 def _said_by_the_environment() -> Iterator[tuple[str, str, str]]:

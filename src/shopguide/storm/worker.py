@@ -9,6 +9,7 @@ has gone, killed or not. Then this ends, too.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import select
 import signal
@@ -16,13 +17,15 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from shopguide import interpreter
+from shopguide import interpreter, journal
 from shopguide.errors import ShopguideError
 from shopguide.settings import Settings
 from shopguide.state import StateDir
 from shopguide.storm import deployment
 from shopguide.storm.runner import LocalRunner
 from shopguide.topologies.recommend import Recommend
+
+logger = logging.getLogger(__name__)
 
 IDLE = 0.05  # seconds between looks at the log and the directory where no byte comes
 ROOM = 1 << 16  # bytes that are taken at once
@@ -65,9 +68,12 @@ def main() -> None:
     state = StateDir(Path(sys.argv[1]))
     interpreter.tune()
     try:
-        Worker(state, state.settings(), int(sys.argv[2])).run()
+        settings = state.settings()
+        journal.begin(settings.run.logs, settings.run.level)
+        Worker(state, settings, int(sys.argv[2])).run()
     except ShopguideError as e:
-        sys.exit(str(e))
+        logger.error("%s", e)
+        sys.exit(1)
 
 
 if __name__ == "__main__":
