@@ -149,8 +149,7 @@ class Scorer:
         for row in range(len(mine)):
             blender, weighed = self._answering(int(mine.user[row]))
             self.gather(mine, row, weighed)
-            far = self.content.reach(lambda most, by=blender: by.order(most)[0], wanted(self._rank, mine, row))
-            blender.best(far, found)
+            blender.best(self.content.reach(blender.first, wanted(self._rank, mine, row)), found)
         if "explore" in self._recommenders:
             explored = [self._explore.choose(mine, row, self._near) for row in range(len(mine))]
             mine = copy(mine)
