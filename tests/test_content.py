@@ -10,7 +10,7 @@ from typing import Any
 import msgpack
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from strategies import asked_for, rows_of
 
@@ -189,6 +189,7 @@ def test_order_repeats_and_replays_change_nothing(rows: Rows, data: st.DataObjec
 
 
 @given(ROWS, ROWS)
+@example([(1, {"title": "red"})], [(2, {"op": "delete"}), (2, {"op": "mention", "title": "red"})])
 def test_what_was_answered_before_a_change_is_not_answered_after_it(first: Rows, then: Rows) -> None:
     one = taught(first)
     answers(one, [1, 2, 3], "blue cup")

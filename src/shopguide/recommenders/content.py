@@ -73,6 +73,8 @@ class Content(Recommender):
             said = dict(before.said) if before else {}
             if details.get("op") != "delete":
                 said |= {name: details[name] for name in _TOLD if details.get(name) is not None}
+            if not there and (before is None or before.said != said):
+                self._answers.clear()  # what is like it is found by what it was
             self._put(item, Described(offset, there, said))
             self._describe(item, terms(said) if there else ())
 
