@@ -200,6 +200,7 @@ def test_what_was_answered_before_a_change_is_not_answered_after_it(first: Rows,
 @given(ROWS, st.sets(st.integers(1, 6)))
 def test_what_the_catalogue_forgets_leaves_no_trace(rows: Rows, gone: set[int]) -> None:
     one = taught(rows)
+    answers(one, [1, 2, 3, 4], "red")
     one.forget(np.array(sorted(gone), np.uint64))
     one.check()
     other = taught([row for row in rows if row[0] not in gone])

@@ -80,7 +80,8 @@ class Content(Recommender):
 
     def forget(self, items: NDArray[np.uint64]) -> None:
         for item in items.tolist():
-            self._items.pop(item, None)
+            if (was := self._items.pop(item, None)) and not was.there:
+                self._answers.clear()
             self._gone.discard(item)
             self._describe(item, ())
 
