@@ -198,6 +198,7 @@ def test_what_was_answered_before_a_change_is_not_answered_after_it(first: Rows,
 
 
 @given(ROWS, st.sets(st.integers(1, 6)))
+@example([(1, {"title": "red"}), (2, {"title": "red"}), (2, {"op": "delete"})], {2})
 def test_what_the_catalogue_forgets_leaves_no_trace(rows: Rows, gone: set[int]) -> None:
     one = taught(rows)
     answers(one, [1, 2, 3, 4], "red")
