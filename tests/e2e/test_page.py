@@ -157,7 +157,6 @@ def test_not_this_goes_at_once_and_stays_away(visit, size):
     assert gone not in shop.picks()
 
 
-@pytest.mark.browsers("chromium", "firefox")
 def test_not_this_comes_back_where_it_did_not_arrive(visit):
     shop = visit()
     before = shop.picks()

@@ -13,7 +13,6 @@ from stranger import ROOT, SHOWN, VISITOR, WIDGET, post, until
 pytestmark = pytest.mark.browser
 
 
-@pytest.mark.browsers("chromium", "firefox")
 def test_a_stream_that_has_ended_unheard_is_opened_anew(own_shop, open_page, monkeypatch):
     monkeypatch.setenv("SHOPGUIDE_PUSH_HEARTBEAT", "0.5")
     collector, page_of = own_shop()
