@@ -74,11 +74,15 @@ class Content(Recommender):
             if details.get("op") != "delete":
                 said |= {name: details[name] for name in _TOLD if details.get(name) is not None}
             self._put(item, Described(offset, there, said))
-            self._describe(item, terms(said) if there else ())
+            by = terms(said)
+            self._describe(item, by if there else ())
+            if not there and before is not None and by != terms(before.said):
+                self._answers.clear()  # a mention of what was deleted: it is asked about as it was
 
     def forget(self, items: NDArray[np.uint64]) -> None:
         for item in items.tolist():
-            self._items.pop(item, None)
+            if self._items.pop(item, None):
+                self._answers.clear()
             self._gone.discard(item)
             self._describe(item, ())
 
