@@ -188,6 +188,16 @@ def test_order_repeats_and_replays_change_nothing(rows: Rows, data: st.DataObjec
     assert answers(one, asked, "red mug") == answers(other, asked, "red mug") == answers(restored, asked, "red mug")
 
 
+def test_what_is_mentioned_of_a_deleted_item_is_what_it_was() -> None:
+    rows: Rows = [(1, {"title": "mug"}), (2, {"title": "cup"}), (3, {"title": "red"}), (1, {"op": "delete"})]
+    one = taught(rows)
+    assert answers(one, [1]) == {}
+    one.learn_catalogue(told([(1, {"op": "mention", "title": "red cup"})], len(rows)))
+    assert {item for _, item, _ in answers(one, [1])["content"]} == {2, 3}
+    one.forget(np.array([1], np.uint64))
+    assert answers(one, [1]) == {}
+
+
 @given(ROWS, ROWS)
 @example([(1, {"title": "red"})], [(2, {"op": "delete"}), (2, {"op": "mention", "title": "red"})])
 def test_what_was_answered_before_a_change_is_not_answered_after_it(first: Rows, then: Rows) -> None:
