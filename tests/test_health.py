@@ -19,6 +19,7 @@ from shopguide.cli.cluster import ClusterLine
 from shopguide.cli.health import Health
 from shopguide.cli.line import RunningLine
 from shopguide.cli.operator import Operator
+from shopguide.collect.chunk import Chunk, columns_of
 from shopguide.errors import StateError
 from shopguide.push import process
 from shopguide.records import Kind
@@ -164,6 +165,32 @@ def test_a_full_disk_takes_no_numbers_and_ends_no_task(tmp_path: Path) -> None:
     with full_disk(0), pytest.raises(OSError, match="File too large"):
         tasks.tell("score-0", 1, [])
     assert tasks.told() == {}
+
+
+def test_a_clock_that_is_set_ahead_dates_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: RunningLine
+) -> None:
+    """One row of a year from now, and under a retention all that is held would go."""
+    real, set_by = time.time, [0.0]
+    monkeypatch.setattr(time, "time", lambda: real() + set_by[0])
+    for seconds in (0.0, 80_000.0, -1e9):  # within a day; or it was ahead when the process began
+        set_by[0] = seconds
+        line.collector.collect([ROW])
+        assert bad(health(line).ready()) == {}
+    ends = [line.log.end(p) for p in range(2)]
+    set_by[0] = 400 * 86_400.0
+    for take in (
+        lambda: line.collector.collect([ROW]),
+        lambda: line.collector.control(Kind.WATCH, 7, expires=0.0),
+        lambda: line.collector.load(Chunk(1, columns_of([ROW]), lambda row: b"")),
+    ):
+        with pytest.raises(StateError, match=r"clock was set 400\.0 days ahead"):
+            take()
+    assert "400.0 days ahead" in bad(health(line).ready())["clock"] and bad(health(line).alive()) == {}
+    assert ends == [line.log.end(p) for p in range(2)]
+    set_by[0] = 0.0
+    line.collector.collect([ROW])
+    assert bad(health(line).ready()) == {}
 
 
 FAILING_DISK = """

@@ -18,6 +18,7 @@ PROGRAM = "/opt/shopguide/venv/bin/shopguide"
 FILES = sorted(path.relative_to(UNITS).as_posix() for path in UNITS.rglob("*") if path.is_file())
 HARDENED = ("NoNewPrivileges=yes", "ProtectSystem=strict", "CapabilityBoundingSet=", "PrivateTmp=yes", "UMask=0077")
 NEEDED = ("LimitNOFILE=", "Restart=always", "TimeoutStopSec=", "StateDirectory=", "LoadCredential=")
+AFTER = "After=network-online.target time-sync.target"
 
 
 def started(file: str) -> list[list[str]]:
@@ -36,7 +37,7 @@ def test_what_is_started_has_these_options(file: str) -> None:
         assert program == PROGRAM and all(word in known for word in words if word.startswith("--")), words
 
 
-@pytest.mark.parametrize("line", [*HARDENED, *NEEDED])
+@pytest.mark.parametrize("line", [*HARDENED, *NEEDED, AFTER])
 def test_the_service_is_fenced_in_and_has_what_it_needs(line: str) -> None:
     assert re.search(rf"^{re.escape(line)}", (UNITS / "shopguide.service").read_text(), re.M)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from shopguide.catalogue import Catalogue
+from shopguide.cli.clock import Clock
 from shopguide.cli.keeper import Saved
 from shopguide.collect.collector import Collector
 from shopguide.errors import ShopguideError
@@ -53,7 +54,8 @@ class Line(ABC):
         self.secret = Secret.load(state.path, create=True)
         self.log = open_log(state.path, self.secret) if open_log else self._own_log()
         state.keep_settings(settings)
-        self.collector = Collector(self.log, self.secret)
+        self.clock = Clock()
+        self.collector = Collector(self.log, self.secret, self.clock)
         self.guard = Guard.of(self.secret, state.path)
         self.forgetting = threading.Lock()  # one person at a time
         self.turned = time.monotonic()  # when the thread last came round

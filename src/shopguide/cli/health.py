@@ -31,11 +31,13 @@ class Health:
         """Where one fails, events and questions had better go elsewhere until it is mended."""
         full, late, lacking = self.full(), self.late(), self._line.missing()
         unloadable = self._unloadable()
+        ahead = self._line.clock.ahead()
         alive, away = self.alive(), self._line.log.trouble()
         if away and alive["log"]["ok"]:
             alive["log"] = _check(False, away)
         return {
             **alive,
+            "clock": _check(not ahead, ahead or "goes on as it began"),
             "disk": _check(not full, full or "has room"),
             "behind": _check(not late, late or f"{self._line.behind():,} rows"),
             "tasks": _check(not lacking, f"nothing is heard of {', '.join(lacking)}" if lacking else "all there"),

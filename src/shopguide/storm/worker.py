@@ -74,6 +74,9 @@ def main() -> None:
     except ShopguideError as e:
         logger.error("%s", e)
         sys.exit(1)
+    except Exception:
+        logger.exception("the stages ended")
+        sys.exit(1)
 
 
 if __name__ == "__main__":
