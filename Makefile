@@ -36,7 +36,7 @@ $(BACKENDS):
 	@touch $@
 
 test: build ## everything: unit, property, C under sanitizers, the whole line, a real browser
-	@sh tests/browser.sh
+	@sh tests/programs.sh
 	@$(MAKE) --no-print-directory $(BACKENDS) || echo "test: tensorflow does not install; its test says so"
 	@$(BIN)/python -m pytest -n auto --dist loadfile tests/test_*.py
 	@$(BIN)/python -m pytest --ignore-glob 'tests/test_*.py'
