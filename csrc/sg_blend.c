@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sg_table.h"
-
 enum { FIRST = 256 };
 
 sg_blend *sg_blend_new(uint32_t signals) {
@@ -23,6 +21,7 @@ void sg_blend_free(sg_blend *b) {
     free(b->scores);
     free(b->scored);
     free(b->asked);
+    free(b->left_out);
     free(b->totals);
     free(b->rows);
     free(b->picked);
@@ -36,6 +35,8 @@ void sg_blend_begin(sg_blend *b) {
         if (b->largest[s] > 0) memset(totals_of(b, s), 0, b->places * sizeof *b->totals);
     memset(b->largest, 0, sizeof b->largest);
     if (b->slots) memset(b->slots, 0, b->slots_len * sizeof *b->slots);
+    if (b->leaves_out) memset(b->left_out, 0, b->places);
+    b->leaves_out = 0;
     b->places = b->rows_len = 0;
 }
 
@@ -61,7 +62,7 @@ static int widen(sg_blend *b, size_t places) {
     double *totals = calloc(room * b->signals, sizeof *totals);
     if (!slots || !totals || grow((void **)&b->items, room, sizeof *b->items) ||
         grow((void **)&b->scores, room, sizeof *b->scores) || grow((void **)&b->scored, room, sizeof *b->scored) ||
-        grow((void **)&b->asked, room, sizeof *b->asked)) {
+        grow((void **)&b->asked, room, sizeof *b->asked) || grow((void **)&b->left_out, room, 1)) {
         free(slots);
         free(totals);
         return SG_ERR_NOMEM;
@@ -69,6 +70,7 @@ static int widen(sg_blend *b, size_t places) {
     for (uint32_t s = 0; s < b->signals && b->places; s++)
         memcpy(totals + room * s, totals_of(b, s), b->places * sizeof *totals);
     memset(b->asked + b->places_room, 0, (room - b->places_room) * sizeof *b->asked);
+    memset(b->left_out + b->places_room, 0, room - b->places_room);
     free(b->slots);
     free(b->totals);
     b->slots = slots;
@@ -168,6 +170,13 @@ static void find_scales(const sg_blend *b, const double *weights, double *scales
     for (uint32_t s = 0; s < b->signals; s++) scales[s] = b->largest[s] > 0 ? weights[s] / b->largest[s] : 0;
 }
 
+void sg_blend_leave_out(sg_blend *b, const sg_table *items) {
+    for (size_t place = 0; sg_table_live(items) && place < b->places; place++) {
+        b->left_out[place] |= sg_table_find(items, b->items[place]) != SG_TABLE_NONE;
+        b->leaves_out |= b->left_out[place];
+    }
+}
+
 size_t sg_blend_best(sg_blend *b, const double *weights, size_t n, const sg_candidate **best) {
     double scales[SG_BLEND_SIGNALS];
     find_scales(b, weights, scales);
@@ -177,8 +186,12 @@ size_t sg_blend_best(sg_blend *b, const double *weights, size_t n, const sg_cand
         if (scales[s] == 0) continue;
         for (size_t place = 0; place < b->places; place++) b->scores[place] += totals[place] * scales[s];
     }
+    for (size_t place = 0; b->leaves_out && place < b->places; place++)
+        if (b->left_out[place]) b->scores[place] = -INFINITY;
     if (n > b->places) n = b->places;
-    sg_best_first(b->items, b->scored, sg_best_likely(b->scores, NULL, b->places, n, -INFINITY, b->scored), n);
+    size_t found = sg_best_likely(b->scores, NULL, b->places, n, -INFINITY, b->scored);
+    if (n > found) n = found;
+    sg_best_first(b->items, b->scored, found, n);
     *best = b->scored;
     return n;
 }
@@ -222,8 +235,8 @@ void sg_blend_worth(sg_blend *b, const double *weights, const sg_candidate *plac
 }
 
 size_t sg_blend_nbytes(const sg_blend *b) {
-    size_t place =
-        sizeof *b->items + sizeof *b->scores + sizeof *b->scored + sizeof *b->asked + b->signals * sizeof *b->totals;
+    size_t place = sizeof *b->items + sizeof *b->scores + sizeof *b->scored + sizeof *b->asked + sizeof *b->left_out +
+                   b->signals * sizeof *b->totals;
     return sizeof *b + b->slots_len * sizeof *b->slots + b->places_room * place +
            b->rows_room * (sizeof *b->rows + sizeof *b->picked);
 }
@@ -257,9 +270,9 @@ int sg_blend_check(const sg_blend *b, const char **why) {
         if (b->rows[row].place >= b->places) return SG_ERR_VALUE;
     for (uint32_t s = 0; s < b->signals; s++)
         if (!is_signal(b, s)) return SG_ERR_VALUE;
-    *why = "I3: a place is still asked for";
+    *why = "I3: a place is still asked for, or left out";
     for (size_t place = 0; place < b->places_room; place++)
-        if (b->asked[place]) return SG_ERR_VALUE;
+        if (b->asked[place] || b->left_out[place] > b->leaves_out) return SG_ERR_VALUE;
     *why = NULL;
     return SG_OK;
 }

@@ -16,10 +16,10 @@
  *   I1  slots are a power of two and at most half taken; every place is found by its item.
  *   I2  a total is the sum of its rows' amounts, in their order, and 0 behind the places; largest is the largest total
  *       of a signal.
- *   I3  between calls no place is asked for.
+ *   I3  between calls no place is asked for; where nothing was left out no place is.
  *
  * Owns its arrays, which grow and are used again. Cost: a row O(1), best O(places + k log k), what makes the best
- * O(rows); 28 bytes a row, 40 + 8 a signal a place. Fails: SG_ERR_VALUE (an amount below 0 or not finite, a signal out
+ * O(rows); 28 bytes a row, 41 + 8 a signal a place. Fails: SG_ERR_VALUE (an amount below 0 or not finite, a signal out
  * of range), SG_ERR_NOMEM; rows of the failing call are then not there. Not thread-safe.
  * Instead of sorting the rows by item: two passes over memory and a sort for what one probe a row does. Instead of
  * totals place by signal: a signal's rows come together, and then write to a few lines of the cache, not to one a
@@ -29,6 +29,7 @@
 
 #include "sg_best.h"
 #include "sg_status.h"
+#include "sg_table.h"
 
 enum { SG_BLEND_SIGNALS = 64 };
 
@@ -42,11 +43,13 @@ typedef struct {
     uint32_t signals;
     uint32_t *slots; /* place + 1; 0: free */
     size_t slots_len;
-    uint64_t *items; /* by place, as the three that follow */
+    uint64_t *items; /* by place, as the four that follow */
     double *scores;
     sg_candidate *scored;
-    uint32_t *asked; /* where the rows of a place go, + 1; 0: nowhere */
-    double *totals;  /* those of a signal are at places_room times the signal */
+    uint32_t *asked;   /* where the rows of a place go, + 1; 0: nowhere */
+    uint8_t *left_out; /* 1: never among the best */
+    int leaves_out;    /* whether there is such a place */
+    double *totals;    /* those of a signal are at places_room times the signal */
     size_t places, places_room;
     sg_blend_row *rows;
     uint32_t *picked; /* rows of the places asked for last */
@@ -74,6 +77,9 @@ static inline const double *sg_blend_totals_of(const sg_blend *b, uint32_t signa
 /* The n places with the largest totals of a signal, if above 0, by (total down, key up), as their ids; how many.
  * Borrowed until the next call. */
 size_t sg_blend_strongest(sg_blend *b, uint32_t signal, size_t n, const sg_candidate **best);
+
+/* The items that are in the table are none of the best of this list; of those whose rows come later nothing is said. */
+void sg_blend_leave_out(sg_blend *b, const sg_table *items);
 
 /* Scores all places, weights by signal: *best are places (its ids), by (score down, key up), the first n in order; how
  * many. Borrowed until the next call. */

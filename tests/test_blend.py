@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import stump
 
-from shopguide._core import Blend, Collected
+from shopguide._core import Blend, Collected, Table
 from shopguide.blend import DEPTH, FEATURES, SIGHT, Blender, Scored
 from shopguide.errors import SettingError
 from shopguide.recommenders.base import PLACE
@@ -182,6 +182,25 @@ def test_what_is_no_trained_look_is_in_the_order_of_the_linear_blend_for_all() -
         for name, item in ((BLENDED[0], 2), (BLENDED[1], 3)):
             plain.rows.put(PLACE[name], [item], [1.0], [0])
         assert trees.order(1)[0].tolist() == [first]
+
+
+@given(ROWS, st.sets(st.integers(1, 9)), st.integers(1, 9))
+def test_what_is_left_out_is_the_list_without_it(rows: Rows, out: set[int], n: int) -> None:
+    """Shares stay those of the whole list: what is left out may be what the others are measured by."""
+    table = Table()
+    table.index(sorted(out))
+    for weights in (Weights({name: 1.0 for name in BLENDED}), Weights({BLENDED[0]: 1.0}, stump())):
+        blender = filled(rows, weights)
+        items, scores = blender.order(len(rows))
+        stay = ~np.isin(items, list(out))
+        blender.rows.leave_out(table)
+        left = blender.order(n)
+        assert [found.tolist() for found in left] == [items[stay][:n].tolist(), scores[stay][:n].tolist()]
+        assert the_best(blender, n).item.tolist() == left[0].tolist()
+        blender.rows.check()
+        blender.begin()
+        blender.rows.put(0, [5], [1.0])
+        assert blender.rows.best(np.ones(len(SIGNALS)), 1)[0].tolist() == [5], "of this list, not of the next"
 
 
 def test_nothing_gives_nothing() -> None:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from strategies import DEEP, MANY, SEED, assert_flat, endless
 
-from shopguide._core import Audience, Recent, Users
+from shopguide._core import Audience, Blend, Recent, Table, Users
 
 KEYS = range(7)
 KEY = st.integers(0, 6)
@@ -336,6 +336,28 @@ def test_what_stays_weighs_as_if_the_rest_had_never_been(rows: list[tuple[int, f
         least = 1e-300  # less than a number can hold may come out as nothing
         assert recent.weight([item], now)[0] == pytest.approx(sum(kept), rel=1e-9, abs=1e-9 * held + least)
         assert kept or recent.weight([item], now)[0] == 0.0
+
+
+@given(
+    st.dictionaries(st.integers(1, 40), st.integers(1, 5)),
+    st.sets(st.integers(1, 40)),
+    st.lists(st.integers(1, 60), max_size=8, unique=True),
+    st.integers(0, 12),
+)
+def test_what_is_put_into_a_blend_is_the_heaviest_and_what_it_has_but_for_some(
+    counts: dict[int, int], but: set[int], had: list[int], n: int
+) -> None:
+    recent, blend, table = Recent(100.0), Blend(2), Table()
+    recent.observe(list(counts), [0.0] * len(counts), list(counts.values()))
+    table.index(sorted(but))
+    blend.put(0, had, np.ones(len(had)))
+    recent.put(blend, 1, n, 0.0, table)
+    left = sorted((item for item in counts if item not in but), key=lambda item: (-counts[item], item))
+    first = left[:n] + [item for item in had if item in left[n:]]
+    _, items, _, amounts = (column[len(had) :] for column in blend.rows())
+    most = max((counts[item] for item in first), default=1)
+    assert items.tolist() == first and amounts == pytest.approx([counts[item] / most for item in first])
+    blend.check()
 
 
 @given(st.lists(st.tuples(KEY, st.floats(allow_nan=False, allow_infinity=False), st.floats(0, 1e100)), max_size=30))

@@ -5,6 +5,9 @@ from __future__ import annotations
 from random import Random
 
 import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from strategies import DEEP, SEED
 
@@ -53,6 +56,28 @@ class TableMachine(RuleBasedStateMachine):
 
 TableMachine.TestCase.settings = DEEP
 TestTable = TableMachine.TestCase
+
+
+@given(st.lists(st.tuples(st.booleans(), st.lists(st.sampled_from(EDGES), max_size=4)), max_size=20))
+def test_what_is_removed_is_gone_and_its_id_goes_to_the_next(steps: list[tuple[bool, list[int]]]) -> None:
+    table, there, most = Table(), set[int](), 0
+    for goes, keys in steps:
+        if goes:
+            table.remove(keys)
+            there -= set(keys)
+        else:
+            table.index(keys)
+            there |= set(keys)
+        most = max(most, len(there))
+        table.check()
+        ids = table.find(EDGES)
+        assert [key for key, at in zip(EDGES, ids.tolist(), strict=True) if at >= 0] == [k for k in EDGES if k in there]
+        assert len(table) == len(there) and ids.max(initial=-1) < most
+    if len(there) == most:
+        assert set(table.keys().tolist()) == there
+    else:
+        with pytest.raises(ValueError):
+            table.keys()
 
 
 def test_many_keys_grow_the_table() -> None:

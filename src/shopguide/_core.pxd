@@ -17,6 +17,8 @@ cdef extern from "sg_table.h":
     int sg_table_index(sg_table *t, uint64_t key, uint32_t *id, int *fresh) noexcept nogil
     uint32_t sg_table_find(const sg_table *t, uint64_t key) noexcept nogil
     uint32_t sg_table_live(const sg_table *t) noexcept nogil
+    uint32_t sg_table_used(const sg_table *t) noexcept nogil
+    uint32_t sg_table_remove(sg_table *t, uint64_t key) noexcept nogil
     const uint64_t *sg_table_keys(const sg_table *t) noexcept nogil
     size_t sg_table_nbytes(const sg_table *t) noexcept nogil
     int sg_table_check(const sg_table *t, const char **why) noexcept nogil
@@ -276,6 +278,7 @@ cdef extern from "sg_blend.h":
     int sg_blend_put_again(sg_blend *b, uint32_t signal, const double *amounts, size_t n) noexcept nogil
     const double *sg_blend_totals_of(const sg_blend *b, uint32_t signal) noexcept nogil
     size_t sg_blend_strongest(sg_blend *b, uint32_t signal, size_t n, const sg_candidate **best) noexcept nogil
+    void sg_blend_leave_out(sg_blend *b, const sg_table *items) noexcept nogil
     size_t sg_blend_best(sg_blend *b, const double *weights, size_t n, const sg_candidate **best) noexcept nogil
     void sg_blend_totals(const sg_blend *b, const sg_candidate *places, size_t n, double *matrix) noexcept nogil
     size_t sg_blend_count(sg_blend *b, const double *weights, const sg_candidate *places, size_t n,

@@ -149,6 +149,11 @@ cdef class Blend:
             b[x], a[x] = self.blend.rows[x].because, self.blend.rows[x].amount
         return signal, items, because, amounts
 
+    def leave_out(self, Table items):
+        """None of these is among the best of this list; what is put later may be."""
+        self.best_len = 0
+        sg_blend_leave_out(self.blend, items.table)
+
     def best(self, weights, n):
         """The n best items by (score down, key up): (items uint64[<=n], scores float64[<=n]). weights float64[signals],
         finite, may be negative. Raises ValueError on another length."""

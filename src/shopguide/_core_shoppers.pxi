@@ -25,6 +25,14 @@ def _of_setting(state, name, value):
         raise ValueError(f"the snapshot was made with {name} {had}, not {value}")
 
 
+cdef enum:
+    FURTHEST = 4096  # items of a ranking, beyond which none is looked for
+
+
+cdef inline bint _among(Table items, uint64_t item):
+    return items is not None and sg_table_find(items.table, item) != SG_TABLE_NONE
+
+
 cdef class Recent:
     """Decayed counts of items, overall and by category, the top n always current.
 
@@ -115,21 +123,20 @@ cdef class Recent:
         check(rc)
         return items[:got], weights[:got]
 
-    def put(self, Blend blend, uint32_t signal, size_t n, double now):
+    def put(self, Blend blend, uint32_t signal, size_t n, double now, Table but=None):
         """Into a blend, without a cause: the decayed counts of the n heaviest items, and of all others that it has, as
-        shares of the heaviest's; but those of which nothing is left. Raises ValueError as top()."""
-        cdef size_t x, got = 0, kept = 0, had = blend.blend.places
-        cdef double most
-        cdef uint32_t *places
-        n = min(n, sg_recent_live(self.recent))
-        blend.make_room(max(n, had))
-        places = <uint32_t *>blend.causes
-        check(sg_recent_top(self.recent, n, 0, now, blend.found, blend.amounts, &got))
+        shares of the heaviest's; none of those in ``but``, nor what nothing is left of. Raises ValueError as top()."""
+        cdef size_t x, kept = self.heaviest(blend, n, now, but), had = blend.blend.places
+        cdef double most = 0
+        cdef uint32_t *places = <uint32_t *>blend.causes
         check(sg_recent_weights(self.recent, blend.blend.items, had, now, blend.others))
-        most = blend.amounts[0] if got else 0
-        while kept < got and blend.amounts[kept] > 0:
-            blend.amounts[kept] /= most
-            kept += 1
+        for x in range(had):
+            if _among(but, blend.blend.items[x]):
+                blend.others[x] = 0
+            most = max(most, blend.others[x])
+        most = blend.amounts[0] if kept else most
+        for x in range(kept):
+            blend.amounts[x] /= most
         blend.rows_of(signal, blend.found, NULL, blend.amounts, kept)
         kept = 0
         for x in range(had):
@@ -137,6 +144,21 @@ cdef class Recent:
                 places[kept], blend.amounts[kept] = x, blend.others[x] / most
                 kept += 1
         check(sg_blend_put_at(blend.blend, signal, places, blend.amounts, kept))
+
+    cdef size_t heaviest(self, Blend blend, size_t n, double now, Table but) except? 0:
+        """The n heaviest items that are not in ``but``, and their decayed counts, into a blend's room; how many."""
+        cdef size_t x, got = 0, kept, read = min(n, sg_recent_live(self.recent))
+        while True:
+            blend.make_room(max(read, blend.blend.places))
+            check(sg_recent_top(self.recent, read, 0, now, blend.found, blend.amounts, &got))
+            kept = 0
+            for x in range(got):
+                if blend.amounts[x] > 0 and not _among(but, blend.found[x]):
+                    blend.found[kept], blend.amounts[kept] = blend.found[x], blend.amounts[x]
+                    kept += 1
+            if kept >= n or read == sg_recent_live(self.recent) or read > FURTHEST:
+                return min(kept, n)
+            read = min(2 * read, sg_recent_live(self.recent))
 
     def __len__(self):
         """Items with observations."""

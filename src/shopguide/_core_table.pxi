@@ -42,9 +42,18 @@ cdef class Table:
                 id_of[i] = -1 if found == SG_TABLE_NONE else <int64_t>found
         return ids
 
+    def remove(self, keys):
+        """Take keys out; unknown ones are no-ops. Their ids go to the next new ones."""
+        cdef const uint64_t[::1] k = np.ascontiguousarray(keys, np.uint64)
+        cdef Py_ssize_t i
+        for i in range(k.shape[0]):
+            sg_table_remove(self.table, k[i])
+
     def keys(self):
-        """uint64[len]: the keys by id."""
+        """uint64[len]: the keys by id. Raises ValueError where one was removed and none came in its place."""
         cdef uint32_t n = sg_table_live(self.table)
+        if n != sg_table_used(self.table):
+            raise ValueError("there are ids without a key")
         if n == 0:
             return np.empty(0, np.uint64)
         return np.asarray(<const uint64_t[:n]>sg_table_keys(self.table)).copy()

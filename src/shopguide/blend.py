@@ -99,10 +99,6 @@ class Blender:
             return self.rows.best(self._left(self._linear), n)
         return self._ranked(self._trees, n)[:2]
 
-    def first(self, n: int) -> NDArray[np.uint64]:
-        """The n best items."""
-        return self.order(n)[0]
-
     def best(self, n: int, found: Collected) -> None:
         """Put the n best, and why, behind the lists that were found before."""
         if self._trees is None or not self._asked.trained:

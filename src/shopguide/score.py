@@ -149,7 +149,8 @@ class Scorer:
         for row in range(len(mine)):
             blender, weighed = self._answering(int(mine.user[row]))
             self.gather(mine, row, weighed)
-            blender.best(self.content.reach(blender.first, wanted(self._rank, mine, row)), found)
+            self.blender.rows.leave_out(self.content.gone)
+            blender.best(wanted(self._rank, mine, row), found)
         if "explore" in self._recommenders:
             explored = [self._explore.choose(mine, row, self._near) for row in range(len(mine))]
             mine = copy(mine)

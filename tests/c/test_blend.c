@@ -1,4 +1,6 @@
 /* sg_blend against tables that are searched from end to end. */
+#include <string.h>
+
 #include "check.h"
 #include "sg_blend.h"
 
@@ -12,6 +14,7 @@ typedef struct {
 
 static plain_row rows[ROWS];
 static size_t len;
+static int out[ITEMS]; /* what is left out */
 
 static double total(uint64_t item, unsigned signal) {
     double sum = 0;
@@ -72,7 +75,7 @@ static void compare(sg_blend *b, size_t n) {
     const sg_candidate *best;
     for (unsigned s = 0; s < SIGNALS; s++) weights[s] = below(9) / 4.0 - 0.5;
     size_t got = sg_blend_best(b, weights, n, &best), items = 0;
-    for (uint64_t item = 0; item < ITEMS; item++) items += (size_t)has(item);
+    for (uint64_t item = 0; item < ITEMS; item++) items += (size_t)(has(item) && !out[item]);
     CHECK(got == (n < items ? n : items));
     sg_blend_totals(b, best, got, totals);
     CHECK(sg_blend_count(b, weights, best, got, starts) == starts[got]);
@@ -80,7 +83,7 @@ static void compare(sg_blend *b, size_t n) {
     for (size_t x = 0; x < got; x++) {
         uint64_t item = b->items[best[x].id];
         double sum = 0, expected = score(item, weights, largest);
-        CHECK(has(item) && best[x].strength - expected < 1e-12 && expected - best[x].strength < 1e-12);
+        CHECK(has(item) && !out[item] && best[x].strength - expected < 1e-12 && expected - best[x].strength < 1e-12);
         if (x)
             CHECK(best[x - 1].strength > best[x].strength ||
                   (best[x - 1].strength == best[x].strength && b->items[best[x - 1].id] < item));
@@ -89,6 +92,20 @@ static void compare(sg_blend *b, size_t n) {
         for (uint32_t row = starts[x]; row < starts[x + 1]; row++) sum += amounts[row];
         CHECK(sum - expected < 1e-12 && expected - sum < 1e-12);
     }
+}
+
+/* All that have a place now: what is put later is not meant. */
+static void leave_out(sg_blend *b) {
+    sg_table *t = sg_table_new();
+    for (unsigned x = below(ITEMS); x > 0; x--) {
+        uint64_t item = below(ITEMS);
+        uint32_t id;
+        CHECK(sg_table_index(t, item, &id, NULL) == SG_OK);
+        out[item] |= has(item);
+    }
+    sg_blend_leave_out(b, t);
+    sg_table_free(t);
+    SOUND(sg_blend, b);
 }
 
 static void compare_strongest(sg_blend *b, unsigned signal, size_t n) {
@@ -114,7 +131,7 @@ int main(void) {
     sg_blend *b = sg_blend_new(SIGNALS);
     for (int x = 0; x < 3; x++) CHECK(sg_blend_put(b, 0, &item, NULL, &bad[x], 1) == SG_ERR_VALUE);
     CHECK(sg_blend_put(b, SIGNALS, &item, NULL, &fine, 1) == SG_ERR_VALUE && b->rows_len == 0);
-    for (int after = 0; after < 6; after++) {
+    for (int after = 0; after < 7; after++) {
         fail_after = after;
         CHECK(sg_blend_put(b, 0, &item, NULL, &fine, 1) == SG_ERR_NOMEM && b->rows_len == 0);
         SOUND(sg_blend, b);
@@ -124,9 +141,15 @@ int main(void) {
     }
     for (int trial = 0; trial < 300; trial++) {
         sg_blend_begin(b);
+        SOUND(sg_blend, b);
         len = 0;
+        memset(out, 0, sizeof out);
         for (int x = 0; x < 20 && len + 24 < ROWS; x++) put(b);
         compare_strongest(b, below(SIGNALS), below(ITEMS + 10));
+        compare(b, below(ITEMS + 10));
+        for (int x = below(3); x > 0; x--) leave_out(b);
+        compare(b, below(ITEMS + 10));
+        if (len + 24 < ROWS) put(b);
         compare(b, below(ITEMS + 10));
     }
     sg_blend_begin(b);

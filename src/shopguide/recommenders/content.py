@@ -19,7 +19,7 @@ import orjson
 from numpy.typing import NDArray
 
 from shopguide import catalogue
-from shopguide._core import Blend
+from shopguide._core import Blend, Table
 from shopguide.keys import query_key
 from shopguide.recommenders.base import PLACE, Context, Recommender
 from shopguide.recommenders.bm25 import Bm25, Found
@@ -60,7 +60,7 @@ class Content(Recommender):
     def __init__(self, score: ScoreSettings) -> None:
         self._decay: list[float] = np.power(score.decay, np.arange(min(ASKED, score.recent)), dtype=np.float64).tolist()
         self._items: dict[int, Described] = {}
-        self._gone: set[int] = set()
+        self.gone = Table()  # items that the catalogue knows and that cannot be had
         self._index = Bm25()
         self._answers: dict[tuple[int, int], Found] = {}  # of the index as it is
 
@@ -82,8 +82,8 @@ class Content(Recommender):
         for item in items.tolist():
             if (was := self._items.pop(item, None)) and not was.there:
                 self._answers.clear()
-            self._gone.discard(item)
             self._describe(item, ())
+        self.gone.remove(items)
 
     def score(self, context: Context, limit: int, blend: Blend) -> None:
         for item, weight in zip(context.recent[:ASKED].tolist(), self._decay, strict=False):
@@ -112,19 +112,14 @@ class Content(Recommender):
         """What the catalogue says of each item that is there: some of DESCRIBED, and its stock."""
         return {item: described.said for item, described in self._items.items() if described.there}
 
-    @property
-    def any_gone(self) -> bool:
-        """Whether there is an item that the catalogue knows and that cannot be had."""
-        return bool(self._gone)
-
     def offered(self, items: NDArray[np.uint64]) -> NDArray[np.bool_]:
         """Which of the items can be had: not deleted, not sold out, as far as the catalogue says."""
-        return np.array([item not in self._gone for item in items.tolist()], bool)
+        return self.gone.find(items) < 0
 
     def reach(self, best: Callable[[int], NDArray[np.uint64]], n: int) -> int:
         """How far a ranking has to be read for n items that can be had; ``best``: so many first of it."""
         asked = n
-        while self._gone:
+        while len(self.gone):
             items = best(asked)
             offered = np.flatnonzero(self.offered(items))
             if len(offered) >= n or len(items) < asked or asked > FURTHEST:
@@ -144,7 +139,8 @@ class Content(Recommender):
         self._items = {
             item: Described(offset, there, said) for item, offset, there, said in orjson.loads(state["items"].tobytes())
         }
-        self._gone = {item for item, described in self._items.items() if not described.offered}
+        self.gone = Table()
+        self.gone.index([item for item, described in self._items.items() if not described.offered])
         self._index = Bm25()
         self._answers.clear()
         for item, described in self._items.items():
@@ -187,7 +183,7 @@ class Content(Recommender):
 
     def _put(self, item: int, described: Described) -> None:
         self._items[item] = described
-        (self._gone.discard if described.offered else self._gone.add)(item)
+        (self.gone.remove if described.offered else self.gone.index)([item])
 
     def _describe(self, item: int, by: tuple[str, ...]) -> None:
         if self._index.terms(item) != by:

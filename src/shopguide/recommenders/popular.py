@@ -40,16 +40,7 @@ class Popular(Recommender):
         self.model.categorise(items, np.zeros(len(items), np.uint64))
 
     def score(self, context: Context, limit: int, blend: Blend) -> None:
-        if not self._content.any_gone:
-            self.model.put(blend, PLACE["popular"], limit, context.now)
-            return
-        items, weights = self._first(limit, 0, context.now)
-        others = np.setdiff1d(blend.items(), items, assume_unique=True)
-        others = others[self._content.offered(others)]
-        items = np.concatenate((items, others))
-        weights = np.concatenate((weights, self.model.weight(others, context.now)))
-        live = weights > 0
-        blend.put(PLACE["popular"], items[live], weights[live] / weights.max(initial=1e-300))
+        self.model.put(blend, PLACE["popular"], limit, context.now, self._content.gone)
 
     def top(self, limit: int, category: int, now: float) -> tuple[NDArray[np.uint64], NDArray[np.float64]]:
         """The ``limit`` most popular items of a category (0: of all) at a time that can be had; the first has amount 1.
