@@ -19,7 +19,7 @@ from shopguide.records import Kind
 from shopguide.settings import load
 from shopguide.state import StateDir
 
-USER = "customer-é4711"
+USER = "customer-équokka"
 MALFORMED = {"user": USER, "item": "i1", "time": "never"}
 
 
@@ -40,7 +40,7 @@ def collect(running: RunningLine) -> None:
 def traces(running: RunningLine) -> list[str]:
     """The files that still hold a byte of the user."""
     key = running.secret.user_key(USER)
-    marks = [key.to_bytes(8, "little"), key.to_bytes(8, "big"), b"%016x" % key, b"4711"]
+    marks = [key.to_bytes(8, "little"), key.to_bytes(8, "big"), b"%016x" % key, b"quokka"]
     return [name for name, data in content(running.state.path).items() if any(mark in data for mark in marks)]
 
 
