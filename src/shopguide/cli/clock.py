@@ -33,5 +33,5 @@ class Clock:
 
 
 def _passed() -> float:
-    """Seconds since the machine began, asleep or not."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+    """Seconds since the machine began, asleep or not where the system says so."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
