@@ -16,16 +16,9 @@ from shopguide.cli.options import examples, json_option, state_option
 from shopguide.cli.sources import progress
 from shopguide.errors import SettingError
 from shopguide.evaluate.data import events_of
-from shopguide.evaluate.trials import KINDS, Period, found, periods
+from shopguide.evaluate.trials import KINDS, RATIOS, Period, found, periods
+from shopguide.simulate.report import COUNTED
 
-COUNTED = {
-    "shoppers": "shoppers who saw a list",
-    "shown": "items shown",
-    "clicks": "clicks",
-    "bought": "clicked and bought",
-    "purchases": "purchases, all",
-    "revenue": "revenue, all",
-}
 METRIC = {
     "ctr": "clicks per item shown",
     "cvr": "purchases per click",
@@ -74,7 +67,7 @@ def in_words(said: Mapping[str, Any]) -> str:
     ]
     lines += ["", f"{'':26}{'control':>12}{'trial':>12}{'difference':>13}  {'95 %':^22}  {'p':>6}"]
     control, tried = said["arms"]["control"], said["arms"]["trial"]
-    lines += [f"{title:26}{control[name]:>12,.0f}{tried[name]:>12,.0f}" for name, title in COUNTED.items()]
+    lines += [f"{COUNTED[name]:26}{control[name]:>12,.0f}{tried[name]:>12,.0f}" for name in RATIOS.counts]
     for metric, title in METRIC.items():
         line = f"{title:26}{control[metric]:>12.4f}{tried[metric]:>12.4f}"
         if d := said["differences"].get(metric):
