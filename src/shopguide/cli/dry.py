@@ -17,7 +17,7 @@ from rich.text import Text
 from shopguide.cli.tally import Tally
 from shopguide.collect.chunk import Chunk
 from shopguide.collect.encode import Encoded, Encoder
-from shopguide.collect.sources import open_sources
+from shopguide.collect.sources import Source, open_sources
 from shopguide.collect.values import is_blank
 from shopguide.errors import SourceError
 from shopguide.kafka.source import FOLLOW, open_followed
@@ -27,7 +27,8 @@ from shopguide.settings import Settings
 
 SHOWN = 10  # rows
 MOST = 10_000  # rows of a source that are tried
-PATIENCE = 3.0  # seconds that one which does not end has to give another row
+PATIENCE = 3.0  # seconds that are waited in all for rows of one that does not end …
+LEAST = 0.02  # … and what a look counts at least
 FIRST = ("user", "session", "kind", "item", "time", "value")  # columns of the table, where there are any
 EXAMPLE = 120  # characters of a row that is rejected
 WIDE = 160  # characters of a line where no person looks
@@ -36,31 +37,38 @@ WIDE = 160  # characters of a line where no person looks
 def tried_source(spec: str, state: Path, settings: Settings) -> dict[str, Any]:
     """The report of a SPEC's first rows. Nothing is written, not even a consumer group's offsets. Raises SourceError or
     SettingError, in one line, where the SPEC is of no use."""
-    followed = spec.startswith(FOLLOW)
-    if not followed and not spec.startswith(("file:", "follow:")):
-        raise SourceError(f"source {spec!r}: a dry run reads file: and follow: sources")
-    options = "group=" if followed else "speed=max"
-    quiet = spec if spec.startswith("follow:") and not followed else f"{spec}{'&' if '?' in spec else '?'}{options}"
-    topics = open_followed([quiet])
-    (source,) = open_sources([] if followed else [quiet], state, settings.collect, topics)
-    waited: list[float] = []
+    waited = 0.0
 
     def wait(seconds: float) -> bool:
+        nonlocal waited
         time.sleep(seconds)
-        waited.append(seconds or 0.02)
-        return sum(waited) > PATIENCE
+        waited += max(seconds, LEAST)
+        return waited > PATIENCE
 
-    return {"source": spec, **tried(source.chunks(wait=wait), MOST, waited.clear)}
+    return {"source": spec, **tried(_opened(spec, state, settings).chunks(wait=wait), MOST)}
 
 
-def tried(chunks: Iterable[Chunk | Encoded], most: int | None = None, came: Any = lambda: None) -> dict[str, Any]:
-    """The report of rows, of so many at most, with the first that would be kept; ``came`` hears of each chunk."""
+def _opened(spec: str, state: Path, settings: Settings) -> Source:
+    """As fast as it goes, and without a group."""
+    mark = "&" if "?" in spec else "?"
+    if spec.startswith(FOLLOW):
+        (source,) = open_sources([], state, settings.collect, open_followed([f"{spec}{mark}group="]))
+    elif spec.startswith("follow:"):
+        (source,) = open_sources([spec], state, settings.collect)
+    elif spec.startswith("file:"):
+        (source,) = open_sources([f"{spec}{mark}speed=max"], state, settings.collect)
+    else:
+        raise SourceError(f"source {spec!r}: a dry run reads file: and follow: sources")
+    return source
+
+
+def tried(chunks: Iterable[Chunk | Encoded], most: int | None = None) -> dict[str, Any]:
+    """The report of rows, of so many at most, with the first that would be kept."""
     tally, encoder = Tally(), Encoder(Secret(b"nobody's, for a dry run"), controls=True)
     shown: list[dict[str, Any]] = []
     examples: dict[str, str] = {}
     for chunk in chunks:
         assert isinstance(chunk, Chunk)
-        came()
         left = chunk if most is None else chunk.slice(0, most - tally.rows)
         kept, rejects = tally.count(left, encoder.encode(left))
         for why, place in zip(rejects.reason, rejects.offset.tolist(), strict=True):

@@ -17,7 +17,7 @@ from shopguide.cli.sources import progress
 from shopguide.errors import SettingError
 from shopguide.evaluate.data import events_of
 from shopguide.evaluate.trials import KINDS, RATIOS, Period, found, periods
-from shopguide.simulate.report import COUNTED
+from shopguide.simulate.report import COUNTED, compared
 
 METRIC = {
     "ctr": "clicks per item shown",
@@ -65,15 +65,12 @@ def in_words(said: Mapping[str, Any]) -> str:
     lines = [
         f"{said['version']} was tried on {said['share']:.4g} of the shoppers since {_moment(said['since'])} {until}"
     ]
-    lines += ["", f"{'':26}{'control':>12}{'trial':>12}{'difference':>13}  {'95 %':^22}  {'p':>6}"]
+    lines += ["", f"{'':26}{'control':>12}{'trial':>12}{'difference':>12}  {'95 %':^22}  {'p':>6}"]
     control, tried = said["arms"]["control"], said["arms"]["trial"]
     lines += [f"{COUNTED[name]:26}{control[name]:>12,.0f}{tried[name]:>12,.0f}" for name in RATIOS.counts]
     for metric, title in METRIC.items():
         line = f"{title:26}{control[metric]:>12.4f}{tried[metric]:>12.4f}"
-        if d := said["differences"].get(metric):
-            interval = f"{d['low']:+.4f} … {d['high']:+.4f}"
-            line += f"{d['difference']:>+13.4f}  {interval:^22}  {d['p']:>6.4f}"
-        lines.append(line)
+        lines.append(line + (compared(said["differences"][metric]) if said["differences"] else ""))
     if not said["differences"]:
         lines.append("nothing to compare: it takes shoppers of both who saw a list (impressions, as sg.js tells them)")
     if said["split_p"] < UNLIKELY:

@@ -53,13 +53,16 @@ def in_words(found: Mapping[str, Any]) -> str:
         lines.append(f"{title:22}" + "".join(f"{arm[metric]:>{width}.4f}" for arm in outcome.values()))
     for one in found.get("differences", ()):
         lines += ["", f"{one['arm'] + ' - ' + one['against']:22}{'difference':>12}  {'95 %':^22}  {'p':>6}"]
-        for metric, title in METRIC.items():
-            d = one["metrics"][metric]
-            interval = f"{d['low']:+.4f} … {d['high']:+.4f}"
-            lines.append(f"{title:22}{d['difference']:>+12.4f}  {interval:^22}  {d['p']:>6.4f}")
+        lines += [f"{title:22}{compared(one['metrics'][metric])}" for metric, title in METRIC.items()]
     if "interleaving" in found:
         lines += ["", *_drafted(found["interleaving"])]
     return "\n".join(lines)
+
+
+def compared(difference: Mapping[str, float]) -> str:
+    """The columns of a table that a difference fills: itself, its interval, its p."""
+    interval = f"{difference['low']:+.4f} … {difference['high']:+.4f}"
+    return f"{difference['difference']:>+12.4f}  {interval:^22}  {difference['p']:>6.4f}"
 
 
 def _outcome(tallies: Tallies) -> dict[str, float]:
